@@ -1,1 +1,4 @@
+//! edgectl: the front door for apps deployed with docker compose.
 
+pub mod config;
+pub mod types;

@@ -1,0 +1,282 @@
+//! The config as the rest of the program uses it: every default filled in, every reference checked.
+//!
+//! Made by `resolve` alone. Past this point nothing is doubted again: a service that a route names exists, a zone has a
+//! rate, a path starts with `/`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, StatusCode};
+use ipnet::IpNet;
+
+use crate::types::{BackendAddr, Color, HostName, HostPattern, ListenAddr, Rate};
+
+/// One valid `edge.toml`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub server: Server,
+    pub limits: Limits,
+    pub log: Log,
+    pub tls: Tls,
+    /// By name. `Arc` so that an unchanged zone can keep its state over a reload by comparing definitions.
+    pub zones: BTreeMap<Arc<str>, Arc<Zone>>,
+    pub services: BTreeMap<Arc<str>, Arc<Service>>,
+    pub sites: Vec<Site>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    pub http: Vec<ListenAddr>,
+    pub https: Vec<ListenAddr>,
+    pub proxy_protocol: Vec<IpNet>,
+    pub trusted_proxies: Vec<IpNet>,
+    pub admin: PathBuf,
+    /// `None`: off.
+    pub metrics: Option<SocketAddr>,
+    pub state_dir: PathBuf,
+    /// Already a number: 0 in the file has become one per core.
+    pub workers: usize,
+    pub shutdown_timeout: Duration,
+    /// DNS servers asked for backend names; empty: those of `/etc/resolv.conf`.
+    pub resolvers: Vec<SocketAddr>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// 0: no bound.
+    pub connections: usize,
+    /// 0: no bound.
+    pub connections_per_ip: usize,
+    pub header_timeout: Duration,
+    pub header_size: usize,
+    pub headers: usize,
+    pub body_size: u64,
+    pub body_timeout: Duration,
+    pub keepalive: Duration,
+    pub keepalive_requests: u64,
+    pub h2_streams: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// A `tracing` filter: `info`, or `edgectl=debug,info`.
+    pub level: String,
+    pub access: AccessTarget,
+    pub format: AccessFormat,
+    pub rotate_size: u64,
+    pub rotate_keep: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessTarget {
+    Off,
+    Stdout,
+    File(PathBuf),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessFormat {
+    Json,
+    Combined,
+    Pretty,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tls {
+    pub min_version: TlsVersion,
+    pub certificates: Vec<CertificateFiles>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVersion {
+    Tls12,
+    Tls13,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// A rate-limit zone, as nginx's `limit_req_zone` with its `limit_req`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Zone {
+    pub name: Arc<str>,
+    pub key: ZoneKey,
+    pub rate: Rate,
+    /// Requests above the rate that pass before refusing: `burst + 1` pass at once.
+    pub burst: u32,
+    /// Requests within the burst wait for their turn.
+    pub delay: bool,
+    pub status: StatusCode,
+    pub dry_run: bool,
+    pub exempt: Vec<IpNet>,
+    pub max_keys: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ZoneKey {
+    /// The client's address, IPv6 by /64.
+    Ip,
+    IpPath,
+    Host,
+    Header(HeaderName),
+    Cookie(String),
+    Global,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    pub name: Arc<str>,
+    pub pools: Pools,
+    pub initial: Color,
+    pub balance: Balance,
+    pub host: UpstreamHost,
+    pub connect_timeout: Duration,
+    pub response_timeout: Duration,
+    /// `None`: streams without end.
+    pub read_timeout: Option<Duration>,
+    pub websocket_idle_timeout: Duration,
+    pub retries: u32,
+    pub health: Health,
+    pub switch: Switch,
+    pub tls: UpstreamTls,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Pools {
+    BlueGreen { blue: Vec<BackendAddr>, green: Vec<BackendAddr> },
+    /// `backends = [...]`: one pool, nothing to switch.
+    Single(Vec<BackendAddr>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Balance {
+    LeastConn,
+    RoundRobin,
+    HashIp,
+    HashHeader(HeaderName),
+    HashCookie(String),
+}
+
+/// The Host header sent upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamHost {
+    Preserve,
+    Backend,
+    Literal(HeaderValue),
+}
+
+/// How `https://` backends are verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// A PEM file that replaces the system's roots.
+    pub ca: Option<PathBuf>,
+    /// The name asked for and verified; `None`: the backend's host.
+    pub server_name: Option<HostName>,
+    pub verify: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Health {
+    pub path: String,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub rise: u32,
+    pub fall: u32,
+    pub status: Vec<StatusClass>,
+    /// Must be contained in the answer's body; empty: not looked at.
+    pub body: String,
+    /// Host header of the probe; `None`: the backend's address.
+    pub host: Option<HeaderValue>,
+}
+
+/// `"2xx"` or `"204"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusClass {
+    pub first: u16,
+    pub last: u16,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Switch {
+    /// For the gate.
+    pub timeout: Duration,
+    /// 1 to 100.
+    pub min_healthy_percent: u8,
+    pub drain: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Site {
+    /// The first exact host, or the first pattern: the `site` label of metrics and logs.
+    pub name: Arc<str>,
+    pub hosts: Vec<HostPattern>,
+    pub tls: SiteTls,
+    pub canonical_host: Option<HostName>,
+    /// What answers paths that no route claims: the route with path `/`, always present and last.
+    /// Most specific first: exact before prefix, longer before shorter.
+    pub routes: Vec<Route>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SiteTls {
+    /// A `[[tls.certificate]]` that fits, else the internal CA.
+    Auto,
+    Internal,
+    Off,
+}
+
+/// A route with everything it inherits from its site already in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    pub path: RoutePath,
+    pub action: Action,
+    /// Zone names, in order; all exist.
+    pub limit: Vec<Arc<str>>,
+    pub allow: Vec<IpNet>,
+    pub deny: Vec<IpNet>,
+    pub body_size: u64,
+    pub body_timeout: Duration,
+    pub headers: HeaderPolicy,
+    /// Strict-Transport-Security's max-age; `None`: not sent.
+    pub hsts: Option<Duration>,
+    /// The prefix is cut before the request goes to the service.
+    pub strip_prefix: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoutePath {
+    /// On segment borders; ends with `/` or is matched as if it did.
+    Prefix(String),
+    Exact(String),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// The name of a service that exists.
+    Service(Arc<str>),
+    /// `to` is a path or an absolute URL. A prefix route appends what follows the prefix when `to` ends with `/`.
+    Redirect { to: String, status: StatusCode },
+    /// A fixed answer.
+    Respond { status: StatusCode, body: String, content_type: HeaderValue },
+}
+
+/// A preset and what a `[headers.NAME]` table changes in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeaderPolicy {
+    pub preset: Preset,
+    /// `None`: the header is removed. `Some`: set, over what the backend sent.
+    pub changes: Vec<(HeaderName, Option<HeaderValue>)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    Secure,
+    Strict,
+    Off,
+}

@@ -1,0 +1,18 @@
+//! The nouns of the trade: small values that are valid once they exist.
+//!
+//! Owns parsing of single values (`"10r/s"`, `"64KiB"`, `"app-blue:8000"`). Never reads a file, a clock or a socket.
+//! The config that is made of them: [`crate::config`].
+
+mod address;
+mod color;
+mod host;
+mod quantity;
+mod rate;
+mod request_id;
+
+pub use address::{BackendAddr, ListenAddr, Scheme};
+pub use color::Color;
+pub use host::{HostName, HostPattern};
+pub use quantity::{parse_duration, parse_size};
+pub use rate::Rate;
+pub use request_id::RequestId;
