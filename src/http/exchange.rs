@@ -1,0 +1,160 @@
+//! The record of one exchange, from its head to its last byte: what is logged and counted when it ends, however it ends.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::request::Parts;
+use http::{HeaderValue, Method, Uri, Version, header};
+
+use super::conn::Conn;
+use super::live::LiveGuard;
+use crate::access::Entry;
+use crate::error::{Broken, Failure};
+use crate::service::InFlight;
+use crate::site::Route;
+use crate::types::RequestId;
+
+/// nginx's code for a client that left before the answer: only in logs and metrics, never sent.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// One exchange. Recorded when dropped.
+pub struct Exchange {
+    conn: Rc<Conn>,
+    pub route: Arc<Route>,
+    started: Instant,
+    pub id: RequestId,
+    pub client: IpAddr,
+    pub trace_id: Option<[u8; 32]>,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    host: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    /// 0 until a head was answered.
+    pub status: u16,
+    pub bytes_in: Rc<Cell<u64>>,
+    pub bytes_out: u64,
+    pub upstream: Option<Duration>,
+    pub attempts: u32,
+    pub limited: Option<Arc<str>>,
+    pub error: Option<&'static str>,
+    pub in_flight: Option<InFlight>,
+    /// Set once the answer's last byte was handed over.
+    pub complete: bool,
+    pub live: LiveGuard,
+}
+
+impl Exchange {
+    pub fn begin(conn: &Rc<Conn>, route: &Arc<Route>, client: IpAddr, id: RequestId, head: &Parts) -> Box<Self> {
+        let logged = |name| head.headers.get(name).cloned();
+        Box::new(Self {
+            live: LiveGuard::new(conn.worker(), conn.limits().body_timeout),
+            conn: conn.clone(),
+            route: route.clone(),
+            started: Instant::now(),
+            id,
+            client,
+            trace_id: None,
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            version: head.version,
+            host: logged(header::HOST),
+            user_agent: logged(header::USER_AGENT),
+            referer: logged(header::REFERER),
+            status: 0,
+            bytes_in: Rc::default(),
+            bytes_out: 0,
+            upstream: None,
+            attempts: 0,
+            limited: None,
+            error: None,
+            in_flight: None,
+            complete: false,
+        })
+    }
+
+    pub fn conn(&self) -> &Rc<Conn> {
+        &self.conn
+    }
+
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub fn failed(&mut self, failure: Failure) {
+        self.error = Some(failure.reason());
+    }
+
+    pub fn broke(&mut self, why: Broken) {
+        self.error.get_or_insert(why.reason());
+    }
+
+    fn record(&mut self) {
+        if !self.complete {
+            self.broke(Broken::ClientAborted);
+        }
+        if self.status == 0 {
+            self.status = CLIENT_CLOSED_REQUEST;
+        }
+        let worker = self.conn.worker();
+        let took = self.started.elapsed();
+        let color = self.in_flight.as_ref().and_then(|f| f.pool().color());
+        self.route.series.record(worker.id, color, &self.method, self.status, took, self.bytes_out);
+        let mut log = worker.log.borrow_mut();
+        if log.is_on() {
+            log.record(&self.entry(took));
+        }
+    }
+
+    fn entry(&self, duration: Duration) -> Entry<'_> {
+        let text = |value: &'_ Option<HeaderValue>| value.as_ref().map(HeaderValue::as_bytes);
+        let backend = self.in_flight.as_ref().and_then(|f| f.backend());
+        let authority = self.uri.authority().map(|a| a.as_str().as_bytes());
+        Entry {
+            request_id: self.id.as_str(),
+            client: self.client,
+            method: self.method.as_str(),
+            host: self.host.as_ref().map(HeaderValue::as_bytes).or(authority),
+            path: self.uri.path(),
+            query: self.uri.query(),
+            protocol: protocol(self.version),
+            tls: self.conn.peer().tls,
+            status: self.status,
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out,
+            duration,
+            upstream: self.upstream,
+            site: &self.route.site,
+            route: &self.route.label,
+            service: self.route.service_name(),
+            color: self.in_flight.as_ref().map_or("", |f| f.pool().color_label()),
+            backend: backend.map_or("", |b| b.name()),
+            attempts: self.attempts,
+            limited: self.limited.as_deref(),
+            error: self.error,
+            user_agent: text(&self.user_agent),
+            referer: text(&self.referer),
+            trace_id: self.trace_id.as_ref().and_then(|id| std::str::from_utf8(id).ok()),
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.record();
+        self.conn.end_exchange();
+    }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 | Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_3 => "HTTP/3",
+        _ => "HTTP/1.1",
+    }
+}

@@ -1,0 +1,401 @@
+//! A request to its service and the answer back: pick, connect or reuse, send, try again where that is safe.
+//!
+//! A request is sent a second time only when nothing of it can have been processed, or when its method says that doing it
+//! twice is doing it once (RFC 9110, 9.2.2) and it has no body and was never answered.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::request::Parts;
+use http::uri::{PathAndQuery, Scheme as UriScheme};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use hyper::body::Incoming;
+use smallvec::SmallVec;
+
+use super::answer::Answer;
+use super::exchange::Exchange;
+use super::handle::{finish_headers, refuse};
+use super::tunnel::Tunnel;
+use super::upload::{Progress, Upload};
+use crate::config::{self, Balance, UpstreamHost};
+use crate::error::Failure;
+use crate::headers::{self, Forwarded, Hop};
+use crate::service::{Backend, HashKey, InFlight, Pool, Service};
+use crate::upstream::{ConnectError, Lease, Outgoing, SendError};
+
+/// Sends the request to the active pool and relays the answer.
+pub(super) async fn forward(
+    mut exchange: Box<Exchange>,
+    mut head: Parts,
+    body: Incoming,
+    trusted: bool,
+    service: &Service,
+    settings: &config::Service,
+) -> Response<Answer> {
+    let hop = match prepare(&mut exchange, &mut head, trusted) {
+        Ok(hop) => hop,
+        Err(failure) => return refuse(exchange, &head.headers, failure),
+    };
+    let in_flight = service.enter();
+    exchange.live.enter(in_flight.pool());
+    exchange.in_flight = Some(in_flight);
+    let hash = hash_key(&exchange, &head, settings);
+    let accept = head.headers.get(header::ACCEPT).cloned();
+    let (body, progress) = outgoing(&exchange, body);
+    let mut attempt = Attempt { exchange: &mut exchange, settings, hash, tried: SmallVec::new(), progress };
+    match attempt.run(head, body, &hop).await {
+        Ok((response, lease)) => respond(exchange, response, lease, &hop, settings),
+        Err(failure) => {
+            let asked = accept.map(|value| HeaderMap::from_iter([(header::ACCEPT, value)])).unwrap_or_default();
+            refuse(exchange, &asked, failure)
+        }
+    }
+}
+
+/// Makes the client's head the proxy's own: hop-by-hop fields out, forwarded fields in.
+fn prepare(exchange: &mut Exchange, head: &mut Parts, trusted: bool) -> Result<Hop, Failure> {
+    if head.headers.get(header::HOST).is_none() {
+        let authority = head.uri.authority().ok_or(Failure::BadHost)?;
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Failure::BadHost)?;
+        head.headers.insert(header::HOST, host);
+    }
+    let hop = headers::strip_request(&mut head.headers).map_err(|_| Failure::BadConnectionHeader)?;
+    if head.version == Version::HTTP_2 {
+        headers::join_cookies(&mut head.headers);
+    }
+    head.headers.remove(header::EXPECT);
+    let peer = exchange.conn().peer();
+    let forwarded = Forwarded {
+        peer: peer.ip,
+        client: exchange.client,
+        trusted,
+        tls: peer.tls,
+        port: peer.port,
+        request_id: exchange.id.header_value(),
+    };
+    exchange.trace_id = Some(forwarded.apply(&mut head.headers));
+    Ok(hop)
+}
+
+fn outgoing(exchange: &Exchange, body: Incoming) -> (Outgoing, Option<Rc<Progress>>) {
+    if http_body::Body::is_end_stream(&body) {
+        return (Outgoing::Empty, None);
+    }
+    let route = &exchange.route;
+    let (upload, progress) = Upload::new(body, route.body_size, route.body_timeout, exchange.bytes_in.clone());
+    (Outgoing::Stream(Box::pin(upload)), Some(progress))
+}
+
+fn hash_key(exchange: &Exchange, head: &Parts, settings: &config::Service) -> Option<HashKey> {
+    match &settings.balance {
+        Balance::LeastConn | Balance::RoundRobin => None,
+        Balance::HashIp => Some(HashKey::of(exchange.client)),
+        Balance::HashHeader(name) => Some(HashKey::of(head.headers.get(name).map(HeaderValue::as_bytes))),
+        Balance::HashCookie(name) => Some(HashKey::of(headers::cookie(&head.headers, name))),
+    }
+}
+
+fn choose(pool: &Pool, settings: &config::Service, hash: Option<HashKey>, tried: &[u64]) -> Option<Arc<Backend>> {
+    match (&settings.balance, hash) {
+        (Balance::RoundRobin, _) => pool.round_robin(tried),
+        (_, Some(key)) => pool.by_hash(key, tried),
+        _ => pool.least_conn(tried),
+    }
+}
+
+/// The tries at one request.
+struct Attempt<'a> {
+    exchange: &'a mut Exchange,
+    settings: &'a config::Service,
+    hash: Option<HashKey>,
+    tried: SmallVec<[u64; 4]>,
+    progress: Option<Rc<Progress>>,
+}
+
+/// What can be sent again: the head of a request without a body.
+struct Spare {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl Attempt<'_> {
+    async fn run(&mut self, head: Parts, body: Outgoing, hop: &Hop) -> Result<(Response<Incoming>, Lease), Failure> {
+        let spare_wanted = self.settings.retries > 0 && self.progress.is_none() && head.method.is_idempotent();
+        let mut spare = None;
+        let mut request = Some(Request::from_parts(head, body));
+        let mut failure = Failure::NoHealthyBackend;
+        let mut fresh_only = false;
+        loop {
+            let Some(backend) = self.next_backend() else { return Err(failure) };
+            let mut lease = match self.lease(&backend, fresh_only).await {
+                Ok(lease) => lease,
+                Err(why) => {
+                    failure = why;
+                    self.give_up(&backend, failure)?;
+                    continue;
+                }
+            };
+            let Some(mut sending) = request.take() else { return Err(Failure::Internal) };
+            address(&mut sending, &lease, &backend, self.settings, hop);
+            if spare_wanted && spare.is_none() {
+                spare = Some(Spare::of(&sending));
+            }
+            let reused = lease.reused();
+            let started = Instant::now();
+            match self.send(&mut lease, sending).await {
+                Ok(response) => {
+                    self.exchange.upstream = Some(started.elapsed());
+                    return Ok((response, lease));
+                }
+                Err(Unanswered::Failed(why)) => return Err(why),
+                Err(Unanswered::Lost(SendError { unsent: Some(unsent), error })) => {
+                    tracing::debug!(%error, backend = %backend.name(), "request not sent");
+                    request = Some(unsent);
+                    failure = Failure::UpstreamReset;
+                    if reused {
+                        // The backend closed an idle connection: not a failure of the backend, and not an attempt.
+                        fresh_only = true;
+                        continue;
+                    }
+                }
+                Err(Unanswered::Lost(SendError { unsent: None, error })) => {
+                    failure = reset_reason(&error);
+                    match spare.take() {
+                        Some(again) if failure == Failure::UpstreamReset => {
+                            request = Some(again.request());
+                            if reused {
+                                fresh_only = true;
+                                self.count_retry();
+                                continue;
+                            }
+                        }
+                        _ => {
+                            self.count_failure(failure);
+                            return Err(failure);
+                        }
+                    }
+                }
+            }
+            self.give_up(&backend, failure)?;
+        }
+    }
+
+    /// The backend for the next try: the one assigned already unless it was given up.
+    fn next_backend(&mut self) -> Option<Arc<Backend>> {
+        let in_flight = self.exchange.in_flight.as_mut()?;
+        if let Some(assigned) = in_flight.backend().filter(|b| !self.tried.contains(&b.id())) {
+            return Some(assigned.clone());
+        }
+        let backend = choose(in_flight.pool(), self.settings, self.hash, &self.tried)?;
+        in_flight.assign(backend.clone());
+        self.exchange.attempts += 1;
+        Some(backend)
+    }
+
+    async fn lease(&mut self, backend: &Backend, fresh_only: bool) -> Result<Lease, Failure> {
+        let upstreams = self.exchange.conn().worker().upstreams.clone();
+        if !fresh_only && let Some(lease) = upstreams.reuse(backend) {
+            return Ok(lease);
+        }
+        let connecting = upstreams.connect(backend, self.settings);
+        match self.exchange.live.unless_broken(connecting).await {
+            Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(error)) => {
+                tracing::warn!(service = %self.settings.name, backend = %backend.name(), %error, "connect failed");
+                Err(match error {
+                    ConnectError::Timeout(_) => Failure::ConnectTimeout,
+                    ConnectError::Failed(_) => Failure::ConnectFailed,
+                })
+            }
+            Err(_) => Err(Failure::DrainCut),
+        }
+    }
+
+    /// Sends and waits for the head: `response_timeout` from the moment the request's last byte has come.
+    async fn send(&self, lease: &mut Lease, request: Request<Outgoing>) -> Result<Response<Incoming>, Unanswered> {
+        let limit = self.settings.response_timeout;
+        let answer = async {
+            let mut sending = std::pin::pin!(lease.send(request));
+            let mut wait = limit;
+            loop {
+                match tokio::time::timeout(wait, sending.as_mut()).await {
+                    Ok(answer) => return answer.map_err(Unanswered::Lost),
+                    Err(_) => wait = self.time_left(limit).ok_or(Unanswered::Failed(Failure::ResponseTimeout))?,
+                }
+            }
+        };
+        let answer = match self.exchange.live.unless_broken(answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Unanswered::Failed(Failure::DrainCut)),
+        };
+        match (answer, self.progress.as_ref().and_then(|p| p.failure())) {
+            (Err(_), Some(failure)) => Err(Unanswered::Failed(failure)),
+            (answer, _) => answer,
+        }
+    }
+
+    /// An upload that is still coming has bounds of its own.
+    fn time_left(&self, limit: Duration) -> Option<Duration> {
+        let progress = self.progress.as_ref()?;
+        let since = progress.last().map_or(Duration::ZERO, |last| last.elapsed());
+        if progress.is_done() { limit.checked_sub(since).filter(|d| !d.is_zero()) } else { Some(limit) }
+    }
+
+    /// Leaves this backend for another; an error when the retries are used up.
+    fn give_up(&mut self, backend: &Backend, failure: Failure) -> Result<(), Failure> {
+        self.tried.push(backend.id());
+        self.count_failure(failure);
+        let body_begun = self.progress.as_ref().is_some_and(|p| p.last().is_some());
+        let retries_left = self.exchange.attempts <= self.settings.retries;
+        if failure == Failure::DrainCut || body_begun || !retries_left {
+            return Err(failure);
+        }
+        self.count_retry();
+        Ok(())
+    }
+
+    fn count_failure(&self, failure: Failure) {
+        let metrics = &self.exchange.conn().worker().shared.metrics;
+        metrics.upstream_failure(&self.settings.name, self.color(), failure.reason());
+    }
+
+    fn count_retry(&self) {
+        let metrics = &self.exchange.conn().worker().shared.metrics;
+        metrics.upstream_retry(&self.settings.name, self.color());
+    }
+
+    fn color(&self) -> Option<crate::types::Color> {
+        self.exchange.in_flight.as_ref().and_then(|f: &InFlight| f.pool().color())
+    }
+}
+
+/// Why a try brought no answer.
+enum Unanswered {
+    /// The connection broke; it says whether the request had left.
+    Lost(SendError),
+    /// Something else ended it; there is no second try.
+    Failed(Failure),
+}
+
+fn reset_reason(error: &hyper::Error) -> Failure {
+    if error.is_parse() || error.is_parse_too_large() { Failure::UpstreamInvalid } else { Failure::UpstreamReset }
+}
+
+impl Spare {
+    fn of(request: &Request<Outgoing>) -> Self {
+        Self { method: request.method().clone(), uri: request.uri().clone(), headers: request.headers().clone() }
+    }
+
+    fn request(self) -> Request<Outgoing> {
+        let mut request = Request::new(Outgoing::Empty);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = self.headers;
+        request
+    }
+}
+
+/// Puts target, version, Host and the upgrade fields in the form this connection speaks.
+fn address(
+    request: &mut Request<Outgoing>,
+    lease: &Lease,
+    backend: &Backend,
+    settings: &config::Service,
+    hop: &Hop,
+) {
+    match &settings.host {
+        UpstreamHost::Preserve => {}
+        UpstreamHost::Literal(host) => {
+            request.headers_mut().insert(header::HOST, host.clone());
+        }
+        UpstreamHost::Backend => {
+            if let Ok(host) = HeaderValue::from_str(&backend.addr().authority()) {
+                request.headers_mut().insert(header::HOST, host);
+            }
+        }
+    }
+    if lease.is_h2() {
+        address_h2(request, hop);
+        return;
+    }
+    *request.version_mut() = Version::HTTP_11;
+    if request.uri().authority().is_some() || request.uri().path_and_query().is_none() {
+        *request.uri_mut() = origin_form(request.uri());
+    }
+    if let Some(upgrade) = &hop.upgrade {
+        request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        request.headers_mut().insert(header::UPGRADE, upgrade.clone());
+    }
+    if hop.te_trailers {
+        request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
+        request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("TE"));
+    }
+}
+
+fn address_h2(request: &mut Request<Outgoing>, hop: &Hop) {
+    let authority = request.headers_mut().remove(header::HOST);
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(UriScheme::HTTP);
+    parts.authority = authority.and_then(|host| http::uri::Authority::try_from(host.as_bytes()).ok());
+    parts.path_and_query = request.uri().path_and_query().cloned().or(Some(PathAndQuery::from_static("/")));
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    *request.version_mut() = Version::HTTP_2;
+    if hop.te_trailers {
+        request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+fn origin_form(uri: &Uri) -> Uri {
+    uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()))
+}
+
+/// The backend's answer as the client gets it.
+fn respond(
+    mut exchange: Box<Exchange>,
+    mut response: Response<Incoming>,
+    lease: Lease,
+    hop: &Hop,
+    settings: &config::Service,
+) -> Response<Answer> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return switch_protocols(exchange, response, hop, settings);
+    }
+    headers::strip_response(response.headers_mut());
+    exchange.status = response.status().as_u16();
+    finish_headers(&exchange, response.headers_mut());
+    let (mut head, body) = response.into_parts();
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+    Response::from_parts(head, Answer::relayed(body, lease, exchange, settings.read_timeout))
+}
+
+/// Hands both ends to a tunnel; the 101 goes out first.
+fn switch_protocols(
+    mut exchange: Box<Exchange>,
+    mut response: Response<Incoming>,
+    hop: &Hop,
+    settings: &config::Service,
+) -> Response<Answer> {
+    if hop.upgrade.is_none() {
+        return refuse(exchange, &HeaderMap::new(), Failure::UpstreamInvalid);
+    }
+    let upstream = hyper::upgrade::on(&mut response);
+    let chosen = response.headers().get(header::UPGRADE).or(hop.upgrade.as_ref()).cloned();
+    headers::strip_response(response.headers_mut());
+    finish_headers(&exchange, response.headers_mut());
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Some(protocol) = chosen {
+        response.headers_mut().insert(header::UPGRADE, protocol);
+    }
+    exchange.status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
+    let conn = exchange.conn().clone();
+    conn.become_tunnel(Tunnel::new(upstream, exchange, settings.websocket_idle_timeout));
+    let (mut head, _) = response.into_parts();
+    head.extensions.clear();
+    head.version = Version::HTTP_11;
+    Response::from_parts(head, Answer::switching())
+}

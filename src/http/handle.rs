@@ -1,0 +1,179 @@
+//! One exchange, readable from top to bottom: receive, decide, limit, then forward or answer.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+
+use super::answer::Answer;
+use super::conn::Conn;
+use super::exchange::Exchange;
+use super::forward;
+use crate::decide::{Verdict, decide};
+use crate::error::Failure;
+use crate::headers::REQUEST_ID;
+use crate::limit::{self, Verdict as LimitVerdict};
+use crate::pages;
+use crate::site::{Action, Route};
+use crate::types::RequestId;
+
+/// hyper's service. Never fails: whatever happens is an answer.
+pub async fn handle(conn: Rc<Conn>, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
+    let bad_head = conn.begin_exchange();
+    let (head, body) = request.into_parts();
+    let received = receive(&conn, &head, bad_head);
+    let unread = !body_is_over(&body);
+    let response = match received {
+        Received { exchange, verdict: Verdict::Refuse(failure), .. } => refuse(exchange, &head.headers, failure),
+        Received { exchange, verdict: Verdict::Redirect(to), .. } => redirect(exchange, &head, &to),
+        Received { exchange, verdict: Verdict::Pass, trusted } => pass(exchange, head, body, trusted).await,
+    };
+    if unread && answers_early(&response) {
+        conn.linger_and_close();
+    }
+    Ok(response)
+}
+
+struct Received {
+    exchange: Box<Exchange>,
+    verdict: Verdict,
+    trusted: bool,
+}
+
+fn receive(conn: &Rc<Conn>, head: &Parts, bad_head: Option<Failure>) -> Received {
+    let snapshot = conn.worker().snapshot();
+    let decision = decide(&snapshot, head, conn.peer());
+    let from_client = head.headers.get(&REQUEST_ID).filter(|_| decision.trusted);
+    let id = from_client.and_then(|value| RequestId::from_client(value.as_bytes())).unwrap_or_else(RequestId::new);
+    let exchange = Exchange::begin(conn, decision.route, decision.client, id, head);
+    let verdict = bad_head.map_or(decision.verdict, Verdict::Refuse);
+    Received { exchange, verdict, trusted: decision.trusted }
+}
+
+async fn pass(mut exchange: Box<Exchange>, head: Parts, body: Incoming, trusted: bool) -> Response<Answer> {
+    let route = exchange.route.clone();
+    if let Err(refusal) = take_limits(&mut exchange, &route, &head).await {
+        return refuse_limited(exchange, &head.headers, refusal);
+    }
+    match &route.action {
+        Action::Service(service, settings) => forward::forward(exchange, head, body, trusted, service, settings).await,
+        Action::Respond { status, body, content_type } => {
+            own(exchange, *status, body.clone(), Some(content_type.clone()), HeaderMap::new())
+        }
+        Action::Redirect { .. } => refuse(exchange, &head.headers, Failure::Internal),
+    }
+}
+
+/// A zone that refused, and what its fields say.
+struct Limited {
+    status: StatusCode,
+    fields: HeaderMap,
+}
+
+/// Every zone of the route is asked in order; the first that refuses ends it.
+async fn take_limits(exchange: &mut Exchange, route: &Arc<Route>, head: &Parts) -> Result<(), Limited> {
+    for limiter in &route.limiters {
+        let host = head.headers.get(header::HOST).and_then(|v| v.to_str().ok());
+        let host = host.or_else(|| head.uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default();
+        let client = limit::Client { ip: exchange.client, host, path: head.uri.path(), headers: &head.headers };
+        let zone = limiter.zone();
+        match limiter.check(&client, Instant::now()) {
+            LimitVerdict::Pass(_) | LimitVerdict::Exempt => {}
+            LimitVerdict::Delay(wait, _) => {
+                exchange.limited = Some(zone.name.clone());
+                exchange.conn().worker().shared.metrics.rate_limited(&zone.name, "delayed");
+                if !zone.dry_run {
+                    tokio::time::sleep(wait).await;
+                }
+            }
+            LimitVerdict::Refuse(quota) => {
+                exchange.limited = Some(zone.name.clone());
+                let mode = if zone.dry_run { "dry_run" } else { "refused" };
+                exchange.conn().worker().shared.metrics.rate_limited(&zone.name, mode);
+                if !zone.dry_run {
+                    let mut fields = HeaderMap::new();
+                    limit::rate_limit_fields(&quota, zone, &mut fields);
+                    return Err(Limited { status: zone.status, fields });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn refuse_limited(mut exchange: Box<Exchange>, asked: &HeaderMap, limited: Limited) -> Response<Answer> {
+    let failure = Failure::Limited;
+    exchange.failed(failure);
+    let page = pages::problem(limited.status, failure.reason(), failure.text(), exchange.id.as_str(), asked);
+    own(exchange, limited.status, page.body, Some(page.content_type), limited.fields)
+}
+
+/// The answer of one row of the failure table.
+pub(super) fn refuse(mut exchange: Box<Exchange>, asked: &HeaderMap, failure: Failure) -> Response<Answer> {
+    exchange.failed(failure);
+    let status = failure.status();
+    let page = pages::problem(status, failure.reason(), failure.text(), exchange.id.as_str(), asked);
+    let mut fields = HeaderMap::new();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        fields.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        fields.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    }
+    if failure.closes() {
+        exchange.conn().finish();
+    }
+    own(exchange, status, page.body, Some(page.content_type), fields)
+}
+
+fn redirect(exchange: Box<Exchange>, head: &Parts, to: &str) -> Response<Answer> {
+    let keeps_method = !matches!(head.method, Method::GET | Method::HEAD);
+    let status = match &exchange.route.action {
+        Action::Redirect { status, .. } => *status,
+        _ if keeps_method => StatusCode::PERMANENT_REDIRECT,
+        _ => StatusCode::MOVED_PERMANENTLY,
+    };
+    let Ok(location) = HeaderValue::from_str(to) else { return refuse(exchange, &head.headers, Failure::BadPath) };
+    let mut fields = HeaderMap::new();
+    fields.insert(header::LOCATION, location);
+    own(exchange, status, Bytes::new(), None, fields)
+}
+
+fn own(
+    mut exchange: Box<Exchange>,
+    status: StatusCode,
+    body: Bytes,
+    content_type: Option<HeaderValue>,
+    fields: HeaderMap,
+) -> Response<Answer> {
+    exchange.status = status.as_u16();
+    let mut headers = fields;
+    if let Some(content_type) = content_type {
+        headers.insert(header::CONTENT_TYPE, content_type);
+    }
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    finish_headers(&exchange, &mut headers);
+    let mut response = Response::new(Answer::own(body, exchange));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// What every answer carries, whoever made it.
+pub(super) fn finish_headers(exchange: &Exchange, headers: &mut HeaderMap) {
+    exchange.route.security.apply(headers, exchange.conn().peer().tls);
+    headers.insert(REQUEST_ID.clone(), exchange.id.header_value());
+}
+
+fn body_is_over(body: &Incoming) -> bool {
+    http_body::Body::is_end_stream(body)
+}
+
+fn answers_early(response: &Response<Answer>) -> bool {
+    matches!(response.body(), Answer::Own(_)) && response.status() != StatusCode::SWITCHING_PROTOCOLS
+}

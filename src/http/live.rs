@@ -1,0 +1,125 @@
+//! What the sweep sees of a running exchange: who it waits for, since when, and whether its pool has been cut.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::worker::Worker;
+use crate::error::Broken;
+use crate::service::Pool;
+
+/// When a pool is cut its exchanges end one after another, spread over this long, never all at once.
+const CUT_SPREAD: Duration = Duration::from_secs(2);
+
+/// The sweep's handle on one exchange.
+pub struct Live {
+    pool: RefCell<Option<Arc<Pool>>>,
+    /// Since when the client has not taken what we have for it.
+    client_owes: Cell<Option<Instant>>,
+    patience: Duration,
+    cut_at: Cell<Option<Instant>>,
+    broken: Cell<Option<Broken>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// Registers a [`Live`] with its worker until dropped.
+pub struct LiveGuard {
+    worker: Rc<Worker>,
+    key: usize,
+    live: Rc<Live>,
+}
+
+impl LiveGuard {
+    /// `patience`: how long the client may leave an answer untaken.
+    pub fn new(worker: &Rc<Worker>, patience: Duration) -> Self {
+        let live = Rc::new(Live {
+            pool: RefCell::new(None),
+            client_owes: Cell::new(None),
+            patience,
+            cut_at: Cell::new(None),
+            broken: Cell::new(None),
+            waker: RefCell::new(None),
+        });
+        Self { key: worker.add_live(live.clone()), worker: worker.clone(), live }
+    }
+}
+
+impl std::ops::Deref for LiveGuard {
+    type Target = Live;
+
+    fn deref(&self) -> &Live {
+        &self.live
+    }
+}
+
+impl Drop for LiveGuard {
+    fn drop(&mut self) {
+        self.worker.remove_live(self.key);
+    }
+}
+
+impl Live {
+    /// The exchange is in this pool now: it ends when the pool is cut.
+    pub fn enter(&self, pool: &Arc<Pool>) {
+        *self.pool.borrow_mut() = Some(pool.clone());
+    }
+
+    /// Bytes were handed towards the client; the clock runs until it asks for more.
+    pub fn client_owes(&self, now: Instant) {
+        self.client_owes.set(Some(now));
+    }
+
+    pub fn client_paid(&self) {
+        self.client_owes.set(None);
+    }
+
+    /// Ready once the sweep has broken this exchange; else wakes the task when it does.
+    pub fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<Broken> {
+        if let Some(broken) = self.broken.get() {
+            return Poll::Ready(broken);
+        }
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Runs `future` unless the sweep breaks the exchange first.
+    pub async fn unless_broken<F: Future>(&self, future: F) -> Result<F::Output, Broken> {
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => self.poll_broken(cx).map(Err),
+        })
+        .await
+    }
+
+    pub(super) fn check(&self, now: Instant) {
+        if self.client_owes.get().is_some_and(|since| now.duration_since(since) > self.patience) {
+            self.break_off(Broken::ClientTooSlow);
+        }
+        if !self.pool.borrow().as_ref().is_some_and(|pool| pool.is_cut()) {
+            self.cut_at.set(None);
+            return;
+        }
+        match self.cut_at.get() {
+            None => self.cut_at.set(Some(now + CUT_SPREAD.mul_f32(fastrand::f32()))),
+            Some(at) if now >= at => self.break_off(Broken::DrainCut),
+            Some(_) => {}
+        }
+    }
+
+    fn break_off(&self, why: Broken) {
+        if self.broken.get().is_none() {
+            self.broken.set(Some(why));
+            if let Some(waker) = self.waker.borrow_mut().take() {
+                waker.wake();
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The data path: one connection at a time through hyper, one exchange at a time through receive, decide, forward or
+//! answer, record.
+//!
+//! Everything here runs on one core's own runtime and shares nothing mutable with the others but atomics. Where connections
+//! come from: [`crate::listen`]; what decides: [`crate::decide`]; where requests go: [`crate::upstream`].
+
+mod answer;
+mod conn;
+mod exchange;
+mod forward;
+mod handle;
+mod live;
+mod refusal;
+mod scan;
+mod serve;
+mod tunnel;
+mod upload;
+mod worker;
+
+pub use conn::Conn;
+pub use serve::{ClientStream, serve};
+pub use worker::{SWEEP, Shared, Worker};

@@ -1,0 +1,86 @@
+//! The answer to a head that the codec could not parse: the same form as every other answer, logged and counted like it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use super::conn::Conn;
+use crate::access::Entry;
+use crate::error::Failure;
+use crate::headers::REQUEST_ID;
+use crate::pages;
+use crate::types::RequestId;
+
+/// The status of an answer that hyper made by itself: a 4xx head with an empty body and nothing of ours.
+pub(super) fn status_of_bare(written: &[u8]) -> Option<StatusCode> {
+    let bare = written.starts_with(b"HTTP/1.1 4") && written.len() < 256 && written.ends_with(b"\r\n\r\n");
+    let ours = |needle: &[u8]| written.windows(needle.len()).any(|w| w.eq_ignore_ascii_case(needle));
+    if !bare || ours(b"x-request-id") {
+        return None;
+    }
+    StatusCode::from_bytes(written.get(9..12)?).ok()
+}
+
+/// A whole HTTP/1.1 answer as bytes, already in the log.
+pub(super) fn answer_unparsed(conn: &Rc<Conn>, failure: Failure) -> Vec<u8> {
+    let id = RequestId::new();
+    let status = failure.status();
+    let page = pages::html(status, failure.text(), id.as_str());
+    let snapshot = conn.worker().snapshot();
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, page.content_type);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(page.body.len()));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(header::DATE, httpdate::fmt_http_date(std::time::SystemTime::now()).try_into().unwrap_or(HeaderValue::from_static("")));
+    snapshot.stray.security.apply(&mut headers, conn.peer().tls);
+    headers.insert(REQUEST_ID.clone(), id.header_value());
+    let mut out = format!("HTTP/1.1 {status}\r\n").into_bytes();
+    for (name, value) in &headers {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(&page.body);
+    record(conn, &id, failure, page.body.len() as u64);
+    out
+}
+
+fn record(conn: &Conn, id: &RequestId, failure: Failure, bytes_out: u64) {
+    let worker = conn.worker();
+    let stray = worker.snapshot().stray.clone();
+    let status = failure.status().as_u16();
+    stray.series.record(worker.id, None, &Method::GET, status, Duration::ZERO, bytes_out);
+    let mut log = worker.log.borrow_mut();
+    if !log.is_on() {
+        return;
+    }
+    log.record(&Entry {
+        request_id: id.as_str(),
+        client: conn.peer().ip,
+        method: "-",
+        host: None,
+        path: "",
+        query: None,
+        protocol: "HTTP/1.1",
+        tls: conn.peer().tls,
+        status,
+        bytes_in: 0,
+        bytes_out,
+        duration: Duration::ZERO,
+        upstream: None,
+        site: "",
+        route: "",
+        service: "",
+        color: "",
+        backend: "",
+        attempts: 0,
+        limited: None,
+        error: Some(failure.reason()),
+        user_agent: None,
+        referer: None,
+        trace_id: None,
+    });
+}

@@ -1,0 +1,188 @@
+//! What the codec's parser lets pass and RFC 9112 does not: told from the bytes of the head as they arrive.
+//!
+//! hyper drops a Content-Length beside a Transfer-Encoding, merges equal Content-Lengths and takes a bare LF for a line's
+//! end. Each of these is how requests are smuggled (RFC 9112, 2.2, 6.1, 6.3 and 11.2), so we look before it does. Every
+//! body is framed anew towards the backend, so nothing depends on this alone.
+
+/// Longest field name that matters here.
+const PREFIX: usize = "transfer-encoding:".len();
+
+/// Follows one connection's bytes from head to head.
+#[derive(Debug, Default)]
+pub struct HeadScan {
+    state: State,
+    /// The current line's first bytes, in lower case.
+    prefix: [u8; PREFIX],
+    prefix_len: usize,
+    line_len: usize,
+    ends_in_cr: bool,
+    content_length: Option<u64>,
+    length_fields: u8,
+    encoding_fields: u8,
+    lines: u32,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    #[default]
+    Head,
+    /// This many bytes of a body are still to come.
+    Body(u64),
+    /// A chunked body: the codec alone knows its end. Taken up again when the exchange is over.
+    Unknown,
+}
+
+/// The head is ambiguous; the connection can't be trusted any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ambiguous;
+
+impl HeadScan {
+    /// Takes in what arrived.
+    pub fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Ambiguous> {
+        while !bytes.is_empty() {
+            match self.state {
+                State::Unknown => return Ok(()),
+                State::Body(left) => {
+                    let skip = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+                    bytes = &bytes[skip..];
+                    self.state = match left - skip as u64 {
+                        0 => State::Head,
+                        left => State::Body(left),
+                    };
+                }
+                State::Head => bytes = self.feed_line(bytes)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The exchange before is over and its body read: what comes next is a head.
+    pub fn expect_head(&mut self) {
+        if self.state == State::Unknown {
+            *self = Self::default();
+        }
+    }
+
+    fn feed_line<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], Ambiguous> {
+        let (line, rest, complete) = match bytes.iter().position(|b| *b == b'\n') {
+            Some(end) => (&bytes[..end], &bytes[end + 1..], true),
+            None => (bytes, &bytes[bytes.len()..], false),
+        };
+        self.remember(line);
+        if complete {
+            self.end_line(line)?;
+        }
+        Ok(rest)
+    }
+
+    fn remember(&mut self, part: &[u8]) {
+        let room = (PREFIX - self.prefix_len).min(part.len());
+        for (kept, byte) in self.prefix[self.prefix_len..].iter_mut().zip(&part[..room]) {
+            *kept = byte.to_ascii_lowercase();
+        }
+        self.prefix_len += room;
+        self.line_len += part.len();
+        if let Some(last) = part.last() {
+            self.ends_in_cr = *last == b'\r';
+        }
+    }
+
+    fn end_line(&mut self, tail: &[u8]) -> Result<(), Ambiguous> {
+        if self.line_len == 0 || !self.ends_in_cr {
+            return Err(Ambiguous);
+        }
+        let name = &self.prefix[..self.prefix_len];
+        if self.line_len == 1 {
+            // An empty line before the request line is skipped (RFC 9112, 2.2); after it, it ends the head.
+            if self.lines > 0 {
+                self.end_head()?;
+            }
+        } else {
+            self.lines += 1;
+            if name.starts_with(b"content-length:") {
+                self.length_fields += 1;
+                self.content_length = parse_length(tail);
+            } else if name.starts_with(b"transfer-encoding:") {
+                self.encoding_fields += 1;
+            }
+            if self.length_fields > 1 || self.encoding_fields > 1 {
+                return Err(Ambiguous);
+            }
+        }
+        self.prefix_len = 0;
+        self.line_len = 0;
+        self.ends_in_cr = false;
+        Ok(())
+    }
+
+    fn end_head(&mut self) -> Result<(), Ambiguous> {
+        if self.length_fields > 0 && self.encoding_fields > 0 {
+            return Err(Ambiguous);
+        }
+        let next = match (self.encoding_fields, self.length_fields, self.content_length) {
+            (0, 0, _) => State::Head,
+            // A length split over two reads is not worth reassembling: wait for the exchange's end instead.
+            (0, _, Some(length)) => State::Body(length),
+            _ => State::Unknown,
+        };
+        *self = Self { state: next, ..Self::default() };
+        if next == State::Body(0) {
+            self.state = State::Head;
+        }
+        Ok(())
+    }
+}
+
+/// The digits at the end of a whole `Content-Length: 12\r`; `None` when the line came in parts or holds something else.
+fn parse_length(line: &[u8]) -> Option<u64> {
+    let colon = line.iter().position(|b| *b == b':')?;
+    std::str::from_utf8(&line[colon + 1..]).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(parts: &[&str]) -> Result<(), Ambiguous> {
+        let mut scan = HeadScan::default();
+        parts.iter().try_for_each(|part| scan.feed(part.as_bytes()))
+    }
+
+    fn bytewise(text: &str) -> Result<(), Ambiguous> {
+        let mut scan = HeadScan::default();
+        text.as_bytes().iter().try_for_each(|b| scan.feed(&[*b]))
+    }
+
+    #[test]
+    fn clean_heads_pass_in_any_pieces() {
+        let clean = [
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\na\nb\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n0\r\n\r\n",
+            "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        ];
+        for text in clean {
+            assert_eq!(scan(&[text]), Ok(()), "{text:?}");
+            assert_eq!(bytewise(text), Ok(()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ambiguous_heads_are_told() {
+        let bad = [
+            "GET / HTTP/1.1\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n\n",
+            "POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\ntransfer-ENCODING: chunked\r\nX: y\r\ncontent-LENGTH: 4\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\nHost: a\r\n\r\n",
+        ];
+        for text in bad {
+            assert_eq!(scan(&[text]), Err(Ambiguous), "{text:?}");
+            assert_eq!(bytewise(text), Err(Ambiguous), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A connection's life under the codec: served, told to finish, turned into a tunnel, or closed so that the last answer
+//! still arrives.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::conn::{Conn, HeadWatch, Order};
+use super::handle::handle;
+
+/// What a refused upload may still send before its connection is closed. nginx: `lingering_close`.
+const LINGER_BYTES: u64 = 1 << 20;
+const LINGER_TIME: Duration = Duration::from_secs(2);
+
+/// A byte stream from a client: TCP, TLS or a unix socket.
+pub trait ClientStream: AsyncRead + AsyncWrite + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + 'static> ClientStream for T {}
+
+/// Serves the connection to its end. `h2` as ALPN said.
+pub async fn serve<T: ClientStream>(conn: Rc<Conn>, io: T, h2: bool) {
+    if h2 {
+        serve_h2(conn, io).await;
+    } else {
+        serve_h1(conn, io).await;
+    }
+}
+
+async fn serve_h1<T: ClientStream>(conn: Rc<Conn>, io: T) {
+    let limits = conn.limits();
+    let service = {
+        let conn = conn.clone();
+        service_fn(move |request| handle(conn.clone(), request))
+    };
+    let watched = TokioIo::new(HeadWatch::new(io, conn.clone()));
+    let mut codec = http1::Builder::new()
+        .max_headers(limits.headers)
+        .max_header_size(limits.header_size)
+        .max_buf_size((limits.header_size + 1024).max(64 * 1024))
+        .serve_connection(watched, service);
+    let mut finishing = false;
+    let ended = poll_fn(|cx| {
+        match conn.poll_order(cx) {
+            Order::Abort => return Poll::Ready(false),
+            Order::Finish if !finishing => {
+                finishing = true;
+                Pin::new(&mut codec).graceful_shutdown();
+            }
+            Order::Finish | Order::Serve => {}
+        }
+        codec.poll_without_shutdown(cx).map(|result| result.is_ok())
+    })
+    .await;
+    let parts = codec.into_parts();
+    let mut io = parts.io.into_inner();
+    if let Some(tunnel) = conn.take_tunnel() {
+        if ended {
+            tunnel.run(io.into_inner(), parts.read_buf).await;
+        }
+    } else if conn.lingers() {
+        linger(&mut io).await;
+    } else if ended {
+        let _ = tokio::time::timeout(LINGER_TIME, io.shutdown()).await;
+    }
+}
+
+/// Half-closes and reads on for a bounded while: closing with bytes unread would reset the connection, and the client
+/// would lose the answer that says why (RFC 9112, 9.6).
+async fn linger(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    let drain = async {
+        let _ = io.shutdown().await;
+        let _ = tokio::io::copy(&mut io.take(LINGER_BYTES), &mut tokio::io::sink()).await;
+    };
+    let _ = tokio::time::timeout(LINGER_TIME, drain).await;
+}
+
+async fn serve_h2<T: ClientStream>(conn: Rc<Conn>, io: T) {
+    let limits = conn.limits();
+    let service = {
+        let conn = conn.clone();
+        service_fn(move |request| handle(conn.clone(), request))
+    };
+    let codec = http2::Builder::new(LocalExecutor)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.h2_streams)
+        .max_header_list_size(u32::try_from(limits.header_size).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(100)
+        .initial_stream_window_size(256 << 10)
+        .initial_connection_window_size(1 << 20)
+        .max_send_buf_size(256 << 10)
+        .serve_connection(TokioIo::new(io), service);
+    let mut codec = pin!(codec);
+    let mut finishing = false;
+    poll_fn(|cx| {
+        match conn.poll_order(cx) {
+            Order::Abort => return Poll::Ready(()),
+            Order::Finish if !finishing => {
+                finishing = true;
+                codec.as_mut().graceful_shutdown();
+            }
+            Order::Finish | Order::Serve => {}
+        }
+        codec.as_mut().poll(cx).map(|_: Result<(), hyper::Error>| ())
+    })
+    .await;
+}
+
+/// Spawns each stream's task on the core of its connection.
+#[derive(Clone, Copy)]
+struct LocalExecutor;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        // Ends with its stream, or with the connection whose channel it holds.
+        tokio::task::spawn_local(async move {
+            future.await;
+        });
+    }
+}

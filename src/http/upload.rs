@@ -1,0 +1,116 @@
+//! A request's body on its way from the client: bounded in size and in the time between two reads, never held whole.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use crate::error::Failure;
+use crate::upstream::BoxError;
+
+/// The client's body, polled by the codec towards the backend. Polling it first is what sends `100 Continue`.
+pub struct Upload {
+    body: Incoming,
+    left: u64,
+    timeout: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    bytes: Rc<Cell<u64>>,
+    progress: Rc<Progress>,
+}
+
+/// What the forwarder sees of an upload while it waits for the answer.
+#[derive(Default)]
+pub struct Progress {
+    failure: Cell<Option<Failure>>,
+    last: Cell<Option<Instant>>,
+    done: Cell<bool>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("upload broken off: {0}")]
+struct UploadError(&'static str);
+
+impl Upload {
+    pub fn new(body: Incoming, limit: u64, timeout: Duration, bytes: Rc<Cell<u64>>) -> (Self, Rc<Progress>) {
+        let progress = Rc::new(Progress::default());
+        let upload = Self { body, left: limit, timeout, timer: None, bytes, progress: progress.clone() };
+        (upload, progress)
+    }
+
+    fn fail(&self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.progress.failure.set(Some(failure));
+        Poll::Ready(Some(Err(UploadError(failure.reason()).into())))
+    }
+
+    fn take(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.progress.last.set(Some(Instant::now()));
+        if let Some(data) = frame.data_ref() {
+            let length = data.len() as u64;
+            let Some(left) = self.left.checked_sub(length) else { return self.fail(Failure::BodyTooLarge) };
+            self.left = left;
+            self.bytes.set(self.bytes.get() + length);
+        }
+        if self.body.is_end_stream() {
+            self.progress.done.set(true);
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+}
+
+impl Progress {
+    /// Why the upload broke off, if the client or its limit did it.
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure.get()
+    }
+
+    /// When the last byte came; the backend's time to answer counts from there.
+    pub fn last(&self) -> Option<Instant> {
+        self.last.get()
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.done.get()
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.timer = None;
+                this.take(frame)
+            }
+            Poll::Ready(Some(Err(_))) => this.fail(Failure::BadRequest),
+            Poll::Ready(None) => {
+                this.progress.done.set(true);
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                let limit = this.timeout;
+                let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+                match timer.as_mut().poll(cx) {
+                    Poll::Ready(()) => this.fail(Failure::BodyTimeout),
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,50 @@
+//! The bodies of the proxy's own answers: a small page for people, problem+json for programs.
+//!
+//! Nothing a client sent is in them but the request id, whose characters are checked.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+/// A body and what it is.
+pub struct Page {
+    pub content_type: HeaderValue,
+    pub body: Bytes,
+}
+
+/// `reason` is stable (RFC 9457's `code` here), `text` is for people.
+pub fn problem(status: StatusCode, reason: &str, text: &str, request_id: &str, asked: &HeaderMap) -> Page {
+    if wants_json(asked) {
+        json(status, reason, text, request_id)
+    } else {
+        html(status, text, request_id)
+    }
+}
+
+/// The page where the request's headers could not be read.
+pub fn html(status: StatusCode, text: &str, request_id: &str) -> Page {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let code = status.as_u16();
+    let body = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{code} {title}</title></head>\n\
+         <body><h1>{code} {title}</h1>\n<p>{text}</p>\n<p><small>{request_id}</small></p></body></html>\n"
+    );
+    Page { content_type: HeaderValue::from_static("text/html; charset=utf-8"), body: body.into() }
+}
+
+fn json(status: StatusCode, reason: &str, text: &str, request_id: &str) -> Page {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let value = serde_json::json!({
+        "type": "about:blank",
+        "title": title,
+        "status": status.as_u16(),
+        "detail": text,
+        "code": reason,
+        "request_id": request_id,
+    });
+    Page { content_type: HeaderValue::from_static("application/problem+json"), body: format!("{value}\n").into() }
+}
+
+fn wants_json(asked: &HeaderMap) -> bool {
+    let accept = asked.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    accept.contains("json") && !accept.contains("text/html")
+}

@@ -1,0 +1,177 @@
+//! One colour's backends: what is configured, what the names resolved to, and how many exchanges are inside.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
+
+use super::backend::{Backend, Endpoint};
+use crate::types::{BackendAddr, Color, Scheme};
+
+/// The backends of one colour, or of a service with a single pool.
+#[derive(Debug)]
+pub struct Pool {
+    color: Option<Color>,
+    targets: Mutex<Vec<Target>>,
+    backends: ArcSwap<Vec<Arc<Backend>>>,
+    in_flight: AtomicUsize,
+    turn: AtomicUsize,
+    changed: watch::Sender<u64>,
+    cut: AtomicBool,
+}
+
+/// One entry of the config's list and what its name resolved to last.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub addr: BackendAddr,
+    /// The last good answer; kept when a later look-up fails.
+    pub endpoints: Vec<Endpoint>,
+    /// Why the last look-up failed, if it did.
+    pub error: Option<String>,
+}
+
+impl Target {
+    fn new(addr: BackendAddr) -> Self {
+        let endpoints = match (addr.scheme(), addr.socket_addr()) {
+            (Scheme::Unix, _) => addr.path().map(|p| Endpoint::Unix(p.to_owned())).into_iter().collect(),
+            (_, Some(literal)) => vec![Endpoint::Tcp(literal)],
+            _ => Vec::new(),
+        };
+        Self { addr, endpoints, error: None }
+    }
+
+    /// Whether a name has to be looked up; addresses and unix sockets are what they are.
+    pub fn needs_dns(&self) -> bool {
+        self.addr.scheme() != Scheme::Unix && self.addr.socket_addr().is_none()
+    }
+}
+
+impl Pool {
+    pub(super) fn new(color: Option<Color>) -> Self {
+        Self {
+            color,
+            targets: Mutex::default(),
+            backends: ArcSwap::default(),
+            in_flight: AtomicUsize::new(0),
+            turn: AtomicUsize::new(0),
+            changed: watch::Sender::new(0),
+            cut: AtomicBool::new(false),
+        }
+    }
+
+    /// `None` for a service with a single pool.
+    pub fn color(&self) -> Option<Color> {
+        self.color
+    }
+
+    pub fn color_label(&self) -> &'static str {
+        self.color.map_or("", Color::as_str)
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
+    pub fn backends(&self) -> Guard<Arc<Vec<Arc<Backend>>>> {
+        self.backends.load()
+    }
+
+    pub fn targets(&self) -> Vec<Target> {
+        self.lock().clone()
+    }
+
+    pub fn has_healthy(&self) -> bool {
+        self.backends().iter().any(|b| b.is_up())
+    }
+
+    /// Wakes when the set of backends changed: the prober starts and ends its tasks by it.
+    pub fn watch_backends(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Takes up the config's list; what stays keeps its addresses and health.
+    pub(super) fn retarget(&self, addrs: &[BackendAddr]) {
+        let mut targets = self.lock();
+        let next = addrs.iter().map(|addr| {
+            let before = targets.iter().find(|t| t.addr == *addr);
+            before.cloned().unwrap_or_else(|| Target::new(addr.clone()))
+        });
+        *targets = next.collect();
+        self.rebuild(&targets);
+    }
+
+    /// Takes in a look-up of one target's name. An error keeps the last good answer.
+    pub fn resolved(&self, addr: &BackendAddr, answer: Result<Vec<Endpoint>, String>) {
+        let mut targets = self.lock();
+        let Some(target) = targets.iter_mut().find(|t| t.addr == *addr) else { return };
+        match answer {
+            Ok(endpoints) => {
+                target.endpoints = endpoints;
+                target.error = None;
+            }
+            Err(error) => target.error = Some(error),
+        }
+        self.rebuild(&targets);
+    }
+
+    /// Lets go of backends that were only kept until one of their successors is healthy.
+    pub fn settle(&self) {
+        let targets = self.lock();
+        self.rebuild(&targets);
+    }
+
+    /// The backends of `targets`; while none of them is healthy, the healthy ones of before serve on beside them.
+    fn rebuild(&self, targets: &[Target]) {
+        let before = self.backends.load_full();
+        let wanted: Vec<(&BackendAddr, &Endpoint)> =
+            targets.iter().flat_map(|t| t.endpoints.iter().map(move |e| (&t.addr, e))).collect();
+        let is_wanted = |b: &Backend| wanted.iter().any(|(a, e)| *a == b.addr() && *e == b.endpoint());
+        let mut next: Vec<Arc<Backend>> = wanted
+            .iter()
+            .map(|(addr, endpoint)| {
+                let kept = before.iter().find(|b| b.addr() == *addr && b.endpoint() == *endpoint);
+                kept.cloned().unwrap_or_else(|| Arc::new(Backend::new((*addr).clone(), (*endpoint).clone())))
+            })
+            .collect();
+        if !next.is_empty() && !next.iter().any(|b| b.is_up()) {
+            next.extend(before.iter().filter(|b| b.is_up() && !is_wanted(b)).cloned());
+        }
+        let same = next.len() == before.len() && next.iter().zip(before.iter()).all(|(a, b)| Arc::ptr_eq(a, b));
+        if !same {
+            self.backends.store(Arc::new(next));
+            self.changed.send_modify(|n| *n += 1);
+        }
+    }
+
+    /// The drain's deadline has passed: every exchange still inside is to end. Each sees it within the sweep's interval
+    /// and ends after a jitter of its own; undone by [`Pool::uncut`].
+    pub fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+    }
+
+    /// Traffic may enter again: a switch back found this pool cut.
+    pub fn uncut(&self) {
+        self.cut.store(false, Ordering::SeqCst);
+    }
+
+    pub fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn count_in(&self) {
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn count_out(&self) {
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Target>> {
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

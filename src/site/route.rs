@@ -1,0 +1,89 @@
+//! What one path of a site does, with everything prepared that a request would otherwise compute.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+use ipnet::IpNet;
+
+use crate::config::{self, RoutePath};
+use crate::headers::SecurityHeaders;
+use crate::limit::Limiter;
+use crate::metrics::Series;
+use crate::service::Service;
+
+/// A route with its zones, headers and counters at hand.
+#[derive(Debug)]
+pub struct Route {
+    /// The name of the site it belongs to.
+    pub site: Arc<str>,
+    pub path: RoutePath,
+    /// The path as text, for the log.
+    pub label: Arc<str>,
+    pub action: Action,
+    pub limiters: Vec<Arc<Limiter>>,
+    pub allow: Vec<IpNet>,
+    pub deny: Vec<IpNet>,
+    pub body_size: u64,
+    pub body_timeout: Duration,
+    pub security: SecurityHeaders,
+    pub strip_prefix: bool,
+    pub series: Arc<Series>,
+}
+
+#[derive(Debug)]
+pub enum Action {
+    /// The service and the settings of this snapshot for it.
+    Service(Arc<Service>, Arc<config::Service>),
+    Redirect { to: String, status: StatusCode },
+    Respond { status: StatusCode, body: Bytes, content_type: HeaderValue },
+}
+
+impl Route {
+    /// Prefixes match on segment borders: `/api/` takes `/api`, `/api/` and `/api/x`, not `/apis`.
+    pub fn matches(&self, path: &str) -> bool {
+        match &self.path {
+            RoutePath::Exact(exact) => path == exact,
+            RoutePath::Prefix(prefix) => rest_after(prefix, path).is_some(),
+        }
+    }
+
+    /// What follows the route's prefix, without a leading slash.
+    pub fn rest<'p>(&self, path: &'p str) -> &'p str {
+        match &self.path {
+            RoutePath::Exact(_) => "",
+            RoutePath::Prefix(prefix) => rest_after(prefix, path).unwrap_or("").trim_start_matches('/'),
+        }
+    }
+
+    /// `deny` first, then `allow` if there is any.
+    pub fn admits(&self, client: IpAddr) -> bool {
+        if self.deny.is_empty() && self.allow.is_empty() {
+            return true;
+        }
+        let within = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&client));
+        !within(&self.deny) && (self.allow.is_empty() || within(&self.allow))
+    }
+}
+
+fn rest_after<'p>(prefix: &str, path: &'p str) -> Option<&'p str> {
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    let rest = path.strip_prefix(prefix)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rest_after;
+
+    #[test]
+    fn prefixes_match_on_segment_borders() {
+        assert_eq!(rest_after("/api/", "/api"), Some(""));
+        assert_eq!(rest_after("/api/", "/api/x"), Some("/x"));
+        assert_eq!(rest_after("/api", "/api/x"), Some("/x"));
+        assert_eq!(rest_after("/api/", "/apis"), None);
+        assert_eq!(rest_after("/", "/anything"), Some("/anything"));
+    }
+}

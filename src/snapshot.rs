@@ -1,0 +1,157 @@
+//! One immutable view of the whole configuration, with everything a request needs already prepared.
+//!
+//! A request takes the snapshot once and sees nothing else until its end. Reload is startup: [`Snapshot::build`] makes the
+//! world from nothing or from the previous one, keeping the services, limiters and counters that stay.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+
+use crate::config::{self, Config, HeaderPolicy, Preset};
+use crate::headers::SecurityHeaders;
+use crate::limit::Limiter;
+use crate::metrics::Metrics;
+use crate::service::{Active, Service};
+use crate::site::{Action, Route, Site, Sites};
+use crate::types::ListenAddr;
+
+pub struct Snapshot {
+    pub config: Arc<Config>,
+    pub sites: Sites,
+    pub services: BTreeMap<Arc<str>, Arc<Service>>,
+    pub limiters: BTreeMap<Arc<str>, Arc<Limiter>>,
+    /// Whether there is any TLS listener to redirect to.
+    pub serves_tls: bool,
+    /// Where plain requests are redirected.
+    pub https_port: u16,
+    /// For answers to requests that belong to no site: headers, counters, limits.
+    pub stray: Arc<Route>,
+}
+
+impl Snapshot {
+    /// Builds what `config` says. `initial` gives the active colour of a service that was not there before.
+    ///
+    /// Services that stay are the same objects; they take their new definition up in [`Snapshot::install`].
+    pub fn build(
+        config: Arc<Config>,
+        previous: Option<&Snapshot>,
+        metrics: &Metrics,
+        initial: &dyn Fn(&config::Service) -> Active,
+    ) -> Self {
+        let services = config.services.iter().map(|(name, definition)| {
+            let kept = previous.and_then(|p| p.services.get(name)).filter(|s| s.is_colored() == is_colored(definition));
+            let service = kept.cloned().unwrap_or_else(|| Arc::new(Service::new(definition.clone(), initial(definition))));
+            (name.clone(), service)
+        });
+        let limiters = config.zones.iter().map(|(name, zone)| {
+            let kept = previous.and_then(|p| p.limiters.get(name)).filter(|l| l.zone() == &**zone);
+            (name.clone(), kept.cloned().unwrap_or_else(|| Arc::new(Limiter::new(zone.clone()))))
+        });
+        let (services, limiters) = (services.collect(), limiters.collect());
+        let builder = Builder { config: &config, services: &services, limiters: &limiters, metrics };
+        let sites = Sites::new(config.sites.iter().map(|site| builder.site(site)).collect());
+        let stray = Arc::new(builder.stray());
+        Self {
+            serves_tls: !config.server.https.is_empty(),
+            https_port: https_port(&config),
+            config,
+            sites,
+            services,
+            limiters,
+            stray,
+        }
+    }
+
+    /// Lets the services that stayed take up their new definitions; called once, when this snapshot is published.
+    pub fn install(&self) {
+        for (name, definition) in &self.config.services {
+            self.services[name].reconfigure(definition.clone());
+        }
+    }
+}
+
+fn is_colored(service: &config::Service) -> bool {
+    matches!(service.pools, config::Pools::BlueGreen { .. })
+}
+
+fn https_port(config: &Config) -> u16 {
+    let tcp = config.server.https.iter().find_map(|listen| match listen {
+        ListenAddr::Tcp(addr) => Some(addr.port()),
+        ListenAddr::Unix(_) => None,
+    });
+    tcp.unwrap_or(443)
+}
+
+struct Builder<'a> {
+    config: &'a Config,
+    services: &'a BTreeMap<Arc<str>, Arc<Service>>,
+    limiters: &'a BTreeMap<Arc<str>, Arc<Limiter>>,
+    metrics: &'a Metrics,
+}
+
+impl Builder<'_> {
+    fn site(&self, site: &config::Site) -> Site {
+        Site {
+            name: site.name.clone(),
+            hosts: site.hosts.clone(),
+            tls: site.tls,
+            canonical_host: site.canonical_host.clone(),
+            routes: site.routes.iter().map(|route| Arc::new(self.route(site, route))).collect(),
+        }
+    }
+
+    fn route(&self, site: &config::Site, route: &config::Route) -> Route {
+        let (action, service) = match &route.action {
+            config::Action::Service(name) => {
+                let definition = self.config.services[name].clone();
+                (Action::Service(self.services[name].clone(), definition), &**name)
+            }
+            config::Action::Redirect { to, status } => (Action::Redirect { to: to.clone(), status: *status }, ""),
+            config::Action::Respond { status, body, content_type } => {
+                let body = Bytes::from(body.clone());
+                (Action::Respond { status: *status, body, content_type: content_type.clone() }, "")
+            }
+        };
+        let label = match &route.path {
+            config::RoutePath::Prefix(path) => path.clone(),
+            config::RoutePath::Exact(path) => format!("={path}"),
+        };
+        Route {
+            site: site.name.clone(),
+            path: route.path.clone(),
+            label: label.into(),
+            action,
+            limiters: route.limit.iter().map(|zone| self.limiters[zone].clone()).collect(),
+            allow: route.allow.clone(),
+            deny: route.deny.clone(),
+            body_size: route.body_size,
+            body_timeout: route.body_timeout,
+            security: SecurityHeaders::compile(&route.headers, route.hsts),
+            strip_prefix: route.strip_prefix,
+            series: self.metrics.series(&site.name, service),
+        }
+    }
+
+    fn stray(&self) -> Route {
+        Route {
+            site: "".into(),
+            path: config::RoutePath::Prefix("/".into()),
+            label: "".into(),
+            action: Action::Respond {
+                status: StatusCode::NOT_FOUND,
+                body: Bytes::new(),
+                content_type: HeaderValue::from_static("text/plain; charset=utf-8"),
+            },
+            limiters: Vec::new(),
+            allow: Vec::new(),
+            deny: Vec::new(),
+            body_size: self.config.limits.body_size,
+            body_timeout: self.config.limits.body_timeout,
+            security: SecurityHeaders::compile(&HeaderPolicy { preset: Preset::Secure, changes: Vec::new() }, None),
+            strip_prefix: false,
+            series: self.metrics.series("", ""),
+        }
+    }
+}

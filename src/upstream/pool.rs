@@ -1,0 +1,139 @@
+//! Idle connections to the backends, per core, and the lease of one for an exchange.
+//!
+//! No lock: a pool belongs to one thread. Keyed by the backend's id, so that a backend that was replaced is never reached
+//! through an old connection.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+
+use super::connect::{ConnectError, Connector, Sender};
+use super::outgoing::Outgoing;
+use crate::config;
+use crate::service::Backend;
+
+/// Idle connections kept to one backend by one core; beyond that the longest idle is closed. nginx: `keepalive`.
+const MAX_IDLE: usize = 128;
+
+/// How long a connection may be idle. nginx: `keepalive_timeout` of an upstream, 60 s.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// One core's connections to all backends.
+#[derive(Default)]
+pub struct Upstreams {
+    connector: Connector,
+    idle: RefCell<HashMap<u64, Vec<Idle>>>,
+    shared: RefCell<HashMap<u64, http2::SendRequest<Outgoing>>>,
+}
+
+struct Idle {
+    sender: http1::SendRequest<Outgoing>,
+    since: Instant,
+}
+
+/// A connection for one exchange. Given back with [`Lease::release`] once the answer's body has ended; dropped otherwise,
+/// which closes it.
+pub struct Lease {
+    upstreams: Rc<Upstreams>,
+    backend: u64,
+    sender: Sender,
+    reused: bool,
+}
+
+/// Why there was no answer.
+pub struct SendError {
+    /// The request, if not a byte of it was sent: it may be sent again, whatever its method.
+    pub unsent: Option<Request<Outgoing>>,
+    pub error: hyper::Error,
+}
+
+impl Upstreams {
+    /// An idle connection, or `None`.
+    pub fn reuse(self: &Rc<Self>, backend: &Backend) -> Option<Lease> {
+        let id = backend.id();
+        if let Some(sender) = self.shared.borrow().get(&id).filter(|s| !s.is_closed()) {
+            return Some(self.lease(id, Sender::H2(sender.clone()), true));
+        }
+        let mut idle = self.idle.borrow_mut();
+        let waiting = idle.get_mut(&id)?;
+        // Latest first: the one least likely to be closed by the backend meanwhile.
+        while let Some(last) = waiting.pop() {
+            if last.sender.is_ready() && last.since.elapsed() < IDLE_TIMEOUT {
+                return Some(self.lease(id, Sender::H1(last.sender), true));
+            }
+        }
+        None
+    }
+
+    /// A new connection, within the service's connect timeout.
+    pub async fn connect(self: &Rc<Self>, backend: &Backend, service: &config::Service) -> Result<Lease, ConnectError> {
+        let sender = self.connector.connect(backend, service).await?;
+        if let Sender::H2(sender) = &sender {
+            self.shared.borrow_mut().insert(backend.id(), sender.clone());
+        }
+        Ok(self.lease(backend.id(), sender, false))
+    }
+
+    /// Closes the idle connections to these backends: their colour has drained, or they are gone.
+    pub fn forget(&self, backends: &[u64]) {
+        for id in backends {
+            self.idle.borrow_mut().remove(id);
+            self.shared.borrow_mut().remove(id);
+        }
+    }
+
+    /// Closes what has been idle for too long or was closed by the other side.
+    pub fn prune(&self, now: Instant) {
+        self.idle.borrow_mut().retain(|_, waiting| {
+            waiting.retain(|c| !c.sender.is_closed() && now.duration_since(c.since) < IDLE_TIMEOUT);
+            !waiting.is_empty()
+        });
+        self.shared.borrow_mut().retain(|_, sender| !sender.is_closed());
+    }
+
+    fn lease(self: &Rc<Self>, backend: u64, sender: Sender, reused: bool) -> Lease {
+        Lease { upstreams: self.clone(), backend, sender, reused }
+    }
+}
+
+impl Lease {
+    /// Whether it has carried an exchange before: the backend may have closed it meanwhile.
+    pub fn reused(&self) -> bool {
+        self.reused
+    }
+
+    pub fn is_h2(&self) -> bool {
+        matches!(self.sender, Sender::H2(_))
+    }
+
+    /// Sends the head and starts the body; answers with the response's head.
+    pub async fn send(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, SendError> {
+        let sent = match &mut self.sender {
+            Sender::H1(sender) => sender.try_send_request(request).await,
+            Sender::H2(sender) => match sender.ready().await {
+                Ok(()) => sender.try_send_request(request).await,
+                Err(error) => return Err(SendError { unsent: Some(request), error }),
+            },
+        };
+        sent.map_err(|mut error| SendError { unsent: error.take_message(), error: error.into_error() })
+    }
+
+    /// Back to the pool. Only once the answer's body has ended: the next request would wait behind it.
+    pub fn release(self) {
+        let Sender::H1(sender) = self.sender else { return };
+        if sender.is_closed() {
+            return;
+        }
+        let mut idle = self.upstreams.idle.borrow_mut();
+        let waiting = idle.entry(self.backend).or_default();
+        if waiting.len() >= MAX_IDLE {
+            waiting.remove(0);
+        }
+        waiting.push(Idle { sender, since: Instant::now() });
+    }
+}
