@@ -149,7 +149,10 @@ pub struct Service {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Pools {
-    BlueGreen { blue: Vec<BackendAddr>, green: Vec<BackendAddr> },
+    BlueGreen {
+        blue: Vec<BackendAddr>,
+        green: Vec<BackendAddr>,
+    },
     /// `backends = [...]`: one pool, nothing to switch.
     Single(Vec<BackendAddr>),
 }
@@ -263,7 +266,11 @@ pub enum Action {
     /// `to` is a path or an absolute URL. A prefix route appends what follows the prefix when `to` ends with `/`.
     Redirect { to: String, status: StatusCode },
     /// A fixed answer.
-    Respond { status: StatusCode, body: String, content_type: HeaderValue },
+    Respond {
+        status: StatusCode,
+        body: String,
+        content_type: HeaderValue,
+    },
 }
 
 /// A preset and what a `[headers.NAME]` table changes in it.

@@ -1,11 +1,13 @@
 //! The nouns of the trade: small values that are valid once they exist.
 //!
-//! Owns parsing of single values (`"10r/s"`, `"64KiB"`, `"app-blue:8000"`). Never reads a file, a clock or a socket.
+//! Owns parsing of single values (`"10r/s"`, `"64KiB"`, `"app-blue:8000"`), and the words for one that is wrong
+//! ([`Invalid`]). Never reads a file or a socket, nor a clock, but for the one in a new [`RequestId`].
 //! The config that is made of them: [`crate::config`].
 
 mod address;
 mod color;
 mod host;
+mod invalid;
 mod quantity;
 mod rate;
 mod request_id;
@@ -13,6 +15,7 @@ mod request_id;
 pub use address::{BackendAddr, ListenAddr, Scheme};
 pub use color::Color;
 pub use host::{HostName, HostPattern};
-pub use quantity::{parse_duration, parse_size};
+pub use invalid::Invalid;
+pub use quantity::{parse_duration, parse_size, show_duration, show_size};
 pub use rate::Rate;
 pub use request_id::RequestId;

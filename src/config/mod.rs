@@ -1,0 +1,32 @@
+//! The config file: from text to [`Config`], or to every mistake in it.
+//!
+//! Owns `edge.toml`: its keys and defaults (`resolve`), its walk (`read`), its mistakes ([`Diagnostics`]), what is not
+//! built yet (`unbuilt`). Only `load` touches the disk. Opens no certificate and resolves no name: a file that is fine
+//! here can still name a certificate that is not there.
+//! The result, which the rest of the program is written against: [`model`].
+
+mod diagnostic;
+mod load;
+pub mod model;
+mod read;
+mod resolve;
+mod summary;
+mod unbuilt;
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod reference;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use load::{DEFAULT_PATH, PATH_VARIABLE, find, load};
+pub use model::Config;
+pub use resolve::{DEFAULT_SOCKET, DEFAULT_STATE_DIR, parse};
+
+/// A config that is fit to run, and what its author should still hear.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    pub config: Config,
+    /// Never holds an error.
+    pub warnings: Diagnostics,
+}

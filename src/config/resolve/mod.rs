@@ -1,0 +1,127 @@
+//! From a document to [`Config`]: the only place that knows keys, defaults and what fits together.
+//!
+//! One file per section. Sections are read in the order of their references: zones, services and header tables before
+//! the sites that name them. A value that is wrong is reported and replaced by its default, so that the walk goes on;
+//! a config is handed out only when no error was found.
+
+mod acme;
+mod action;
+mod headers;
+mod hosts;
+mod parse;
+mod pools;
+mod process;
+mod route;
+mod server;
+mod service;
+mod site;
+mod tls;
+mod zone;
+
+use std::io;
+use std::path::Path;
+
+use toml::de::{DeTable, Error as SyntaxError};
+
+use super::diagnostic::{Diagnostic, Diagnostics};
+use super::read::{Document, Outside, Table};
+use super::{Config, Loaded};
+
+pub use server::{DEFAULT_SOCKET, DEFAULT_STATE_DIR};
+
+/// Resolves a text. Reads no file: a `_file` twin of a secret is an error here, only [`super::load`] follows it.
+///
+/// # Errors
+/// Every mistake in it; `name` stands for the file's name.
+pub fn parse(
+    name: &str,
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Diagnostics> {
+    let secret = |_: &Path| Err(io::Error::from(io::ErrorKind::Unsupported));
+    resolve(
+        name,
+        text,
+        Outside {
+            env,
+            secret: &secret,
+        },
+    )
+}
+
+pub(super) fn resolve(name: &str, text: &str, outside: Outside<'_>) -> Result<Loaded, Diagnostics> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return Err(Diagnostics::new(
+            name,
+            text,
+            errors.iter().map(syntax).collect(),
+        ));
+    }
+    let document = Document::new(text, outside);
+    let config = config(Table::root(&document, root.get_ref()));
+    let (found, _) = document.finish();
+    let found = Diagnostics::new(name, text, found);
+    if found.has_errors() {
+        Err(found)
+    } else {
+        Ok(Loaded {
+            config,
+            warnings: found,
+        })
+    }
+}
+
+/// Every key that is read, by section: for the test that pins the reference.
+#[cfg(test)]
+pub(super) fn known_keys(text: &str) -> super::read::Known {
+    let (root, _) = DeTable::parse_recoverable(text);
+    let secret = |_: &Path| Ok(String::new());
+    let document = Document::new(
+        text,
+        Outside {
+            env: &|_| None,
+            secret: &secret,
+        },
+    );
+    config(Table::root(&document, root.get_ref()));
+    document.finish().1
+}
+
+fn config(mut root: Table<'_>) -> Config {
+    let server = server::read(&mut root);
+    let limits = process::limits(&mut root);
+    let log = process::log(&mut root);
+    let tls = tls::read(&mut root);
+    acme::read(&mut root);
+    let zones = zone::read(&mut root);
+    let services = service::read(&mut root);
+    let policies = headers::read(&mut root);
+    let around = site::Around {
+        server: &server,
+        limits: &limits,
+        has_certificates: tls.has_certificates,
+        zones: &zones,
+        services: &services,
+        policies: &policies,
+    };
+    let sites = site::read(&mut root, &around);
+    Config {
+        server,
+        limits,
+        log,
+        tls: tls.tls,
+        zones,
+        services,
+        sites,
+    }
+}
+
+fn syntax(error: &SyntaxError) -> Diagnostic {
+    let message = error.message().lines().collect::<Vec<_>>().join(", ");
+    let found = Diagnostic::error(message);
+    match error.span() {
+        Some(span) => found.at(span),
+        None => found,
+    }
+}

@@ -1,0 +1,223 @@
+//! `[service.NAME]` with its `health` and `switch`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::parse::{cookie_name, header_name, host_header, is_name, request_path};
+use super::pools;
+use crate::config::model::{
+    Balance, Health, Pools, Service, StatusClass, Switch, UpstreamHost, UpstreamTls,
+};
+use crate::config::read::{Mistake, Named, Table, Value};
+use crate::types::{Color, Scheme};
+
+pub(super) type Services = BTreeMap<Arc<str>, Arc<Service>>;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub(super) fn read(root: &mut Table<'_>) -> Services {
+    let named = root.named_tables("service", "service.NAME").into_iter();
+    named
+        .map(service)
+        .map(|service| (service.name.clone(), Arc::new(service)))
+        .collect()
+}
+
+fn service(
+    Named {
+        name,
+        name_span,
+        table: mut t,
+    }: Named<'_>,
+) -> Service {
+    if !is_name(name) {
+        t.error(
+            "not a name for a service",
+            name_span,
+            "letters, digits, \"-\", \"_\" and \".\"",
+        );
+    }
+    let pools = pools::read(&mut t);
+    Service {
+        name: name.into(),
+        initial: initial(&mut t, &pools),
+        balance: t.read("balance", Balance::LeastConn, balance),
+        host: t.read("host", UpstreamHost::Preserve, host),
+        connect_timeout: t.read("connect_timeout", seconds(2), Value::duration_above_zero),
+        response_timeout: t.read("response_timeout", seconds(60), Value::duration_above_zero),
+        read_timeout: t.read("read_timeout", Some(seconds(60)), unless_zero),
+        websocket_idle_timeout: t.read(
+            "websocket_idle_timeout",
+            seconds(3600),
+            Value::duration_above_zero,
+        ),
+        retries: t.read("retries", 2, |v| v.integer(0..=10)),
+        tls: upstream_tls(&mut t, &pools),
+        health: health(t.table("health", "service.NAME.health")),
+        switch: switch(t.table("switch", "service.NAME.switch")),
+        pools,
+    }
+}
+
+fn initial(t: &mut Table<'_>, pools: &Pools) -> Color {
+    if let (Pools::Single(_), Some(span)) = (pools, t.key_span("initial")) {
+        t.error(
+            "`initial` without colours",
+            span,
+            "leave it out: `backends` is one pool",
+        );
+    }
+    t.read("initial", Color::Blue, Value::parsed)
+}
+
+fn balance(value: &Value<'_>) -> Result<Balance, Mistake> {
+    let text = value.text()?;
+    if let Some(name) = text.strip_prefix("hash:header:") {
+        return header_name(name).map(Balance::HashHeader);
+    }
+    if let Some(name) = text.strip_prefix("hash:cookie:") {
+        return cookie_name(name).map(Balance::HashCookie);
+    }
+    match text.as_ref() {
+        "least-conn" => Ok(Balance::LeastConn),
+        "round-robin" => Ok(Balance::RoundRobin),
+        "hash:ip" => Ok(Balance::HashIp),
+        other => {
+            let known = [
+                "least-conn",
+                "round-robin",
+                "hash:ip",
+                "hash:header:NAME",
+                "hash:cookie:NAME",
+            ];
+            Err(Mistake::unknown(
+                format!("{other:?} is not a way to balance"),
+                other,
+                known,
+            ))
+        }
+    }
+}
+
+fn host(value: &Value<'_>) -> Result<UpstreamHost, Mistake> {
+    match value.text()?.as_ref() {
+        "preserve" => Ok(UpstreamHost::Preserve),
+        "backend" => Ok(UpstreamHost::Backend),
+        _ => host_header(value).map(UpstreamHost::Literal),
+    }
+}
+
+fn unless_zero(value: &Value<'_>) -> Result<Option<Duration>, Mistake> {
+    value
+        .duration()
+        .map(|duration| (!duration.is_zero()).then_some(duration))
+}
+
+fn upstream_tls(t: &mut Table<'_>, pools: &Pools) -> UpstreamTls {
+    let tls = UpstreamTls {
+        ca: t.read("tls_ca", None, |v| v.unless_empty(Value::path)),
+        server_name: t.read("tls_server_name", None, |v| v.unless_empty(Value::parsed)),
+        verify: t.read("tls_verify", true, Value::boolean),
+    };
+    let backends = match pools {
+        Pools::Single(pool) => pool.iter().chain(&[]),
+        Pools::BlueGreen { blue, green } => blue.iter().chain(green),
+    };
+    let has_effect = backends
+        .into_iter()
+        .any(|backend| backend.scheme == Scheme::Https);
+    let changed = tls.ca.is_some() || tls.server_name.is_some() || !tls.verify;
+    let key = ["tls_ca", "tls_server_name", "tls_verify"]
+        .into_iter()
+        .find_map(|key| t.key_span(key));
+    if let Some(span) = key.filter(|_| changed && !has_effect) {
+        t.warn(
+            "no backend is spoken to over TLS",
+            span,
+            "write \"https://host:port\" for those that are",
+        );
+    }
+    tls
+}
+
+fn health(mut t: Table<'_>) -> Health {
+    Health {
+        path: t
+            .optional("path", probe_path)
+            .unwrap_or_else(|| "/health/".to_owned()),
+        interval: t.read("interval", seconds(2), Value::duration_above_zero),
+        timeout: t.read("timeout", seconds(1), Value::duration_above_zero),
+        rise: t.read("rise", 2, |v| v.integer(1..=1000)),
+        fall: t.read("fall", 3, |v| v.integer(1..=1000)),
+        status: statuses(&mut t),
+        body: t.optional("body", Value::string).unwrap_or_default(),
+        host: t.read("host", None, |v| v.unless_empty(host_header)),
+    }
+}
+
+fn probe_path(value: &Value<'_>) -> Result<String, Mistake> {
+    let path = value.string()?;
+    request_path(&path).map(|()| path)
+}
+
+fn statuses(t: &mut Table<'_>) -> Vec<StatusClass> {
+    let by_default = vec![StatusClass {
+        first: 200,
+        last: 299,
+    }];
+    let Some(statuses) = t.list("status", status_class) else {
+        return by_default;
+    };
+    t.report_if_empty("status", "no probe could pass: write status = [\"2xx\"]");
+    statuses
+}
+
+/// `"2xx"`, `"204"` or 204.
+fn status_class(value: &Value<'_>) -> Result<StatusClass, Mistake> {
+    let exactly = |code| StatusClass {
+        first: code,
+        last: code,
+    };
+    if value.item().is_integer() {
+        return value.integer(100..=599).map(exactly);
+    }
+    let text = value.text()?;
+    let class = text
+        .strip_suffix("xx")
+        .and_then(|digit| digit.parse::<u16>().ok());
+    if let Some(class) = class.filter(|class| (1..=5).contains(class)) {
+        return Ok(StatusClass {
+            first: class * 100,
+            last: class * 100 + 99,
+        });
+    }
+    let code = text.parse().ok().filter(|code| (100..=599).contains(code));
+    code.map(exactly).ok_or_else(|| {
+        Mistake::new(format!("{text:?} is not a status"))
+            .help("a class such as \"2xx\", or a code such as \"204\"")
+    })
+}
+
+fn switch(mut t: Table<'_>) -> Switch {
+    Switch {
+        timeout: t.read("timeout", seconds(60), Value::duration_above_zero),
+        min_healthy_percent: t.read("min_healthy", 100, percent),
+        drain: t.read("drain", seconds(30), Value::duration),
+    }
+}
+
+fn percent(value: &Value<'_>) -> Result<u8, Mistake> {
+    let text = value.text()?;
+    let number = text
+        .strip_suffix('%')
+        .and_then(|number| number.parse().ok());
+    number
+        .filter(|percent| (1..=100).contains(percent))
+        .ok_or_else(|| {
+            Mistake::new(format!("{text:?} is not a share of the backends"))
+                .help("from \"1%\" to \"100%\"")
+        })
+}

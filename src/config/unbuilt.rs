@@ -1,0 +1,115 @@
+//! Keys of the reference that this version does not act upon.
+//!
+//! Owns the one table of them. A key is accepted with the value that changes nothing, and refused with any other:
+//! never silently ignored. Building a feature means deleting its row.
+
+use toml::de::DeValue;
+
+struct Row {
+    section: &'static str,
+    key: &'static str,
+    refused: Refused,
+}
+
+/// Which values are refused.
+enum Refused {
+    /// All: there is no value that changes nothing.
+    All,
+    /// All but this text.
+    Unless(&'static str),
+    /// All but this number, compared as text.
+    UnlessNumber(&'static str),
+    /// All but `[]`.
+    UnlessEmpty,
+    /// This text alone; the others are built.
+    Only(&'static str),
+}
+
+use Refused::{All, Only, Unless, UnlessEmpty, UnlessNumber};
+
+const ROWS: &[Row] = &[
+    row("tls", "client_ca", Unless("")),
+    row("tls", "client_auth", Unless("require")),
+    row("service.NAME", "max_in_flight", UnlessNumber("0")),
+    row("service.NAME", "queue_timeout", Unless("5s")),
+    row("service.NAME", "sticky", Unless("off")),
+    row("service.NAME", "failover", Unless("off")),
+    row("service.NAME.switch", "warmup", UnlessEmpty),
+    row("service.NAME.switch", "watch", Unless("0s")),
+    row(
+        "service.NAME.switch",
+        "max_error_rate",
+        UnlessNumber("0.05"),
+    ),
+    row(
+        "service.NAME.switch",
+        "max_latency_ratio",
+        UnlessNumber("0.0"),
+    ),
+    row("service.NAME.switch", "min_requests", UnlessNumber("20")),
+    row("site", "tls", Only("acme")),
+    row("site", "client_ca", Unless("")),
+    row("site", "client_auth", Unless("require")),
+    row("site", "root", All),
+    row("site", "cache_control", Unless("")),
+    row("site", "basic_auth_file", Unless("")),
+    row("site", "forward_auth", Unless("")),
+    row("site", "errors", Unless("")),
+    row("site.route", "root", All),
+    row("site.route", "cache_control", Unless("")),
+    row("site.route", "basic_auth_file", Unless("")),
+    row("site.route", "forward_auth", Unless("")),
+    row("site.route", "errors", Unless("")),
+];
+
+/// Whether the key is one of a row that nothing else reads.
+pub(super) fn is_key(section: &str, key: &str) -> bool {
+    find(section, key).is_some()
+}
+
+pub(super) fn keys(section: &str) -> impl Iterator<Item = &'static str> {
+    ROWS.iter()
+        .filter(move |row| row.section == section)
+        .map(|row| row.key)
+}
+
+pub(super) fn refuses(section: &str, key: &str, value: &DeValue<'_>) -> bool {
+    find(section, key).is_some_and(|row| match row.refused {
+        All => true,
+        Unless(text) => value.as_str() != Some(text),
+        UnlessNumber(number) => match value {
+            DeValue::Integer(value) => value.as_str().parse::<f64>().ok() != number.parse().ok(),
+            DeValue::Float(value) => value.as_str().parse::<f64>().ok() != number.parse().ok(),
+            _ => true,
+        },
+        UnlessEmpty => !value.as_array().is_some_and(|list| list.is_empty()),
+        Only(text) => value.as_str() == Some(text),
+    })
+}
+
+pub(super) fn help(section: &str, key: &str) -> String {
+    match find(section, key).map(|row| &row.refused) {
+        Some(Unless(text)) => format!("leave it out, or set it to {text:?}"),
+        Some(UnlessNumber(number)) => format!("leave it out, or set it to {number}"),
+        Some(Only(text)) => format!("leave {text:?} out; the other values of `{key}` are built"),
+        _ => "leave it out".to_owned(),
+    }
+}
+
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ROWS.iter().map(|row| (row.section, row.key))
+}
+
+const fn row(section: &'static str, key: &'static str, refused: Refused) -> Row {
+    Row {
+        section,
+        key,
+        refused,
+    }
+}
+
+fn find(section: &str, key: &str) -> Option<&'static Row> {
+    ROWS.iter()
+        .find(|row| row.section == section && row.key == key)
+}

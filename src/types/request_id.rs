@@ -1,0 +1,111 @@
+//! The id that one request carries through every log, header and error page.
+//!
+//! Ours is a UUIDv7 (RFC 9562): it sorts by time. A client's own is taken only when its peer is trusted, which is the
+//! caller's to know, and the value is sane, which is decided here.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
+
+/// Printable, fit for a header and a log. Cloning is cheap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(Kind);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    /// Rendered in place: no allocation until a header asks for one.
+    Own([u8; Hyphenated::LENGTH]),
+    Client(Arc<str>),
+}
+
+/// Longer than any tracing system writes, short enough to be logged with every line.
+const LONGEST: usize = 128;
+
+impl RequestId {
+    /// A new UUIDv7; reads the clock.
+    #[must_use]
+    #[expect(
+        clippy::new_without_default,
+        reason = "each is different: a default would promise equality"
+    )]
+    pub fn new() -> Self {
+        let mut text = [0; Hyphenated::LENGTH];
+        Uuid::now_v7().hyphenated().encode_lower(&mut text);
+        Self(Kind::Own(text))
+    }
+
+    /// What a trusted peer sent, if it is 1 to 128 characters of `A-Z a-z 0-9 . _ ~ - : + / = @`.
+    #[must_use]
+    pub fn from_client(value: &[u8]) -> Option<Self> {
+        let sane = (1..=LONGEST).contains(&value.len()) && value.iter().all(|byte| is_sane(*byte));
+        let text = std::str::from_utf8(value).ok().filter(|_| sane)?;
+        Some(Self(Kind::Client(text.into())))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Kind::Own(text) => std::str::from_utf8(text).unwrap_or_default(),
+            Kind::Client(text) => text,
+        }
+    }
+
+    /// For `X-Request-ID`; allocates once, and its clones share that.
+    #[must_use]
+    pub fn header_value(&self) -> HeaderValue {
+        let bytes = match &self.0 {
+            Kind::Own(text) => text.as_slice(),
+            Kind::Client(text) => text.as_bytes(),
+        };
+        HeaderValue::from_bytes(bytes).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+fn is_sane(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._~-:+/=@".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_is_a_version_7_uuid() {
+        let id = RequestId::new();
+        assert_eq!(Uuid::parse_str(id.as_str()).unwrap().get_version_num(), 7);
+        assert_eq!(id.header_value(), id.as_str());
+        assert_ne!(id, RequestId::new());
+    }
+
+    #[test]
+    fn a_clients_is_kept_when_sane() {
+        let id = RequestId::from_client(b"Root=1-67891233-abcdef012345678912345678").unwrap();
+        assert_eq!(id.as_str(), "Root=1-67891233-abcdef012345678912345678");
+        assert_eq!(id.header_value(), id.as_str());
+    }
+
+    #[test]
+    fn a_clients_is_refused_when_not() {
+        for value in [
+            &b""[..],
+            b"a b",
+            b"a\r\nb",
+            b"\"",
+            b"<script>",
+            "é".as_bytes(),
+            &[b'a'; 129],
+        ] {
+            assert_eq!(RequestId::from_client(value), None, "{value:?}");
+        }
+        assert!(RequestId::from_client(&[b'a'; 128]).is_some());
+    }
+}
