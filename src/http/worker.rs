@@ -4,10 +4,8 @@
 //! timer for each: it looks at all of them ten times a second.
 
 use std::cell::{Cell, RefCell};
-use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
@@ -27,8 +25,6 @@ pub const SWEEP: Duration = Duration::from_millis(100);
 pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     pub metrics: Arc<Metrics>,
-    /// Client connections open now, in all.
-    pub connections: AtomicUsize,
 }
 
 /// One core's state.
@@ -60,13 +56,13 @@ impl Worker {
         self.shared.snapshot.load()
     }
 
-    /// Connections of `ip` on this core.
-    pub fn connections_of(&self, ip: IpAddr) -> usize {
-        self.conns.borrow().iter().filter(|(_, c)| c.upgrade().is_some_and(|c| c.peer().ip == ip)).count()
-    }
-
     pub fn connections(&self) -> usize {
         self.conns.borrow().len()
+    }
+
+    /// Nothing here has a deadline to look at.
+    pub fn is_idle(&self) -> bool {
+        self.conns.borrow().is_empty()
     }
 
     pub fn is_stopping(&self) -> bool {
@@ -104,12 +100,10 @@ impl Worker {
     }
 
     pub(super) fn add_conn(&self, conn: Weak<Conn>) -> usize {
-        self.shared.connections.fetch_add(1, Ordering::Relaxed);
         self.conns.borrow_mut().insert(conn)
     }
 
     pub(super) fn remove_conn(&self, key: usize) {
-        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
         self.conns.borrow_mut().remove(key);
     }
 

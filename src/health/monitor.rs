@@ -1,0 +1,104 @@
+//! Which probe tasks run: one for each backend there is now, none for those that are gone.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::probe::probe;
+use crate::config;
+use crate::service::{Backend, Pool, ProbeOutcome, Service};
+use crate::upstream::Upstreams;
+
+/// The pause between the first probes of a backend that passes them: it need not wait `rise` intervals to be let in.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Owns the probe tasks of all services; they end with it, or with their backend.
+pub struct Monitor {
+    upstreams: Rc<Upstreams>,
+    services: HashMap<Arc<str>, (Arc<Service>, JoinSet<()>)>,
+}
+
+impl Monitor {
+    pub fn new(upstreams: Rc<Upstreams>) -> Self {
+        Self { upstreams, services: HashMap::new() }
+    }
+
+    /// Probes exactly these services from now on.
+    pub fn follow<'a>(&mut self, services: impl Iterator<Item = &'a Arc<Service>>) {
+        let mut next = HashMap::new();
+        for service in services {
+            let kept = self.services.remove(service.name()).filter(|(known, _)| Arc::ptr_eq(known, service));
+            let entry = kept.unwrap_or_else(|| (service.clone(), self.start(service)));
+            next.insert(service.name().clone(), entry);
+        }
+        // What is left over is dropped here, and its tasks with it.
+        self.services = next;
+    }
+
+    fn start(&self, service: &Arc<Service>) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        for pool in service.pools() {
+            tasks.spawn_local(follow_pool(self.upstreams.clone(), service.clone(), pool.clone()));
+        }
+        tasks
+    }
+}
+
+async fn follow_pool(upstreams: Rc<Upstreams>, service: Arc<Service>, pool: Arc<Pool>) {
+    let mut changes = pool.watch_backends();
+    let mut tasks = JoinSet::new();
+    let mut running: HashMap<u64, AbortHandle> = HashMap::new();
+    loop {
+        let backends = pool.backends().clone();
+        running.retain(|id, task| {
+            let stays = backends.iter().any(|b| b.id() == *id);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for backend in backends.iter() {
+            running.entry(backend.id()).or_insert_with(|| {
+                tasks.spawn_local(probe_forever(upstreams.clone(), service.clone(), pool.clone(), backend.clone()))
+            });
+        }
+        while tasks.try_join_next().is_some() {}
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn probe_forever(upstreams: Rc<Upstreams>, service: Arc<Service>, pool: Arc<Pool>, backend: Arc<Backend>) {
+    let mut has_been_up = false;
+    loop {
+        let config = service.config();
+        let seen = probe(&upstreams, &backend, &config).await;
+        let passed = seen.outcome.passed();
+        let outcome = seen.outcome.clone();
+        if backend.observe(seen, config.health.rise, config.health.fall) {
+            report(&service, &pool, &backend, &outcome);
+            pool.settle();
+        }
+        has_been_up |= backend.is_up();
+        let pause = if passed && !has_been_up { FIRST_PAUSE.min(config.health.interval) } else { jittered(&config.health) };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Within a tenth of the interval, so that many backends are not asked at once for ever.
+fn jittered(health: &config::Health) -> Duration {
+    health.interval.mul_f32(0.95 + 0.1 * fastrand::f32())
+}
+
+fn report(service: &Service, pool: &Pool, backend: &Backend, outcome: &ProbeOutcome) {
+    let (name, color) = (service.name(), pool.color_label());
+    if backend.is_up() {
+        tracing::info!(service = %name, color, backend = %backend.name(), "backend is up");
+    } else {
+        tracing::warn!(service = %name, color, backend = %backend.name(), %outcome, "backend is down");
+    }
+}

@@ -1,0 +1,63 @@
+//! One probe: connect, ask, look at the status and, where asked, at the body.
+
+use std::rc::Rc;
+use std::time::{Instant, SystemTime};
+
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+
+use crate::config;
+use crate::service::{Backend, Probe, ProbeOutcome};
+use crate::types::show_duration;
+use crate::upstream::{Outgoing, Upstreams};
+
+/// How much of an answer's body is looked at.
+const BODY_LIMIT: usize = 256 * 1024;
+
+/// Asks a backend on a new connection, within `health.timeout` in all. Never fails: what went wrong is the outcome.
+pub async fn probe(upstreams: &Rc<Upstreams>, backend: &Backend, service: &config::Service) -> Probe {
+    let (at, started) = (SystemTime::now(), Instant::now());
+    let limit = service.health.timeout;
+    let outcome = match tokio::time::timeout(limit, ask(upstreams, backend, service)).await {
+        Ok(Ok(())) => ProbeOutcome::Passed,
+        Ok(Err(what)) => ProbeOutcome::Failed(what),
+        Err(_) => ProbeOutcome::Failed(format!("no answer within {}", show_duration(limit))),
+    };
+    Probe { at, took: started.elapsed(), outcome }
+}
+
+async fn ask(upstreams: &Rc<Upstreams>, backend: &Backend, service: &config::Service) -> Result<(), String> {
+    let mut lease = upstreams.connect(backend, service).await.map_err(|e| e.to_string())?;
+    let request = request(backend, &service.health, lease.is_h2()).map_err(|e| e.to_string())?;
+    let response = lease.send(request).await.map_err(|e| format!("no HTTP answer: {}", e.error))?;
+    judge(response, &service.health).await
+}
+
+fn request(backend: &Backend, health: &config::Health, h2: bool) -> Result<Request<Outgoing>, http::Error> {
+    let authority = backend.addr().authority();
+    let host = match &health.host {
+        Some(host) => host.clone(),
+        None => HeaderValue::from_str(&authority)?,
+    };
+    let builder = Request::get(if h2 { format!("http://{authority}{}", health.path) } else { health.path.clone() });
+    let builder = builder.header(header::USER_AGENT, concat!("edgectl-health/", env!("CARGO_PKG_VERSION")));
+    let builder = builder.header(header::ACCEPT, "*/*");
+    let builder = if h2 { builder } else { builder.header(header::HOST, host).header(header::CONNECTION, "close") };
+    builder.body(Outgoing::Empty)
+}
+
+async fn judge(response: Response<Incoming>, health: &config::Health) -> Result<(), String> {
+    let status = response.status().as_u16();
+    if !health.status.iter().any(|class| (class.first..=class.last).contains(&status)) {
+        return Err(format!("got {status}"));
+    }
+    if health.body.is_empty() {
+        return Ok(());
+    }
+    let body = Limited::new(response.into_body(), BODY_LIMIT).collect().await;
+    let body = body.map_err(|e| format!("got {status}, then its body broke off: {e}"))?.to_bytes();
+    let wanted = health.body.as_bytes();
+    let found = body.windows(wanted.len()).any(|part| part == wanted);
+    if found { Ok(()) } else { Err(format!("got {status}, but its body does not contain {:?}", health.body)) }
+}

@@ -1,0 +1,228 @@
+//! One core's loop: accept, admit, learn who it is, serve.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::admission::{Admissions, Admitted};
+use super::proxy_protocol;
+use super::socket::{Bound, Listener};
+use crate::decide::Peer;
+use crate::http::{Conn, SWEEP, Worker, serve};
+use crate::tls::Tls;
+
+/// How often what is idle is looked through even when no connection is open.
+const IDLE_SWEEP: Duration = Duration::from_secs(1);
+
+/// What a core is told.
+#[derive(Debug)]
+pub enum CoreOrder {
+    Listen(Arc<Listener>),
+    /// Accepts what is queued, closes the socket, lets its connections finish; answers when the socket is closed.
+    Unlisten(usize, oneshot::Sender<()>),
+    /// These backends' idle connections can go.
+    Forget(Arc<[u64]>),
+    /// Stops accepting; ends once the last connection has finished.
+    Stop,
+    /// The shutdown's deadline: cuts what still runs.
+    Abort,
+}
+
+/// What one core serves with.
+pub struct Core {
+    pub worker: Rc<Worker>,
+    pub tls: Arc<Tls>,
+    pub admissions: Arc<Admissions>,
+}
+
+/// Runs until told to stop and the last connection has finished, or the orders' sender is gone.
+pub async fn run_core(core: Rc<Core>, mut orders: mpsc::UnboundedReceiver<CoreOrder>) {
+    let mut accepting: HashMap<usize, Accepting> = HashMap::new();
+    loop {
+        let pause = if core.worker.is_idle() { IDLE_SWEEP } else { SWEEP };
+        tokio::select! {
+            order = orders.recv() => match order {
+                Some(CoreOrder::Listen(listener)) => {
+                    let id = listener.id;
+                    match Accepting::start(&core, &listener) {
+                        Ok(started) => { accepting.insert(id, started); }
+                        Err(error) => tracing::error!(addr = %listener.addr, %error, "cannot accept"),
+                    }
+                }
+                Some(CoreOrder::Unlisten(id, done)) => {
+                    if let Some(stopped) = accepting.remove(&id) {
+                        stopped.stop().await;
+                    }
+                    core.worker.finish_listener(id);
+                    let _ = done.send(());
+                }
+                Some(CoreOrder::Forget(backends)) => core.worker.upstreams.forget(&backends),
+                Some(CoreOrder::Stop) => {
+                    for (_, stopped) in accepting.drain() {
+                        stopped.stop().await;
+                    }
+                    core.worker.stop();
+                }
+                Some(CoreOrder::Abort) => core.worker.abort(),
+                None => break,
+            },
+            () = tokio::time::sleep(pause) => core.worker.sweep(Instant::now()),
+        }
+        if core.worker.is_stopping() && core.worker.connections() == 0 {
+            break;
+        }
+    }
+    core.worker.sweep(Instant::now());
+}
+
+/// One socket's accept loop on one core.
+struct Accepting {
+    task: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Accepting {
+    fn start(core: &Rc<Core>, listener: &Arc<Listener>) -> io::Result<Self> {
+        let socket = AsyncSocket::new(listener.share()?)?;
+        let (stop, stopped) = oneshot::channel();
+        let source = Rc::new(Source { core: core.clone(), listener: listener.clone() });
+        // Ends when `stop` is sent or dropped.
+        let task = tokio::task::spawn_local(accept_until(source, socket, stopped));
+        Ok(Self { task, stop })
+    }
+
+    async fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = self.task.await;
+    }
+}
+
+struct Source {
+    core: Rc<Core>,
+    listener: Arc<Listener>,
+}
+
+enum AsyncSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl AsyncSocket {
+    fn new(bound: Bound) -> io::Result<Self> {
+        match bound {
+            Bound::Tcp(listener) => TcpListener::from_std(listener).map(Self::Tcp),
+            Bound::Unix(listener) => UnixListener::from_std(listener).map(Self::Unix),
+        }
+    }
+
+    async fn accept(&self, source: &Rc<Source>) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                source.take_tcp(stream, peer);
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let local = IpAddr::from(Ipv4Addr::LOCALHOST);
+                source.spawn(stream, SocketAddr::new(local, 0), None);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn accept_until(source: Rc<Source>, socket: AsyncSocket, mut stopped: oneshot::Receiver<()>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept(&source) => accepted,
+            _ = &mut stopped => break,
+        };
+        if let Err(error) = accepted {
+            // Out of descriptors, mostly: the queue holds them until one is free.
+            tracing::warn!(addr = %source.listener.addr, %error, "accept failed");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    // What the kernel has queued has been told that it is connected: it is served too.
+    while let Ok(Ok(())) = tokio::time::timeout(Duration::ZERO, socket.accept(&source)).await {}
+}
+
+impl Source {
+    fn take_tcp(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "client gone before it was served");
+            return;
+        }
+        let local = stream.local_addr().ok();
+        self.spawn(stream, peer, local);
+    }
+
+    fn spawn<T>(self: &Rc<Self>, stream: T, peer: SocketAddr, local: Option<SocketAddr>)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let limits = &self.core.worker.snapshot().config.limits.clone();
+        let ip = peer.ip().to_canonical();
+        let Some(admitted) = self.core.admissions.admit(ip, limits) else {
+            tracing::debug!(%ip, "connection limit reached");
+            return;
+        };
+        let source = self.clone();
+        let local = local.map(|l| SocketAddr::new(l.ip().to_canonical(), l.port()));
+        // Owned by the worker's table of connections: ends with the connection, by its deadlines, or at the abort.
+        tokio::task::spawn_local(async move { source.serve(stream, ip, local, admitted).await });
+    }
+
+    async fn serve<T>(self: Rc<Self>, mut stream: T, mut ip: IpAddr, local: Option<SocketAddr>, _admitted: Admitted)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let config = self.core.worker.snapshot().config.clone();
+        let limits = config.limits.clone();
+        if config.server.proxy_protocol.iter().any(|net| net.contains(&ip)) {
+            match tokio::time::timeout(limits.header_timeout, proxy_protocol::read(&mut stream)).await {
+                Ok(Ok(source)) => ip = source.map_or(ip, |s| s.ip().to_canonical()),
+                Ok(Err(error)) => return tracing::warn!(%ip, %error, "no PROXY header from a load balancer"),
+                Err(_) => return,
+            }
+        }
+        drop(config);
+        let port = local.map_or(if self.listener.tls { 443 } else { 80 }, |l| l.port());
+        let worker = &self.core.worker;
+        if !self.listener.tls {
+            let conn = Conn::new(worker, self.listener.id, Peer { ip, tls: false, sni: None, port }, limits);
+            return serve(conn, stream, false).await;
+        }
+        let done = self.core.tls.accept(stream, local.map(|l| l.ip()), limits.header_timeout).await;
+        let metrics = &worker.shared.metrics;
+        match done {
+            Ok(done) => {
+                metrics.tls_handshake(version_of(&done.stream), "ok");
+                let peer = Peer { ip, tls: true, sni: done.sni, port };
+                let conn = Conn::new(worker, self.listener.id, peer, limits);
+                serve(conn, done.stream, done.h2).await;
+            }
+            Err(error) => {
+                metrics.tls_handshake("", "failed");
+                tracing::debug!(%ip, %error, "TLS handshake failed");
+            }
+        }
+    }
+}
+
+fn version_of<T>(stream: &tokio_rustls::server::TlsStream<T>) -> &'static str {
+    match stream.get_ref().1.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        _ => "",
+    }
+}

@@ -1,0 +1,61 @@
+//! Who may open one more connection.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::Limits;
+
+/// Open client connections: in all, and by address where that is bounded.
+#[derive(Debug, Default)]
+pub struct Admissions {
+    open: AtomicUsize,
+    by_ip: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// One admitted connection; gives its place back when dropped.
+#[derive(Debug)]
+pub struct Admitted {
+    admissions: Arc<Admissions>,
+    ip: Option<IpAddr>,
+}
+
+impl Admissions {
+    /// `None`: `connections` or `connections_per_ip` is reached.
+    pub fn admit(self: &Arc<Self>, ip: IpAddr, limits: &Limits) -> Option<Admitted> {
+        let open = self.open.fetch_add(1, Ordering::Relaxed);
+        let mut admitted = Admitted { admissions: self.clone(), ip: None };
+        if limits.connections > 0 && open >= limits.connections {
+            return None;
+        }
+        if limits.connections_per_ip > 0 {
+            let mut by_ip = self.by_ip.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = by_ip.entry(ip).or_default();
+            if *count >= limits.connections_per_ip {
+                return None;
+            }
+            *count += 1;
+            admitted.ip = Some(ip);
+        }
+        Some(admitted)
+    }
+
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.admissions.open.fetch_sub(1, Ordering::Relaxed);
+        let Some(ip) = self.ip else { return };
+        let mut by_ip = self.admissions.by_ip.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_ip.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                by_ip.remove(&ip);
+            }
+        }
+    }
+}

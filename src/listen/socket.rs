@@ -1,0 +1,149 @@
+//! Binding, with an error that says who is there already.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::types::ListenAddr;
+
+/// Connections the kernel queues until they are accepted. nginx: `backlog`.
+const BACKLOG: i32 = 4096;
+
+/// A bound socket that any number of cores may accept from.
+#[derive(Debug)]
+pub struct Listener {
+    /// Unique in this process.
+    pub id: usize,
+    pub addr: ListenAddr,
+    pub tls: bool,
+    /// Where it is really bound: port 0 has become a number.
+    pub local: Option<SocketAddr>,
+    pub(super) socket: Bound,
+}
+
+#[derive(Debug)]
+pub(super) enum Bound {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// `cannot listen on 0.0.0.0:443: address in use by nginx (pid 812); stop it, or choose another address`.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {addr}: {reason}")]
+pub struct BindError {
+    pub addr: ListenAddr,
+    pub reason: String,
+}
+
+/// Binds `addr`. `[::]` takes IPv4 too, and becomes `0.0.0.0` on a machine without IPv6.
+pub fn bind(addr: &ListenAddr, tls: bool) -> Result<Listener, BindError> {
+    static NEXT_ID: AtomicUsize = AtomicUsize::new(1);
+    let fail = |reason| BindError { addr: addr.clone(), reason };
+    let (socket, local) = match addr {
+        ListenAddr::Tcp(tcp) => {
+            let listener = bind_tcp_any(*tcp).map_err(|error| fail(explain_tcp(*tcp, &error)))?;
+            let local = listener.local_addr().ok();
+            (Bound::Tcp(listener), local)
+        }
+        ListenAddr::Unix(path) => (Bound::Unix(bind_unix(path).map_err(fail)?), None),
+    };
+    Ok(Listener { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), addr: addr.clone(), tls, local, socket })
+}
+
+fn bind_tcp_any(addr: SocketAddr) -> io::Result<TcpListener> {
+    match bind_tcp(addr) {
+        Err(error) if is_without_ipv6(addr, &error) => bind_tcp((Ipv4Addr::UNSPECIFIED, addr.port()).into()),
+        result => result,
+    }
+}
+
+fn is_without_ipv6(addr: SocketAddr, error: &io::Error) -> bool {
+    let unsupported = matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::AddrNotAvailable)
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
+    addr.is_ipv6() && addr.ip().is_unspecified() && unsupported
+}
+
+fn bind_tcp(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(!addr.ip().is_unspecified())?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::from(addr))?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A socket file left by a dead process is replaced; one that answers is not.
+pub fn bind_unix(path: &Path) -> Result<UnixListener, String> {
+    if path.exists() {
+        match UnixStream::connect(path) {
+            Ok(_) => return Err("another process answers on this socket; stop it, or choose another path".to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                fs::remove_file(path).map_err(|e| format!("a dead socket is in the way: {e}"))?;
+            }
+            Err(error) => return Err(format!("something is in the way: {error}")),
+        }
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
+    }
+    let listener = UnixListener::bind(path).map_err(|e| e.to_string())?;
+    listener.set_nonblocking(true).map_err(|e| e.to_string())?;
+    Ok(listener)
+}
+
+fn explain_tcp(addr: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => match holder_of(addr.port()) {
+            Some((pid, name)) => format!("address in use by {name} (pid {pid}); stop it, or choose another address"),
+            None => "address in use by another process; stop it, or choose another address".to_owned(),
+        },
+        io::ErrorKind::PermissionDenied => format!(
+            "no permission; ports below 1024 need root or CAP_NET_BIND_SERVICE (port {} was asked for)",
+            addr.port()
+        ),
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Who listens on a TCP port, as far as /proc lets us see.
+fn holder_of(port: u16) -> Option<(u32, String)> {
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| listening_inode(table, port))?;
+    let target = format!("socket:[{inode}]");
+    fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
+        let pid: u32 = process.file_name().to_str()?.parse().ok()?;
+        let mut fds = fs::read_dir(process.path().join("fd")).ok()?.flatten();
+        fds.find(|fd| fs::read_link(fd.path()).is_ok_and(|link| link.to_str() == Some(&target)))?;
+        let name = fs::read_to_string(process.path().join("comm")).ok()?;
+        Some((pid, name.trim().to_owned()))
+    })
+}
+
+fn listening_inode(table: &str, port: u16) -> Option<String> {
+    const LISTEN: &str = "0A";
+    let wanted = format!(":{port:04X}");
+    fs::read_to_string(table).ok()?.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_it = fields.get(1)?.ends_with(&wanted) && *fields.get(3)? == LISTEN;
+        is_it.then(|| fields.get(9).map(|inode| (*inode).to_owned())).flatten()
+    })
+}
+
+impl Listener {
+    /// Another handle on the same socket, for a core of its own.
+    pub(super) fn share(&self) -> io::Result<Bound> {
+        match &self.socket {
+            Bound::Tcp(listener) => listener.try_clone().map(Bound::Tcp),
+            Bound::Unix(listener) => listener.try_clone().map(Bound::Unix),
+        }
+    }
+
+}

@@ -1,0 +1,109 @@
+//! Names of backends to addresses, off the request path: at the start, again and again, and before every switch.
+//!
+//! A name that does not resolve stops nothing: the daemon starts, the backend is missing until it does, and the last good
+//! answer is kept when a later look-up fails. Servers are those of `/etc/resolv.conf`, or `[server] resolvers`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+
+use crate::service::{Endpoint, Pool, Target};
+
+/// How often names are looked up again.
+pub const INTERVAL: Duration = Duration::from_secs(5);
+
+/// One look-up's patience, all tries together.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Looks names up. Cheap to clone.
+#[derive(Clone)]
+pub struct Resolver {
+    inner: Option<TokioResolver>,
+}
+
+impl Resolver {
+    /// `servers` empty: what the system is configured with.
+    pub fn new(servers: &[SocketAddr]) -> Self {
+        let built = if servers.is_empty() { system() } else { fixed(servers) };
+        let inner = built.inspect_err(|error| tracing::error!(error, "no name can be resolved")).ok();
+        Self { inner }
+    }
+
+    /// Every address of `host`, in a stable order.
+    pub async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, String> {
+        let resolver = self.inner.as_ref().ok_or("no DNS server is configured")?;
+        let answer = tokio::time::timeout(TIMEOUT, resolver.lookup_ip(host)).await;
+        let answer = answer.map_err(|_| format!("no answer from DNS within {TIMEOUT:?}"))?;
+        let mut addresses: Vec<IpAddr> = answer.map_err(|error| describe(host, &error))?.iter().collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        if addresses.is_empty() { Err(format!("name {host:?} has no address")) } else { Ok(addresses) }
+    }
+
+    /// Looks up every name of a pool, side by side, and tells the pool.
+    pub async fn refresh(&self, pool: &Pool) {
+        let targets: Vec<Target> = pool.targets().into_iter().filter(Target::needs_dns).collect();
+        let lookups = targets.iter().map(|target| async {
+            let answer = self.lookup(&target.addr.host).await;
+            let port = target.addr.port;
+            let answer =
+                answer.map(|ips| ips.into_iter().map(|ip| Endpoint::Tcp(SocketAddr::new(ip, port))).collect());
+            if let (Err(error), None) = (&answer, &target.error) {
+                tracing::warn!(backend = %target.addr, error, "name not resolved");
+            }
+            pool.resolved(&target.addr, answer);
+        });
+        futures_join_all(lookups).await;
+    }
+}
+
+async fn futures_join_all(futures: impl Iterator<Item = impl Future<Output = ()>>) {
+    let mut pending: Vec<_> = futures.map(Box::pin).collect();
+    std::future::poll_fn(|cx| {
+        pending.retain_mut(|future| future.as_mut().poll(cx).is_pending());
+        if pending.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+fn options(opts: &mut ResolverOpts) {
+    opts.timeout = Duration::from_secs(1);
+    opts.attempts = 2;
+    // We ask every few seconds and want what is true now: compose gives a restarted container another address.
+    opts.positive_max_ttl = Some(Duration::from_secs(1));
+    opts.negative_max_ttl = Some(Duration::from_secs(1));
+}
+
+fn system() -> Result<TokioResolver, String> {
+    let mut builder = TokioResolver::builder_tokio().map_err(|e| e.to_string())?;
+    options(builder.options_mut());
+    builder.build().map_err(|e| e.to_string())
+}
+
+fn fixed(servers: &[SocketAddr]) -> Result<TokioResolver, String> {
+    let servers = servers
+        .iter()
+        .map(|server| {
+            let mut udp = ConnectionConfig::udp();
+            let mut tcp = ConnectionConfig::tcp();
+            udp.port = server.port();
+            tcp.port = server.port();
+            NameServerConfig::new(server.ip(), true, vec![udp, tcp])
+        })
+        .collect();
+    let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    options(builder.options_mut());
+    builder.build().map_err(|e| e.to_string())
+}
+
+fn describe(host: &str, error: &hickory_resolver::net::NetError) -> String {
+    if error.is_nx_domain() || error.is_no_records_found() {
+        format!("name {host:?} does not resolve")
+    } else {
+        format!("name {host:?} does not resolve: {error}")
+    }
+}
