@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
@@ -127,7 +127,10 @@ impl Forward<'_> {
 
     /// A trace that is started here has no history: tracestate goes (W3C Trace Context section 3.3).
     fn trace(&self, headers: &mut HeaderMap) -> TraceParent {
-        let sent = sole(headers, &TRACEPARENT, |_| self.trusted);
+        if !self.trusted {
+            return TraceParent::start();
+        }
+        let sent = sole(headers, &TRACEPARENT, |_| true);
         sent.as_ref()
             .and_then(TraceParent::parse)
             .unwrap_or_else(|| {
@@ -168,10 +171,11 @@ static PLAIN: [bool; 256] = {
 
 /// What only a trusted peer may say. Ours among them are replaced anyway.
 fn is_claim(name: &HeaderName) -> bool {
-    let text = name.as_str();
-    (text.starts_with("x-")
-        && (text.starts_with("x-forwarded") || text.starts_with("x-client-cert-")))
-        || *name == FORWARDED
+    let name = name.as_str();
+    match name.as_bytes() {
+        [b'x', b'-', ..] => name.starts_with("x-forwarded") || name.starts_with("x-client-cert-"),
+        _ => name == "forwarded" || name == "tracestate",
+    }
 }
 
 /// The X-Forwarded-For of all proxies before, then the peer.

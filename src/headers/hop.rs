@@ -36,16 +36,14 @@ pub fn strip_request(headers: &mut HeaderMap) -> Result<Hop, BadConnection> {
         false => Nominated::default(),
         true => nominations(headers)?,
     };
-    let present = present(headers);
-    if present.te {
+    let present = Present::among(headers);
+    if present.has(Present::TE) {
         hop.te_trailers = accepts_trailers(headers);
     }
-    if present.any {
-        if nominated.upgrade {
-            hop.upgrade = upgrade(headers);
-        }
-        remove_all(headers);
+    if present.has(Present::UPGRADE) && nominated.upgrade {
+        hop.upgrade = upgrade(headers);
     }
+    present.remove_from(headers);
     for name in nominated.names {
         headers.remove(name);
     }
@@ -59,9 +57,7 @@ pub fn strip_response(headers: &mut HeaderMap) {
         false => Vec::new(),
         true => nominated_by_backend(headers),
     };
-    if present(headers).any {
-        remove_all(headers);
-    }
+    Present::among(headers).remove_from(headers);
     for name in names {
         headers.remove(name);
     }
@@ -141,48 +137,56 @@ fn names_fields(headers: &HeaderMap) -> bool {
     }
 }
 
-#[derive(Debug, Default)]
-struct Present {
-    any: bool,
-    te: bool,
-}
+/// The fields that are cut whether Connection names them or not.
+static HOP_BY_HOP: [HeaderName; 10] = [
+    header::CONNECTION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("proxy-authentication-info"),
+    HeaderName::from_static("http2-settings"),
+];
 
-/// One walk over the names is cheaper than nine look-ups that mostly find nothing.
-fn present(headers: &HeaderMap) -> Present {
-    let mut present = Present::default();
-    for name in headers.keys() {
-        match name.as_str() {
-            "te" => (present.any, present.te) = (true, true),
-            "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "proxy-authenticate"
-            | "proxy-authentication-info"
-            | "proxy-authorization"
-            | "transfer-encoding"
-            | "upgrade"
-            | "http2-settings" => present.any = true,
-            _ => {}
-        }
+/// Which of [`HOP_BY_HOP`] a message has, a bit each.
+#[derive(Debug, Clone, Copy)]
+struct Present(u16);
+
+impl Present {
+    const TE: u16 = 1 << 1;
+    const UPGRADE: u16 = 1 << 3;
+
+    /// One walk over the names is cheaper than ten look-ups that mostly find nothing.
+    fn among(headers: &HeaderMap) -> Self {
+        let bit = |name: &HeaderName| match name.as_str() {
+            "connection" => 1,
+            "te" => Self::TE,
+            "transfer-encoding" => 1 << 2,
+            "upgrade" => Self::UPGRADE,
+            "proxy-authenticate" => 1 << 4,
+            "proxy-authorization" => 1 << 5,
+            "keep-alive" => 1 << 6,
+            "proxy-connection" => 1 << 7,
+            "proxy-authentication-info" => 1 << 8,
+            "http2-settings" => 1 << 9,
+            _ => 0,
+        };
+        Self(headers.keys().fold(0, |bits, name| bits | bit(name)))
     }
-    present
-}
 
-fn remove_all(headers: &mut HeaderMap) {
-    static NAMES: [HeaderName; 10] = [
-        header::CONNECTION,
-        header::TE,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        header::PROXY_AUTHENTICATE,
-        header::PROXY_AUTHORIZATION,
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("proxy-connection"),
-        HeaderName::from_static("proxy-authentication-info"),
-        HeaderName::from_static("http2-settings"),
-    ];
-    for name in &NAMES {
-        headers.remove(name);
+    fn has(self, bit: u16) -> bool {
+        self.0 & bit != 0
+    }
+
+    fn remove_from(self, headers: &mut HeaderMap) {
+        for (index, name) in HOP_BY_HOP.iter().enumerate() {
+            if self.has(1 << index) {
+                headers.remove(name);
+            }
+        }
     }
 }
 
