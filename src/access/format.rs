@@ -5,7 +5,7 @@
 use crate::config::AccessFormat;
 
 use super::entry::Entry;
-use super::json::Object;
+use super::json::{Fields, key};
 use super::line::{self, push_bytes, push_ip, push_millis, push_number};
 use super::mask;
 use super::time::Stamp;
@@ -21,41 +21,35 @@ pub(super) fn write(out: &mut Vec<u8>, format: AccessFormat, entry: &Entry<'_>, 
 }
 
 fn json(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut Stamp) {
-    let mut object = Object::open(out);
-    object.raw("time", |out| {
-        out.push(b'"');
-        stamp.rfc3339(out, entry.time);
-        out.push(b'"');
-    });
-    object.text("request_id", Some(entry.request_id));
-    object.raw("client", |out| {
-        out.push(b'"');
-        push_ip(out, entry.client);
-        out.push(b'"');
-    });
-    object.text("method", Some(entry.method));
-    object.text("host", Some(entry.host));
-    object.text("path", Some(entry.path));
-    object.masked("query", entry.query.map(str::as_bytes), mask::query);
-    object.text("protocol", Some(entry.protocol));
-    object.text("tls", entry.tls);
-    object.number("status", entry.status);
-    object.number("bytes_in", entry.bytes_in);
-    object.number("bytes_out", entry.bytes_out);
-    object.millis("duration_ms", Some(entry.duration));
-    object.millis("upstream_ms", entry.upstream);
-    object.text("site", entry.site);
-    object.text("route", entry.route);
-    object.text("service", entry.service);
-    object.text("color", entry.color);
-    object.text("backend", entry.backend);
-    object.number("attempts", entry.attempts);
-    object.text("limited", entry.limited);
-    object.text("error", entry.error);
-    object.bytes("user_agent", entry.user_agent);
-    object.masked("referer", entry.referer, mask::url);
-    object.text("trace_id", entry.trace_id);
-    object.close();
+    out.extend_from_slice(b"{\"time\":\"");
+    stamp.rfc3339(out, entry.time);
+    out.push(b'"');
+    let mut fields = Fields(out);
+    fields.text(key!("request_id"), Some(entry.request_id));
+    fields.ip(key!("client"), entry.client);
+    fields.text(key!("method"), Some(entry.method));
+    fields.text(key!("host"), Some(entry.host));
+    fields.text(key!("path"), Some(entry.path));
+    fields.masked(key!("query"), entry.query.map(str::as_bytes), mask::query);
+    fields.text(key!("protocol"), Some(entry.protocol));
+    fields.text(key!("tls"), entry.tls);
+    fields.number(key!("status"), entry.status);
+    fields.number(key!("bytes_in"), entry.bytes_in);
+    fields.number(key!("bytes_out"), entry.bytes_out);
+    fields.millis(key!("duration_ms"), Some(entry.duration));
+    fields.millis(key!("upstream_ms"), entry.upstream);
+    fields.text(key!("site"), entry.site);
+    fields.text(key!("route"), entry.route);
+    fields.text(key!("service"), entry.service);
+    fields.text(key!("color"), entry.color);
+    fields.text(key!("backend"), entry.backend);
+    fields.number(key!("attempts"), entry.attempts);
+    fields.text(key!("limited"), entry.limited);
+    fields.text(key!("error"), entry.error);
+    fields.bytes(key!("user_agent"), entry.user_agent);
+    fields.masked(key!("referer"), entry.referer, mask::url);
+    fields.text(key!("trace_id"), entry.trace_id);
+    out.push(b'}');
 }
 
 /// nginx's `combined`: `$remote_addr - - [$time_local] "$request" $status $bytes "$referer" "$user_agent"`, in UTC.

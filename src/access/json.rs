@@ -1,75 +1,61 @@
 //! One JSON object, written field by field without a value tree (RFC 8259).
 //!
-//! Strings are copied in blocks of 16 bytes as long as nothing needs escaping. Bytes that are no UTF-8 become U+FFFD, so a
+//! Strings that need no escaping, nearly all, are copied whole. Bytes that are no UTF-8 become U+FFFD, so a
 //! line always parses. Every field is always there, `null` if it has nothing to say: one schema for all lines.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use super::line::{push_millis, push_number};
+use super::line::{push_ip, push_millis, push_number};
 use super::mask::Mask;
 
-pub(super) struct Object<'o> {
-    out: &'o mut Vec<u8>,
-    opener: u8,
+/// A field's name with everything around it, as one literal: the hot path copies, it doesn't compose.
+macro_rules! key {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
 }
 
-impl<'o> Object<'o> {
-    pub(super) fn open(out: &'o mut Vec<u8>) -> Self {
-        Self { out, opener: b'{' }
+pub(super) use key;
+
+/// The fields after the first one, each begun by its [`key`].
+pub(super) struct Fields<'o>(pub(super) &'o mut Vec<u8>);
+
+impl Fields<'_> {
+    pub(super) fn text(&mut self, key: &'static str, text: Option<&str>) {
+        self.value(key, text, |out, text| quoted(out, |out| escape(out, text)));
     }
 
-    pub(super) fn close(self) {
-        self.out.push(b'}');
+    pub(super) fn ip(&mut self, key: &'static str, ip: IpAddr) {
+        self.value(key, Some(ip), |out, ip| quoted(out, |out| push_ip(out, ip)));
     }
 
-    /// The caller writes a valid value.
-    pub(super) fn raw(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
-        self.name(name);
-        write(self.out);
-    }
-
-    pub(super) fn text(&mut self, name: &'static str, text: Option<&str>) {
-        self.value(name, text, |out, text| quoted(out, |out| escape(out, text)));
-    }
-
-    pub(super) fn bytes(&mut self, name: &'static str, bytes: Option<&[u8]>) {
-        self.value(name, bytes, |out, bytes| {
-            quoted(out, |out| escape_bytes(out, bytes))
+    pub(super) fn bytes(&mut self, key: &'static str, bytes: Option<&[u8]>) {
+        self.value(key, bytes, |out, bytes| {
+            quoted(out, |out| escape_bytes(out, bytes));
         });
     }
 
-    pub(super) fn masked(&mut self, name: &'static str, bytes: Option<&[u8]>, mask: Mask) {
-        self.value(name, bytes, |out, bytes| {
+    pub(super) fn masked(&mut self, key: &'static str, bytes: Option<&[u8]>, mask: Mask) {
+        self.value(key, bytes, |out, bytes| {
             quoted(out, |out| mask(bytes, &mut |part| escape_bytes(out, part)));
         });
     }
 
-    pub(super) fn number(&mut self, name: &'static str, number: impl itoa::Integer) {
-        self.value(name, Some(number), push_number);
+    pub(super) fn number(&mut self, key: &'static str, number: impl itoa::Integer) {
+        self.value(key, Some(number), push_number);
     }
 
-    pub(super) fn millis(&mut self, name: &'static str, duration: Option<Duration>) {
-        self.value(name, duration, push_millis);
+    pub(super) fn millis(&mut self, key: &'static str, duration: Option<Duration>) {
+        self.value(key, duration, push_millis);
     }
 
-    fn value<T>(
-        &mut self,
-        name: &'static str,
-        value: Option<T>,
-        write: impl FnOnce(&mut Vec<u8>, T),
-    ) {
-        self.name(name);
+    fn value<T>(&mut self, key: &str, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
+        self.0.extend_from_slice(key.as_bytes());
         match value {
-            Some(value) => write(self.out, value),
-            None => self.out.extend_from_slice(b"null"),
+            Some(value) => write(self.0, value),
+            None => self.0.extend_from_slice(b"null"),
         }
-    }
-
-    fn name(&mut self, name: &'static str) {
-        self.out.extend([self.opener, b'"']);
-        self.opener = b',';
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
     }
 }
 
@@ -80,6 +66,9 @@ fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 }
 
 fn escape_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    if let Ok(text) = str::from_utf8(bytes) {
+        return escape(out, text);
+    }
     for chunk in bytes.utf8_chunks() {
         escape(out, chunk.valid());
         if !chunk.invalid().is_empty() {
@@ -89,21 +78,22 @@ fn escape_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn escape(out: &mut Vec<u8>, text: &str) {
-    let (blocks, rest) = text.as_bytes().as_chunks::<16>();
-    for block in blocks {
-        // Without a branch per byte, so that it becomes a few vector instructions.
-        match block
+    if is_plain(text.as_bytes()) {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        escape_slowly(out, text.as_bytes());
+    }
+}
+
+/// Without a branch per byte within a block, so that a block becomes a few vector instructions.
+fn is_plain(bytes: &[u8]) -> bool {
+    let (blocks, rest) = bytes.as_chunks::<16>();
+    let any = |bytes: &[u8]| {
+        bytes
             .iter()
             .fold(false, |any, &byte| any | needs_escape(byte))
-        {
-            false => out.extend_from_slice(block),
-            true => escape_slowly(out, block),
-        }
-    }
-    match rest.iter().any(|&byte| needs_escape(byte)) {
-        false => out.extend_from_slice(rest),
-        true => escape_slowly(out, rest),
-    }
+    };
+    !blocks.iter().any(|block| any(block)) && !any(rest)
 }
 
 /// What RFC 8259 section 7 demands, and DEL for the terminal's sake.

@@ -35,9 +35,11 @@ pub(super) fn push_number(out: &mut Vec<u8>, number: impl itoa::Integer) {
 
 /// Milliseconds with three decimals.
 pub(super) fn push_millis(out: &mut Vec<u8>, duration: Duration) {
-    push_number(out, duration.as_millis());
+    // 64 bits are enough for half a million years, and much quicker to print than 128.
+    let micros = duration.as_micros() as u64;
+    push_number(out, micros / 1000);
     out.push(b'.');
-    push_digits3(out, duration.subsec_micros() % 1000);
+    push_digits3(out, (micros % 1000) as u32);
 }
 
 /// Three digits of a number below 1000.
