@@ -1,0 +1,88 @@
+//! The log file: appended to, rotated by size, opened anew on demand.
+//!
+//! Owns `access.log` and its older ones, `access.log.1` the youngest of them. A rotation that fails is told and tried again
+//! when as much has been written once more; lines go on to the old file meanwhile.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug)]
+pub(super) struct LogFile {
+    path: PathBuf,
+    file: File,
+    /// Bytes in the file, counted here.
+    size: u64,
+    /// 0: never rotated.
+    rotate_size: u64,
+    keep: usize,
+}
+
+impl LogFile {
+    /// Appends to what is there. A new file is readable by its owner and group (0640).
+    pub(super) fn open(path: &Path, rotate_size: u64, keep: usize) -> io::Result<Self> {
+        let (file, size) = open(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            size,
+            rotate_size,
+            keep,
+        })
+    }
+
+    /// Writes whole lines. They never straddle two files; a file outgrows its size by no more than one call's bytes, and
+    /// only when it was empty.
+    pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        let grown = self.size + lines.len() as u64;
+        if self.rotate_size > 0 && self.size > 0 && grown > self.rotate_size {
+            self.rotate();
+        }
+        self.file.write_all(lines)?;
+        self.size += lines.len() as u64;
+        Ok(())
+    }
+
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
+        (self.file, self.size) = open(&self.path)?;
+        Ok(())
+    }
+
+    fn rotate(&mut self) {
+        if let Err(error) = self.shift().and_then(|()| self.reopen()) {
+            tracing::warn!(%error, path = %self.path.display(), "access log can't be rotated");
+            self.size = 0;
+        }
+    }
+
+    /// `.1` becomes `.2`, and so on; the last one goes.
+    fn shift(&self) -> io::Result<()> {
+        if self.keep == 0 {
+            return fs::remove_file(&self.path);
+        }
+        for age in (1..self.keep).rev() {
+            match fs::rename(self.aged(age), self.aged(age + 1)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        fs::rename(&self.path, self.aged(1))
+    }
+
+    fn aged(&self, age: usize) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{age}"));
+        name.into()
+    }
+}
+
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o640)
+        .open(path)?;
+    let size = file.metadata()?.len();
+    Ok((file, size))
+}

@@ -1,0 +1,68 @@
+//! A worker's own end of the access log: a buffer, used by one thread.
+//!
+//! Recording formats into the buffer and, when it is full, hands it over; neither waits. The worker flushes about every
+//! 100 ms and at its end, so that a quiet site's lines appear too.
+
+use std::sync::Arc;
+
+use crate::config::AccessFormat;
+
+use super::entry::Entry;
+use super::format;
+use super::time::Stamp;
+use super::writer::{Chunk, Queue};
+
+/// A buffer of this size goes to the writer.
+const FULL: usize = 32 * 1024;
+
+/// One worker's log. Dropping it flushes.
+#[derive(Debug)]
+pub struct WorkerLog {
+    queue: Option<Arc<Queue>>,
+    format: AccessFormat,
+    stamp: Stamp,
+    chunk: Chunk,
+}
+
+impl WorkerLog {
+    pub(super) fn new(queue: Option<Arc<Queue>>, format: AccessFormat) -> Self {
+        Self {
+            queue,
+            format,
+            stamp: Stamp::default(),
+            chunk: Chunk::default(),
+        }
+    }
+
+    /// Whether anything is logged at all; lets a caller skip gathering fields.
+    pub fn is_on(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    /// Adds the request's line. Never waits; hands the buffer over when it has grown past 32 KiB.
+    pub fn record(&mut self, entry: &Entry<'_>) {
+        if self.queue.is_none() {
+            return;
+        }
+        format::write(&mut self.chunk.bytes, self.format, entry, &mut self.stamp);
+        self.chunk.lines += 1;
+        if self.chunk.bytes.len() > FULL {
+            self.flush();
+        }
+    }
+
+    /// Hands what there is to the writer. If its queue is full, the lines are dropped and counted.
+    pub fn flush(&mut self) {
+        if let Some(queue) = &self.queue
+            && self.chunk.lines > 0
+        {
+            queue.offer(&mut self.chunk);
+        }
+    }
+}
+
+impl Drop for WorkerLog {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}

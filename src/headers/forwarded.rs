@@ -1,0 +1,224 @@
+//! What the backend is told about the client, and whose word counts for it.
+//!
+//! Sets X-Request-ID, X-Forwarded-For, -Proto, -Host and -Port, X-Real-IP and traceparent, each exactly once. From a peer
+//! that isn't trusted nothing of the kind is taken over; from anyone, names that a CGI-like backend can't tell from ours
+//! (`X_Forwarded_For`) are dropped. Values that don't change within a connection are made once, in [`Sender`]. Which id a
+//! request has is decided before: `http::receive`.
+
+use std::net::IpAddr;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+use smallvec::SmallVec;
+
+use super::trace::TraceParent;
+
+pub use client::client_ip;
+
+mod client;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// The other end of one connection, with its values ready to send.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    peer: IpAddr,
+    address: HeaderValue,
+    scheme: HeaderValue,
+    port: HeaderValue,
+}
+
+impl Sender {
+    /// `peer` is who connected (or who the PROXY protocol says did), `port` the one it connected to.
+    pub fn new(peer: IpAddr, port: u16, tls: bool) -> Self {
+        let peer = peer.to_canonical();
+        Self {
+            peer,
+            address: ip_value(peer),
+            scheme: HeaderValue::from_static(if tls { "https" } else { "http" }),
+            port: HeaderValue::from(port),
+        }
+    }
+
+    /// The peer's address, an IPv4-mapped one as IPv4.
+    pub fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    /// Whether the peer is a proxy whose word counts. Asked per request: a reload may change `trusted_proxies`.
+    pub fn is_trusted(&self, trusted: &[IpNet]) -> bool {
+        client::is_trusted(self.peer, trusted)
+    }
+}
+
+/// What is known about one request when it is sent on.
+#[derive(Debug, Clone, Copy)]
+pub struct Forward<'a> {
+    pub sender: &'a Sender,
+    /// [`Sender::is_trusted`], asked once.
+    pub trusted: bool,
+    /// What [`client_ip`] found.
+    pub client: IpAddr,
+    pub request_id: &'a HeaderValue,
+    /// The host the client asked for, before the service's `host` setting.
+    pub host: &'a HeaderValue,
+}
+
+impl Forward<'_> {
+    /// Rewrites the request's fields for the backend; returns the trace the request belongs to.
+    pub fn apply(&self, headers: &mut HeaderMap) -> TraceParent {
+        drop_aliases_and_claims(headers, self.trusted);
+        headers.reserve(7);
+        if self.trusted {
+            self.extend_claims(headers);
+        } else {
+            self.replace_claims(headers);
+        }
+        headers.insert(X_REQUEST_ID, self.request_id.clone());
+        let trace = self.trace(headers);
+        headers.insert(TRACEPARENT, trace.value().clone());
+        trace
+    }
+
+    fn replace_claims(&self, headers: &mut HeaderMap) {
+        let Sender {
+            address,
+            scheme,
+            port,
+            ..
+        } = self.sender;
+        headers.insert(X_FORWARDED_FOR, address.clone());
+        headers.insert(X_REAL_IP, address.clone());
+        headers.insert(X_FORWARDED_PROTO, scheme.clone());
+        headers.insert(X_FORWARDED_HOST, self.host.clone());
+        headers.insert(X_FORWARDED_PORT, port.clone());
+    }
+
+    /// A trusted proxy's words stay where they make sense; the peer itself is added to the way.
+    fn extend_claims(&self, headers: &mut HeaderMap) {
+        let Sender {
+            address,
+            scheme,
+            port,
+            ..
+        } = self.sender;
+        let way = appended(headers, address);
+        let claimed = sole(headers, &X_FORWARDED_PROTO, is_scheme);
+        let default_port = match claimed.as_ref().map(HeaderValue::as_bytes) {
+            Some(b"https") => HeaderValue::from_static("443"),
+            Some(_) => HeaderValue::from_static("80"),
+            None => port.clone(),
+        };
+        let port = sole(headers, &X_FORWARDED_PORT, is_port).unwrap_or(default_port);
+        let host = sole(headers, &X_FORWARDED_HOST, is_host).unwrap_or_else(|| self.host.clone());
+        headers.insert(X_FORWARDED_FOR, way);
+        headers.insert(X_REAL_IP, ip_value(self.client.to_canonical()));
+        headers.insert(X_FORWARDED_PROTO, claimed.unwrap_or_else(|| scheme.clone()));
+        headers.insert(X_FORWARDED_HOST, host);
+        headers.insert(X_FORWARDED_PORT, port);
+    }
+
+    /// A trace that is started here has no history: tracestate goes (W3C Trace Context section 3.3).
+    fn trace(&self, headers: &mut HeaderMap) -> TraceParent {
+        if !self.trusted {
+            return TraceParent::start();
+        }
+        let sent = sole(headers, &TRACEPARENT, |_| true);
+        sent.as_ref()
+            .and_then(TraceParent::parse)
+            .unwrap_or_else(|| {
+                headers.remove(TRACESTATE);
+                TraceParent::start()
+            })
+    }
+}
+
+/// One walk over the names drops what a backend could take for ours, or for the answer of a verifier before it.
+fn drop_aliases_and_claims(headers: &mut HeaderMap, trusted: bool) {
+    let dropped: SmallVec<[HeaderName; 4]> = headers
+        .keys()
+        .filter(|name| is_alias(name) || (!trusted && is_claim(name)))
+        .cloned()
+        .collect();
+    for name in &dropped {
+        headers.remove(name);
+    }
+}
+
+/// Anything but letters, digits and hyphens becomes `_` in CGI, WSGI, Rack and PHP, as a hyphen does: nginx's
+/// `underscores_in_headers off` and `ignore_invalid_headers on`. `Proxy` would become HTTP_PROXY ("httpoxy").
+fn is_alias(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name == "proxy" || !name.bytes().all(|byte| PLAIN[usize::from(byte)])
+}
+
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        plain[byte] = matches!(byte as u8, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        byte += 1;
+    }
+    plain
+};
+
+/// What only a trusted peer may say. Ours among them are replaced anyway.
+fn is_claim(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    match name.as_bytes() {
+        [b'x', b'-', ..] => name.starts_with("x-forwarded") || name.starts_with("x-client-cert-"),
+        _ => name == "forwarded" || name == "tracestate",
+    }
+}
+
+/// The X-Forwarded-For of all proxies before, then the peer.
+fn appended(headers: &HeaderMap, peer: &HeaderValue) -> HeaderValue {
+    let mut way = Vec::with_capacity(64);
+    for part in headers.get_all(X_FORWARDED_FOR) {
+        if !part.as_bytes().trim_ascii().is_empty() {
+            way.extend_from_slice(part.as_bytes());
+            way.extend_from_slice(b", ");
+        }
+    }
+    way.extend_from_slice(peer.as_bytes());
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(way)).unwrap_or_else(|_| peer.clone())
+}
+
+/// The field's value if there is exactly one and it is sane.
+fn sole(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    is_sane: impl Fn(&[u8]) -> bool,
+) -> Option<HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    (values.next().is_none() && is_sane(value.as_bytes())).then(|| value.clone())
+}
+
+fn is_scheme(value: &[u8]) -> bool {
+    matches!(value, b"http" | b"https")
+}
+
+fn is_port(value: &[u8]) -> bool {
+    str::from_utf8(value).is_ok_and(|text| text.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+fn is_host(value: &[u8]) -> bool {
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b".-:[]_".contains(byte);
+    !value.is_empty() && value.len() <= 260 && value.iter().all(allowed)
+}
+
+/// An address is always a valid value; the fallback says "unknown" as RFC 7239 does.
+fn ip_value(ip: IpAddr) -> HeaderValue {
+    HeaderValue::try_from(ip.to_string()).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+#[cfg(test)]
+mod tests;

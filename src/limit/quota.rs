@@ -1,0 +1,91 @@
+//! A zone's pace in nanoseconds, and what is left of a client's share.
+//!
+//! GCRA knows one number per client: the theoretical arrival time, here `full_at`, the moment at which the whole burst is
+//! free again. Everything a client can be told follows from it. Owns that arithmetic, and no state.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::config::Zone;
+
+/// What is left of a client's share after a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Requests that pass at once: `burst + 1`.
+    pub limit: u32,
+    /// How many of them are left.
+    pub remaining: u32,
+    /// Until all of them are free again, if nothing else comes.
+    pub reset: Duration,
+    /// Until the next request passes; zero if this one did.
+    pub retry_after: Duration,
+}
+
+/// Rate and burst as GCRA wants them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Nanoseconds one request costs.
+    cost: u64,
+    limit: NonZeroU32,
+}
+
+impl Pace {
+    /// The cost of a request is rounded up, so the rate is never exceeded. A burst that would take more than a century to
+    /// refill is cut to one that doesn't: governor counts in 64 bits of nanoseconds.
+    pub(super) fn of(zone: &Zone) -> Self {
+        const CENTURY: u128 = 100 * 365 * 24 * 3600 * 1_000_000_000;
+        let requests = u128::from(zone.rate.requests.max(1));
+        let cost = zone
+            .rate
+            .per
+            .as_nanos()
+            .div_ceil(requests)
+            .clamp(1, CENTURY);
+        let limit = (u128::from(zone.burst) + 1).min(CENTURY / cost);
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        Self {
+            cost: u64::try_from(cost).unwrap_or(u64::MAX),
+            limit: NonZeroU32::new(limit).unwrap_or(NonZeroU32::MIN),
+        }
+    }
+
+    pub(super) fn governor(self) -> governor::Quota {
+        let one = governor::Quota::with_period(Duration::from_nanos(self.cost));
+        one.unwrap_or(governor::Quota::per_second(NonZeroU32::MIN))
+            .allow_burst(self.limit)
+    }
+
+    /// The time in which an empty burst becomes full.
+    pub(super) fn window(self) -> Duration {
+        Duration::from_nanos(self.cost * u64::from(self.limit.get()))
+    }
+
+    /// After a request passed at `now` and made its client's burst full at `full_at`.
+    pub(super) fn passed(self, full_at: u64, now: u64) -> Quota {
+        let owed = full_at.saturating_sub(now);
+        let free = u64::from(self.limit.get()).saturating_sub(owed.div_ceil(self.cost));
+        Quota {
+            limit: self.limit.get(),
+            remaining: u32::try_from(free).unwrap_or(u32::MAX),
+            reset: Duration::from_nanos(owed),
+            retry_after: Duration::ZERO,
+        }
+    }
+
+    /// After a request at `now` was refused, its client's burst being full again at `full_at`.
+    pub(super) fn refused(self, full_at: u64, now: u64) -> Quota {
+        let tolerance = self.cost * u64::from(self.limit.get() - 1);
+        let passes_at = full_at.saturating_sub(tolerance);
+        Quota {
+            limit: self.limit.get(),
+            remaining: 0,
+            reset: Duration::from_nanos(full_at.saturating_sub(now)),
+            retry_after: Duration::from_nanos(passes_at.saturating_sub(now)),
+        }
+    }
+
+    /// How long a request that passed at `now` waits for its turn at the plain rate (nginx without `nodelay`).
+    pub(super) fn turn(self, full_at: u64, now: u64) -> Duration {
+        Duration::from_nanos(full_at.saturating_sub(self.cost).saturating_sub(now))
+    }
+}

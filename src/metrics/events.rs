@@ -1,0 +1,144 @@
+//! What happens more rarely than requests: failures, retries, switches, refusals.
+//!
+//! Owns counters by service and by zone. What a flood can cause (retries, refusals) is an atomic; what names a reason goes
+//! through a short lock. Reasons, results and phases are `&'static str`: the code's own words, so nothing outside can add a
+//! time series.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::types::Color;
+
+use super::histogram::{Histogram, Totals};
+use super::registry::Registry;
+use super::series::{COLORS, color_slot};
+use super::text::{Kind, Text};
+
+/// What [`super::Metrics::service`] hands out.
+#[derive(Debug, Default)]
+pub struct ServiceSeries {
+    retries: [AtomicU64; COLORS.len()],
+    failures: Mutex<BTreeMap<(usize, &'static str), u64>>,
+    switches: Mutex<BTreeMap<&'static str, u64>>,
+    phases: Mutex<BTreeMap<&'static str, Histogram>>,
+}
+
+impl ServiceSeries {
+    /// An attempt at a backend failed; `reason` is the error table's stable word.
+    pub fn failed(&self, color: Option<Color>, reason: &'static str) {
+        *lock(&self.failures)
+            .entry((color_slot(color), reason))
+            .or_default() += 1;
+    }
+
+    /// A request was sent again to another backend.
+    pub fn retried(&self, color: Option<Color>) {
+        self.retries[color_slot(color)].fetch_add(1, Relaxed);
+    }
+
+    /// A switch or rollback ended.
+    pub fn switched(&self, result: &'static str) {
+        *lock(&self.switches).entry(result).or_default() += 1;
+    }
+
+    /// A phase of a switch (gate, flip, watch, drain) took this long.
+    pub fn phase(&self, phase: &'static str, duration: Duration) {
+        lock(&self.phases)
+            .entry(phase)
+            .or_default()
+            .observe(duration);
+    }
+}
+
+/// What a zone did to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitMode {
+    Refused,
+    Delayed,
+    /// Would have been refused.
+    DryRun,
+}
+
+const MODES: [&str; 3] = ["refused", "delayed", "dry_run"];
+
+/// What [`super::Metrics::zone`] hands out.
+#[derive(Debug, Default)]
+pub struct ZoneSeries([AtomicU64; MODES.len()]);
+
+impl ZoneSeries {
+    pub fn limited(&self, mode: LimitMode) {
+        self.0[mode as usize].fetch_add(1, Relaxed);
+    }
+}
+
+pub(super) fn render_services(registry: &Registry<Arc<str>, ServiceSeries>, text: &mut Text) {
+    let all = registry.all();
+    text.family(
+        "edge_upstream_failures_total",
+        "Failed attempts at a backend.",
+        Kind::Counter,
+    );
+    for (service, series) in &all {
+        for (&(color, reason), &count) in &*lock(&series.failures) {
+            let color = COLORS[color];
+            text.sample(
+                &[("service", service), ("color", color), ("reason", reason)],
+                count,
+            );
+        }
+    }
+    text.family(
+        "edge_upstream_retries_total",
+        "Requests sent again.",
+        Kind::Counter,
+    );
+    for (service, series) in &all {
+        for (color, count) in COLORS.iter().zip(&series.retries) {
+            text.sample(
+                &[("service", service), ("color", color)],
+                count.load(Relaxed),
+            );
+        }
+    }
+    text.family(
+        "edge_switches_total",
+        "Switches and rollbacks.",
+        Kind::Counter,
+    );
+    for (service, series) in &all {
+        for (result, &count) in &*lock(&series.switches) {
+            text.sample(&[("service", service), ("result", result)], count);
+        }
+    }
+    text.family(
+        "edge_switch_duration_seconds",
+        "Phases of switches.",
+        Kind::Histogram,
+    );
+    for (service, series) in &all {
+        for (phase, histogram) in &*lock(&series.phases) {
+            let mut totals = Totals::default();
+            totals.add(histogram);
+            text.histogram(&[("service", service), ("phase", phase)], &totals);
+        }
+    }
+}
+
+pub(super) fn render_zones(registry: &Registry<Arc<str>, ZoneSeries>, text: &mut Text) {
+    text.family(
+        "edge_rate_limited_total",
+        "Requests over their rate.",
+        Kind::Counter,
+    );
+    for (zone, series) in registry.all() {
+        for (mode, count) in MODES.iter().zip(&series.0) {
+            text.sample(&[("zone", &zone), ("mode", mode)], count.load(Relaxed));
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

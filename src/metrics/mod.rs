@@ -1,0 +1,139 @@
+//! Prometheus metrics: counting without a lock, told on request.
+//!
+//! Owns every counter and histogram of the process, by names that come from the config; they live as long as the process, so
+//! a reload keeps them. Requests count in a per-worker [`Series`]; rarer events in [`ServiceSeries`], [`ZoneSeries`] and here.
+//! Gauges that live elsewhere are given at scrape time. Never takes a label from a client. The text: [`Text`].
+
+mod codes;
+mod events;
+mod histogram;
+mod registry;
+mod series;
+mod text;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub use events::{LimitMode, ServiceSeries, ZoneSeries};
+pub use series::Series;
+pub use text::{Kind, Text, Value};
+
+use registry::Registry;
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    workers: usize,
+    series: Registry<(Arc<str>, Arc<str>), Series>,
+    services: Registry<Arc<str>, ServiceSeries>,
+    zones: Registry<Arc<str>, ZoneSeries>,
+    /// By version and result. A handshake costs hundreds of microseconds: a lock is nothing to it.
+    handshakes: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+    reloads_done: AtomicU64,
+    reloads_failed: AtomicU64,
+    /// Seconds since 1970; 0: never.
+    last_reload: AtomicU64,
+}
+
+impl Metrics {
+    /// `workers` is the number of request threads; each has its own index below it in [`Series::record`].
+    pub fn new(workers: usize) -> Self {
+        Self {
+            workers: workers.max(1),
+            series: Registry::default(),
+            services: Registry::default(),
+            zones: Registry::default(),
+            handshakes: Mutex::default(),
+            reloads_done: AtomicU64::new(0),
+            reloads_failed: AtomicU64::new(0),
+            last_reload: AtomicU64::new(0),
+        }
+    }
+
+    /// The requests of one site to one service; `service` is empty where the proxy answers itself. Found or made: ask when a
+    /// snapshot is built, keep the handle in it.
+    pub fn series(&self, site: &str, service: &str) -> Arc<Series> {
+        let key = (site.into(), service.into());
+        self.series.find_or_make(key, || Series::new(self.workers))
+    }
+
+    /// What happens to one service apart from its requests. Found or made, as [`Self::series`].
+    pub fn service(&self, name: &str) -> Arc<ServiceSeries> {
+        self.services
+            .find_or_make(name.into(), ServiceSeries::default)
+    }
+
+    /// What one rate-limit zone did. Found or made, as [`Self::series`].
+    pub fn zone(&self, name: &str) -> Arc<ZoneSeries> {
+        self.zones.find_or_make(name.into(), ZoneSeries::default)
+    }
+
+    /// One TLS handshake: `version` as `"1.3"`, or `""` when it failed before there was one.
+    pub fn tls_handshake(&self, version: &'static str, result: &'static str) {
+        let mut handshakes = self
+            .handshakes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *handshakes.entry((version, result)).or_default() += 1;
+    }
+
+    /// A reload took effect at `now`. The first config counts as one.
+    pub fn reloaded(&self, now: SystemTime) {
+        let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.last_reload.store(seconds, Relaxed);
+        self.reloads_done.fetch_add(1, Relaxed);
+    }
+
+    /// A reload changed nothing because the config was bad.
+    pub fn reload_failed(&self) {
+        self.reloads_failed.fetch_add(1, Relaxed);
+    }
+
+    /// The exposition (Prometheus text format 0.0.4). `gauges` adds families that live elsewhere: in flight, backends up,
+    /// active colours, connections, keys, certificates, dropped log lines.
+    pub fn render(&self, gauges: &mut dyn FnMut(&mut Text)) -> String {
+        let mut text = Text::default();
+        series::render(&self.series, &mut text);
+        events::render_services(&self.services, &mut text);
+        events::render_zones(&self.zones, &mut text);
+        self.render_own(&mut text);
+        gauges(&mut text);
+        text.finish()
+    }
+
+    fn render_own(&self, text: &mut Text) {
+        text.family(
+            "edge_tls_handshakes_total",
+            "TLS handshakes.",
+            Kind::Counter,
+        );
+        let handshakes = self
+            .handshakes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (&(version, result), &count) in &*handshakes {
+            text.sample(&[("version", version), ("result", result)], count);
+        }
+        drop(handshakes);
+        text.family(
+            "edge_config_reloads_total",
+            "Config reloads.",
+            Kind::Counter,
+        );
+        text.sample(&[("result", "success")], self.reloads_done.load(Relaxed));
+        text.sample(&[("result", "failure")], self.reloads_failed.load(Relaxed));
+        text.family(
+            "edge_config_last_reload_success_timestamp_seconds",
+            "When the running config was taken up.",
+            Kind::Gauge,
+        );
+        text.sample(&[], self.last_reload.load(Relaxed));
+        text.family("edge_build_info", "The running version.", Kind::Gauge);
+        text.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    }
+}
+
+#[cfg(test)]
+mod tests;
