@@ -1,0 +1,55 @@
+//! The one that publishes: a new colour of a service, or a new snapshot. One at a time, durable before visible.
+
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+
+use super::state_file::StateFile;
+use crate::http::Shared;
+use crate::service::{Active, Service};
+use crate::snapshot::Snapshot;
+use crate::types::Color;
+
+/// Serializes every change that requests can see.
+#[derive(Clone)]
+pub struct Writer {
+    file: Arc<Mutex<StateFile>>,
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    pub fn new(file: StateFile, shared: Arc<Shared>) -> Self {
+        Self { file: Arc::new(Mutex::new(file)), shared }
+    }
+
+    /// The flip: on disk first, then one store. Answers what serves now.
+    pub async fn flip(&self, service: &Service, to: Color) -> io::Result<Active> {
+        let mut file = self.file.clone().lock_owned().await;
+        let before = service.active();
+        let after = Active {
+            color: to,
+            generation: before.generation + 1,
+            previous: Some(before.color),
+            since: SystemTime::now(),
+        };
+        let (name, durable) = (service.name().clone(), after.clone());
+        let stored = spawn_blocking(move || file.store(&name, &durable).map(|()| file)).await;
+        let _file = stored.map_err(io::Error::other)??;
+        // Traffic comes back to a pool whose drain may have cut it: that ends here, before anyone enters.
+        service.pool(to).uncut();
+        service.publish(after.clone());
+        Ok(after)
+    }
+
+    /// A reload: `build` makes the next snapshot from the present one; on an error nothing changes.
+    pub async fn publish<E>(&self, build: impl FnOnce(&Snapshot, &StateFile) -> Result<Snapshot, E>) -> Result<Arc<Snapshot>, E> {
+        let file = self.file.lock().await;
+        let next = Arc::new(build(&self.shared.snapshot.load(), &file)?);
+        next.install();
+        self.shared.snapshot.store(next.clone());
+        Ok(next)
+    }
+}
