@@ -56,7 +56,7 @@ fn service(value: &Value<'_>, services: &Services) -> Result<Action, Mistake> {
 }
 
 fn redirect(mut t: Table<'_>) -> Option<Action> {
-    let to = t.required("to", "to = \"/new/\", or an URL", target);
+    let to = t.required("to", "add to = \"/new/\", or an URL", target);
     let status = t.read("status", StatusCode::MOVED_PERMANENTLY, redirect_status);
     Some(Action::Redirect { to: to?, status })
 }

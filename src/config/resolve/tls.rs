@@ -36,12 +36,12 @@ fn version(value: &Value<'_>) -> Result<TlsVersion, Mistake> {
 fn certificate(mut t: Table<'_>) -> Option<CertificateFiles> {
     let cert = t.required(
         "cert",
-        "a PEM file: the certificate, then its chain",
+        "add cert = \"FILE\": PEM, the certificate and then its chain",
         Value::path,
     );
     let key = t.required(
         "key",
-        "a PEM file: the certificate's private key",
+        "add key = \"FILE\": PEM, the certificate's private key",
         Value::path,
     );
     Some(CertificateFiles {
