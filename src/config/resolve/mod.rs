@@ -8,6 +8,7 @@ mod acme;
 mod action;
 mod headers;
 mod hosts;
+mod listeners;
 mod parse;
 mod pools;
 mod process;

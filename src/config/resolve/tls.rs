@@ -13,7 +13,7 @@ pub(super) fn read(root: &mut Table<'_>) -> ReadTls {
     let mut t = root.table("tls", "tls");
     let min_version = t.read("min_version", TlsVersion::Tls12, version);
     let tables = t.tables("certificate", "tls.certificate");
-    let has_certificates = !tables.is_empty();
+    let has_certificates = t.has("certificate");
     let certificates = tables.into_iter().filter_map(certificate).collect();
     ReadTls {
         tls: Tls {
