@@ -7,7 +7,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,8 +131,8 @@ impl Diagnostics {
         };
         let title = level.primary_title(&found.message);
         let group = match &found.span {
-            Some(span) => title.element(self.snippet(found, span)),
-            None => Group::with_title(title),
+            Some(span) if !self.text.is_empty() => title.element(self.snippet(found, span)),
+            _ => title.element(Origin::path(&self.name)),
         };
         match &found.help {
             Some(help) => group.element(Level::HELP.message(help)),

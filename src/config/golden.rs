@@ -4,6 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
+use proptest::sample::Index;
+
 use super::{Diagnostics, Loaded, parse};
 
 const DASHES: &str = "----------\n";
@@ -54,6 +57,25 @@ fn only_configs_called_valid_are_taken() {
         );
     }
 }
+
+proptest! {
+    /// Whatever is typed into a valid file, it is judged and the judgement can be shown.
+    #[test]
+    fn no_text_is_too_strange_to_be_judged(at in any::<Index>(), cut in 0..30_usize, typed in TYPED) {
+        let mut text: Vec<char> = include_str!("../../config/edge.toml").chars().collect();
+        let at = at.index(text.len());
+        let end = (at + cut).min(text.len());
+        text.splice(at..end, typed.chars());
+        let text: String = text.into_iter().collect();
+        if let Err(found) = parse("edge.toml", &text, &env) {
+            prop_assert!(!found.render(true).is_empty());
+            prop_assert!(serde_json::to_string(&found).is_ok());
+        }
+    }
+}
+
+/// Bits of TOML, and what is not.
+const TYPED: &str = r#"([\[\]{}=".,$#:\n\\ ]|[a-z0-9]{1,4}|\PC){0,8}"#;
 
 fn said_about(input: &str) -> String {
     let (Ok(Loaded {

@@ -43,7 +43,7 @@ fn secret(path: &Path) -> io::Result<String> {
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Diagnostics {
-    let found = Diagnostic::error(format!("cannot read {name}: {error}"));
+    let found = Diagnostic::error(format!("cannot read the config: {error}"));
     let found = match error.kind() {
         io::ErrorKind::NotFound => {
             found.help(format!("pass --config FILE, or set {PATH_VARIABLE}"))
@@ -64,7 +64,7 @@ mod tests {
         let error = load(Path::new("/nowhere/edge.toml"))
             .unwrap_err()
             .to_string();
-        assert!(error.contains("cannot read /nowhere/edge.toml"), "{error}");
+        assert!(error.contains("--> /nowhere/edge.toml"), "{error}");
         assert!(error.contains("--config"), "{error}");
     }
 

@@ -26,7 +26,7 @@ impl Config {
             if let Some(host) = &site.canonical_host {
                 let _ = writeln!(text, "  every other host is redirected to {host}");
             }
-            text += &table(site.routes.iter().map(route_row).collect());
+            text += &table(site.routes.iter().map(route_row));
         }
         for service in self.services.values() {
             let _ = write!(
@@ -39,7 +39,7 @@ impl Config {
         }
         if !self.zones.is_empty() {
             text += "\nzones\n";
-            text += &table(self.zones.values().map(|zone| zone_row(zone)).collect());
+            text += &table(self.zones.values().map(|zone| zone_row(zone)));
         }
         text
     }
@@ -81,9 +81,9 @@ impl Config {
 }
 
 fn route_row(route: &Route) -> Vec<String> {
-    let limits = match route.limit.is_empty() {
-        true => String::new(),
-        false => format!("limit {}", joined(&route.limit)),
+    let limits = match route.limit.as_slice() {
+        [] => String::new(),
+        zones => format!("limit {}", joined(zones)),
     };
     let body = format!("body {}", show_size(route.body_size));
     vec![
@@ -114,10 +114,11 @@ fn service_rows(service: &Service) -> Vec<Vec<String>> {
 }
 
 fn zone_row(zone: &Zone) -> Vec<String> {
-    let mut after = format!("then {}", zone.status.as_u16());
-    if zone.dry_run {
-        after = "dry run: refuses nobody".to_owned();
-    }
+    let after = if zone.dry_run {
+        "dry run: refuses nobody".to_owned()
+    } else {
+        format!("then {}", zone.status.as_u16())
+    };
     let burst = format!(
         "burst {}{}",
         zone.burst,
@@ -233,7 +234,8 @@ fn joined<T: ToString>(items: &[T]) -> String {
 }
 
 /// Rows with their columns aligned, two blanks in front and between.
-fn table(rows: Vec<Vec<String>>) -> String {
+fn table(rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let rows: Vec<_> = rows.into_iter().collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column| {
         rows.iter()

@@ -3,6 +3,7 @@
 //! Owns the units in both directions. A number without its unit is refused, and so are nginx's `10m` and `64k` for
 //! sizes: `m` is a minute here.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use super::Invalid;
@@ -79,7 +80,7 @@ pub fn show_duration(duration: Duration) -> String {
     let mut text = String::new();
     for (unit, scale) in DURATION_UNITS {
         if rest >= scale {
-            text += &format!("{}{unit}", rest / scale);
+            let _ = write!(text, "{}{unit}", rest / scale);
             rest %= scale;
         }
     }

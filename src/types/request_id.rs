@@ -1,6 +1,6 @@
 //! The id that one request carries through every log, header and error page.
 //!
-//! Ours is a UUIDv7 (RFC 9562): it sorts by time. A client's own is taken only when its peer is trusted, which is the
+//! Ours is a `UUIDv7` (RFC 9562): it sorts by time. A client's own is taken only when its peer is trusted, which is the
 //! caller's to know, and the value is sane, which is decided here.
 
 use std::fmt;
@@ -25,7 +25,7 @@ enum Kind {
 const LONGEST: usize = 128;
 
 impl RequestId {
-    /// A new UUIDv7; reads the clock.
+    /// A new `UUIDv7`; reads the clock.
     #[must_use]
     #[expect(
         clippy::new_without_default,

@@ -34,7 +34,8 @@ impl Mistake {
         let mut mistake = Self::new(message);
         mistake.help = match nearest(name, known.iter().copied()) {
             Some(near) => Some(format!("did you mean \"{near}\"?")),
-            None if (1..=6).contains(&known.len()) => Some(format!("one of {}", quoted(&known))),
+            None if known.len() == 1 => Some(format!("the only one is {}", quoted(&known))),
+            None if (2..=6).contains(&known.len()) => Some(format!("one of {}", quoted(&known))),
             None => None,
         };
         mistake

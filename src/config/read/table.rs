@@ -270,8 +270,10 @@ impl<'a> Table<'a> {
                 path,
             )),
             _ => {
-                self.document
-                    .mistake(&path, item.span(), value.wrong_type("a table"));
+                let key = path.rsplit('.').next().unwrap_or_default();
+                let help = format!("write [{path}], or {key} = {{ … }}");
+                let mistake = value.wrong_type("a table").help(help);
+                self.document.mistake(&path, item.span(), mistake);
                 None
             }
         }

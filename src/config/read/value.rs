@@ -177,13 +177,15 @@ impl<'a> Value<'a> {
             {
                 mistake.help(format!("write \"{}\"", self.source()))
             }
-            DeValue::String(text) if !wanted.starts_with("a table") => self.unquoted(mistake, text),
+            DeValue::String(text) if !wanted.starts_with("a table") => {
+                Self::unquoted(mistake, text)
+            }
             _ => mistake,
         }
     }
 
     /// `"5"` where 5 was wanted.
-    fn unquoted(&self, mistake: Mistake, text: &str) -> Mistake {
+    fn unquoted(mistake: Mistake, text: &str) -> Mistake {
         if text.parse::<i64>().is_ok() || text.parse::<bool>().is_ok() {
             return mistake.help(format!("leave the quotes out: {text}"));
         }

@@ -39,11 +39,11 @@ fn directory(value: &Value<'_>) -> Result<String, Mistake> {
     })
 }
 
-/// A secret, from its own key or from the file that its twin names.
-fn secret(t: &mut Table<'_>, key: &'static str, twin: &'static str) -> Option<String> {
+/// A secret stands under its own key, or in the file that its twin names.
+fn secret(t: &mut Table<'_>, key: &'static str, twin: &'static str) {
     let read_file = t.document().outside().secret;
     let text = t.optional(key, Value::string);
-    let file = t.optional(twin, |value| {
+    t.optional(twin, |value| {
         let path = value.path()?;
         read_file(Path::new(&path))
             .map_err(|error| Mistake::new(format!("cannot read {}: {error}", path.display())))
@@ -57,5 +57,4 @@ fn secret(t: &mut Table<'_>, key: &'static str, twin: &'static str) -> Option<St
             "keep one of them",
         );
     }
-    text.or(file)
 }

@@ -20,7 +20,7 @@ pub(super) fn read(t: &mut Table<'_>, services: &Services) -> Option<Action> {
     let redirect = t
         .given_table("redirect", "site.redirect")
         .and_then(redirect);
-    let respond = t.given_table("respond", "site.respond").and_then(respond);
+    let respond = t.given_table("respond", "site.respond").map(respond);
     let given: Vec<&str> = KEYS.into_iter().filter(|key| t.has(key)).collect();
     if let [first, .., last] = given[..] {
         let span = t.key_span(last).unwrap_or_else(|| t.span());
@@ -46,7 +46,7 @@ fn service(value: &Value<'_>, services: &Services) -> Result<Action, Mistake> {
     if let Some((name, _)) = services.get_key_value(name.as_ref()) {
         return Ok(Action::Service(name.clone()));
     }
-    let known = services.keys().map(|name| name.as_ref());
+    let known = services.keys().map(AsRef::as_ref);
     let mistake = Mistake::unknown(format!("there is no service {name:?}"), &name, known);
     Err(if mistake.help.is_some() {
         mistake
@@ -56,7 +56,7 @@ fn service(value: &Value<'_>, services: &Services) -> Result<Action, Mistake> {
 }
 
 fn redirect(mut t: Table<'_>) -> Option<Action> {
-    let to = t.required("to", "to = \"/new/\", or an URL", target);
+    let to = t.required("to", "add to = \"/new/\", or an URL", target);
     let status = t.read("status", StatusCode::MOVED_PERMANENTLY, redirect_status);
     Some(Action::Redirect { to: to?, status })
 }
@@ -68,7 +68,7 @@ fn target(value: &Value<'_>) -> Result<String, Mistake> {
     }
     let is_url =
         |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
-    if text.parse::<Uri>().is_ok_and(|uri| is_url(&uri)) {
+    if text.is_ascii() && text.parse::<Uri>().is_ok_and(|uri| is_url(&uri)) {
         return Ok(text);
     }
     Err(Mistake::new(format!("{text:?} is no place to redirect to"))
@@ -87,11 +87,11 @@ fn redirect_status(value: &Value<'_>) -> Result<StatusCode, Mistake> {
     .help("301 or 308 for good, 302 or 307 for now, 303 to go on with GET"))
 }
 
-fn respond(mut t: Table<'_>) -> Option<Action> {
+fn respond(mut t: Table<'_>) -> Action {
     let by_default = HeaderValue::from_static("text/plain; charset=utf-8");
-    Some(Action::Respond {
+    Action::Respond {
         status: t.read("status", StatusCode::OK, |v| status(v, 200, 599)),
         body: t.optional("body", Value::string).unwrap_or_default(),
         content_type: t.read("content_type", by_default, header_value),
-    })
+    }
 }

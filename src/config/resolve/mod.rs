@@ -8,6 +8,7 @@ mod acme;
 mod action;
 mod headers;
 mod hosts;
+mod listeners;
 mod parse;
 mod pools;
 mod process;
@@ -18,6 +19,7 @@ mod site;
 mod tls;
 mod zone;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -52,11 +54,7 @@ pub fn parse(
 pub(super) fn resolve(name: &str, text: &str, outside: Outside<'_>) -> Result<Loaded, Diagnostics> {
     let (root, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err(Diagnostics::new(
-            name,
-            text,
-            errors.iter().map(syntax).collect(),
-        ));
+        return Err(Diagnostics::new(name, text, syntax(text, &errors)));
     }
     let document = Document::new(text, outside);
     let config = config(Table::root(&document, root.get_ref()));
@@ -117,11 +115,19 @@ fn config(mut root: Table<'_>) -> Config {
     }
 }
 
-fn syntax(error: &SyntaxError) -> Diagnostic {
-    let message = error.message().lines().collect::<Vec<_>>().join(", ");
-    let found = Diagnostic::error(message);
-    match error.span() {
-        Some(span) => found.at(span),
-        None => found,
+/// The first mistake of each line: the parser goes on behind it, and often stumbles over the rest.
+fn syntax(text: &str, errors: &[SyntaxError]) -> Vec<Diagnostic> {
+    let mut lines = BTreeSet::new();
+    let mut found = Vec::new();
+    for error in errors {
+        let span = error.span().unwrap_or_default();
+        let line = text
+            .get(..span.start)
+            .map(|before| before.matches('\n').count());
+        if lines.insert(line) {
+            let message = error.message().lines().collect::<Vec<_>>().join(", ");
+            found.push(Diagnostic::error(message).at(span));
+        }
     }
+    found
 }

@@ -23,7 +23,7 @@ pub(super) fn limits(root: &mut Table<'_>) -> Limits {
         body_size: t.read("body_size", 10 << 20, body_size),
         body_timeout: t.read(
             "body_timeout",
-            Duration::from_secs(60),
+            Duration::from_mins(1),
             Value::duration_above_zero,
         ),
         keepalive: t.read("keepalive", Duration::from_secs(75), Value::duration),

@@ -41,7 +41,7 @@ impl Shared {
                 preset: Preset::Secure,
                 changes: Vec::new(),
             },
-            hsts: Some(Duration::from_secs(365 * 24 * 3600)),
+            hsts: Some(Duration::from_hours(365 * 24)),
         }
     }
 
@@ -121,7 +121,7 @@ fn zone(value: &Value<'_>, around: &Around<'_>) -> Result<Arc<str>, Mistake> {
     if let Some((name, _)) = around.zones.get_key_value(name.as_ref()) {
         return Ok(name.clone());
     }
-    let known = around.zones.keys().map(|name| name.as_ref());
+    let known = around.zones.keys().map(AsRef::as_ref);
     let mistake = Mistake::unknown(format!("there is no zone {name:?}"), &name, known);
     Err(if mistake.help.is_some() {
         mistake
@@ -132,7 +132,7 @@ fn zone(value: &Value<'_>, around: &Around<'_>) -> Result<Arc<str>, Mistake> {
 
 /// `"off"` sends nothing; `"0s"` tells browsers to forget (RFC 6797).
 fn hsts(value: &Value<'_>) -> Result<Option<Duration>, Mistake> {
-    if value.item().as_str() == Some("off") {
+    if value.text().is_ok_and(|text| text == "off") {
         return Ok(None);
     }
     value.duration().map(Some)

@@ -30,11 +30,9 @@ pub(super) fn read(root: &mut Table<'_>, around: &Around<'_>) -> Vec<Site> {
         .map(|t| site(t, around, &mut claims))
         .collect();
     if sites.is_empty() && !root.has("site") {
-        root.error(
-            "no [[site]]: nothing would be served",
-            0..0,
-            "add [[site]] with hosts and a service",
-        );
+        let found = Diagnostic::error("no [[site]]: nothing would be served");
+        root.document()
+            .report(found.help("add [[site]] with hosts and a service"));
     }
     sites
 }
@@ -160,7 +158,7 @@ fn route_path(
 ) -> Option<(RoutePath, bool)> {
     let strip_prefix = t.read("strip_prefix", false, Value::boolean);
     let read = |v: &Value<'_>| Ok((route::path(v)?, v.span()));
-    let (path, span) = t.required("path", "path = \"/api/\", or \"=/exact\"", read)?;
+    let (path, span) = t.required("path", "add path = \"/api/\", or path = \"=/exact\"", read)?;
     if let Some((_, first)) = earlier.iter().find(|(other, _)| is_same(other, &path)) {
         let found = Diagnostic::error(format!(
             "{}: this path has a route already",

@@ -13,7 +13,7 @@ pub(super) fn read(root: &mut Table<'_>) -> ReadTls {
     let mut t = root.table("tls", "tls");
     let min_version = t.read("min_version", TlsVersion::Tls12, version);
     let tables = t.tables("certificate", "tls.certificate");
-    let has_certificates = !tables.is_empty();
+    let has_certificates = t.has("certificate");
     let certificates = tables.into_iter().filter_map(certificate).collect();
     ReadTls {
         tls: Tls {
@@ -36,12 +36,12 @@ fn version(value: &Value<'_>) -> Result<TlsVersion, Mistake> {
 fn certificate(mut t: Table<'_>) -> Option<CertificateFiles> {
     let cert = t.required(
         "cert",
-        "a PEM file: the certificate, then its chain",
+        "add cert = \"FILE\": PEM, the certificate and then its chain",
         Value::path,
     );
     let key = t.required(
         "key",
-        "a PEM file: the certificate's private key",
+        "add key = \"FILE\": PEM, the certificate's private key",
         Value::path,
     );
     Some(CertificateFiles {

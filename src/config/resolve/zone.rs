@@ -42,7 +42,7 @@ fn zone(
         name,
         key: t.read("key", ZoneKey::Ip, key),
         rate: t
-            .required("rate", "rate = \"10r/s\"", Value::parsed)
+            .required("rate", "add rate = \"10r/s\"", Value::parsed)
             .unwrap_or(Rate {
                 requests: 1,
                 per: Duration::from_secs(1),
