@@ -1,7 +1,7 @@
 //! The log file: appended to, rotated by size, opened anew on demand.
 //!
-//! Owns `access.log` and its older ones, `access.log.1` the youngest of them. A rotation that fails is told and tried again
-//! when as much has been written once more; lines go on to the old file meanwhile.
+//! Owns `access.log` and its older ones, `access.log.1` the youngest of them. A rotation that fails is told and tried
+//! again when as much has been written once more; lines go on to the old file meanwhile.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -32,8 +32,8 @@ impl LogFile {
         })
     }
 
-    /// Writes whole lines. They never straddle two files; a file outgrows its size by no more than one call's bytes, and
-    /// only when it was empty.
+    /// Writes whole lines. They never straddle two files; a file outgrows its size by no more than one call's bytes,
+    /// and only when it was empty.
     pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         let grown = self.size + lines.len() as u64;
         if self.rotate_size > 0 && self.size > 0 && grown > self.rotate_size {

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// nginx's default log escaping: quotes, backslashes, control characters and anything past ASCII as `\xXX`. So nothing a
-/// client sends reaches a terminal as a command.
+/// nginx's default log escaping: quotes, backslashes, control characters and anything past ASCII as `\xXX`. So
+/// nothing a client sends reaches a terminal as a command.
 pub(super) fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for &byte in bytes {

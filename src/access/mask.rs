@@ -1,8 +1,8 @@
 //! What a log must not tell: values of query parameters that look like secrets become `***`.
 //!
 //! By the parameter's name, whatever its case and percent-encoding: one that contains `token`, `passw`, `secret`,
-//! `signature`, `credential` or `apikey`, or ends in `key`, `sig`, `pwd` or `jwt`. Too much masked is a nuisance, too little
-//! a leak. Never changes what is sent on, only what is written.
+//! `signature`, `credential` or `apikey`, or ends in `key`, `sig`, `pwd` or `jwt`. Too much masked is a nuisance, too
+//! little a leak. Never changes what is sent on, only what is written.
 
 /// Hands the masked text on in parts.
 pub(super) type Mask = fn(&[u8], &mut dyn FnMut(&[u8]));
@@ -30,8 +30,8 @@ pub(super) fn query(query: &[u8], emit: &mut dyn FnMut(&[u8])) {
     }
 }
 
-/// Where a secret value begins. To some parsers `;` ends a parameter, to others it belongs to the value: a name after it
-/// counts, a value reaches over it.
+/// Where a secret value begins. To some parsers `;` ends a parameter, to others it belongs to the value: a name after
+/// it counts, a value reaches over it.
 fn secret_at(parameter: &[u8]) -> Option<usize> {
     let mut start = 0;
     for part in parameter.split_inclusive(|&byte| byte == b';') {

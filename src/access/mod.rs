@@ -1,7 +1,7 @@
 //! The access log: one line a request, written by a thread of its own.
 //!
-//! Owns the way of a line: an [`Entry`] is formatted into a worker's buffer ([`WorkerLog`]), full buffers go through a
-//! bounded queue to the `writer`, which owns the file and its rotation. A request never waits for a disk: when the
+//! Owns the way of a line: an [`Entry`] is formatted into a worker's buffer ([`WorkerLog`]), full buffers go through
+//! a bounded queue to the `writer`, which owns the file and its rotation. A request never waits for a disk: when the
 //! queue is full the buffer's lines are dropped and counted. Formats: `format`; what a log must not tell: `mask`.
 
 mod entry;
@@ -35,7 +35,8 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// Opens the target and starts the writer's thread. Fails if the file can't be opened or the thread can't be started.
+    /// Opens the target and starts the writer's thread. Fails if the file can't be opened or the thread can't be
+    /// started.
     pub fn open(config: &Log) -> io::Result<Self> {
         let target = match &config.access {
             AccessTarget::Off => None,
@@ -56,8 +57,8 @@ impl AccessLog {
         WorkerLog::new(self.queue.clone(), self.format)
     }
 
-    /// Opens the file anew under its name (SIGUSR1, after an outside rotation). If that fails, the old one is kept and the
-    /// daemon's log says so. Returns at once.
+    /// Opens the file anew under its name (SIGUSR1, after an outside rotation). If that fails, the old one is kept
+    /// and the daemon's log says so. Returns at once.
     pub fn reopen(&self) {
         if let Some(queue) = &self.queue {
             queue.reopen();
@@ -69,8 +70,8 @@ impl AccessLog {
         self.queue.as_ref().map_or(0, |queue| queue.dropped())
     }
 
-    /// Waits until what the workers have flushed is written, at most `timeout`; whether it was. Lines recorded later are
-    /// dropped. For the daemon's end, off the request loops.
+    /// Waits until what the workers have flushed is written, at most `timeout`; whether it was. Lines recorded later
+    /// are dropped. For the daemon's end, off the request loops.
     pub fn close(&self, timeout: Duration) -> bool {
         self.queue.as_ref().is_none_or(|queue| queue.close(timeout))
     }

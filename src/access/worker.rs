@@ -1,7 +1,7 @@
 //! A worker's own end of the access log: a buffer, used by one thread.
 //!
-//! Recording formats into the buffer and, when it is full, hands it over; neither waits. The worker flushes about every
-//! 100 ms and at its end, so that a quiet site's lines appear too.
+//! Recording formats into the buffer and, when it is full, hands it over; neither waits. The worker flushes about
+//! every 100 ms and at its end, so that a quiet site's lines appear too.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! The writer: a thread that takes buffers off a bounded queue and writes them.
 //!
-//! Owns the target, stdout or a file. A disk that is slow fills the queue, one that refuses loses the buffer: both are counted
-//! as dropped lines, told once in the daemon's log, and never stop the thread. It ends when the queue is closed, or when
-//! nobody is left to fill it.
+//! Owns the target, stdout or a file. A disk that is slow fills the queue, one that refuses loses the buffer: both
+//! are counted as dropped lines, told once in the daemon's log, and never stop the thread. It ends when the queue is
+//! closed, or when nobody is left to fill it.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,9 +1,9 @@
 //! What the backend is told about the client, and whose word counts for it.
 //!
-//! Sets X-Request-ID, X-Forwarded-For, -Proto, -Host and -Port, X-Real-IP and traceparent, each exactly once. From a peer
-//! that isn't trusted nothing of the kind is taken over; from anyone, names that a CGI-like backend can't tell from ours
-//! (`X_Forwarded_For`) are dropped. Values that don't change within a connection are made once, in [`Sender`]. Which id a
-//! request has is decided before: `http::receive`.
+//! Sets X-Request-ID, X-Forwarded-For, -Proto, -Host and -Port, X-Real-IP and traceparent, each exactly once. From a
+//! peer that isn't trusted nothing of the kind is taken over; from anyone, names that a CGI-like backend can't tell
+//! from ours (`X_Forwarded_For`) are dropped. Values that don't change within a connection are made once, in
+//! [`Sender`]. Which id a request has is decided before: `http::receive`.
 
 use std::net::IpAddr;
 

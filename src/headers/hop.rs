@@ -1,16 +1,16 @@
 //! Fields that belong to one connection end here (RFC 9110 section 7.6.1).
 //!
-//! Both ways: Connection with every field it names, Keep-Alive, Proxy-Connection, Transfer-Encoding, Upgrade, TE and the
-//! proxy authentication fields. Trailer stays: it announces what the body really carries. Says what was asked for (an
-//! upgrade, trailers), so that the caller can ask the next hop anew. Never adds a field.
+//! Both ways: Connection with every field it names, Keep-Alive, Proxy-Connection, Transfer-Encoding, Upgrade, TE and
+//! the proxy authentication fields. Trailer stays: it announces what the body really carries. Says what was asked for
+//! (an upgrade, trailers), so that the caller can ask the next hop anew. Never adds a field.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// What the removed fields asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hop {
-    /// The Upgrade value, when Connection named it. `h2c` is no upgrade here: relayed, it would open an unfiltered tunnel to
-    /// the backend.
+    /// The Upgrade value, when Connection named it. `h2c` is no upgrade here: relayed, it would open an unfiltered
+    /// tunnel to the backend.
     pub upgrade: Option<HeaderValue>,
     /// The client takes trailers (`TE: trailers`); gRPC backends want to be told.
     pub te_trailers: bool,

@@ -1,8 +1,8 @@
 //! What every answer carries: the site's header preset and its changes, compiled once per snapshot.
 //!
-//! Owns the presets of `headers = "secure" | "strict" | "off"` and how a `[headers.NAME]` table changes them. Each field ends
-//! in one of three lists (remove, set, add if absent), so that an answer costs one look-up per field and no formatting.
-//! Strict-Transport-Security is sent on TLS only (RFC 6797 section 7.2), whoever asked for it.
+//! Owns the presets of `headers = "secure" | "strict" | "off"` and how a `[headers.NAME]` table changes them. Each
+//! field ends in one of three lists (remove, set, add if absent), so that an answer costs one look-up per field and
+//! no formatting. Strict-Transport-Security is sent on TLS only (RFC 6797 section 7.2), whoever asked for it.
 
 use std::time::Duration;
 

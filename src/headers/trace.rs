@@ -1,7 +1,7 @@
 //! W3C Trace Context: the `traceparent` that goes to the backend, and its trace id for the log.
 //!
-//! Owns reading and making that one field. Never records a span: the proxy passes the trace on, and starts one where there
-//! is none or where the sender may not choose it.
+//! Owns reading and making that one field. Never records a span: the proxy passes the trace on, and starts one where
+//! there is none or where the sender may not choose it.
 
 use http::HeaderValue;
 
@@ -31,8 +31,8 @@ impl TraceParent {
         (rest_fits && dashes && hex && named).then(|| Self(value.clone()))
     }
 
-    /// Starts a trace. It is marked as sampled: a backend that doesn't trace ignores it, one that does would otherwise see
-    /// every request as "not to be recorded".
+    /// Starts a trace. It is marked as sampled: a backend that doesn't trace ignores it, one that does would
+    /// otherwise see every request as "not to be recorded".
     pub fn start() -> Self {
         let trace = fastrand::u128(1..).to_be_bytes();
         let parent = fastrand::u64(1..).to_be_bytes();

@@ -1,7 +1,7 @@
 //! What a refused client is told: RateLimit-Policy, RateLimit (draft-ietf-httpapi-ratelimit-headers) and Retry-After.
 //!
-//! Sent with refusals. Passing answers go without: the fields would cost every request an allocation or two, and clients
-//! that behave don't need them; a caller that wants them may call this with a passing quota all the same.
+//! Sent with refusals. Passing answers go without: the fields would cost every request an allocation or two, and
+//! clients that behave don't need them; a caller that wants them may call this with a passing quota all the same.
 
 use std::time::Duration;
 
@@ -14,8 +14,9 @@ use super::quota::{Pace, Quota};
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Sets `RateLimit-Policy: "api";q=21;w=3` (so many requests at once, refilled in `w` seconds), `RateLimit: "api";r=0;t=3`
-/// (so many left, all back in `t` seconds), and after a refusal `Retry-After`, in seconds rounded up, at least 1.
+/// Sets `RateLimit-Policy: "api";q=21;w=3` (so many requests at once, refilled in `w` seconds), `RateLimit:
+/// "api";r=0;t=3` (so many left, all back in `t` seconds), and after a refusal `Retry-After`, in seconds rounded up,
+/// at least 1.
 pub fn rate_limit_fields(quota: &Quota, zone: &Zone, headers: &mut HeaderMap) {
     let window = seconds(Pace::of(zone).window());
     let policy = member(&zone.name, [(";q=", quota.limit.into()), (";w=", window)]);

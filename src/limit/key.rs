@@ -1,7 +1,8 @@
 //! What makes two requests the same client: the zone's key, as a keyed hash.
 //!
-//! The seed is random for each zone and process, so nobody can choose values that collide; with 64 bits, two of a hundred
-//! thousand honest keys share a place with a probability of about 3 in ten billion. Allocates nothing. Never keeps the text.
+//! The seed is random for each zone and process, so nobody can choose values that collide; with 64 bits, two of a
+//! hundred thousand honest keys share a place with a probability of about 3 in ten billion. Allocates nothing. Never
+//! keeps the text.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
 //! A zone's pace in nanoseconds, and what is left of a client's share.
 //!
-//! GCRA knows one number per client: the theoretical arrival time, here `full_at`, the moment at which the whole burst is
-//! free again. Everything a client can be told follows from it. Owns that arithmetic, and no state.
+//! GCRA knows one number per client: the theoretical arrival time, here `full_at`, the moment at which the whole
+//! burst is free again. Everything a client can be told follows from it. Owns that arithmetic, and no state.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -30,8 +30,8 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// The cost of a request is rounded up, so the rate is never exceeded. A burst that would take more than a century to
-    /// refill is cut to one that doesn't: governor counts in 64 bits of nanoseconds.
+    /// The cost of a request is rounded up, so the rate is never exceeded. A burst that would take more than a
+    /// century to refill is cut to one that doesn't: governor counts in 64 bits of nanoseconds.
     pub(super) fn of(zone: &Zone) -> Self {
         const CENTURY: u128 = 100 * 365 * 24 * 3600 * 1_000_000_000;
         let requests = u128::from(zone.rate.requests.max(1));

@@ -77,6 +77,12 @@ const ALICE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const BOB: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
 #[test]
+fn workers_may_share_a_limiter() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Limiter>();
+}
+
+#[test]
 fn burst_and_one_pass_at_once_then_the_rate() {
     let bench = Bench::new(zone(10, 20));
     let passed = (0..50)

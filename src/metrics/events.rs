@@ -1,8 +1,8 @@
 //! What happens more rarely than requests: failures, retries, switches, refusals.
 //!
-//! Owns counters by service and by zone. What a flood can cause (retries, refusals) is an atomic; what names a reason goes
-//! through a short lock. Reasons, results and phases are `&'static str`: the code's own words, so nothing outside can add a
-//! time series.
+//! Owns counters by service and by zone. What a flood can cause (retries, refusals) is an atomic; what names a reason
+//! goes through a short lock. Reasons, results and phases are `&'static str`: the code's own words, so nothing
+//! outside can add a time series.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -1,7 +1,7 @@
 //! A histogram that one thread writes and any thread reads.
 //!
-//! Because there is one writer, an observation is a load and a store, not a locked read-modify-write; a reader may see the
-//! count a moment before the sum. With two writers counts would be lost, nothing worse.
+//! Because there is one writer, an observation is a load and a store, not a locked read-modify-write; a reader may
+//! see the count a moment before the sum. With two writers counts would be lost, nothing worse.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;

@@ -1,8 +1,9 @@
 //! Prometheus metrics: counting without a lock, told on request.
 //!
-//! Owns every counter and histogram of the process, by names that come from the config; they live as long as the process, so
-//! a reload keeps them. Requests count in a per-worker [`Series`]; rarer events in [`ServiceSeries`], [`ZoneSeries`] and here.
-//! Gauges that live elsewhere are given at scrape time. Never takes a label from a client. The text: [`Text`].
+//! Owns every counter and histogram of the process, by names that come from the config; they live as long as the
+//! process, so a reload keeps them. Requests count in a per-worker [`Series`]; rarer events in [`ServiceSeries`],
+//! [`ZoneSeries`] and here. Gauges that live elsewhere are given at scrape time. Never takes a label from a client.
+//! The text: [`Text`].
 
 mod codes;
 mod events;
@@ -52,8 +53,8 @@ impl Metrics {
         }
     }
 
-    /// The requests of one site to one service; `service` is empty where the proxy answers itself. Found or made: ask when a
-    /// snapshot is built, keep the handle in it.
+    /// The requests of one site to one service; `service` is empty where the proxy answers itself. Found or made: ask
+    /// when a snapshot is built, keep the handle in it.
     pub fn series(&self, site: &str, service: &str) -> Arc<Series> {
         let key = (site.into(), service.into());
         self.series.find_or_make(key, || Series::new(self.workers))
@@ -91,8 +92,8 @@ impl Metrics {
         self.reloads_failed.fetch_add(1, Relaxed);
     }
 
-    /// The exposition (Prometheus text format 0.0.4). `gauges` adds families that live elsewhere: in flight, backends up,
-    /// active colours, connections, keys, certificates, dropped log lines.
+    /// The exposition (Prometheus text format 0.0.4). `gauges` adds families that live elsewhere: in flight, backends
+    /// up, active colours, connections, keys, certificates, dropped log lines.
     pub fn render(&self, gauges: &mut dyn FnMut(&mut Text)) -> String {
         let mut text = Text::default();
         series::render(&self.series, &mut text);

@@ -1,7 +1,7 @@
 //! Names and what counts for them: found or made, never dropped.
 //!
-//! Asked when a snapshot is built and when metrics are told; never for a request. What was counted under a name that has left
-//! the config stays, as Prometheus expects of counters.
+//! Asked when a snapshot is built and when metrics are told; never for a request. What was counted under a name that
+//! has left the config stays, as Prometheus expects of counters.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

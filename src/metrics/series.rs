@@ -1,8 +1,8 @@
 //! The requests of one site to one service: counts, times, bytes.
 //!
-//! Each worker has a shard on cache lines of its own and is the only one to write it, so a request costs a few plain loads and
-//! stores: no lock, no `lock` prefix, no look-up. A table of status codes comes into being with the first request of its
-//! colour and method. Readers add the shards up.
+//! Each worker has a shard on cache lines of its own and is the only one to write it, so a request costs a few plain
+//! loads and stores: no lock, no `lock` prefix, no look-up. A table of status codes comes into being with the first
+//! request of its colour and method. Readers add the shards up.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -60,8 +60,8 @@ impl Series {
         }
     }
 
-    /// Counts one finished request. `worker` is this thread's own index below the number of workers; two threads with one
-    /// index would lose counts. An index beyond is not counted.
+    /// Counts one finished request. `worker` is this thread's own index below the number of workers; two threads with
+    /// one index would lose counts. An index beyond is not counted.
     pub fn record(
         &self,
         worker: usize,

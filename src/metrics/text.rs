@@ -1,6 +1,7 @@
 //! The Prometheus text format, version 0.0.4: families of samples, labels escaped.
 //!
-//! Owns the syntax and nothing else. The families of one name must come together: start one, write its samples, go on.
+//! Owns the syntax and nothing else. The families of one name must come together: start one, write its samples, go
+//! on.
 
 use std::fmt::{self, Write};
 

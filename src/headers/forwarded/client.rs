@@ -1,7 +1,8 @@
 //! Whose request it is: the client's address behind trusted proxies.
 //!
-//! X-Forwarded-For is read from its right end, where the proxies nearest to us wrote; whoever stands left of the first
-//! untrusted address could have made up the rest. nginx: `real_ip_recursive on`. Never believes an untrusted peer.
+//! X-Forwarded-For is read from its right end, where the proxies nearest to us wrote; whoever stands left of the
+//! first untrusted address could have made up the rest. nginx: `real_ip_recursive on`. Never believes an untrusted
+//! peer.
 
 use std::net::IpAddr;
 
@@ -12,8 +13,8 @@ use super::X_FORWARDED_FOR;
 
 /// The rightmost X-Forwarded-For entry that isn't a trusted proxy, if the peer is one; else the peer.
 ///
-/// An entry that is no address ends the search: the proxy that let it pass is taken as the client. IPv4-mapped addresses
-/// come out as IPv4.
+/// An entry that is no address ends the search: the proxy that let it pass is taken as the client. IPv4-mapped
+/// addresses come out as IPv4.
 pub fn client_ip(peer: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> IpAddr {
     let mut client = peer.to_canonical();
     if !is_trusted(client, trusted) {
