@@ -21,6 +21,8 @@ pub struct Peer {
     /// The other end, as PROXY protocol said where it is in use.
     pub ip: IpAddr,
     pub tls: bool,
+    /// `1.2`, `1.3`.
+    pub tls_version: Option<&'static str>,
     /// RFC 6066, 3; in lower case.
     pub sni: Option<Box<str>>,
     /// The port the client connected to.
@@ -47,7 +49,7 @@ pub enum Verdict {
     Redirect(String),
 }
 
-/// The host a request names, without its port, in lower case.
+/// The host a request names, without port and brackets, in lower case: as sites are found.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Host<'a> {
     pub name: Cow<'a, str>,
@@ -151,21 +153,26 @@ fn parse_host(text: &str) -> Option<Host<'_>> {
         Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
         Some(_) => return None,
     };
+    if let Some(inner) = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
+        let address: std::net::Ipv6Addr = inner.parse().ok()?;
+        return Some(Host { name: Cow::Owned(address.to_string()), port });
+    }
     let name = name.strip_suffix('.').unwrap_or(name);
-    let is_v6 = || {
-        let inner = name.strip_prefix('[').and_then(|n| n.strip_suffix(']'));
-        inner.is_some_and(|n| n.parse::<std::net::Ipv6Addr>().is_ok())
-    };
-    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b'_'));
     if name.is_empty() || name.len() > 255 || name.starts_with('.') || name.contains("..") {
         return None;
     }
-    if plain {
-        return Some(Host { name: Cow::Borrowed(name), port });
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    if !name.bytes().all(allowed) {
+        return None;
     }
-    let lower = name.to_ascii_lowercase();
-    let is_name = lower.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
-    (is_name || is_v6()).then_some(Host { name: Cow::Owned(lower), port })
+    let is_lower = !name.bytes().any(|b| b.is_ascii_uppercase());
+    let name = if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) };
+    Some(Host { name, port })
+}
+
+/// As a URL writes it: IPv6 in brackets.
+fn in_url(name: &str) -> Cow<'_, str> {
+    if name.contains(':') { Cow::Owned(format!("[{name}]")) } else { Cow::Borrowed(name) }
 }
 
 fn path_and_query(uri: &Uri) -> &str {
@@ -174,15 +181,15 @@ fn path_and_query(uri: &Uri) -> &str {
 
 fn to_tls(snapshot: &Snapshot, host: &Host<'_>, head: &Parts) -> String {
     match snapshot.https_port {
-        443 => format!("https://{}{}", host.name, path_and_query(&head.uri)),
-        port => format!("https://{}:{port}{}", host.name, path_and_query(&head.uri)),
+        443 => format!("https://{}{}", in_url(&host.name), path_and_query(&head.uri)),
+        port => format!("https://{}:{port}{}", in_url(&host.name), path_and_query(&head.uri)),
     }
 }
 
 fn to_host(canonical: &str, host: &Host<'_>, peer: &Peer, head: &Parts) -> String {
     let scheme = if peer.tls { "https" } else { "http" };
     let port = host.port.map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{scheme}://{canonical}{port}{}", path_and_query(&head.uri))
+    format!("{scheme}://{}{port}{}", in_url(canonical), path_and_query(&head.uri))
 }
 
 /// A prefix route whose target ends with `/` carries the rest of the path over; the query goes along.
@@ -223,7 +230,7 @@ mod tests {
             ("example.com", Some(("example.com", None))),
             ("EXAMPLE.com:8443", Some(("example.com", Some(8443)))),
             ("example.com.", Some(("example.com", None))),
-            ("[::1]:443", Some(("[::1]", Some(443)))),
+            ("[::1]:443", Some(("::1", Some(443)))),
             ("127.0.0.1", Some(("127.0.0.1", None))),
             ("", None),
             (".example.com", None),

@@ -1,4 +1,33 @@
 //! edgectl: the front door for apps deployed with docker compose.
+//!
+//! A guided tour, lowest layer first; a module imports only from those above it here, and `tests/architecture.rs` holds us
+//! to it. A request's way: [`listen`] → [`tls`] → [`http`] → [`decide`] → [`upstream`]. A switch's way: [`cli`] →
+//! [`admin`] → [`control`] → [`service`].
 
-pub mod config;
+// 0: values
 pub mod types;
+// 1: what the user wrote; files that survive a crash
+pub mod config;
+pub mod state;
+// 2: what a request meets, made ready
+pub mod access;
+pub mod error;
+pub mod headers;
+pub mod limit;
+pub mod metrics;
+pub mod pages;
+pub mod service;
+pub mod site;
+pub mod snapshot;
+pub mod decide;
+// 3: towards the backends, and towards the clients
+pub mod upstream;
+pub mod health;
+pub mod resolve;
+pub mod tls;
+pub mod http;
+pub mod listen;
+// 4: who changes what serves
+pub mod control;
+// 5: all of it together
+pub mod daemon;

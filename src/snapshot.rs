@@ -14,7 +14,7 @@ use crate::headers::SecurityHeaders;
 use crate::limit::Limiter;
 use crate::metrics::Metrics;
 use crate::service::{Active, Service};
-use crate::site::{Action, Route, Site, Sites};
+use crate::site::{Action, Limit, Route, Site, Sites, Target};
 use crate::types::ListenAddr;
 
 pub struct Snapshot {
@@ -106,7 +106,12 @@ impl Builder<'_> {
         let (action, service) = match &route.action {
             config::Action::Service(name) => {
                 let definition = self.config.services[name].clone();
-                (Action::Service(self.services[name].clone(), definition), &**name)
+                let target = Target {
+                    service: self.services[name].clone(),
+                    settings: definition,
+                    series: self.metrics.service(name),
+                };
+                (Action::Service(target), &**name)
             }
             config::Action::Redirect { to, status } => (Action::Redirect { to: to.clone(), status: *status }, ""),
             config::Action::Respond { status, body, content_type } => {
@@ -123,7 +128,7 @@ impl Builder<'_> {
             path: route.path.clone(),
             label: label.into(),
             action,
-            limiters: route.limit.iter().map(|zone| self.limiters[zone].clone()).collect(),
+            limits: route.limit.iter().map(|zone| self.limit(zone)).collect(),
             allow: route.allow.clone(),
             deny: route.deny.clone(),
             body_size: route.body_size,
@@ -132,6 +137,10 @@ impl Builder<'_> {
             strip_prefix: route.strip_prefix,
             series: self.metrics.series(&site.name, service),
         }
+    }
+
+    fn limit(&self, zone: &str) -> Limit {
+        Limit { limiter: self.limiters[zone].clone(), series: self.metrics.zone(zone) }
     }
 
     fn stray(&self) -> Route {
@@ -144,7 +153,7 @@ impl Builder<'_> {
                 body: Bytes::new(),
                 content_type: HeaderValue::from_static("text/plain; charset=utf-8"),
             },
-            limiters: Vec::new(),
+            limits: Vec::new(),
             allow: Vec::new(),
             deny: Vec::new(),
             body_size: self.config.limits.body_size,

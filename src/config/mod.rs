@@ -20,7 +20,7 @@ mod reference;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{DEFAULT_PATH, PATH_VARIABLE, find, load};
-pub use model::Config;
+pub use model::*;
 pub use resolve::{DEFAULT_SOCKET, DEFAULT_STATE_DIR, parse};
 
 /// A config that is fit to run, and what its author should still hear.

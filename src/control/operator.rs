@@ -180,7 +180,8 @@ impl Operator {
         if to == before.color {
             return Ok((switched, None));
         }
-        switched.result = if request.force { "forced" } else { "switched" }.to_owned();
+        let result = if request.force { "forced" } else { "switched" };
+        switched.result = result.to_owned();
         if !request.force {
             switched.gate_ms = Some(self.gate(service, to, request, events).await?);
         }
@@ -191,8 +192,9 @@ impl Operator {
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         switched.generation = after.generation;
         switched.flip_us = Some(took_us);
-        self.shared.metrics.switched(service.name(), &switched.result);
-        self.shared.metrics.switch_phase(service.name(), "flip", took);
+        let series = self.shared.metrics.service(service.name());
+        series.switched(result);
+        series.phase("flip", took);
         tracing::info!(service = %service.name(), from = %before.color, %to, generation = after.generation, "switched");
         let _ = events.send(Event::Flipped { from: before.color, to, generation: after.generation, took_us });
         self.note_switch(request, &switched);
@@ -210,7 +212,7 @@ impl Operator {
         let keeper = Gatekeeper { upstreams: self.upstreams.clone(), resolver: self.resolver.borrow().clone() };
         let timeout = request.timeout.unwrap_or(service.config().switch.timeout);
         let took = keeper.pass(service, color, timeout, events).await?;
-        self.shared.metrics.switch_phase(service.name(), "gate", took);
+        self.shared.metrics.service(service.name()).phase("gate", took);
         Ok(millis(took))
     }
 
@@ -276,7 +278,7 @@ impl Operator {
         self.drains.borrow_mut().remove(service.name());
         let backends: Vec<u64> = pool.backends().iter().map(|b| b.id()).collect();
         (self.on_drained)(&backends);
-        self.shared.metrics.switch_phase(service.name(), "drain", started.elapsed());
+        self.shared.metrics.service(service.name()).phase("drain", started.elapsed());
         tracing::info!(service = %service.name(), %color, cut = done.cut, took_ms = done.took_ms, "drained");
         done
     }
@@ -300,7 +302,7 @@ impl Operator {
             Refused::Gate(_) | Refused::NoPrevious { .. } => "refused",
             _ => "failed",
         };
-        self.shared.metrics.switched(service.name(), result);
+        self.shared.metrics.service(service.name()).switched(result);
         self.note(&Record {
             from: Some(active.color),
             generation: active.generation,

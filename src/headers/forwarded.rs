@@ -17,7 +17,8 @@ pub use client::client_ip;
 
 mod client;
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Carried by every request to a backend and by every answer.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

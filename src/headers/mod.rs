@@ -4,10 +4,17 @@
 //! client, and whose word counts), [`security`] (what every answer carries). Edits maps in place, prepares values
 //! once per snapshot or connection. Never judges a request's framing or its Host: `http::receive` does.
 
-pub mod forwarded;
-pub mod hop;
-pub mod security;
-pub mod trace;
+mod cookies;
+mod forwarded;
+mod hop;
+mod security;
+mod trace;
+
+pub use cookies::{cookie, join_cookies};
+pub use forwarded::{Forward, Sender, X_REQUEST_ID, client_ip};
+pub use hop::{BadConnection, Hop, strip_request, strip_response};
+pub use security::SecurityHeaders;
+pub use trace::TraceParent;
 
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ use super::worker::Worker;
 use crate::config::Limits;
 use crate::decide::Peer;
 use crate::error::Failure;
+use crate::headers::Sender;
 
 /// One client connection, as its exchanges and the sweep see it.
 pub struct Conn {
@@ -27,6 +28,7 @@ pub struct Conn {
     key: Cell<usize>,
     listener: usize,
     peer: Peer,
+    sender: Sender,
     limits: Limits,
     phase: Cell<Phase>,
     deadline: Cell<Instant>,
@@ -64,6 +66,7 @@ impl Conn {
             worker: worker.clone(),
             key: Cell::new(0),
             listener,
+            sender: Sender::new(peer.ip, peer.port, peer.tls),
             peer,
             limits,
             phase: Cell::new(Phase::Head),
@@ -89,6 +92,11 @@ impl Conn {
 
     pub fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// The forwarded fields that are the same for every request of this connection.
+    pub fn sender(&self) -> &Sender {
+        &self.sender
     }
 
     pub fn limits(&self) -> &Limits {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::request::Parts;
 use http::{HeaderValue, Method, Uri, Version, header};
@@ -13,9 +13,10 @@ use super::conn::Conn;
 use super::live::LiveGuard;
 use crate::access::Entry;
 use crate::error::{Broken, Failure};
+use crate::headers::TraceParent;
 use crate::service::InFlight;
 use crate::site::Route;
-use crate::types::RequestId;
+use crate::types::{Color, RequestId};
 
 /// nginx's code for a client that left before the answer: only in logs and metrics, never sent.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -26,8 +27,10 @@ pub struct Exchange {
     pub route: Arc<Route>,
     started: Instant,
     pub id: RequestId,
+    /// `id` as it is sent, both ways.
+    pub id_value: HeaderValue,
     pub client: IpAddr,
-    pub trace_id: Option<[u8; 32]>,
+    pub trace: Option<TraceParent>,
     method: Method,
     uri: Uri,
     version: Version,
@@ -56,9 +59,10 @@ impl Exchange {
             conn: conn.clone(),
             route: route.clone(),
             started: Instant::now(),
+            id_value: id.header_value(),
             id,
             client,
-            trace_id: None,
+            trace: None,
             method: head.method.clone(),
             uri: head.uri.clone(),
             version: head.version,
@@ -83,6 +87,10 @@ impl Exchange {
 
     pub fn method(&self) -> &Method {
         &self.method
+    }
+
+    pub fn is_h2(&self) -> bool {
+        self.version == Version::HTTP_2
     }
 
     pub fn failed(&mut self, failure: Failure) {
@@ -111,34 +119,35 @@ impl Exchange {
     }
 
     fn entry(&self, duration: Duration) -> Entry<'_> {
-        let text = |value: &'_ Option<HeaderValue>| value.as_ref().map(HeaderValue::as_bytes);
-        let backend = self.in_flight.as_ref().and_then(|f| f.backend());
-        let authority = self.uri.authority().map(|a| a.as_str().as_bytes());
+                let backend = self.in_flight.as_ref().and_then(|f| f.backend());
+        let authority = self.uri.authority().map(|a| a.as_str());
+        let host = self.host.as_ref().and_then(|h| h.to_str().ok());
         Entry {
+            time: SystemTime::now(),
             request_id: self.id.as_str(),
             client: self.client,
             method: self.method.as_str(),
-            host: self.host.as_ref().map(HeaderValue::as_bytes).or(authority),
+            host: host.or(authority).unwrap_or_default(),
             path: self.uri.path(),
             query: self.uri.query(),
             protocol: protocol(self.version),
-            tls: self.conn.peer().tls,
+            tls: self.conn.peer().tls_version,
             status: self.status,
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out,
             duration,
             upstream: self.upstream,
-            site: &self.route.site,
-            route: &self.route.label,
+            site: some(&self.route.site),
+            route: some(&self.route.label),
             service: self.route.service_name(),
-            color: self.in_flight.as_ref().map_or("", |f| f.pool().color_label()),
-            backend: backend.map_or("", |b| b.name()),
+            color: self.in_flight.as_ref().and_then(|f| f.pool().color()).map(Color::as_str),
+            backend: backend.map(|b| &**b.name()),
             attempts: self.attempts,
             limited: self.limited.as_deref(),
             error: self.error,
-            user_agent: text(&self.user_agent),
-            referer: text(&self.referer),
-            trace_id: self.trace_id.as_ref().and_then(|id| std::str::from_utf8(id).ok()),
+            user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
+            referer: self.referer.as_ref().map(HeaderValue::as_bytes),
+            trace_id: self.trace.as_ref().map(TraceParent::trace_id),
         }
     }
 }
@@ -150,11 +159,15 @@ impl Drop for Exchange {
     }
 }
 
+fn some(label: &str) -> Option<&str> {
+    Some(label).filter(|l| !l.is_empty())
+}
+
 fn protocol(version: Version) -> &'static str {
     match version {
         Version::HTTP_09 | Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2",
-        Version::HTTP_3 => "HTTP/3",
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
         _ => "HTTP/1.1",
     }
 }

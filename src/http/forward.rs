@@ -20,8 +20,9 @@ use super::tunnel::Tunnel;
 use super::upload::{Progress, Upload};
 use crate::config::{self, Balance, UpstreamHost};
 use crate::error::Failure;
-use crate::headers::{self, Forwarded, Hop};
-use crate::service::{Backend, HashKey, InFlight, Pool, Service};
+use crate::headers::{self, Forward, Hop};
+use crate::service::{Backend, HashKey, InFlight, Pool};
+use crate::site::Target;
 use crate::upstream::{ConnectError, Lease, Outgoing, SendError};
 
 /// Sends the request to the active pool and relays the answer.
@@ -30,20 +31,20 @@ pub(super) async fn forward(
     mut head: Parts,
     body: Incoming,
     trusted: bool,
-    service: &Service,
-    settings: &config::Service,
+    target: &Target,
 ) -> Response<Answer> {
+    let settings = &*target.settings;
     let hop = match prepare(&mut exchange, &mut head, trusted) {
         Ok(hop) => hop,
         Err(failure) => return refuse(exchange, &head.headers, failure),
     };
-    let in_flight = service.enter();
+    let in_flight = target.service.enter();
     exchange.live.enter(in_flight.pool());
     exchange.in_flight = Some(in_flight);
     let hash = hash_key(&exchange, &head, settings);
     let accept = head.headers.get(header::ACCEPT).cloned();
     let (body, progress) = outgoing(&exchange, body);
-    let mut attempt = Attempt { exchange: &mut exchange, settings, hash, tried: SmallVec::new(), progress };
+    let mut attempt = Attempt { exchange: &mut exchange, target, settings, hash, tried: SmallVec::new(), progress };
     match attempt.run(head, body, &hop).await {
         Ok((response, lease)) => respond(exchange, response, lease, &hop, settings),
         Err(failure) => {
@@ -65,16 +66,16 @@ fn prepare(exchange: &mut Exchange, head: &mut Parts, trusted: bool) -> Result<H
         headers::join_cookies(&mut head.headers);
     }
     head.headers.remove(header::EXPECT);
-    let peer = exchange.conn().peer();
-    let forwarded = Forwarded {
-        peer: peer.ip,
-        client: exchange.client,
+    let conn = exchange.conn().clone();
+    let host = head.headers.get(header::HOST).cloned().ok_or(Failure::BadHost)?;
+    let forward = Forward {
+        sender: conn.sender(),
         trusted,
-        tls: peer.tls,
-        port: peer.port,
-        request_id: exchange.id.header_value(),
+        client: exchange.client,
+        request_id: &exchange.id_value,
+        host: &host,
     };
-    exchange.trace_id = Some(forwarded.apply(&mut head.headers));
+    exchange.trace = Some(forward.apply(&mut head.headers));
     Ok(hop)
 }
 
@@ -107,6 +108,7 @@ fn choose(pool: &Pool, settings: &config::Service, hash: Option<HashKey>, tried:
 /// The tries at one request.
 struct Attempt<'a> {
     exchange: &'a mut Exchange,
+    target: &'a Target,
     settings: &'a config::Service,
     hash: Option<HashKey>,
     tried: SmallVec<[u64; 4]>,
@@ -257,13 +259,11 @@ impl Attempt<'_> {
     }
 
     fn count_failure(&self, failure: Failure) {
-        let metrics = &self.exchange.conn().worker().shared.metrics;
-        metrics.upstream_failure(&self.settings.name, self.color(), failure.reason());
+        self.target.series.failed(self.color(), failure.reason());
     }
 
     fn count_retry(&self) {
-        let metrics = &self.exchange.conn().worker().shared.metrics;
-        metrics.upstream_retry(&self.settings.name, self.color());
+        self.target.series.retried(self.color());
     }
 
     fn color(&self) -> Option<crate::types::Color> {

@@ -2,22 +2,22 @@
 
 use std::convert::Infallible;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use super::answer::Answer;
 use super::conn::Conn;
 use super::exchange::Exchange;
 use super::forward;
-use crate::decide::{Verdict, decide};
+use crate::decide::{Verdict, decide, host_of};
 use crate::error::Failure;
-use crate::headers::REQUEST_ID;
+use crate::headers::X_REQUEST_ID;
 use crate::limit::{self, Verdict as LimitVerdict};
+use crate::metrics::LimitMode;
 use crate::pages;
 use crate::site::{Action, Route};
 use crate::types::RequestId;
@@ -27,13 +27,13 @@ pub async fn handle(conn: Rc<Conn>, request: Request<Incoming>) -> Result<Respon
     let bad_head = conn.begin_exchange();
     let (head, body) = request.into_parts();
     let received = receive(&conn, &head, bad_head);
-    let unread = !body_is_over(&body);
+    let may_linger = !body_is_over(&body) && head.version != Version::HTTP_2;
     let response = match received {
         Received { exchange, verdict: Verdict::Refuse(failure), .. } => refuse(exchange, &head.headers, failure),
         Received { exchange, verdict: Verdict::Redirect(to), .. } => redirect(exchange, &head, &to),
         Received { exchange, verdict: Verdict::Pass, trusted } => pass(exchange, head, body, trusted).await,
     };
-    if unread && answers_early(&response) {
+    if may_linger && answers_early(&response) {
         conn.linger_and_close();
     }
     Ok(response)
@@ -48,7 +48,7 @@ struct Received {
 fn receive(conn: &Rc<Conn>, head: &Parts, bad_head: Option<Failure>) -> Received {
     let snapshot = conn.worker().snapshot();
     let decision = decide(&snapshot, head, conn.peer());
-    let from_client = head.headers.get(&REQUEST_ID).filter(|_| decision.trusted);
+    let from_client = head.headers.get(X_REQUEST_ID).filter(|_| decision.trusted);
     let id = from_client.and_then(|value| RequestId::from_client(value.as_bytes())).unwrap_or_else(RequestId::new);
     let exchange = Exchange::begin(conn, decision.route, decision.client, id, head);
     let verdict = bad_head.map_or(decision.verdict, Verdict::Refuse);
@@ -61,7 +61,7 @@ async fn pass(mut exchange: Box<Exchange>, head: Parts, body: Incoming, trusted:
         return refuse_limited(exchange, &head.headers, refusal);
     }
     match &route.action {
-        Action::Service(service, settings) => forward::forward(exchange, head, body, trusted, service, settings).await,
+        Action::Service(target) => forward::forward(exchange, head, body, trusted, target).await,
         Action::Respond { status, body, content_type } => {
             own(exchange, *status, body.clone(), Some(content_type.clone()), HeaderMap::new())
         }
@@ -76,30 +76,29 @@ struct Limited {
 }
 
 /// Every zone of the route is asked in order; the first that refuses ends it.
-async fn take_limits(exchange: &mut Exchange, route: &Arc<Route>, head: &Parts) -> Result<(), Limited> {
-    for limiter in &route.limiters {
-        let host = head.headers.get(header::HOST).and_then(|v| v.to_str().ok());
-        let host = host.or_else(|| head.uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default();
-        let client = limit::Client { ip: exchange.client, host, path: head.uri.path(), headers: &head.headers };
-        let zone = limiter.zone();
-        match limiter.check(&client, Instant::now()) {
+async fn take_limits(exchange: &mut Exchange, route: &Route, head: &Parts) -> Result<(), Limited> {
+    for limit in &route.limits {
+        let zone = limit.limiter.zone();
+        let host = host_of(head).map(|host| host.name).unwrap_or_default();
+        let client =
+            limit::Client { ip: exchange.client, host: &host, path: head.uri.path(), headers: &head.headers };
+        match limit.limiter.check(&client, Instant::now()) {
             LimitVerdict::Pass(_) | LimitVerdict::Exempt => {}
+            _ if zone.dry_run => {
+                exchange.limited = Some(zone.name.clone());
+                limit.series.limited(LimitMode::DryRun);
+            }
             LimitVerdict::Delay(wait, _) => {
                 exchange.limited = Some(zone.name.clone());
-                exchange.conn().worker().shared.metrics.rate_limited(&zone.name, "delayed");
-                if !zone.dry_run {
-                    tokio::time::sleep(wait).await;
-                }
+                limit.series.limited(LimitMode::Delayed);
+                tokio::time::sleep(wait).await;
             }
             LimitVerdict::Refuse(quota) => {
                 exchange.limited = Some(zone.name.clone());
-                let mode = if zone.dry_run { "dry_run" } else { "refused" };
-                exchange.conn().worker().shared.metrics.rate_limited(&zone.name, mode);
-                if !zone.dry_run {
-                    let mut fields = HeaderMap::new();
-                    limit::rate_limit_fields(&quota, zone, &mut fields);
-                    return Err(Limited { status: zone.status, fields });
-                }
+                limit.series.limited(LimitMode::Refused);
+                let mut fields = HeaderMap::new();
+                limit::rate_limit_fields(&quota, zone, &mut fields);
+                return Err(Limited { status: zone.status, fields });
             }
         }
     }
@@ -125,7 +124,7 @@ pub(super) fn refuse(mut exchange: Box<Exchange>, asked: &HeaderMap, failure: Fa
     if status == StatusCode::METHOD_NOT_ALLOWED {
         fields.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     }
-    if failure.closes() {
+    if failure.closes() && !exchange.is_h2() {
         exchange.conn().finish();
     }
     own(exchange, status, page.body, Some(page.content_type), fields)
@@ -167,7 +166,10 @@ fn own(
 /// What every answer carries, whoever made it.
 pub(super) fn finish_headers(exchange: &Exchange, headers: &mut HeaderMap) {
     exchange.route.security.apply(headers, exchange.conn().peer().tls);
-    headers.insert(REQUEST_ID.clone(), exchange.id.header_value());
+    headers.insert(X_REQUEST_ID, exchange.id_value.clone());
+    if exchange.conn().is_finishing() && !exchange.is_h2() {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
 }
 
 fn body_is_over(body: &Incoming) -> bool {

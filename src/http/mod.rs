@@ -13,6 +13,7 @@ mod live;
 mod refusal;
 mod scan;
 mod serve;
+mod slot;
 mod tunnel;
 mod upload;
 mod worker;

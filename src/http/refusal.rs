@@ -1,14 +1,14 @@
 //! The answer to a head that the codec could not parse: the same form as every other answer, logged and counted like it.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::conn::Conn;
 use crate::access::Entry;
 use crate::error::Failure;
-use crate::headers::REQUEST_ID;
+use crate::headers::X_REQUEST_ID;
 use crate::pages;
 use crate::types::RequestId;
 
@@ -34,7 +34,7 @@ pub(super) fn answer_unparsed(conn: &Rc<Conn>, failure: Failure) -> Vec<u8> {
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     headers.insert(header::DATE, httpdate::fmt_http_date(std::time::SystemTime::now()).try_into().unwrap_or(HeaderValue::from_static("")));
     snapshot.stray.security.apply(&mut headers, conn.peer().tls);
-    headers.insert(REQUEST_ID.clone(), id.header_value());
+    headers.insert(X_REQUEST_ID, id.header_value());
     let mut out = format!("HTTP/1.1 {status}\r\n").into_bytes();
     for (name, value) in &headers {
         out.extend_from_slice(name.as_str().as_bytes());
@@ -58,24 +58,25 @@ fn record(conn: &Conn, id: &RequestId, failure: Failure, bytes_out: u64) {
         return;
     }
     log.record(&Entry {
+        time: SystemTime::now(),
         request_id: id.as_str(),
         client: conn.peer().ip,
         method: "-",
-        host: None,
+        host: "",
         path: "",
         query: None,
         protocol: "HTTP/1.1",
-        tls: conn.peer().tls,
+        tls: conn.peer().tls_version,
         status,
         bytes_in: 0,
         bytes_out,
         duration: Duration::ZERO,
         upstream: None,
-        site: "",
-        route: "",
-        service: "",
-        color: "",
-        backend: "",
+        site: None,
+        route: None,
+        service: None,
+        color: None,
+        backend: None,
         attempts: 0,
         limited: None,
         error: Some(failure.reason()),

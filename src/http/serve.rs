@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::conn::{Conn, HeadWatch, Order};
 use super::handle::handle;
+use super::slot::Slot;
 
 /// What a refused upload may still send before its connection is closed. nginx: `lingering_close`.
 const LINGER_BYTES: u64 = 1 << 20;
@@ -36,8 +37,8 @@ pub async fn serve<T: ClientStream>(conn: Rc<Conn>, io: T, h2: bool) {
 async fn serve_h1<T: ClientStream>(conn: Rc<Conn>, io: T) {
     let limits = conn.limits();
     let service = {
-        let conn = conn.clone();
-        service_fn(move |request| handle(conn.clone(), request))
+        let (conn, slot) = (conn.clone(), Slot::new());
+        service_fn(move |request| slot.run(handle(conn.clone(), request)))
     };
     let watched = TokioIo::new(HeadWatch::new(io, conn.clone()));
     let mut codec = http1::Builder::new()

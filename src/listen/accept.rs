@@ -1,6 +1,5 @@
 //! One core's loop: accept, admit, learn who it is, serve.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -199,15 +198,16 @@ impl Source {
         let port = local.map_or(if self.listener.tls { 443 } else { 80 }, |l| l.port());
         let worker = &self.core.worker;
         if !self.listener.tls {
-            let conn = Conn::new(worker, self.listener.id, Peer { ip, tls: false, sni: None, port }, limits);
+            let conn = Conn::new(worker, self.listener.id, Peer { ip, tls: false, tls_version: None, sni: None, port }, limits);
             return serve(conn, stream, false).await;
         }
         let done = self.core.tls.accept(stream, local.map(|l| l.ip()), limits.header_timeout).await;
         let metrics = &worker.shared.metrics;
         match done {
             Ok(done) => {
-                metrics.tls_handshake(version_of(&done.stream), "ok");
-                let peer = Peer { ip, tls: true, sni: done.sni, port };
+                let tls_version = version_of(&done.stream);
+                metrics.tls_handshake(tls_version, "ok");
+                let peer = Peer { ip, tls: true, tls_version: Some(tls_version), sni: done.sni, port };
                 let conn = Conn::new(worker, self.listener.id, peer, limits);
                 serve(conn, done.stream, done.h2).await;
             }
@@ -221,8 +221,8 @@ impl Source {
 
 fn version_of<T>(stream: &tokio_rustls::server::TlsStream<T>) -> &'static str {
     match stream.get_ref().1.protocol_version() {
-        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
-        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        Some(rustls::ProtocolVersion::TLSv1_3) => "1.3",
+        Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
         _ => "",
     }
 }

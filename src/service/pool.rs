@@ -33,8 +33,8 @@ pub struct Target {
 
 impl Target {
     fn new(addr: BackendAddr) -> Self {
-        let endpoints = match (addr.scheme(), addr.socket_addr()) {
-            (Scheme::Unix, _) => addr.path().map(|p| Endpoint::Unix(p.to_owned())).into_iter().collect(),
+        let endpoints = match (addr.scheme, addr.socket_addr()) {
+            (Scheme::Unix, _) => addr.path.clone().map(Endpoint::Unix).into_iter().collect(),
             (_, Some(literal)) => vec![Endpoint::Tcp(literal)],
             _ => Vec::new(),
         };
@@ -43,7 +43,7 @@ impl Target {
 
     /// Whether a name has to be looked up; addresses and unix sockets are what they are.
     pub fn needs_dns(&self) -> bool {
-        self.addr.scheme() != Scheme::Unix && self.addr.socket_addr().is_none()
+        self.addr.scheme != Scheme::Unix && self.addr.socket_addr().is_none()
     }
 }
 

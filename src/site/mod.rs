@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use path::{BadPath, normalized};
-pub use route::{Action, Route};
+pub use route::{Action, Limit, Route, Target};
 
 use crate::config;
 use crate::types::{HostName, HostPattern};

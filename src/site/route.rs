@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use crate::config::{self, RoutePath};
 use crate::headers::SecurityHeaders;
 use crate::limit::Limiter;
-use crate::metrics::Series;
+use crate::metrics::{Series, ServiceSeries, ZoneSeries};
 use crate::service::Service;
 
 /// A route with its zones, headers and counters at hand.
@@ -23,7 +23,7 @@ pub struct Route {
     /// The path as text, for the log.
     pub label: Arc<str>,
     pub action: Action,
-    pub limiters: Vec<Arc<Limiter>>,
+    pub limits: Vec<Limit>,
     pub allow: Vec<IpNet>,
     pub deny: Vec<IpNet>,
     pub body_size: u64,
@@ -35,13 +35,35 @@ pub struct Route {
 
 #[derive(Debug)]
 pub enum Action {
-    /// The service and the settings of this snapshot for it.
-    Service(Arc<Service>, Arc<config::Service>),
+    Service(Target),
     Redirect { to: String, status: StatusCode },
     Respond { status: StatusCode, body: Bytes, content_type: HeaderValue },
 }
 
+/// A service, with this snapshot's settings for it.
+#[derive(Debug)]
+pub struct Target {
+    pub service: Arc<Service>,
+    pub settings: Arc<config::Service>,
+    pub series: Arc<ServiceSeries>,
+}
+
+/// A zone that the route's requests are taken from.
+#[derive(Debug)]
+pub struct Limit {
+    pub limiter: Arc<Limiter>,
+    pub series: Arc<ZoneSeries>,
+}
+
 impl Route {
+    /// The service's name, for the log.
+    pub fn service_name(&self) -> Option<&str> {
+        match &self.action {
+            Action::Service(target) => Some(target.service.name()),
+            Action::Redirect { .. } | Action::Respond { .. } => None,
+        }
+    }
+
     /// Prefixes match on segment borders: `/api/` takes `/api`, `/api/` and `/api/x`, not `/apis`.
     pub fn matches(&self, path: &str) -> bool {
         match &self.path {

@@ -94,7 +94,7 @@ impl CertStore {
                 .hosts
                 .iter()
                 .filter_map(|host| match host {
-                    HostPattern::Exact(name) if name.is_local() => Some(bare(name.as_str())),
+                    HostPattern::Exact(name) if name.is_local() => Some(name.as_str().to_owned()),
                     HostPattern::Wildcard(suffix) if suffix.is_local() => Some(format!("*.{suffix}")),
                     _ => None,
                 })
@@ -180,9 +180,4 @@ impl Index {
     fn covers(&self, name: &str) -> bool {
         self.lookup(name).is_some() || name.split_once('.').is_some_and(|(_, parent)| self.wildcard.contains_key(parent))
     }
-}
-
-/// An IPv6 host is written in brackets, its certificate without.
-fn bare(host: &str) -> String {
-    host.trim_start_matches('[').trim_end_matches(']').to_owned()
 }

@@ -57,6 +57,25 @@ impl BackendAddr {
     }
 }
 
+impl BackendAddr {
+    /// `None` for a name, which has to be looked up, and for a unix socket.
+    #[must_use]
+    pub fn socket_addr(&self) -> Option<SocketAddr> {
+        self.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, self.port))
+    }
+
+    /// What a Host header says about it: the port only where the scheme does not imply it.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        match (self.scheme, self.port) {
+            (Scheme::Unix, _) => "localhost".to_owned(),
+            (Scheme::Https, 443) | (Scheme::Http1 | Scheme::H2c, 80) => host,
+            (_, port) => format!("{host}:{port}"),
+        }
+    }
+}
+
 impl FromStr for BackendAddr {
     type Err = Invalid;
 

@@ -26,7 +26,7 @@ pub enum HostPattern {
 }
 
 /// Endings that no public authority signs: RFC 6761, RFC 6762, RFC 8375 and ICANN's `.internal`.
-const LOCAL_ENDINGS: [&str; 5] = ["localhost", "test", "internal", "local", "home.arpa"];
+const LOCAL_ENDINGS: [&str; 3] = ["localhost", "test", "internal"];
 
 impl HostName {
     #[must_use]
@@ -40,11 +40,11 @@ impl HostName {
         self.0.parse().ok()
     }
 
-    /// Whether the internal CA may sign it: an IP address, a name of one label, or one below an ending reserved for
-    /// local use (`localhost`, `test`, `internal`, `local`, `home.arpa`).
+    /// Whether the internal CA may sign it: an IP address, or a name at or below an ending reserved for local use
+    /// (RFC 6761's `localhost` and `test`, ICANN's `internal`). The root is name-constrained to the same.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        self.ip().is_some() || !self.0.contains('.') || self.has_local_ending()
+        self.ip().is_some() || self.has_local_ending()
     }
 
     fn has_local_ending(&self) -> bool {
@@ -234,12 +234,10 @@ mod tests {
             "db.internal",
             "127.0.0.1",
             "::1",
-            "app",
-            "nas.local",
         ] {
             assert!(host(text).is_local(), "{text}");
         }
-        for text in ["example.com", "mylocalhost.com", "contest.org", "xtest.de"] {
+        for text in ["example.com", "mylocalhost.com", "contest.org", "xtest.de", "app", "nas.local"] {
             assert!(!host(text).is_local(), "{text}");
         }
     }

@@ -57,7 +57,7 @@ impl Connector {
         let ca = if peer.is_tls() { service.tls.ca.as_deref() } else { None };
         let connector = self.transport(ca)?;
         let stream = connector.new_stream(&peer).await.map_err(|e| describe(&e))?;
-        let h2 = match backend.addr().scheme() {
+        let h2 = match backend.addr().scheme {
             Scheme::H2c => true,
             Scheme::Https => matches!(stream.selected_alpn_proto(), Some(ALPN::H2)),
             Scheme::Http1 | Scheme::Unix => false,
@@ -85,10 +85,10 @@ impl Connector {
 }
 
 fn peer(backend: &Backend, service: &config::Service) -> Result<HttpPeer, ConnectError> {
-    let tls = backend.addr().scheme() == Scheme::Https;
+    let tls = backend.addr().scheme == Scheme::Https;
     let sni = || match &service.tls.server_name {
         Some(name) => name.as_str().to_owned(),
-        None => backend.addr().host().to_owned(),
+        None => backend.addr().host.clone(),
     };
     let sni = if tls { sni() } else { String::new() };
     let mut peer = match backend.endpoint() {
