@@ -86,7 +86,11 @@ fn judge<'s>(
     decision.route = site.fallback();
     let wants_tls = site.tls != crate::config::SiteTls::Off;
     if wants_tls != peer.tls && snapshot.serves_tls {
-        return if wants_tls { Ok(Verdict::Redirect(to_tls(snapshot, &host, head))) } else { Err(Failure::Misdirected) };
+        return if wants_tls {
+            Ok(Verdict::Redirect(to_tls(snapshot, &host, head)))
+        } else {
+            Err(Failure::Misdirected)
+        };
     }
     if let Some(canonical) = &site.canonical_host
         && canonical.as_str() != host.name
@@ -205,14 +209,16 @@ fn encoded(path: &str) -> Cow<'_, str> {
     if path.bytes().all(plain) {
         return Cow::Borrowed(path);
     }
-    path.bytes().fold(String::new(), |mut out, b| {
-        if plain(b) {
-            out.push(char::from(b));
-        } else {
-            out.push_str(&format!("%{b:02X}"));
-        }
-        out
-    }).into()
+    path.bytes()
+        .fold(String::new(), |mut out, b| {
+            if plain(b) {
+                out.push(char::from(b));
+            } else {
+                out.push_str(&format!("%{b:02X}"));
+            }
+            out
+        })
+        .into()
 }
 
 #[cfg(test)]
@@ -266,7 +272,8 @@ mod tests {
         for bad in ["gzip, chunked", "chunked, chunked", "identity", "xchunked", ""] {
             assert_eq!(check_framing(&with(bad)), Err(Failure::BadFraming), "{bad}");
         }
-        let both = head(Request::builder().uri("/").header("transfer-encoding", "chunked").header("content-length", "3"));
+        let both =
+            head(Request::builder().uri("/").header("transfer-encoding", "chunked").header("content-length", "3"));
         assert_eq!(check_framing(&both), Err(Failure::BadFraming));
     }
 }

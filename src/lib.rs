@@ -11,6 +11,7 @@ pub mod config;
 pub mod state;
 // 2: what a request meets, made ready
 pub mod access;
+pub mod decide;
 pub mod error;
 pub mod headers;
 pub mod limit;
@@ -19,14 +20,13 @@ pub mod pages;
 pub mod service;
 pub mod site;
 pub mod snapshot;
-pub mod decide;
 // 3: towards the backends, and towards the clients
-pub mod upstream;
 pub mod health;
-pub mod resolve;
-pub mod tls;
 pub mod http;
 pub mod listen;
+pub mod resolve;
+pub mod tls;
+pub mod upstream;
 // 4: who changes what serves
 pub mod control;
 // 5: all of it together

@@ -13,11 +13,7 @@ pub struct Page {
 
 /// `reason` is stable (RFC 9457's `code` here), `text` is for people.
 pub fn problem(status: StatusCode, reason: &str, text: &str, request_id: &str, asked: &HeaderMap) -> Page {
-    if wants_json(asked) {
-        json(status, reason, text, request_id)
-    } else {
-        html(status, text, request_id)
-    }
+    if wants_json(asked) { json(status, reason, text, request_id) } else { html(status, text, request_id) }
 }
 
 /// The page where the request's headers could not be read.

@@ -50,8 +50,7 @@ impl Resolver {
         let lookups = targets.iter().map(|target| async {
             let answer = self.lookup(&target.addr.host).await;
             let port = target.addr.port;
-            let answer =
-                answer.map(|ips| ips.into_iter().map(|ip| Endpoint::Tcp(SocketAddr::new(ip, port))).collect());
+            let answer = answer.map(|ips| ips.into_iter().map(|ip| Endpoint::Tcp(SocketAddr::new(ip, port))).collect());
             if let (Err(error), None) = (&answer, &target.error) {
                 tracing::warn!(backend = %target.addr, error, "name not resolved");
             }

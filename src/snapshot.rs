@@ -42,7 +42,8 @@ impl Snapshot {
     ) -> Self {
         let services = config.services.iter().map(|(name, definition)| {
             let kept = previous.and_then(|p| p.services.get(name)).filter(|s| s.is_colored() == is_colored(definition));
-            let service = kept.cloned().unwrap_or_else(|| Arc::new(Service::new(definition.clone(), initial(definition))));
+            let service =
+                kept.cloned().unwrap_or_else(|| Arc::new(Service::new(definition.clone(), initial(definition))));
             (name.clone(), service)
         });
         let limiters = config.zones.iter().map(|(name, zone)| {

@@ -41,18 +41,9 @@ pub struct Page {
     pub len: usize,
 }
 
-pub const KIB_1: Page = Page {
-    path: "/1k",
-    len: 1 << 10,
-};
-pub const KIB_64: Page = Page {
-    path: "/64k",
-    len: 64 << 10,
-};
-pub const MIB_1: Page = Page {
-    path: "/1m",
-    len: 1 << 20,
-};
+pub const KIB_1: Page = Page { path: "/1k", len: 1 << 10 };
+pub const KIB_64: Page = Page { path: "/64k", len: 64 << 10 };
+pub const MIB_1: Page = Page { path: "/1m", len: 1 << 20 };
 
 /// The unit of a cell's cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -93,90 +84,18 @@ impl Cell {
 }
 
 pub const CELLS: &[Cell] = &[
-    cell(
-        "h1-plain-1k",
-        "h1 plain, 1 KiB",
-        Door::H1Plain,
-        Kind::Requests(KIB_1),
-        60_000,
-    ),
-    cell(
-        "h1-tls-1k",
-        "h1 TLS, 1 KiB",
-        Door::H1Tls,
-        Kind::Requests(KIB_1),
-        50_000,
-    ),
-    cell(
-        "h2-tls-1k",
-        "h2 TLS, 1 KiB",
-        Door::H2Tls,
-        Kind::Requests(KIB_1),
-        60_000,
-    ),
-    cell(
-        "h1-plain-64k",
-        "h1 plain, 64 KiB",
-        Door::H1Plain,
-        Kind::Requests(KIB_64),
-        15_000,
-    ),
-    cell(
-        "h1-tls-64k",
-        "h1 TLS, 64 KiB",
-        Door::H1Tls,
-        Kind::Requests(KIB_64),
-        12_000,
-    ),
-    cell(
-        "h2-tls-64k",
-        "h2 TLS, 64 KiB",
-        Door::H2Tls,
-        Kind::Requests(KIB_64),
-        12_000,
-    ),
-    cell(
-        "h1-plain-1m",
-        "h1 plain, 1 MiB",
-        Door::H1Plain,
-        Kind::Requests(MIB_1),
-        1500,
-    ),
-    cell(
-        "h1-tls-1m",
-        "h1 TLS, 1 MiB",
-        Door::H1Tls,
-        Kind::Requests(MIB_1),
-        1000,
-    ),
-    cell(
-        "h2-tls-1m",
-        "h2 TLS, 1 MiB",
-        Door::H2Tls,
-        Kind::Requests(MIB_1),
-        1000,
-    ),
-    cell(
-        "handshake",
-        "full TLS handshake",
-        Door::H1Tls,
-        Kind::Handshakes,
-        4000,
-    ),
-    cell(
-        "idle-h1",
-        "idle TLS connection, h1",
-        Door::H1Tls,
-        Kind::Idle,
-        1000,
-    ),
-    cell(
-        "idle-h2",
-        "idle TLS connection, h2",
-        Door::H2Tls,
-        Kind::Idle,
-        1000,
-    ),
+    cell("h1-plain-1k", "h1 plain, 1 KiB", Door::H1Plain, Kind::Requests(KIB_1), 60_000),
+    cell("h1-tls-1k", "h1 TLS, 1 KiB", Door::H1Tls, Kind::Requests(KIB_1), 50_000),
+    cell("h2-tls-1k", "h2 TLS, 1 KiB", Door::H2Tls, Kind::Requests(KIB_1), 60_000),
+    cell("h1-plain-64k", "h1 plain, 64 KiB", Door::H1Plain, Kind::Requests(KIB_64), 15_000),
+    cell("h1-tls-64k", "h1 TLS, 64 KiB", Door::H1Tls, Kind::Requests(KIB_64), 12_000),
+    cell("h2-tls-64k", "h2 TLS, 64 KiB", Door::H2Tls, Kind::Requests(KIB_64), 12_000),
+    cell("h1-plain-1m", "h1 plain, 1 MiB", Door::H1Plain, Kind::Requests(MIB_1), 1500),
+    cell("h1-tls-1m", "h1 TLS, 1 MiB", Door::H1Tls, Kind::Requests(MIB_1), 1000),
+    cell("h2-tls-1m", "h2 TLS, 1 MiB", Door::H2Tls, Kind::Requests(MIB_1), 1000),
+    cell("handshake", "full TLS handshake", Door::H1Tls, Kind::Handshakes, 4000),
+    cell("idle-h1", "idle TLS connection, h1", Door::H1Tls, Kind::Idle, 1000),
+    cell("idle-h2", "idle TLS connection, h2", Door::H2Tls, Kind::Idle, 1000),
 ];
 
 /// The most that edgectl's cost may be, as a ratio to a peer's.
@@ -202,13 +121,7 @@ pub const BARS: &[Bar] = &[
 ];
 
 const fn cell(id: &'static str, label: &'static str, door: Door, kind: Kind, count: usize) -> Cell {
-    Cell {
-        id,
-        label,
-        door,
-        kind,
-        count,
-    }
+    Cell { id, label, door, kind, count }
 }
 
 const fn bar(cell: &'static str, peer: &'static str, max: f64) -> Bar {

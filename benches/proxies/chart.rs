@@ -23,9 +23,8 @@ text{font:12px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fil
 .edgectl{fill:#4c8dff}.nginx{fill:#7d8590}.haproxy{fill:#484f58}}";
 
 pub fn svg(report: &Report) -> String {
-    let names: Vec<&str> = report.cells.first().map_or_else(Vec::new, |cell| {
-        cell.peers.iter().map(|peer| peer.name).collect()
-    });
+    let names: Vec<&str> =
+        report.cells.first().map_or_else(Vec::new, |cell| cell.peers.iter().map(|peer| peer.name).collect());
     let group = names.len() * (BAR + 2) + GAP;
     let height = HEAD + report.cells.len() * group + 30;
     let longest = report.cells.iter().flat_map(relative).fold(1.0, f64::max);
@@ -36,13 +35,7 @@ pub fn svg(report: &Report) -> String {
          role=\"img\" aria-label=\"CPU time per request and memory per idle connection of {}\">\n<style>{STYLE}</style>\n",
         names.join(", ")
     );
-    text(
-        &mut out,
-        "title",
-        12,
-        26,
-        "CPU time per request, memory per idle connection: shorter is better",
-    );
+    text(&mut out, "title", 12, 26, "CPU time per request, memory per idle connection: shorter is better");
     let note = "Bars and × are relative to nginx. µs: CPU time per request or handshake. KiB: memory per connection.";
     text(&mut out, "note", 12, 45, note);
     legend(&mut out, &names);
@@ -59,10 +52,7 @@ pub fn svg(report: &Report) -> String {
 fn legend(out: &mut String, names: &[&str]) {
     let mut x = 12;
     for name in names {
-        let _ = writeln!(
-            out,
-            "<rect class=\"{name}\" x=\"{x}\" y=\"57\" width=\"12\" height=\"12\" rx=\"2\"/>"
-        );
+        let _ = writeln!(out, "<rect class=\"{name}\" x=\"{x}\" y=\"57\" width=\"12\" height=\"12\" rx=\"2\"/>");
         text(out, "", x + 18, 67, name);
         x += 90;
     }
@@ -78,39 +68,19 @@ fn bars(out: &mut String, cell: &CellReport, top: usize, scale: f64) {
             "<rect class=\"{}\" x=\"{LABELS}\" y=\"{y}\" width=\"{width:.1}\" height=\"{BAR}\" rx=\"2\"/>",
             peer.name
         );
-        let times = if share == 1.0 {
-            String::new()
-        } else {
-            format!("  ×{share:.2}")
-        };
-        text(
-            out,
-            "",
-            LABELS + width as usize + 6,
-            y + 11,
-            &(cell.cost(peer) + &times),
-        );
+        let times = if share == 1.0 { String::new() } else { format!("  ×{share:.2}") };
+        text(out, "", LABELS + width as usize + 6, y + 11, &(cell.cost(peer) + &times));
     }
 }
 
 /// Each peer's cost over nginx's, or over the highest without nginx.
 fn relative(cell: &CellReport) -> Vec<f64> {
-    let nginx = cell
-        .peers
-        .iter()
-        .find(|peer| peer.name == "nginx")
-        .map(|peer| peer.cost);
+    let nginx = cell.peers.iter().find(|peer| peer.name == "nginx").map(|peer| peer.cost);
     let base = nginx.unwrap_or_else(|| cell.peers.iter().map(|peer| peer.cost).fold(0.0, f64::max));
-    cell.peers
-        .iter()
-        .map(|peer| if base > 0.0 { peer.cost / base } else { 0.0 })
-        .collect()
+    cell.peers.iter().map(|peer| if base > 0.0 { peer.cost / base } else { 0.0 }).collect()
 }
 
 fn text(out: &mut String, class: &str, x: usize, y: usize, text: &str) {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    let _ = writeln!(
-        out,
-        "<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{text}</text>"
-    );
+    let _ = writeln!(out, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{text}</text>");
 }

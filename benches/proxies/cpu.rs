@@ -16,14 +16,9 @@ impl ProxyCore {
     /// Pins this process to the first core that it may use, and leaves the second to the proxies.
     pub fn split() -> Result<ProxyCore> {
         let allowed = sched_getaffinity(None).context("cannot read the CPU affinity")?;
-        let cores: Vec<usize> = (0..CpuSet::MAX_CPU)
-            .filter(|&core| allowed.is_set(core))
-            .take(2)
-            .collect();
+        let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).take(2).collect();
         let [load, proxy] = cores[..] else {
-            bail!(
-                "the bench needs two cores: one for the proxy, one for the load generator and the origin"
-            );
+            bail!("the bench needs two cores: one for the proxy, one for the load generator and the origin");
         };
         let mut own = CpuSet::new();
         own.set(load);
@@ -35,21 +30,11 @@ impl ProxyCore {
     pub fn busy(self) -> Result<Duration> {
         let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
         let name = format!("cpu{} ", self.0);
-        let fields = stat
-            .lines()
-            .find_map(|line| line.strip_prefix(&name))
-            .context("/proc/stat lacks the proxy's core")?;
-        let ticks: Vec<u64> = fields
-            .split(' ')
-            .map_while(|field| field.parse().ok())
-            .collect();
+        let fields =
+            stat.lines().find_map(|line| line.strip_prefix(&name)).context("/proc/stat lacks the proxy's core")?;
+        let ticks: Vec<u64> = fields.split(' ').map_while(|field| field.parse().ok()).collect();
         // user nice system idle iowait irq softirq steal
-        Ok(ticks_to_time(
-            [0, 1, 2, 5, 6, 7]
-                .iter()
-                .filter_map(|&at| ticks.get(at))
-                .sum(),
-        ))
+        Ok(ticks_to_time([0, 1, 2, 5, 6, 7].iter().filter_map(|&at| ticks.get(at)).sum()))
     }
 }
 
@@ -75,19 +60,10 @@ impl ProcessTree {
     /// The process ids, root first.
     pub fn members(&self) -> Result<Vec<u32>> {
         let parents = parents().context("cannot read /proc")?;
-        let mut members: Vec<u32> = parents
-            .iter()
-            .filter(|(pid, _)| *pid == self.root)
-            .map(|(pid, _)| *pid)
-            .collect();
+        let mut members: Vec<u32> = parents.iter().filter(|(pid, _)| *pid == self.root).map(|(pid, _)| *pid).collect();
         let mut next = 0;
         while let Some(&parent) = members.get(next) {
-            members.extend(
-                parents
-                    .iter()
-                    .filter(|(_, of)| *of == parent)
-                    .map(|(pid, _)| *pid),
-            );
+            members.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
             next += 1;
         }
         Ok(members)
@@ -98,11 +74,7 @@ impl ProcessTree {
 fn parents() -> Result<Vec<(u32, u32)>> {
     let mut all = Vec::new();
     for entry in fs::read_dir("/proc")? {
-        let Some(pid) = entry?
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         if let Some(parent) = stat_fields(pid).and_then(|fields| fields.get(1)?.parse().ok()) {
@@ -140,25 +112,13 @@ fn ticks_to_time(ticks: u64) -> Duration {
 /// The fields of `stat` from the state on: the name before them may hold spaces.
 fn stat_fields(pid: u32) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    Some(
-        stat.rsplit_once(')')?
-            .1
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect(),
-    )
+    Some(stat.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
 }
 
 fn process_pss_kib(pid: u32) -> Result<u64> {
     let file = format!("/proc/{pid}/smaps_rollup");
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
     text.lines()
-        .find_map(|line| {
-            line.strip_prefix("Pss:")?
-                .trim()
-                .strip_suffix(" kB")?
-                .parse()
-                .ok()
-        })
+        .find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse().ok())
         .with_context(|| format!("no Pss in {file}"))
 }

@@ -45,12 +45,7 @@ const SETTLE_IDLE: Duration = Duration::from_secs(1);
 #[derive(Parser)]
 struct Args {
     /// Which proxies to measure.
-    #[arg(
-        long,
-        value_enum,
-        value_delimiter = ',',
-        default_value = "edgectl,nginx,haproxy"
-    )]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "edgectl,nginx,haproxy")]
     peers: Vec<peers::Kind>,
     /// Only the cells whose names contain one of these.
     #[arg(long, value_delimiter = ',')]
@@ -75,9 +70,7 @@ struct Args {
 fn main() -> ExitCode {
     // `cargo test --all-targets` runs benches without arguments, and wants no minutes of measuring.
     if std::env::args().len() == 1 {
-        println!(
-            "nothing measured: run `make bench`, or `cargo bench --profile harness --bench proxies`"
-        );
+        println!("nothing measured: run `make bench`, or `cargo bench --profile harness --bench proxies`");
         return ExitCode::SUCCESS;
     }
     match measure(&Args::parse()) {
@@ -93,9 +86,7 @@ fn measure(args: &Args) -> Result<ExitCode> {
     let plan = Plan::new(args)?;
     // First of all, so that every thread is born on the load generator's core.
     let core = ProxyCore::split()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(async {
         let mut terminated = signal(SignalKind::terminate())?;
         tokio::select! {
@@ -107,15 +98,8 @@ fn measure(args: &Args) -> Result<ExitCode> {
     print!("{}", table::terminal(&report));
     let out = plan.out(args);
     report.write(&out)?;
-    println!(
-        "written: latest.json, latest.md and latest.svg in {}",
-        out.display()
-    );
-    Ok(if args.check && !report.passes() {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    println!("written: latest.json, latest.md and latest.svg in {}", out.display());
+    Ok(if args.check && !report.passes() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// What to measure, of whom, how often.
@@ -132,58 +116,30 @@ impl Plan {
         kinds.sort_unstable();
         kinds.dedup();
         if !kinds.contains(&peers::Kind::Edgectl) {
-            eprintln!(
-                "WARNING: --peers leaves edgectl out: no ratio is shown and no bar is judged"
-            );
+            eprintln!("WARNING: --peers leaves edgectl out: no ratio is shown and no bar is judged");
         }
-        let wanted = |cell: &&Cell| {
-            args.cells.is_empty()
-                || args
-                    .cells
-                    .iter()
-                    .any(|part| cell.id.contains(part.as_str()))
-        };
+        let wanted =
+            |cell: &&Cell| args.cells.is_empty() || args.cells.iter().any(|part| cell.id.contains(part.as_str()));
         let mut cells: Vec<Cell> = CELLS.iter().filter(wanted).copied().collect();
-        let ids = || {
-            CELLS
-                .iter()
-                .map(|cell| cell.id)
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
+        let ids = || CELLS.iter().map(|cell| cell.id).collect::<Vec<_>>().join(", ");
         ensure!(!cells.is_empty(), "--cells fits none of: {}", ids());
         if args.quick {
             cells.iter_mut().for_each(|cell| cell.count /= 10);
         }
-        let binaries = kinds
-            .into_iter()
-            .map(Binary::find)
-            .collect::<Result<Vec<_>>>()?;
-        let whole =
-            binaries.len() == 3 && cells.len() == CELLS.len() && !args.quick && args.rounds >= 5;
-        Ok(Plan {
-            binaries,
-            cells,
-            rounds: if args.quick { 1 } else { args.rounds as usize },
-            whole,
-        })
+        let binaries = kinds.into_iter().map(Binary::find).collect::<Result<Vec<_>>>()?;
+        let whole = binaries.len() == 3 && cells.len() == CELLS.len() && !args.quick && args.rounds >= 5;
+        Ok(Plan { binaries, cells, rounds: if args.quick { 1 } else { args.rounds as usize }, whole })
     }
 
     /// A partial run must not take the place of the published figures.
     fn out(&self, args: &Args) -> PathBuf {
         let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
         let partial = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        args.out
-            .clone()
-            .unwrap_or(if self.whole { published } else { partial })
+        args.out.clone().unwrap_or(if self.whole { published } else { partial })
     }
 
     async fn run(&self, core: ProxyCore) -> Result<Report> {
-        let bench = Bench {
-            core,
-            origin: Origin::start().await?,
-            certificate: Certificate::make(TLS_HOST)?,
-        };
+        let bench = Bench { core, origin: Origin::start().await?, certificate: Certificate::make(TLS_HOST)? };
         let mut report = Report::new(Machine::read(), &self.binaries, &self.cells, self.rounds);
         for round in 0..self.rounds {
             self.round(round, &bench, &mut report).await?;
@@ -216,9 +172,7 @@ impl Plan {
             }
             eprintln!();
         }
-        running
-            .into_iter()
-            .try_for_each(|(_, running)| running.stop(report))
+        running.into_iter().try_for_each(|(_, running)| running.stop(report))
     }
 }
 
@@ -237,20 +191,15 @@ struct Running {
 
 impl Running {
     async fn start(binary: &Binary, bench: &Bench) -> Result<Running> {
-        let started = binary
-            .start(bench.core, bench.origin.addr, &bench.certificate)
-            .await;
+        let started = binary.start(bench.core, bench.origin.addr, &bench.certificate).await;
         let peer = started.with_context(|| format!("cannot start {}", binary.kind.name()))?;
         Ok(Running { peer, answered: 0 })
     }
 
     async fn take(&mut self, cell: &Cell, bench: &Bench) -> Result<Sample> {
         let taken = timeout(CELL_TIMEOUT, take(cell, &self.peer, bench)).await;
-        let taken = taken
-            .with_context(|| format!("not done within {} s", CELL_TIMEOUT.as_secs()))
-            .flatten();
-        let (sample, requests) =
-            taken.with_context(|| format!("{}, {}", self.peer.kind.name(), cell.label))?;
+        let taken = taken.with_context(|| format!("not done within {} s", CELL_TIMEOUT.as_secs())).flatten();
+        let (sample, requests) = taken.with_context(|| format!("{}, {}", self.peer.kind.name(), cell.label))?;
         self.answered += requests;
         Ok(sample)
     }
@@ -264,23 +213,14 @@ impl Running {
 /// One sample of one proxy, and how many requests it answered for it.
 async fn take(cell: &Cell, peer: &Peer, bench: &Bench) -> Result<(Sample, usize)> {
     let secure = cell.door != Door::H1Plain;
-    let request = Arc::new(Request::new(
-        secure,
-        if secure { TLS_HOST } else { PLAIN_HOST },
-        cell.page(),
-    )?);
+    let request = Arc::new(Request::new(secure, if secure { TLS_HOST } else { PLAIN_HOST }, cell.page())?);
     match cell.kind {
         Kind::Idle => idle(cell, peer, &request).await,
         Kind::Requests(_) | Kind::Handshakes => busy(cell, peer, &request, bench).await,
     }
 }
 
-async fn busy(
-    cell: &Cell,
-    peer: &Peer,
-    request: &Arc<Request>,
-    bench: &Bench,
-) -> Result<(Sample, usize)> {
+async fn busy(cell: &Cell, peer: &Peer, request: &Arc<Request>, bench: &Bench) -> Result<(Sample, usize)> {
     let connector = peer.connector(cell.door);
     let lanes = match cell.kind {
         Kind::Handshakes => connector.fresh_lanes(),
@@ -290,31 +230,15 @@ async fn busy(
     let warm = drive(lanes, request, warm_up).await?;
     sleep(SETTLE).await;
 
-    let (opened, core_before, before) = (
-        bench.origin.accepted(),
-        bench.core.busy()?,
-        peer.tree.cpu()?,
-    );
+    let (opened, core_before, before) = (bench.origin.accepted(), bench.core.busy()?, peer.tree.cpu()?);
     let driven = drive(warm.lanes, request, cell.count).await?;
     sleep(SETTLE).await;
     let cpu = peer.tree.cpu()?.saturating_sub(before);
-    let others = bench
-        .core
-        .busy()?
-        .saturating_sub(core_before)
-        .saturating_sub(cpu);
+    let others = bench.core.busy()?.saturating_sub(core_before).saturating_sub(cpu);
     let opened = bench.origin.accepted() - opened;
 
-    ensure!(
-        driven.latencies.len() == cell.count,
-        "{} of {} answered",
-        driven.latencies.len(),
-        cell.count
-    );
-    ensure!(
-        opened <= 100 + cell.count / 20,
-        "opened {opened} connections to the origin: it does not keep them alive"
-    );
+    ensure!(driven.latencies.len() == cell.count, "{} of {} answered", driven.latencies.len(), cell.count);
+    ensure!(opened <= 100 + cell.count / 20, "opened {opened} connections to the origin: it does not keep them alive");
     Ok((Sample::busy(cpu, others, &driven), warm_up + cell.count))
 }
 

@@ -23,17 +23,11 @@ pub struct Origin {
 
 impl Origin {
     pub async fn start() -> Result<Origin> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .context("cannot bind the origin")?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot bind the origin")?;
         let addr = listener.local_addr()?;
         let accepted = Arc::new(AtomicUsize::new(0));
         let task = tokio::spawn(accept(listener, Arc::clone(&accepted)));
-        Ok(Origin {
-            addr,
-            accepted,
-            task,
-        })
+        Ok(Origin { addr, accepted, task })
     }
 
     /// Connections taken so far: tells whether a proxy keeps them alive.
@@ -50,15 +44,12 @@ impl Drop for Origin {
 
 /// The body of a page. Never compressible to nothing, never random: the same in each run.
 pub fn body(page: Page) -> Vec<u8> {
-    (0..page.len)
-        .map(|at| b'a' + ((at * 7 + at / 97) % 26) as u8)
-        .collect()
+    (0..page.len).map(|at| b'a' + ((at * 7 + at / 97) % 26) as u8).collect()
 }
 
 /// Owns the connections' tasks: they end with it.
 async fn accept(listener: TcpListener, accepted: Arc<AtomicUsize>) {
-    let answers =
-        Arc::new([KIB_1, KIB_64, MIB_1].map(|page| (page.path.as_bytes(), answer(&body(page)))));
+    let answers = Arc::new([KIB_1, KIB_64, MIB_1].map(|page| (page.path.as_bytes(), answer(&body(page)))));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -87,20 +78,12 @@ async fn serve(mut stream: TcpStream, answers: &[(&[u8], Vec<u8>)]) -> std::io::
             continue;
         }
         let request = &head[..filled];
-        let path = request
-            .split(|&byte| byte == b' ')
-            .nth(1)
-            .unwrap_or_default();
+        let path = request.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
         match answers.iter().find(|(page, _)| *page == path) {
             Some((_, answer)) => stream.write_all(answer).await?,
             None => {
-                stream
-                    .write_all(&answer(if path == b"/echo" { request } else { b"ok" }))
-                    .await?;
-                if String::from_utf8_lossy(request)
-                    .to_ascii_lowercase()
-                    .contains("connection: close")
-                {
+                stream.write_all(&answer(if path == b"/echo" { request } else { b"ok" })).await?;
+                if String::from_utf8_lossy(request).to_ascii_lowercase().contains("connection: close") {
                     return Ok(());
                 }
             }

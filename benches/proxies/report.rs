@@ -48,17 +48,11 @@ impl Sample {
             core_busy: cpu.as_secs_f64() / wall,
             core_others: others.as_secs_f64() / wall,
         };
-        Sample {
-            cost: micros(cpu) / count as f64,
-            pace: Some(pace),
-        }
+        Sample { cost: micros(cpu) / count as f64, pace: Some(pace) }
     }
 
     pub fn idle(kib: f64) -> Sample {
-        Sample {
-            cost: kib,
-            pace: None,
-        }
+        Sample { cost: kib, pace: None }
     }
 }
 
@@ -74,25 +68,15 @@ impl Machine {
     pub fn read() -> Machine {
         let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
         let cpu = read("/proc/cpuinfo");
-        let cpu = cpu
-            .lines()
-            .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-            .map(|(_, model)| model);
+        let cpu =
+            cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, model)| model);
         let kernel = read("/proc/sys/kernel/osrelease");
         let hugepages = read("/sys/kernel/mm/transparent_hugepage/enabled");
-        let chosen = hugepages
-            .split_once('[')
-            .and_then(|(_, rest)| rest.split_once(']'))
-            .map(|(chosen, _)| chosen);
+        let chosen = hugepages.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(chosen, _)| chosen);
         Machine {
             cpu: cpu.unwrap_or("unknown").to_owned(),
             // What follows the number names the one who built it.
-            kernel: kernel
-                .trim()
-                .split('-')
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
+            kernel: kernel.trim().split('-').next().unwrap_or_default().to_owned(),
             transparent_hugepages: chosen.unwrap_or("unknown").to_owned(),
         }
     }
@@ -166,15 +150,9 @@ impl Report {
         };
         Report {
             machine,
-            versions: binaries
-                .iter()
-                .map(|binary| (binary.kind.name(), binary.version.clone()))
-                .collect(),
+            versions: binaries.iter().map(|binary| (binary.kind.name(), binary.version.clone())).collect(),
             load,
-            cells: cells
-                .iter()
-                .map(|cell| CellReport::new(cell, binaries))
-                .collect(),
+            cells: cells.iter().map(|cell| CellReport::new(cell, binaries)).collect(),
             access_logs: BTreeMap::new(),
         }
     }
@@ -195,30 +173,18 @@ impl Report {
     /// Every bar was judged and none missed, and every request was logged.
     pub fn passes(&self) -> bool {
         let kept = |bar: &crate::cells::Bar| {
-            let ratio = self
-                .cells
-                .iter()
-                .filter(|cell| cell.id == bar.cell)
-                .flat_map(|cell| &cell.ratios);
-            ratio
-                .filter(|ratio| ratio.to == bar.peer)
-                .any(|ratio| ratio.ok == Some(true))
+            let ratio = self.cells.iter().filter(|cell| cell.id == bar.cell).flat_map(|cell| &cell.ratios);
+            ratio.filter(|ratio| ratio.to == bar.peer).any(|ratio| ratio.ok == Some(true))
         };
-        BARS.iter().all(kept)
-            && self
-                .access_logs
-                .values()
-                .all(|log| log.lines >= log.requests)
+        BARS.iter().all(kept) && self.access_logs.values().all(|log| log.lines >= log.requests)
     }
 
     pub fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let json = serde_json::to_string_pretty(self)? + "\n";
-        for (file, text) in [
-            ("latest.json", json),
-            ("latest.md", table::markdown(self)),
-            ("latest.svg", chart::svg(self)),
-        ] {
+        for (file, text) in
+            [("latest.json", json), ("latest.md", table::markdown(self)), ("latest.svg", chart::svg(self))]
+        {
             fs::write(folder.join(file), text).with_context(|| format!("cannot write {file}"))?;
         }
         Ok(())
@@ -226,11 +192,7 @@ impl Report {
 
     /// One line: who ran where.
     pub fn setting(&self) -> String {
-        let versions: Vec<_> = self
-            .versions
-            .iter()
-            .map(|(name, version)| format!("{name} {version}"))
-            .collect();
+        let versions: Vec<_> = self.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
         let Machine { cpu, kernel, .. } = &self.machine;
         format!(
             "{} · {cpu}, Linux {kernel} · one core each, rounds: {}, medians",
@@ -242,18 +204,8 @@ impl Report {
 
 impl CellReport {
     fn new(cell: &Cell, binaries: &[Binary]) -> CellReport {
-        let peers = binaries
-            .iter()
-            .map(|binary| PeerReport::new(binary.kind.name()))
-            .collect();
-        CellReport {
-            id: cell.id,
-            label: cell.label,
-            unit: cell.unit(),
-            count: cell.count,
-            peers,
-            ratios: Vec::new(),
-        }
+        let peers = binaries.iter().map(|binary| PeerReport::new(binary.kind.name())).collect();
+        CellReport { id: cell.id, label: cell.label, unit: cell.unit(), count: cell.count, peers, ratios: Vec::new() }
     }
 
     /// The peer's cost with its unit.
@@ -270,27 +222,15 @@ impl CellReport {
     }
 
     fn ratios(&self) -> Vec<Ratio> {
-        let Some(own) = self
-            .peers
-            .iter()
-            .find(|peer| peer.name == Kind::Edgectl.name())
-        else {
+        let Some(own) = self.peers.iter().find(|peer| peer.name == Kind::Edgectl.name()) else {
             return Vec::new();
         };
         let others = self.peers.iter().filter(|peer| peer.name != own.name);
         others
             .map(|peer| {
-                let bar = BARS
-                    .iter()
-                    .find(|bar| bar.cell == self.id && bar.peer == peer.name)
-                    .map(|bar| bar.max);
+                let bar = BARS.iter().find(|bar| bar.cell == self.id && bar.peer == peer.name).map(|bar| bar.max);
                 let ratio = own.cost / peer.cost;
-                Ratio {
-                    to: peer.name,
-                    ratio,
-                    bar,
-                    ok: bar.map(|bar| ratio <= bar),
-                }
+                Ratio { to: peer.name, ratio, bar, ok: bar.map(|bar| ratio <= bar) }
             })
             .collect()
     }
@@ -298,27 +238,15 @@ impl CellReport {
 
 impl PeerReport {
     fn new(name: &'static str) -> PeerReport {
-        PeerReport {
-            name,
-            cost: f64::NAN,
-            cost_by_round: Vec::new(),
-            pace: None,
-            samples: Vec::new(),
-        }
+        PeerReport { name, cost: f64::NAN, cost_by_round: Vec::new(), pace: None, samples: Vec::new() }
     }
 
     fn add(&mut self, sample: Sample) {
         self.samples.push(sample);
         self.cost_by_round = self.samples.iter().map(|sample| sample.cost).collect();
         self.cost = median(self.cost_by_round.clone());
-        let paces: Option<Vec<&Pace>> = self
-            .samples
-            .iter()
-            .map(|sample| sample.pace.as_ref())
-            .collect();
-        let of = |paces: &[&Pace], figure: fn(&Pace) -> f64| {
-            median(paces.iter().map(|pace| figure(pace)).collect())
-        };
+        let paces: Option<Vec<&Pace>> = self.samples.iter().map(|sample| sample.pace.as_ref()).collect();
+        let of = |paces: &[&Pace], figure: fn(&Pace) -> f64| median(paces.iter().map(|pace| figure(pace)).collect());
         self.pace = paces.map(|paces| Pace {
             requests_per_second: of(&paces, |pace| pace.requests_per_second),
             p50_us: of(&paces, |pace| pace.p50_us),
@@ -332,11 +260,7 @@ impl PeerReport {
 fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     let middle = figures.len() / 2;
-    if figures.len() % 2 == 1 {
-        figures[middle]
-    } else {
-        (figures[middle - 1] + figures[middle]) / 2.0
-    }
+    if figures.len() % 2 == 1 { figures[middle] } else { (figures[middle - 1] + figures[middle]) / 2.0 }
 }
 
 fn micros(duration: Duration) -> f64 {

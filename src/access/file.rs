@@ -23,13 +23,7 @@ impl LogFile {
     /// Appends to what is there. A new file is readable by its owner and group (0640).
     pub(super) fn open(path: &Path, rotate_size: u64, keep: usize) -> io::Result<Self> {
         let (file, size) = open(path)?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            size,
-            rotate_size,
-            keep,
-        })
+        Ok(Self { path: path.to_owned(), file, size, rotate_size, keep })
     }
 
     /// Writes whole lines. They never straddle two files; a file outgrows its size by no more than one call's bytes,
@@ -78,11 +72,7 @@ impl LogFile {
 }
 
 fn open(path: &Path) -> io::Result<(File, u64)> {
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o640)
-        .open(path)?;
+    let file = OpenOptions::new().create(true).append(true).mode(0o640).open(path)?;
     let size = file.metadata()?.len();
     Ok((file, size))
 }

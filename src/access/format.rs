@@ -68,9 +68,7 @@ fn combined(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut Stamp) {
     out.push(b' ');
     push_number(out, entry.bytes_out);
     out.extend_from_slice(b" \"");
-    mask::url(entry.referer.unwrap_or(b"-"), &mut |part| {
-        line::escape(out, part)
-    });
+    mask::url(entry.referer.unwrap_or(b"-"), &mut |part| line::escape(out, part));
     out.extend_from_slice(b"\" \"");
     line::escape(out, entry.user_agent.unwrap_or(b"-"));
     out.push(b'"');

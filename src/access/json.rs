@@ -88,11 +88,7 @@ fn escape(out: &mut Vec<u8>, text: &str) {
 /// Without a branch per byte within a block, so that a block becomes a few vector instructions.
 fn is_plain(bytes: &[u8]) -> bool {
     let (blocks, rest) = bytes.as_chunks::<16>();
-    let any = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .fold(false, |any, &byte| any | needs_escape(byte))
-    };
+    let any = |bytes: &[u8]| bytes.iter().fold(false, |any, &byte| any | needs_escape(byte));
     !blocks.iter().any(|block| any(block)) && !any(rest)
 }
 
@@ -111,10 +107,7 @@ fn escape_slowly(out: &mut Vec<u8>, bytes: &[u8]) {
             b'\t' => out.extend_from_slice(b"\\t"),
             _ if needs_escape(byte) => {
                 out.extend_from_slice(b"\\u00");
-                out.extend([
-                    DIGITS[usize::from(byte >> 4)],
-                    DIGITS[usize::from(byte & 15)],
-                ]);
+                out.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
             }
             _ => out.push(byte),
         }

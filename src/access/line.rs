@@ -10,12 +10,9 @@ pub(super) fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for &byte in bytes {
         match byte {
-            b'"' | b'\\' | 0..0x20 | 0x7f.. => out.extend([
-                b'\\',
-                b'x',
-                DIGITS[usize::from(byte >> 4)],
-                DIGITS[usize::from(byte & 15)],
-            ]),
+            b'"' | b'\\' | 0..0x20 | 0x7f.. => {
+                out.extend([b'\\', b'x', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+            }
             _ => out.push(byte),
         }
     }

@@ -19,11 +19,7 @@ pub(super) fn query(query: &[u8], emit: &mut dyn FnMut(&[u8])) {
         match secret_at(parameter) {
             Some(value) => {
                 emit(&parameter[..value]);
-                emit(if parameter.ends_with(b"&") {
-                    b"***&"
-                } else {
-                    b"***"
-                });
+                emit(if parameter.ends_with(b"&") { b"***&" } else { b"***" });
             }
             None => emit(parameter),
         }
@@ -56,23 +52,14 @@ pub(super) fn url(url: &[u8], emit: &mut dyn FnMut(&[u8])) {
 }
 
 fn is_secret(name: &[u8]) -> bool {
-    const PARTS: [&[u8]; 6] = [
-        b"token",
-        b"passw",
-        b"secret",
-        b"signature",
-        b"credential",
-        b"apikey",
-    ];
+    const PARTS: [&[u8]; 6] = [b"token", b"passw", b"secret", b"signature", b"credential", b"apikey"];
     const ENDS: [&[u8]; 4] = [b"key", b"sig", b"pwd", b"jwt"];
     let mut buffer = [0; LONGEST_NAME];
     let Some(name) = plain(name, &mut buffer) else {
         return true;
     };
     ENDS.iter().any(|end| name.ends_with(end))
-        || PARTS
-            .iter()
-            .any(|part| name.windows(part.len()).any(|window| window == *part))
+        || PARTS.iter().any(|part| name.windows(part.len()).any(|window| window == *part))
 }
 
 /// Lower-case letters and digits of a percent-decoded name: `X-Api%4Bey` is `xapikey`.
@@ -119,10 +106,7 @@ mod tests {
             ("%74oken=abc", "%74oken=***"),
             ("to%6Ben=a=b", "to%6Ben=***"),
             ("user[password]=x", "user[password]=***"),
-            (
-                "key=1&api_key=2&api-key=3&X-Amz-Signature=4",
-                "key=***&api_key=***&api-key=***&X-Amz-Signature=***",
-            ),
+            ("key=1&api_key=2&api-key=3&X-Amz-Signature=4", "key=***&api_key=***&api-key=***&X-Amz-Signature=***"),
             ("client_secret=", "client_secret=***"),
             ("keyword=tea&page=2", "keyword=tea&page=2"),
             ("token", "token"),
@@ -134,18 +118,13 @@ mod tests {
 
     #[test]
     fn a_name_too_long_to_judge_is_a_secret() {
-        assert_eq!(
-            query(&format!("{}=1", "a".repeat(65))),
-            format!("{}=***", "a".repeat(65))
-        );
+        assert_eq!(query(&format!("{}=1", "a".repeat(65))), format!("{}=***", "a".repeat(65)));
     }
 
     #[test]
     fn a_referer_hides_its_secrets_too() {
         let mut out = Vec::new();
-        super::url(b"https://example.com/reset?token=abc&x=1", &mut |part| {
-            out.extend_from_slice(part)
-        });
+        super::url(b"https://example.com/reset?token=abc&x=1", &mut |part| out.extend_from_slice(part));
         assert_eq!(out, b"https://example.com/reset?token=***&x=1");
     }
 }

@@ -46,10 +46,7 @@ impl AccessLog {
                 Some(Target::File(file))
             }
         };
-        Ok(Self {
-            queue: target.map(Queue::start).transpose()?,
-            format: config.format,
-        })
+        Ok(Self { queue: target.map(Queue::start).transpose()?, format: config.format })
     }
 
     /// A log for one worker's thread.

@@ -95,10 +95,7 @@ fn json_has_every_field_of_the_contract_in_its_order() {
 
 #[test]
 fn combined_is_nginx_s() {
-    let entry = Entry {
-        user_agent: Some(b"a\"b\n\xff"),
-        ..entry()
-    };
+    let entry = Entry { user_agent: Some(b"a\"b\n\xff"), ..entry() };
     assert_eq!(
         line(AccessFormat::Combined, &entry),
         r#"203.0.113.9 - - [31/Jan/2026:12:00:00 +0000] "GET /a?page=2&token=*** HTTP/2.0" 200 2048 "-" "a\x22b\x0A\xFF""#
@@ -107,11 +104,7 @@ fn combined_is_nginx_s() {
 
 #[test]
 fn pretty_is_for_people() {
-    let entry = Entry {
-        error: Some("connect_refused"),
-        path: "/\u{1b}[2J",
-        ..entry()
-    };
+    let entry = Entry { error: Some("connect_refused"), path: "/\u{1b}[2J", ..entry() };
     assert_eq!(
         line(AccessFormat::Pretty, &entry),
         r"12:00:00.123 200 GET example.com/\x1B[2J?page=2&token=*** 12.345ms app/green 10.0.0.7:8000 203.0.113.9 error=connect_refused"
@@ -157,10 +150,7 @@ fn files_rotate_by_size_and_the_oldest_goes() {
         worker.flush();
     }
     assert!(log.close(SOON));
-    let mut names: Vec<_> = fs::read_dir(dir.path())
-        .unwrap()
-        .map(|file| file.unwrap().file_name())
-        .collect();
+    let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["access.log", "access.log.1", "access.log.2"]);
     for name in names {

@@ -80,26 +80,14 @@ mod tests {
     fn the_second_follows_the_time() {
         let mut stamp = Stamp::default();
         assert_eq!(rfc3339(&mut stamp, 5), "1970-01-01T00:00:00.005Z");
-        assert_eq!(
-            rfc3339(&mut stamp, 1_769_860_800_999),
-            "2026-01-31T12:00:00.999Z"
-        );
-        assert_eq!(
-            rfc3339(&mut stamp, 1_769_860_801_000),
-            "2026-01-31T12:00:01.000Z"
-        );
-        assert_eq!(
-            rfc3339(&mut stamp, 1_769_860_800_040),
-            "2026-01-31T12:00:00.040Z"
-        );
+        assert_eq!(rfc3339(&mut stamp, 1_769_860_800_999), "2026-01-31T12:00:00.999Z");
+        assert_eq!(rfc3339(&mut stamp, 1_769_860_801_000), "2026-01-31T12:00:01.000Z");
+        assert_eq!(rfc3339(&mut stamp, 1_769_860_800_040), "2026-01-31T12:00:00.040Z");
     }
 
     #[test]
     fn nginx_and_the_clock_read_as_expected() {
-        let (mut stamp, time) = (
-            Stamp::default(),
-            UNIX_EPOCH + Duration::from_millis(1_769_860_800_999),
-        );
+        let (mut stamp, time) = (Stamp::default(), UNIX_EPOCH + Duration::from_millis(1_769_860_800_999));
         let (mut clf, mut clock) = (Vec::new(), Vec::new());
         stamp.clf(&mut clf, time);
         stamp.clock(&mut clock, time);

@@ -26,12 +26,7 @@ pub struct WorkerLog {
 
 impl WorkerLog {
     pub(super) fn new(queue: Option<Arc<Queue>>, format: AccessFormat) -> Self {
-        Self {
-            queue,
-            format,
-            stamp: Stamp::default(),
-            chunk: Chunk::default(),
-        }
+        Self { queue, format, stamp: Stamp::default(), chunk: Chunk::default() }
     }
 
     /// Whether anything is logged at all; lets a caller skip gathering fields.

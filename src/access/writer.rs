@@ -68,23 +68,13 @@ impl Queue {
         let (sender, receiver) = mpsc::sync_channel(QUEUE);
         let (ending, ended) = mpsc::channel();
         let shared = Arc::new(Shared::default());
-        let mut writer = Writer {
-            target,
-            shared: Arc::clone(&shared),
-            refusing: false,
-        };
+        let mut writer = Writer { target, shared: Arc::clone(&shared), refusing: false };
         // Owned by the queue: ends with `close`, or with the last sender.
-        thread::Builder::new()
-            .name("access-log".into())
-            .spawn(move || {
-                writer.run(&receiver);
-                drop(ending);
-            })?;
-        Ok(Arc::new(Self {
-            sender,
-            shared,
-            ended: Mutex::new(ended),
-        }))
+        thread::Builder::new().name("access-log".into()).spawn(move || {
+            writer.run(&receiver);
+            drop(ending);
+        })?;
+        Ok(Arc::new(Self { sender, shared, ended: Mutex::new(ended) }))
     }
 
     /// Takes the buffer's lines, or drops them if the queue is full; either way the buffer is empty afterwards.
@@ -126,10 +116,7 @@ impl Queue {
 impl Shared {
     fn spare(&self) -> Chunk {
         let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
-        Chunk {
-            bytes: spares.pop().unwrap_or_default(),
-            lines: 0,
-        }
+        Chunk { bytes: spares.pop().unwrap_or_default(), lines: 0 }
     }
 
     fn keep(&self, mut bytes: Vec<u8>) {
@@ -180,9 +167,7 @@ impl Writer {
             Ok(()) if self.refusing => tracing::info!("access log is written again"),
             Ok(()) => {}
             Err(ref error) => {
-                self.shared
-                    .dropped
-                    .fetch_add(chunk.lines, Ordering::Relaxed);
+                self.shared.dropped.fetch_add(chunk.lines, Ordering::Relaxed);
                 if !self.refusing {
                     tracing::warn!(%error, "access log can't be written, lines are dropped");
                 }

@@ -54,10 +54,7 @@ impl Diagnostic {
     }
 
     pub fn warning(message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(message)
-        }
+        Self { severity: Severity::Warning, ..Self::error(message) }
     }
 
     #[must_use]
@@ -89,11 +86,7 @@ impl Diagnostics {
     pub(super) fn new(name: &str, text: &str, mut list: Vec<Diagnostic>) -> Self {
         list.sort_by_key(|found| found.span.as_ref().map(|span| (span.start, span.end)));
         list.dedup();
-        Self {
-            name: name.to_owned(),
-            text: text.to_owned(),
-            list,
-        }
+        Self { name: name.to_owned(), text: text.to_owned(), list }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -101,9 +94,7 @@ impl Diagnostics {
     }
 
     pub fn has_errors(&self) -> bool {
-        self.list
-            .iter()
-            .any(|found| found.severity == Severity::Error)
+        self.list.iter().any(|found| found.severity == Severity::Error)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
@@ -112,15 +103,8 @@ impl Diagnostics {
 
     /// One paragraph each: message, `file:line:column`, the line with a caret, help.
     pub fn render(&self, color: bool) -> String {
-        let renderer = if color {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
-        let paragraphs = self
-            .list
-            .iter()
-            .map(|found| renderer.render(&[self.group(found)]));
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let paragraphs = self.list.iter().map(|found| renderer.render(&[self.group(found)]));
         paragraphs.collect::<Vec<_>>().join("\n\n")
     }
 
@@ -140,32 +124,21 @@ impl Diagnostics {
         }
     }
 
-    fn snippet<'a>(
-        &'a self,
-        found: &'a Diagnostic,
-        span: &Range<usize>,
-    ) -> Snippet<'a, Annotation<'a>> {
+    fn snippet<'a>(&'a self, found: &'a Diagnostic, span: &Range<usize>) -> Snippet<'a, Annotation<'a>> {
         let label = (!found.label.is_empty()).then_some(found.label.as_str());
         let primary = AnnotationKind::Primary.span(span.clone()).label(label);
-        let related = found.related.as_ref().map(|(span, label)| {
-            AnnotationKind::Context
-                .span(span.clone())
-                .label(label.as_str())
-        });
-        Snippet::source(&self.text)
-            .path(&self.name)
-            .annotation(primary)
-            .annotations(related)
+        let related = found
+            .related
+            .as_ref()
+            .map(|(span, label)| AnnotationKind::Context.span(span.clone()).label(label.as_str()));
+        Snippet::source(&self.text).path(&self.name).annotation(primary).annotations(related)
     }
 
     /// Line and column of a byte, both from 1; columns count characters.
     fn position(&self, at: usize) -> (usize, usize) {
         let before = self.text.get(..at).unwrap_or(&self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (
-            before.matches('\n').count() + 1,
-            before[line_start..].chars().count() + 1,
-        )
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 }
 
@@ -191,11 +164,7 @@ struct Row<'a> {
 
 impl Serialize for Row<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let position = self
-            .found
-            .span
-            .as_ref()
-            .map(|span| self.file.position(span.start));
+        let position = self.found.span.as_ref().map(|span| self.file.position(span.start));
         let severity = match self.found.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",

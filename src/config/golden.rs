@@ -24,17 +24,10 @@ fn every_config_gets_the_diagnostics_it_expects() {
         if update {
             std::fs::write(&file, format!("{input}{DASHES}{said}")).unwrap();
         } else if said != expected {
-            failures.push(format!(
-                "{}\n--- expected\n{expected}\n--- said\n{said}",
-                file.display()
-            ));
+            failures.push(format!("{}\n--- expected\n{expected}\n--- said\n{said}", file.display()));
         }
     }
-    assert!(
-        failures.is_empty(),
-        "{}\nUPDATE_GOLDEN=1 accepts what is said",
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{}\nUPDATE_GOLDEN=1 accepts what is said", failures.join("\n"));
 }
 
 /// The name of a file tells whether its config is valid.
@@ -43,18 +36,8 @@ fn only_configs_called_valid_are_taken() {
     for file in files() {
         let text = std::fs::read_to_string(&file).unwrap();
         let (input, _) = text.split_once(DASHES).unwrap();
-        let valid = file
-            .file_name()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .starts_with("valid-");
-        assert_eq!(
-            parse("edge.toml", input, &env).is_ok(),
-            valid,
-            "{}",
-            file.display()
-        );
+        let valid = file.file_name().unwrap().to_str().unwrap().starts_with("valid-");
+        assert_eq!(parse("edge.toml", input, &env).is_ok(), valid, "{}", file.display());
     }
 }
 
@@ -78,10 +61,8 @@ proptest! {
 const TYPED: &str = r#"([\[\]{}=".,$#:\n\\ ]|[a-z0-9]{1,4}|\PC){0,8}"#;
 
 fn said_about(input: &str) -> String {
-    let (Ok(Loaded {
-        warnings: found, ..
-    })
-    | Err(found)): Result<Loaded, Diagnostics> = parse("edge.toml", input, &env);
+    let (Ok(Loaded { warnings: found, .. }) | Err(found)): Result<Loaded, Diagnostics> =
+        parse("edge.toml", input, &env);
     let text = found.render(false);
     if text.is_empty() { text } else { text + "\n" }
 }
@@ -92,10 +73,7 @@ fn env(name: &str) -> Option<String> {
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
     files.sort();
     files

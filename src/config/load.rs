@@ -17,10 +17,7 @@ pub const PATH_VARIABLE: &str = "EDGE_CONFIG";
 #[must_use]
 pub fn find(explicit: Option<&Path>) -> PathBuf {
     let named = std::env::var_os(PATH_VARIABLE).filter(|path| !path.is_empty());
-    explicit
-        .map(PathBuf::from)
-        .or(named.map(PathBuf::from))
-        .unwrap_or_else(|| DEFAULT_PATH.into())
+    explicit.map(PathBuf::from).or(named.map(PathBuf::from)).unwrap_or_else(|| DEFAULT_PATH.into())
 }
 
 /// Reads and resolves a file, with the process's environment.
@@ -30,10 +27,7 @@ pub fn find(explicit: Option<&Path>) -> PathBuf {
 pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(&name, &error))?;
-    let outside = Outside {
-        env: &|name| std::env::var(name).ok(),
-        secret: &secret,
-    };
+    let outside = Outside { env: &|name| std::env::var(name).ok(), secret: &secret };
     resolve::resolve(&name, &text, outside)
 }
 
@@ -45,9 +39,7 @@ fn secret(path: &Path) -> io::Result<String> {
 fn unreadable(name: &str, error: &io::Error) -> Diagnostics {
     let found = Diagnostic::error(format!("cannot read the config: {error}"));
     let found = match error.kind() {
-        io::ErrorKind::NotFound => {
-            found.help(format!("pass --config FILE, or set {PATH_VARIABLE}"))
-        }
+        io::ErrorKind::NotFound => found.help(format!("pass --config FILE, or set {PATH_VARIABLE}")),
         io::ErrorKind::PermissionDenied => found.help("the daemon's user must be able to read it"),
         io::ErrorKind::InvalidData => found.help("a TOML file is UTF-8"),
         _ => found,
@@ -61,9 +53,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_named() {
-        let error = load(Path::new("/nowhere/edge.toml"))
-            .unwrap_err()
-            .to_string();
+        let error = load(Path::new("/nowhere/edge.toml")).unwrap_err().to_string();
         assert!(error.contains("--> /nowhere/edge.toml"), "{error}");
         assert!(error.contains("--config"), "{error}");
     }
@@ -74,9 +64,6 @@ mod tests {
         let config = folder.path().join("edge.toml");
         std::fs::write(&config, "[acme]\neab_hmac_key_file = \"/nowhere/key\"\n").unwrap();
         let error = load(&config).unwrap_err().to_string();
-        assert!(
-            error.contains("acme.eab_hmac_key_file: cannot read /nowhere/key"),
-            "{error}"
-        );
+        assert!(error.contains("acme.eab_hmac_key_file: cannot read /nowhere/key"), "{error}");
     }
 }

@@ -266,11 +266,7 @@ pub enum Action {
     /// `to` is a path or an absolute URL. A prefix route appends what follows the prefix when `to` ends with `/`.
     Redirect { to: String, status: StatusCode },
     /// A fixed answer.
-    Respond {
-        status: StatusCode,
-        body: String,
-        content_type: HeaderValue,
-    },
+    Respond { status: StatusCode, body: String, content_type: HeaderValue },
 }
 
 /// A preset and what a `[headers.NAME]` table changes in it.

@@ -40,9 +40,7 @@ respond = {}
 "#;
 
 fn config(text: &str) -> Config {
-    parse("edge.toml", text, &|_| None)
-        .unwrap_or_else(|found| panic!("{found}"))
-        .config
+    parse("edge.toml", text, &|_| None).unwrap_or_else(|found| panic!("{found}")).config
 }
 
 #[test]
@@ -60,24 +58,15 @@ fn the_reference_shows_the_defaults() {
 #[test]
 fn the_reference_warns_of_acme_alone() {
     let warnings = parse("edge.toml", REFERENCE, &|_| None).unwrap().warnings;
-    let messages: Vec<_> = warnings
-        .iter()
-        .map(|found| found.message.as_str())
-        .collect();
+    let messages: Vec<_> = warnings.iter().map(|found| found.message.as_str()).collect();
     assert_eq!(messages, ["acme: read but not acted upon yet"]);
 }
 
 #[test]
 fn the_reference_names_every_key() {
     let named = named_keys();
-    let missing: Vec<_> = known_keys()
-        .into_iter()
-        .filter(|key| !named.contains(key))
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "config/edge.toml does not name {missing:?}"
-    );
+    let missing: Vec<_> = known_keys().into_iter().filter(|key| !named.contains(key)).collect();
+    assert!(missing.is_empty(), "config/edge.toml does not name {missing:?}");
 }
 
 #[test]
@@ -86,14 +75,9 @@ fn the_reference_names_no_key_that_is_not_there() {
     let is_free = |section: &str| section == "headers.NAME";
     let surplus: Vec<_> = named_keys()
         .into_iter()
-        .filter(|(section, key)| {
-            !is_free(section) && !known.contains(&(section.clone(), key.clone()))
-        })
+        .filter(|(section, key)| !is_free(section) && !known.contains(&(section.clone(), key.clone())))
         .collect();
-    assert!(
-        surplus.is_empty(),
-        "config/edge.toml names {surplus:?}, which nothing reads"
-    );
+    assert!(surplus.is_empty(), "config/edge.toml names {surplus:?}, which nothing reads");
 }
 
 /// The example that `README` starts from, but for the certificate it needs until ACME is built.
@@ -118,13 +102,8 @@ fn the_summary_tells_what_was_understood() {
 /// What the decoder asks for and what it refuses as not built, by section.
 fn known_keys() -> BTreeSet<(String, String)> {
     let asked = resolve::known_keys(REFERENCE);
-    let asked = asked
-        .iter()
-        .flat_map(|(section, keys)| keys.iter().map(move |key| (*section, *key)));
-    asked
-        .chain(unbuilt::all())
-        .map(|(section, key)| (section.to_owned(), key.to_owned()))
-        .collect()
+    let asked = asked.iter().flat_map(|(section, keys)| keys.iter().map(move |key| (*section, *key)));
+    asked.chain(unbuilt::all()).map(|(section, key)| (section.to_owned(), key.to_owned())).collect()
 }
 
 /// Keys of the reference, those commented out (`#key = value`) included.
@@ -137,9 +116,7 @@ fn named_keys() -> BTreeSet<(String, String)> {
             let header = line.split(['#', ' ']).next().unwrap_or_default();
             section = with_placeholder(header.trim_matches(['[', ']']));
             name_parents(&section, &mut keys);
-        } else if let Some((key, value)) =
-            line.split_once(" = ").filter(|(key, _)| !key.contains(' '))
-        {
+        } else if let Some((key, value)) = line.split_once(" = ").filter(|(key, _)| !key.contains(' ')) {
             keys.insert((section.clone(), key.to_owned()));
             name_inline(key, value, &mut keys);
         }
@@ -170,13 +147,9 @@ fn name_parents(section: &str, keys: &mut BTreeSet<(String, String)>) {
 
 /// The keys of `{ to = "/new/", status = 301 }`.
 fn name_inline(key: &str, value: &str, keys: &mut BTreeSet<(String, String)>) {
-    let inner = value
-        .strip_prefix("{ ")
-        .and_then(|value| value.split_once(" }"));
-    for (name, _) in inner
-        .into_iter()
-        .flat_map(|(inner, _)| inner.split(", "))
-        .filter_map(|pair| pair.split_once(" = "))
+    let inner = value.strip_prefix("{ ").and_then(|value| value.split_once(" }"));
+    for (name, _) in
+        inner.into_iter().flat_map(|(inner, _)| inner.split(", ")).filter_map(|pair| pair.split_once(" = "))
     {
         keys.insert((format!("site.{key}"), name.to_owned()));
     }

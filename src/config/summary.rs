@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::model::{
-    Action, Balance, Config, Pools, Route, RoutePath, Service, Site, SiteTls, Zone, ZoneKey,
-};
+use super::model::{Action, Balance, Config, Pools, Route, RoutePath, Service, Site, SiteTls, Zone, ZoneKey};
 use crate::types::{BackendAddr, ListenAddr, show_duration, show_size};
 
 impl Config {
@@ -17,24 +15,14 @@ impl Config {
         let mut text = String::from("listeners\n");
         text += &table(self.listeners());
         for site in &self.sites {
-            let _ = write!(
-                text,
-                "\nsite {} (tls {})\n",
-                joined(&site.hosts),
-                tls_name(site.tls)
-            );
+            let _ = write!(text, "\nsite {} (tls {})\n", joined(&site.hosts), tls_name(site.tls));
             if let Some(host) = &site.canonical_host {
                 let _ = writeln!(text, "  every other host is redirected to {host}");
             }
             text += &table(site.routes.iter().map(route_row));
         }
         for service in self.services.values() {
-            let _ = write!(
-                text,
-                "\nservice {} ({})\n",
-                service.name,
-                balance_name(&service.balance)
-            );
+            let _ = write!(text, "\nservice {} ({})\n", service.name, balance_name(&service.balance));
             text += &table(service_rows(service));
         }
         if !self.zones.is_empty() {
@@ -57,26 +45,11 @@ impl Config {
 
     fn listeners(&self) -> Vec<Vec<String>> {
         let row = |kind: &str, address: String| vec![kind.to_owned(), address];
-        let http = self
-            .server
-            .http
-            .iter()
-            .map(|address| row("http", address.to_string()));
-        let https = self
-            .server
-            .https
-            .iter()
-            .map(|address| row("https", address.to_string()));
-        let metrics = self
-            .server
-            .metrics
-            .iter()
-            .map(|address: &SocketAddr| row("metrics", address.to_string()));
+        let http = self.server.http.iter().map(|address| row("http", address.to_string()));
+        let https = self.server.https.iter().map(|address| row("https", address.to_string()));
+        let metrics = self.server.metrics.iter().map(|address: &SocketAddr| row("metrics", address.to_string()));
         let admin = ListenAddr::Unix(self.server.admin.clone());
-        http.chain(https)
-            .chain(metrics)
-            .chain([row("admin", admin.to_string())])
-            .collect()
+        http.chain(https).chain(metrics).chain([row("admin", admin.to_string())]).collect()
     }
 }
 
@@ -86,12 +59,7 @@ fn route_row(route: &Route) -> Vec<String> {
         zones => format!("limit {}", joined(zones)),
     };
     let body = format!("body {}", show_size(route.body_size));
-    vec![
-        path_text(&route.path),
-        format!("→ {}", action_text(&route.action)),
-        body,
-        limits,
-    ]
+    vec![path_text(&route.path), format!("→ {}", action_text(&route.action)), body, limits]
 }
 
 fn service_rows(service: &Service) -> Vec<Vec<String>> {
@@ -103,34 +71,16 @@ fn service_rows(service: &Service) -> Vec<Vec<String>> {
     let health = &service.health;
     rows.push(vec![
         "health".to_owned(),
-        format!(
-            "{} every {}, {} in a row to pass",
-            health.path,
-            show_duration(health.interval),
-            health.rise
-        ),
+        format!("{} every {}, {} in a row to pass", health.path, show_duration(health.interval), health.rise),
     ]);
     rows
 }
 
 fn zone_row(zone: &Zone) -> Vec<String> {
-    let after = if zone.dry_run {
-        "dry run: refuses nobody".to_owned()
-    } else {
-        format!("then {}", zone.status.as_u16())
-    };
-    let burst = format!(
-        "burst {}{}",
-        zone.burst,
-        if zone.delay { " delayed" } else { "" }
-    );
-    vec![
-        zone.name.to_string(),
-        zone.rate.to_string(),
-        format!("by {}", key_name(&zone.key)),
-        burst,
-        after,
-    ]
+    let after =
+        if zone.dry_run { "dry run: refuses nobody".to_owned() } else { format!("then {}", zone.status.as_u16()) };
+    let burst = format!("burst {}{}", zone.burst, if zone.delay { " delayed" } else { "" });
+    vec![zone.name.to_string(), zone.rate.to_string(), format!("by {}", key_name(&zone.key)), burst, after]
 }
 
 fn site_json(site: &Site) -> Value {
@@ -238,19 +188,12 @@ fn table(rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let rows: Vec<_> = rows.into_iter().collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell: &String| cell.chars().count())
-            .max()
-            .unwrap_or(0)
+        rows.iter().filter_map(|row| row.get(column)).map(|cell: &String| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
     for row in &rows {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("  {cell:<width$}"));
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("  {cell:<width$}"));
         text += cells.collect::<String>().trim_end();
         text.push('\n');
     }

@@ -36,16 +36,8 @@ const ROWS: &[Row] = &[
     row("service.NAME", "failover", Unless("off")),
     row("service.NAME.switch", "warmup", UnlessEmpty),
     row("service.NAME.switch", "watch", Unless("0s")),
-    row(
-        "service.NAME.switch",
-        "max_error_rate",
-        UnlessNumber("0.05"),
-    ),
-    row(
-        "service.NAME.switch",
-        "max_latency_ratio",
-        UnlessNumber("0.0"),
-    ),
+    row("service.NAME.switch", "max_error_rate", UnlessNumber("0.05")),
+    row("service.NAME.switch", "max_latency_ratio", UnlessNumber("0.0")),
     row("service.NAME.switch", "min_requests", UnlessNumber("20")),
     row("site", "tls", Only("acme")),
     row("site", "client_ca", Unless("")),
@@ -68,9 +60,7 @@ pub(super) fn is_key(section: &str, key: &str) -> bool {
 }
 
 pub(super) fn keys(section: &str) -> impl Iterator<Item = &'static str> {
-    ROWS.iter()
-        .filter(move |row| row.section == section)
-        .map(|row| row.key)
+    ROWS.iter().filter(move |row| row.section == section).map(|row| row.key)
 }
 
 pub(super) fn refuses(section: &str, key: &str, value: &DeValue<'_>) -> bool {
@@ -102,14 +92,9 @@ pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 const fn row(section: &'static str, key: &'static str, refused: Refused) -> Row {
-    Row {
-        section,
-        key,
-        refused,
-    }
+    Row { section, key, refused }
 }
 
 fn find(section: &str, key: &str) -> Option<&'static Row> {
-    ROWS.iter()
-        .find(|row| row.section == section && row.key == key)
+    ROWS.iter().find(|row| row.section == section && row.key == key)
 }

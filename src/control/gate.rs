@@ -109,7 +109,12 @@ impl Gatekeeper {
     }
 
     /// One fresh probe of every candidate, side by side.
-    async fn round(&self, candidates: &mut [Candidate], config: &config::Service, events: &mpsc::UnboundedSender<Event>) {
+    async fn round(
+        &self,
+        candidates: &mut [Candidate],
+        config: &config::Service,
+        events: &mpsc::UnboundedSender<Event>,
+    ) {
         let rise = config.health.rise;
         let probes = candidates.iter_mut().filter(|c| c.passes < rise).map(|candidate| async {
             let Some(backend) = candidate.backend.clone() else { return };

@@ -40,13 +40,33 @@ pub enum Goal {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    GateStarted { service: String, color: Color, timeout_ms: u64 },
+    GateStarted {
+        service: String,
+        color: Color,
+        timeout_ms: u64,
+    },
     /// One fresh probe of one backend.
-    Probed { backend: String, passes: u32, of: u32, outcome: String },
-    GatePassed { took_ms: u64 },
+    Probed {
+        backend: String,
+        passes: u32,
+        of: u32,
+        outcome: String,
+    },
+    GatePassed {
+        took_ms: u64,
+    },
     /// Durable, published: every request that starts from here on sees it.
-    Flipped { from: Color, to: Color, generation: u64, took_us: u64 },
-    Draining { color: Color, in_flight: usize, deadline_ms: u64 },
+    Flipped {
+        from: Color,
+        to: Color,
+        generation: u64,
+        took_us: u64,
+    },
+    Draining {
+        color: Color,
+        in_flight: usize,
+        deadline_ms: u64,
+    },
     Drained(DrainReport),
 }
 

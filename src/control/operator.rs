@@ -106,7 +106,11 @@ impl Operator {
         Handle { orders }
     }
 
-    async fn run(self: &Rc<Self>, request: &Request, events: &mpsc::UnboundedSender<Event>) -> Result<Switched, Refused> {
+    async fn run(
+        self: &Rc<Self>,
+        request: &Request,
+        events: &mpsc::UnboundedSender<Event>,
+    ) -> Result<Switched, Refused> {
         let service = self.find(&request.service)?;
         if let Goal::GateOnly(color) = request.goal {
             return self.gate_only(&service, color, request, events).await;
@@ -116,7 +120,9 @@ impl Operator {
             self.note_refusal(&service, request, refused);
         }
         let (mut switched, drained) = result?;
-        if request.wait && let Some(mut drained) = drained {
+        if request.wait
+            && let Some(mut drained) = drained
+        {
             let _ = drained.wait_for(Option::is_some).await;
             switched.drain = drained.borrow().clone();
             if let Some(report) = &switched.drain {

@@ -43,7 +43,10 @@ pub enum Recovered {
     Nothing,
     State,
     /// It could not be read as state and was moved here; every service starts with its `initial` colour.
-    Damaged { aside: PathBuf, why: String },
+    Damaged {
+        aside: PathBuf,
+        why: String,
+    },
 }
 
 impl StateFile {
@@ -118,7 +121,9 @@ mod tests {
 
     #[test]
     fn damage_is_set_aside() {
-        for damage in ["", "{", "{\"version\":1,\"services\":{\"app\":{\"active\":\"red\"}}}", "{\"version\":9,\"services\":{}}"] {
+        for damage in
+            ["", "{", "{\"version\":1,\"services\":{\"app\":{\"active\":\"red\"}}}", "{\"version\":9,\"services\":{}}"]
+        {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join("state.json"), damage).unwrap();
             let (file, recovered) = StateFile::open(folder.path()).unwrap();

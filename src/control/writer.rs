@@ -45,7 +45,10 @@ impl Writer {
     }
 
     /// A reload: `build` makes the next snapshot from the present one; on an error nothing changes.
-    pub async fn publish<E>(&self, build: impl FnOnce(&Snapshot, &StateFile) -> Result<Snapshot, E>) -> Result<Arc<Snapshot>, E> {
+    pub async fn publish<E>(
+        &self,
+        build: impl FnOnce(&Snapshot, &StateFile) -> Result<Snapshot, E>,
+    ) -> Result<Arc<Snapshot>, E> {
         let file = self.file.lock().await;
         let next = Arc::new(build(&self.shared.snapshot.load(), &file)?);
         next.install();

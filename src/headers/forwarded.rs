@@ -89,12 +89,7 @@ impl Forward<'_> {
     }
 
     fn replace_claims(&self, headers: &mut HeaderMap) {
-        let Sender {
-            address,
-            scheme,
-            port,
-            ..
-        } = self.sender;
+        let Sender { address, scheme, port, .. } = self.sender;
         headers.insert(X_FORWARDED_FOR, address.clone());
         headers.insert(X_REAL_IP, address.clone());
         headers.insert(X_FORWARDED_PROTO, scheme.clone());
@@ -104,12 +99,7 @@ impl Forward<'_> {
 
     /// A trusted proxy's words stay where they make sense; the peer itself is added to the way.
     fn extend_claims(&self, headers: &mut HeaderMap) {
-        let Sender {
-            address,
-            scheme,
-            port,
-            ..
-        } = self.sender;
+        let Sender { address, scheme, port, .. } = self.sender;
         let way = appended(headers, address);
         let claimed = sole(headers, &X_FORWARDED_PROTO, is_scheme);
         let default_port = match claimed.as_ref().map(HeaderValue::as_bytes) {
@@ -132,22 +122,17 @@ impl Forward<'_> {
             return TraceParent::start();
         }
         let sent = sole(headers, &TRACEPARENT, |_| true);
-        sent.as_ref()
-            .and_then(TraceParent::parse)
-            .unwrap_or_else(|| {
-                headers.remove(TRACESTATE);
-                TraceParent::start()
-            })
+        sent.as_ref().and_then(TraceParent::parse).unwrap_or_else(|| {
+            headers.remove(TRACESTATE);
+            TraceParent::start()
+        })
     }
 }
 
 /// One walk over the names drops what a backend could take for ours, or for the answer of a verifier before it.
 fn drop_aliases_and_claims(headers: &mut HeaderMap, trusted: bool) {
-    let dropped: SmallVec<[HeaderName; 4]> = headers
-        .keys()
-        .filter(|name| is_alias(name) || (!trusted && is_claim(name)))
-        .cloned()
-        .collect();
+    let dropped: SmallVec<[HeaderName; 4]> =
+        headers.keys().filter(|name| is_alias(name) || (!trusted && is_claim(name))).cloned().collect();
     for name in &dropped {
         headers.remove(name);
     }
@@ -193,11 +178,7 @@ fn appended(headers: &HeaderMap, peer: &HeaderValue) -> HeaderValue {
 }
 
 /// The field's value if there is exactly one and it is sane.
-fn sole(
-    headers: &HeaderMap,
-    name: &HeaderName,
-    is_sane: impl Fn(&[u8]) -> bool,
-) -> Option<HeaderValue> {
+fn sole(headers: &HeaderMap, name: &HeaderName, is_sane: impl Fn(&[u8]) -> bool) -> Option<HeaderValue> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     (values.next().is_none() && is_sane(value.as_bytes())).then(|| value.clone())

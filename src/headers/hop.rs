@@ -92,10 +92,7 @@ fn nominations(headers: &HeaderMap) -> Result<Nominated, BadConnection> {
 
 fn nominated_by_backend(headers: &HeaderMap) -> Vec<HeaderName> {
     let names = connection_options(headers).take(MOST_NOMINATIONS);
-    names
-        .filter_map(|name| HeaderName::from_bytes(name).ok())
-        .filter(|name| !is_reserved(name.as_str()))
-        .collect()
+    names.filter_map(|name| HeaderName::from_bytes(name).ok()).filter(|name| !is_reserved(name.as_str())).collect()
 }
 
 fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
@@ -206,9 +203,7 @@ fn accepts_trailers(headers: &HeaderMap) -> bool {
 /// The members of a comma-separated field, empty ones left out.
 fn members(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     let members = value.as_bytes().split(|&byte| byte == b',');
-    members
-        .map(<[u8]>::trim_ascii)
-        .filter(|member| !member.is_empty())
+    members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
 #[cfg(test)]

@@ -84,8 +84,7 @@ impl SecurityHeaders {
                 remove: unspoken(),
                 set: fields(STRICT),
                 add: Vec::new(),
-                hsts: hsts_value(age, "; includeSubDomains; preload")
-                    .map_or(Hsts::Untouched, Hsts::Set),
+                hsts: hsts_value(age, "; includeSubDomains; preload").map_or(Hsts::Untouched, Hsts::Set),
             },
         }
     }
@@ -115,10 +114,7 @@ const SECURE: Fields = &[
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "SAMEORIGIN"),
     ("referrer-policy", "strict-origin-when-cross-origin"),
-    (
-        "permissions-policy",
-        "camera=(), geolocation=(), microphone=()",
-    ),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
     ("cross-origin-opener-policy", "same-origin"),
 ];
 
@@ -126,24 +122,14 @@ const STRICT: Fields = &[
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
     ("referrer-policy", "strict-origin-when-cross-origin"),
-    (
-        "permissions-policy",
-        "camera=(), geolocation=(), microphone=()",
-    ),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
     ("cross-origin-opener-policy", "same-origin"),
     ("content-security-policy", "default-src 'self'"),
 ];
 
 fn fields(fields: Fields) -> Vec<(HeaderName, HeaderValue)> {
     let pairs = fields.iter();
-    pairs
-        .map(|&(name, value)| {
-            (
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            )
-        })
-        .collect()
+    pairs.map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
 }
 
 fn hsts_value(age: Option<u64>, directives: &str) -> Option<HeaderValue> {

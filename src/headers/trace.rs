@@ -24,9 +24,7 @@ impl TraceParent {
         };
         let dashes = [2, 35, 52].iter().all(|&at| known[at] == b'-');
         let digits = [&known[..2], &known[3..35], &known[36..52], &known[53..]];
-        let hex = digits
-            .iter()
-            .all(|part| part.iter().all(|byte| is_lower_hex(*byte)));
+        let hex = digits.iter().all(|part| part.iter().all(|byte| is_lower_hex(*byte)));
         let named = !is_zero(&known[3..35]) && !is_zero(&known[36..52]);
         (rest_fits && dashes && hex && named).then(|| Self(value.clone()))
     }
@@ -41,9 +39,7 @@ impl TraceParent {
         write_hex(&mut text[36..52], &parent);
         // Always valid; the fallback is a lesser trace, not a panic.
         let value = HeaderValue::from_bytes(&text);
-        Self(value.unwrap_or(HeaderValue::from_static(
-            "00-00000000000000000000000000000001-0000000000000001-00",
-        )))
+        Self(value.unwrap_or(HeaderValue::from_static("00-00000000000000000000000000000001-0000000000000001-00")))
     }
 
     /// The field's value, for the backend.

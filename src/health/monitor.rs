@@ -84,7 +84,8 @@ async fn probe_forever(upstreams: Rc<Upstreams>, service: Arc<Service>, pool: Ar
             pool.settle();
         }
         has_been_up |= backend.is_up();
-        let pause = if passed && !has_been_up { FIRST_PAUSE.min(config.health.interval) } else { jittered(&config.health) };
+        let pause =
+            if passed && !has_been_up { FIRST_PAUSE.min(config.health.interval) } else { jittered(&config.health) };
         tokio::time::sleep(pause).await;
     }
 }

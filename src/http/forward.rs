@@ -298,13 +298,7 @@ impl Spare {
 }
 
 /// Puts target, version, Host and the upgrade fields in the form this connection speaks.
-fn address(
-    request: &mut Request<Outgoing>,
-    lease: &Lease,
-    backend: &Backend,
-    settings: &config::Service,
-    hop: &Hop,
-) {
+fn address(request: &mut Request<Outgoing>, lease: &Lease, backend: &Backend, settings: &config::Service, hop: &Hop) {
     match &settings.host {
         UpstreamHost::Preserve => {}
         UpstreamHost::Literal(host) => {

@@ -80,8 +80,7 @@ async fn take_limits(exchange: &mut Exchange, route: &Route, head: &Parts) -> Re
     for limit in &route.limits {
         let zone = limit.limiter.zone();
         let host = host_of(head).map(|host| host.name).unwrap_or_default();
-        let client =
-            limit::Client { ip: exchange.client, host: &host, path: head.uri.path(), headers: &head.headers };
+        let client = limit::Client { ip: exchange.client, host: &host, path: head.uri.path(), headers: &head.headers };
         match limit.limiter.check(&client, Instant::now()) {
             LimitVerdict::Pass(_) | LimitVerdict::Exempt => {}
             _ if zone.dry_run => {

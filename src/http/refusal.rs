@@ -32,7 +32,10 @@ pub(super) fn answer_unparsed(conn: &Rc<Conn>, failure: Failure) -> Vec<u8> {
     headers.insert(header::CONTENT_TYPE, page.content_type);
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(page.body.len()));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    headers.insert(header::DATE, httpdate::fmt_http_date(std::time::SystemTime::now()).try_into().unwrap_or(HeaderValue::from_static("")));
+    headers.insert(
+        header::DATE,
+        httpdate::fmt_http_date(std::time::SystemTime::now()).try_into().unwrap_or(HeaderValue::from_static("")),
+    );
     snapshot.stray.security.apply(&mut headers, conn.peer().tls);
     headers.insert(X_REQUEST_ID, id.header_value());
     let mut out = format!("HTTP/1.1 {status}\r\n").into_bytes();

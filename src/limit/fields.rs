@@ -20,19 +20,13 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 pub fn rate_limit_fields(quota: &Quota, zone: &Zone, headers: &mut HeaderMap) {
     let window = seconds(Pace::of(zone).window());
     let policy = member(&zone.name, [(";q=", quota.limit.into()), (";w=", window)]);
-    let left = [
-        (";r=", quota.remaining.into()),
-        (";t=", seconds(quota.reset)),
-    ];
+    let left = [(";r=", quota.remaining.into()), (";t=", seconds(quota.reset))];
     if let (Some(policy), Some(left)) = (policy, member(&zone.name, left)) {
         headers.insert(RATE_LIMIT_POLICY, policy);
         headers.insert(RATE_LIMIT, left);
     }
     if !quota.retry_after.is_zero() {
-        headers.insert(
-            RETRY_AFTER,
-            HeaderValue::from(seconds(quota.retry_after).max(1)),
-        );
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds(quota.retry_after).max(1)));
     }
 }
 

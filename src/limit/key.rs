@@ -40,17 +40,9 @@ fn write_ip(hasher: &mut impl Hasher, ip: IpAddr) {
 }
 
 /// All values in order: one more header must not hide the first.
-fn write_header(
-    hasher: &mut impl Hasher,
-    headers: &HeaderMap,
-    name: &http::HeaderName,
-) -> Option<()> {
+fn write_header(hasher: &mut impl Hasher, headers: &HeaderMap, name: &http::HeaderName) -> Option<()> {
     let mut found = None;
-    for value in headers
-        .get_all(name)
-        .iter()
-        .filter(|value| !value.is_empty())
-    {
+    for value in headers.get_all(name).iter().filter(|value| !value.is_empty()) {
         hasher.write(value.as_bytes());
         hasher.write_u8(0);
         found = Some(());
@@ -60,10 +52,7 @@ fn write_header(
 
 /// The first cookie of that name, over all Cookie headers (RFC 6265 section 5.4; h2 splits them).
 fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
-    let pairs = headers
-        .get_all(COOKIE)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
     pairs
         .map(<[u8]>::trim_ascii)
         .filter_map(|pair| pair.strip_prefix(name.as_bytes()))

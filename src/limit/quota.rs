@@ -35,24 +35,15 @@ impl Pace {
     pub(super) fn of(zone: &Zone) -> Self {
         const CENTURY: u128 = 100 * 365 * 24 * 3600 * 1_000_000_000;
         let requests = u128::from(zone.rate.requests.max(1));
-        let cost = zone
-            .rate
-            .per
-            .as_nanos()
-            .div_ceil(requests)
-            .clamp(1, CENTURY);
+        let cost = zone.rate.per.as_nanos().div_ceil(requests).clamp(1, CENTURY);
         let limit = (u128::from(zone.burst) + 1).min(CENTURY / cost);
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        Self {
-            cost: u64::try_from(cost).unwrap_or(u64::MAX),
-            limit: NonZeroU32::new(limit).unwrap_or(NonZeroU32::MIN),
-        }
+        Self { cost: u64::try_from(cost).unwrap_or(u64::MAX), limit: NonZeroU32::new(limit).unwrap_or(NonZeroU32::MIN) }
     }
 
     pub(super) fn governor(self) -> governor::Quota {
         let one = governor::Quota::with_period(Duration::from_nanos(self.cost));
-        one.unwrap_or(governor::Quota::per_second(NonZeroU32::MIN))
-            .allow_burst(self.limit)
+        one.unwrap_or(governor::Quota::per_second(NonZeroU32::MIN)).allow_burst(self.limit)
     }
 
     /// The time in which an empty burst becomes full.

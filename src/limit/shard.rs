@@ -60,12 +60,7 @@ impl Shard {
     }
 
     fn insert(&mut self, hash: u64, arrival: u64) {
-        let slot = Slot {
-            hash,
-            arrival,
-            newer: NONE,
-            older: NONE,
-        };
+        let slot = Slot { hash, arrival, newer: NONE, older: NONE };
         let index = if self.slots.len() < self.capacity {
             self.slots.push(slot);
             (self.slots.len() - 1) as u32
@@ -140,10 +135,7 @@ mod tests {
         assert_eq!(shard.touch(2), None);
         shard.put(5, 50);
         assert_eq!(shard.touch(3), None);
-        assert_eq!(
-            [1, 4, 5].map(|key| shard.touch(key)),
-            [Some(10), Some(40), Some(50)]
-        );
+        assert_eq!([1, 4, 5].map(|key| shard.touch(key)), [Some(10), Some(40), Some(50)]);
         assert_eq!(shard.len(), 3);
     }
 
@@ -154,10 +146,7 @@ mod tests {
         shard.put(1, 11);
         assert_eq!(shard.touch(1), Some(11));
         shard.put(2, 20);
-        assert_eq!(
-            (shard.touch(1), shard.touch(2), shard.len()),
-            (None, Some(20), 1)
-        );
+        assert_eq!((shard.touch(1), shard.touch(2), shard.len()), (None, Some(20), 1));
     }
 
     #[test]

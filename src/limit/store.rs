@@ -25,10 +25,7 @@ pub(super) struct Probe {
 
 impl Probe {
     pub(super) fn new(hash: u64) -> Self {
-        Self {
-            hash,
-            arrival: Cell::new(0),
-        }
+        Self { hash, arrival: Cell::new(0) }
     }
 
     /// After a check: the theoretical arrival time in nanoseconds, moved on if the request passed.
@@ -66,11 +63,7 @@ impl Store {
         // A power of two at or below.
         let count = 1 << count.ilog2();
         let share = |index| capacity / count + usize::from(index < capacity % count);
-        Self {
-            shards: (0..count)
-                .map(|index| Mutex::new(Shard::new(share(index))))
-                .collect(),
-        }
+        Self { shards: (0..count).map(|index| Mutex::new(Shard::new(share(index)))).collect() }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -17,10 +17,7 @@ fn zone(requests: u32, burst: u32) -> Zone {
     Zone {
         name: "api".into(),
         key: ZoneKey::Ip,
-        rate: Rate {
-            requests,
-            per: Duration::from_secs(1),
-        },
+        rate: Rate { requests, per: Duration::from_secs(1) },
         burst,
         delay: false,
         status: StatusCode::TOO_MANY_REQUESTS,
@@ -39,11 +36,7 @@ struct Bench {
 
 impl Bench {
     fn new(zone: Zone) -> Self {
-        Self {
-            limiter: Limiter::new(Arc::new(zone)),
-            start: Instant::now(),
-            headers: HeaderMap::new(),
-        }
+        Self { limiter: Limiter::new(Arc::new(zone)), start: Instant::now(), headers: HeaderMap::new() }
     }
 
     fn check(&self, ip: impl Into<IpAddr>, after: Duration) -> Verdict {
@@ -51,12 +44,7 @@ impl Bench {
     }
 
     fn check_path(&self, ip: impl Into<IpAddr>, path: &str, after: Duration) -> Verdict {
-        let client = Client {
-            ip: ip.into(),
-            host: "example.com",
-            path,
-            headers: &self.headers,
-        };
+        let client = Client { ip: ip.into(), host: "example.com", path, headers: &self.headers };
         self.limiter.check(&client, self.start + after)
     }
 
@@ -65,10 +53,7 @@ impl Bench {
     }
 
     fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        self.headers.append(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        );
+        self.headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         self
     }
 }
@@ -85,65 +70,37 @@ fn workers_may_share_a_limiter() {
 #[test]
 fn burst_and_one_pass_at_once_then_the_rate() {
     let bench = Bench::new(zone(10, 20));
-    let passed = (0..50)
-        .filter(|_| bench.passes(ALICE, Duration::ZERO))
-        .count();
+    let passed = (0..50).filter(|_| bench.passes(ALICE, Duration::ZERO)).count();
     assert_eq!(passed, 21);
     assert!(bench.passes(BOB, Duration::ZERO));
     assert!(!bench.passes(ALICE, 99 * MS));
     assert!(bench.passes(ALICE, 100 * MS));
     assert!(!bench.passes(ALICE, 199 * MS));
-    let later = (0..50)
-        .filter(|_| bench.passes(ALICE, Duration::from_secs(60)))
-        .count();
+    let later = (0..50).filter(|_| bench.passes(ALICE, Duration::from_secs(60))).count();
     assert_eq!(later, 21);
 }
 
 #[test]
 fn a_quota_tells_what_is_left_and_when() {
     let bench = Bench::new(zone(10, 2));
-    let Verdict::Pass(first) = bench.check(ALICE, Duration::ZERO) else {
-        panic!()
-    };
-    assert_eq!(
-        (first.limit, first.remaining, first.reset),
-        (3, 2, 100 * MS)
-    );
+    let Verdict::Pass(first) = bench.check(ALICE, Duration::ZERO) else { panic!() };
+    assert_eq!((first.limit, first.remaining, first.reset), (3, 2, 100 * MS));
     bench.check(ALICE, Duration::ZERO);
     bench.check(ALICE, Duration::ZERO);
-    let Verdict::Refuse(quota) = bench.check(ALICE, 40 * MS) else {
-        panic!()
-    };
-    assert_eq!(
-        (quota.remaining, quota.reset, quota.retry_after),
-        (0, 260 * MS, 60 * MS)
-    );
+    let Verdict::Refuse(quota) = bench.check(ALICE, 40 * MS) else { panic!() };
+    assert_eq!((quota.remaining, quota.reset, quota.retry_after), (0, 260 * MS, 60 * MS));
 }
 
 #[test]
 fn with_delay_requests_wait_for_their_turn() {
-    let bench = Bench::new(Zone {
-        delay: true,
-        ..zone(10, 2)
-    });
-    assert!(matches!(
-        bench.check(ALICE, Duration::ZERO),
-        Verdict::Pass(_)
-    ));
+    let bench = Bench::new(Zone { delay: true, ..zone(10, 2) });
+    assert!(matches!(bench.check(ALICE, Duration::ZERO), Verdict::Pass(_)));
     for turn in [100 * MS, 200 * MS] {
-        let Verdict::Delay(wait, _) = bench.check(ALICE, Duration::ZERO) else {
-            panic!()
-        };
+        let Verdict::Delay(wait, _) = bench.check(ALICE, Duration::ZERO) else { panic!() };
         assert_eq!(wait, turn);
     }
-    assert!(matches!(
-        bench.check(ALICE, Duration::ZERO),
-        Verdict::Refuse(_)
-    ));
-    assert!(matches!(
-        bench.check(ALICE, Duration::from_secs(1)),
-        Verdict::Pass(_)
-    ));
+    assert!(matches!(bench.check(ALICE, Duration::ZERO), Verdict::Refuse(_)));
+    assert!(matches!(bench.check(ALICE, Duration::from_secs(1)), Verdict::Pass(_)));
 }
 
 #[test]
@@ -160,16 +117,10 @@ fn ipv6_counts_by_its_64_and_mapped_ipv4_as_ipv4() {
 
 #[test]
 fn an_exempt_network_is_not_accounted() {
-    let bench = Bench::new(Zone {
-        exempt: vec!["192.0.2.0/31".parse().unwrap()],
-        ..zone(1, 0)
-    });
+    let bench = Bench::new(Zone { exempt: vec!["192.0.2.0/31".parse().unwrap()], ..zone(1, 0) });
     for _ in 0..3 {
         assert_eq!(bench.check(ALICE, Duration::ZERO), Verdict::Exempt);
-        assert_eq!(
-            bench.check(ALICE.to_ipv6_mapped(), Duration::ZERO),
-            Verdict::Exempt
-        );
+        assert_eq!(bench.check(ALICE.to_ipv6_mapped(), Duration::ZERO), Verdict::Exempt);
     }
     assert!(bench.passes(BOB, Duration::ZERO) && !bench.passes(BOB, Duration::ZERO));
     assert_eq!(bench.limiter.keys(), 1);
@@ -177,14 +128,8 @@ fn an_exempt_network_is_not_accounted() {
 
 #[test]
 fn a_request_without_the_key_is_not_accounted() {
-    let by_header = || Zone {
-        key: ZoneKey::Header(HeaderName::from_static("x-api-key")),
-        ..zone(1, 0)
-    };
-    let by_cookie = || Zone {
-        key: ZoneKey::Cookie("session".into()),
-        ..zone(1, 0)
-    };
+    let by_header = || Zone { key: ZoneKey::Header(HeaderName::from_static("x-api-key")), ..zone(1, 0) };
+    let by_cookie = || Zone { key: ZoneKey::Cookie("session".into()), ..zone(1, 0) };
     let exempt = [
         Bench::new(by_header()),
         Bench::new(by_header()).with("x-api-key", ""),
@@ -198,9 +143,7 @@ fn a_request_without_the_key_is_not_accounted() {
     let limited = [
         Bench::new(by_header()).with("x-api-key", "k"),
         Bench::new(by_cookie()).with("cookie", "a=1; session=s"),
-        Bench::new(by_cookie())
-            .with("cookie", "a=1")
-            .with("cookie", "session=s"),
+        Bench::new(by_cookie()).with("cookie", "a=1").with("cookie", "session=s"),
     ];
     for bench in limited {
         assert!(bench.passes(ALICE, Duration::ZERO) && !bench.passes(BOB, Duration::ZERO));
@@ -209,44 +152,23 @@ fn a_request_without_the_key_is_not_accounted() {
 
 #[test]
 fn ip_and_path_make_a_key_together_and_global_is_one_for_all() {
-    let bench = Bench::new(Zone {
-        key: ZoneKey::IpPath,
-        ..zone(1, 0)
-    });
-    assert!(matches!(
-        bench.check_path(ALICE, "/a", Duration::ZERO),
-        Verdict::Pass(_)
-    ));
-    assert!(matches!(
-        bench.check_path(ALICE, "/b", Duration::ZERO),
-        Verdict::Pass(_)
-    ));
-    assert!(matches!(
-        bench.check_path(ALICE, "/a", Duration::ZERO),
-        Verdict::Refuse(_)
-    ));
-    let bench = Bench::new(Zone {
-        key: ZoneKey::Global,
-        ..zone(1, 0)
-    });
+    let bench = Bench::new(Zone { key: ZoneKey::IpPath, ..zone(1, 0) });
+    assert!(matches!(bench.check_path(ALICE, "/a", Duration::ZERO), Verdict::Pass(_)));
+    assert!(matches!(bench.check_path(ALICE, "/b", Duration::ZERO), Verdict::Pass(_)));
+    assert!(matches!(bench.check_path(ALICE, "/a", Duration::ZERO), Verdict::Refuse(_)));
+    let bench = Bench::new(Zone { key: ZoneKey::Global, ..zone(1, 0) });
     assert!(bench.passes(ALICE, Duration::ZERO) && !bench.passes(BOB, Duration::ZERO));
 }
 
 #[test]
 fn a_million_spoofed_keys_neither_grow_the_zone_nor_harm_a_busy_client() {
-    let bench = Bench::new(Zone {
-        max_keys: 10_000,
-        ..zone(10, 20)
-    });
+    let bench = Bench::new(Zone { max_keys: 10_000, ..zone(10, 20) });
     // The innocent client asks at its allowed rate: once in 100 ms, amid 1,000 strangers each time.
     for round in 0..1000_u32 {
         let now = round * 100 * MS;
         assert!(bench.passes(ALICE, now));
         for stranger in 0..1000 {
-            bench.check(
-                Ipv4Addr::from_bits(0x0a00_0000 + round * 1000 + stranger),
-                now,
-            );
+            bench.check(Ipv4Addr::from_bits(0x0a00_0000 + round * 1000 + stranger), now);
         }
         assert!(bench.limiter.keys() <= 10_000);
     }
@@ -260,9 +182,7 @@ fn a_burst_too_large_for_the_clock_is_cut_not_wrapped() {
     let mut huge = zone(1, u32::MAX);
     huge.rate.per = Duration::from_secs(3600 * 24 * 365);
     let bench = Bench::new(huge);
-    let Verdict::Pass(quota) = bench.check(ALICE, Duration::ZERO) else {
-        panic!()
-    };
+    let Verdict::Pass(quota) = bench.check(ALICE, Duration::ZERO) else { panic!() };
     assert_eq!((quota.limit, quota.remaining), (100, 99));
 }
 
@@ -272,9 +192,7 @@ fn a_refusal_says_when_to_come_back() {
     for _ in 0..21 {
         bench.check(ALICE, Duration::ZERO);
     }
-    let Verdict::Refuse(quota) = bench.check(ALICE, Duration::ZERO) else {
-        panic!()
-    };
+    let Verdict::Refuse(quota) = bench.check(ALICE, Duration::ZERO) else { panic!() };
     let mut headers = HeaderMap::new();
     rate_limit_fields(&quota, bench.limiter.zone(), &mut headers);
     assert_eq!(headers["ratelimit-policy"], "\"api\";q=21;w=3");
@@ -285,9 +203,7 @@ fn a_refusal_says_when_to_come_back() {
 #[test]
 fn a_pass_has_no_retry_after() {
     let bench = Bench::new(zone(10, 20));
-    let Verdict::Pass(quota) = bench.check(ALICE, Duration::ZERO) else {
-        panic!()
-    };
+    let Verdict::Pass(quota) = bench.check(ALICE, Duration::ZERO) else { panic!() };
     let mut headers = HeaderMap::new();
     rate_limit_fields(&quota, bench.limiter.zone(), &mut headers);
     assert_eq!(headers["ratelimit"], "\"api\";r=20;t=1");

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -93,7 +94,11 @@ impl Accepting {
     fn start(core: &Rc<Core>, listener: &Arc<Listener>) -> io::Result<Self> {
         let socket = AsyncSocket::new(listener.share()?)?;
         let (stop, stopped) = oneshot::channel();
-        let source = Rc::new(Source { core: core.clone(), listener: listener.clone() });
+        let source = Rc::new(Source {
+            core: core.clone(),
+            listener: listener.clone(),
+            open: core.admissions.count_of(&listener.addr.to_string()),
+        });
         // Ends when `stop` is sent or dropped.
         let task = tokio::task::spawn_local(accept_until(source, socket, stopped));
         Ok(Self { task, stop })
@@ -108,6 +113,7 @@ impl Accepting {
 struct Source {
     core: Rc<Core>,
     listener: Arc<Listener>,
+    open: Arc<AtomicUsize>,
 }
 
 enum AsyncSocket {
@@ -171,7 +177,7 @@ impl Source {
     {
         let limits = &self.core.worker.snapshot().config.limits.clone();
         let ip = peer.ip().to_canonical();
-        let Some(admitted) = self.core.admissions.admit(ip, limits) else {
+        let Some(admitted) = self.core.admissions.admit(&self.open, ip, limits) else {
             tracing::debug!(%ip, "connection limit reached");
             return;
         };
@@ -198,7 +204,12 @@ impl Source {
         let port = local.map_or(if self.listener.tls { 443 } else { 80 }, |l| l.port());
         let worker = &self.core.worker;
         if !self.listener.tls {
-            let conn = Conn::new(worker, self.listener.id, Peer { ip, tls: false, tls_version: None, sni: None, port }, limits);
+            let conn = Conn::new(
+                worker,
+                self.listener.id,
+                Peer { ip, tls: false, tls_version: None, sni: None, port },
+                limits,
+            );
             return serve(conn, stream, false).await;
         }
         let done = self.core.tls.accept(stream, local.map(|l| l.ip()), limits.header_timeout).await;

@@ -1,16 +1,17 @@
 //! Who may open one more connection.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Limits;
 
-/// Open client connections: in all, and by address where that is bounded.
+/// Open client connections: in all, by listener, and by address where that is bounded.
 #[derive(Debug, Default)]
 pub struct Admissions {
     open: AtomicUsize,
+    by_listener: Mutex<BTreeMap<String, Arc<AtomicUsize>>>,
     by_ip: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -18,14 +19,28 @@ pub struct Admissions {
 #[derive(Debug)]
 pub struct Admitted {
     admissions: Arc<Admissions>,
+    listener: Arc<AtomicUsize>,
     ip: Option<IpAddr>,
 }
 
 impl Admissions {
+    /// The count of one listener's connections; shared by its cores.
+    pub fn count_of(&self, listener: &str) -> Arc<AtomicUsize> {
+        let mut by_listener = self.by_listener.lock().unwrap_or_else(PoisonError::into_inner);
+        by_listener.entry(listener.to_owned()).or_default().clone()
+    }
+
+    /// Open connections of every listener there has been.
+    pub fn by_listener(&self) -> Vec<(String, usize)> {
+        let by_listener = self.by_listener.lock().unwrap_or_else(PoisonError::into_inner);
+        by_listener.iter().map(|(name, open)| (name.clone(), open.load(Ordering::Relaxed))).collect()
+    }
+
     /// `None`: `connections` or `connections_per_ip` is reached.
-    pub fn admit(self: &Arc<Self>, ip: IpAddr, limits: &Limits) -> Option<Admitted> {
+    pub fn admit(self: &Arc<Self>, listener: &Arc<AtomicUsize>, ip: IpAddr, limits: &Limits) -> Option<Admitted> {
         let open = self.open.fetch_add(1, Ordering::Relaxed);
-        let mut admitted = Admitted { admissions: self.clone(), ip: None };
+        listener.fetch_add(1, Ordering::Relaxed);
+        let mut admitted = Admitted { admissions: self.clone(), listener: listener.clone(), ip: None };
         if limits.connections > 0 && open >= limits.connections {
             return None;
         }
@@ -49,6 +64,7 @@ impl Admissions {
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.admissions.open.fetch_sub(1, Ordering::Relaxed);
+        self.listener.fetch_sub(1, Ordering::Relaxed);
         let Some(ip) = self.ip else { return };
         let mut by_ip = self.admissions.by_ip.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = by_ip.get_mut(&ip) {

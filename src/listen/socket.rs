@@ -138,6 +138,14 @@ fn listening_inode(table: &str, port: u16) -> Option<String> {
 }
 
 impl Listener {
+    /// The TCP socket itself, for a server that is not the cores'.
+    pub fn into_tcp(self) -> Option<TcpListener> {
+        match self.socket {
+            Bound::Tcp(listener) => Some(listener),
+            Bound::Unix(_) => None,
+        }
+    }
+
     /// Another handle on the same socket, for a core of its own.
     pub(super) fn share(&self) -> io::Result<Bound> {
         match &self.socket {
@@ -145,5 +153,4 @@ impl Listener {
             Bound::Unix(listener) => listener.try_clone().map(Bound::Unix),
         }
     }
-
 }

@@ -28,9 +28,7 @@ pub struct ServiceSeries {
 impl ServiceSeries {
     /// An attempt at a backend failed; `reason` is the error table's stable word.
     pub fn failed(&self, color: Option<Color>, reason: &'static str) {
-        *lock(&self.failures)
-            .entry((color_slot(color), reason))
-            .or_default() += 1;
+        *lock(&self.failures).entry((color_slot(color), reason)).or_default() += 1;
     }
 
     /// A request was sent again to another backend.
@@ -45,10 +43,7 @@ impl ServiceSeries {
 
     /// A phase of a switch (gate, flip, watch, drain) took this long.
     pub fn phase(&self, phase: &'static str, duration: Duration) {
-        lock(&self.phases)
-            .entry(phase)
-            .or_default()
-            .observe(duration);
+        lock(&self.phases).entry(phase).or_default().observe(duration);
     }
 }
 
@@ -75,48 +70,26 @@ impl ZoneSeries {
 
 pub(super) fn render_services(registry: &Registry<Arc<str>, ServiceSeries>, text: &mut Text) {
     let all = registry.all();
-    text.family(
-        "edge_upstream_failures_total",
-        "Failed attempts at a backend.",
-        Kind::Counter,
-    );
+    text.family("edge_upstream_failures_total", "Failed attempts at a backend.", Kind::Counter);
     for (service, series) in &all {
         for (&(color, reason), &count) in &*lock(&series.failures) {
             let color = COLORS[color];
-            text.sample(
-                &[("service", service), ("color", color), ("reason", reason)],
-                count,
-            );
+            text.sample(&[("service", service), ("color", color), ("reason", reason)], count);
         }
     }
-    text.family(
-        "edge_upstream_retries_total",
-        "Requests sent again.",
-        Kind::Counter,
-    );
+    text.family("edge_upstream_retries_total", "Requests sent again.", Kind::Counter);
     for (service, series) in &all {
         for (color, count) in COLORS.iter().zip(&series.retries) {
-            text.sample(
-                &[("service", service), ("color", color)],
-                count.load(Relaxed),
-            );
+            text.sample(&[("service", service), ("color", color)], count.load(Relaxed));
         }
     }
-    text.family(
-        "edge_switches_total",
-        "Switches and rollbacks.",
-        Kind::Counter,
-    );
+    text.family("edge_switches_total", "Switches and rollbacks.", Kind::Counter);
     for (service, series) in &all {
         for (result, &count) in &*lock(&series.switches) {
             text.sample(&[("service", service), ("result", result)], count);
         }
     }
-    text.family(
-        "edge_switch_duration_seconds",
-        "Phases of switches.",
-        Kind::Histogram,
-    );
+    text.family("edge_switch_duration_seconds", "Phases of switches.", Kind::Histogram);
     for (service, series) in &all {
         for (phase, histogram) in &*lock(&series.phases) {
             let mut totals = Totals::default();
@@ -127,11 +100,7 @@ pub(super) fn render_services(registry: &Registry<Arc<str>, ServiceSeries>, text
 }
 
 pub(super) fn render_zones(registry: &Registry<Arc<str>, ZoneSeries>, text: &mut Text) {
-    text.family(
-        "edge_rate_limited_total",
-        "Requests over their rate.",
-        Kind::Counter,
-    );
+    text.family("edge_rate_limited_total", "Requests over their rate.", Kind::Counter);
     for (zone, series) in registry.all() {
         for (mode, count) in MODES.iter().zip(&series.0) {
             text.sample(&[("zone", &zone), ("mode", mode)], count.load(Relaxed));

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 /// Upper bounds in microseconds: 1 ms to 60 s.
 const BOUNDS: [u64; 15] = [
-    1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
-    5_000_000, 10_000_000, 30_000_000, 60_000_000,
+    1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
+    10_000_000, 30_000_000, 60_000_000,
 ];
 
 /// The last is +Inf.
@@ -65,13 +65,10 @@ impl Totals {
     pub(super) fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
         let bounds = BOUNDS.iter().map(|&bound| bound as f64 / 1e6);
         let mut below = 0;
-        bounds
-            .chain([f64::INFINITY])
-            .zip(self.buckets)
-            .map(move |(bound, count)| {
-                below += count;
-                (bound, below)
-            })
+        bounds.chain([f64::INFINITY]).zip(self.buckets).map(move |(bound, count)| {
+            below += count;
+            (bound, below)
+        })
     }
 }
 

@@ -62,8 +62,7 @@ impl Metrics {
 
     /// What happens to one service apart from its requests. Found or made, as [`Self::series`].
     pub fn service(&self, name: &str) -> Arc<ServiceSeries> {
-        self.services
-            .find_or_make(name.into(), ServiceSeries::default)
+        self.services.find_or_make(name.into(), ServiceSeries::default)
     }
 
     /// What one rate-limit zone did. Found or made, as [`Self::series`].
@@ -73,10 +72,7 @@ impl Metrics {
 
     /// One TLS handshake: `version` as `"1.3"`, or `""` when it failed before there was one.
     pub fn tls_handshake(&self, version: &'static str, result: &'static str) {
-        let mut handshakes = self
-            .handshakes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut handshakes = self.handshakes.lock().unwrap_or_else(PoisonError::into_inner);
         *handshakes.entry((version, result)).or_default() += 1;
     }
 
@@ -105,24 +101,13 @@ impl Metrics {
     }
 
     fn render_own(&self, text: &mut Text) {
-        text.family(
-            "edge_tls_handshakes_total",
-            "TLS handshakes.",
-            Kind::Counter,
-        );
-        let handshakes = self
-            .handshakes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        text.family("edge_tls_handshakes_total", "TLS handshakes.", Kind::Counter);
+        let handshakes = self.handshakes.lock().unwrap_or_else(PoisonError::into_inner);
         for (&(version, result), &count) in &*handshakes {
             text.sample(&[("version", version), ("result", result)], count);
         }
         drop(handshakes);
-        text.family(
-            "edge_config_reloads_total",
-            "Config reloads.",
-            Kind::Counter,
-        );
+        text.family("edge_config_reloads_total", "Config reloads.", Kind::Counter);
         text.sample(&[("result", "success")], self.reloads_done.load(Relaxed));
         text.sample(&[("result", "failure")], self.reloads_failed.load(Relaxed));
         text.family(

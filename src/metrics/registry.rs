@@ -23,10 +23,7 @@ impl<K: Ord + Clone, V> Registry<K, V> {
     /// In order of the names.
     pub(super) fn all(&self) -> Vec<(K, Arc<V>)> {
         let entries = self.lock();
-        entries
-            .iter()
-            .map(|(key, value)| (key.clone(), Arc::clone(value)))
-            .collect()
+        entries.iter().map(|(key, value)| (key.clone(), Arc::clone(value))).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<K, Arc<V>>> {

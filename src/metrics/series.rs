@@ -55,9 +55,7 @@ impl Default for Codes {
 
 impl Series {
     pub(super) fn new(workers: usize) -> Self {
-        Self {
-            shards: (0..workers).map(|_| Shard::default()).collect(),
-        }
+        Self { shards: (0..workers).map(|_| Shard::default()).collect() }
     }
 
     /// Counts one finished request. `worker` is this thread's own index below the number of workers; two threads with
@@ -82,15 +80,11 @@ impl Series {
     }
 
     fn requests(&self, color: usize) -> impl Iterator<Item = &Requests> {
-        self.shards
-            .iter()
-            .filter_map(move |shard| shard.colors[color].get().map(Box::as_ref))
+        self.shards.iter().filter_map(move |shard| shard.colors[color].get().map(Box::as_ref))
     }
 
     fn count(&self, color: usize, method: usize, code: usize) -> u64 {
-        let tables = self
-            .requests(color)
-            .filter_map(|requests| requests.methods[method].get());
+        let tables = self.requests(color).filter_map(|requests| requests.methods[method].get());
         tables.map(|codes| codes.0[code].load(Relaxed)).sum()
     }
 
@@ -103,10 +97,7 @@ impl Series {
     }
 
     fn bytes(&self) -> u64 {
-        self.shards
-            .iter()
-            .map(|shard| shard.bytes.load(Relaxed))
-            .sum()
+        self.shards.iter().map(|shard| shard.bytes.load(Relaxed)).sum()
     }
 }
 
@@ -114,11 +105,7 @@ type All = Registry<(Arc<str>, Arc<str>), Series>;
 
 pub(super) fn render(registry: &All, text: &mut Text) {
     let all = registry.all();
-    text.family(
-        "edge_http_requests_total",
-        "Requests answered.",
-        Kind::Counter,
-    );
+    text.family("edge_http_requests_total", "Requests answered.", Kind::Counter);
     for ((site, service), series) in &all {
         render_counts(site, service, series, text);
     }
@@ -128,18 +115,11 @@ pub(super) fn render(registry: &All, text: &mut Text) {
         for (slot, color) in COLORS.iter().enumerate() {
             let totals = series.durations(slot);
             if totals.count() > 0 {
-                text.histogram(
-                    &[("site", site), ("service", service), ("color", color)],
-                    &totals,
-                );
+                text.histogram(&[("site", site), ("service", service), ("color", color)], &totals);
             }
         }
     }
-    text.family(
-        "edge_http_response_bytes_total",
-        "Bytes of answers' bodies.",
-        Kind::Counter,
-    );
+    text.family("edge_http_response_bytes_total", "Bytes of answers' bodies.", Kind::Counter);
     for of_site in all.chunk_by(|one, next| one.0.0 == next.0.0) {
         let bytes: u64 = of_site.iter().map(|(_, series)| series.bytes()).sum();
         text.sample(&[("site", &of_site[0].0.0)], bytes);

@@ -42,18 +42,12 @@ fn sample(line: &str) -> (String, f64) {
         let mut rest = labels.strip_suffix('}').unwrap();
         while !rest.is_empty() {
             let (name, after) = rest.split_once("=\"").unwrap();
-            assert!(
-                name.bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
-            );
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
             rest = after_quoted(after);
             rest = rest.strip_prefix(',').unwrap_or(rest);
         }
     }
-    (
-        series.to_owned(),
-        value.replace("+Inf", "inf").parse().unwrap(),
-    )
+    (series.to_owned(), value.replace("+Inf", "inf").parse().unwrap())
 }
 
 fn after_quoted(text: &str) -> &str {
@@ -92,21 +86,10 @@ fn requests_of_all_workers_add_up() {
     let of = "site=\"example.com\",service=\"app\",color=\"blue\"";
     let total = format!("edge_http_requests_total{{{of},method=\"GET\",code=\"200\"}}");
     assert_eq!(samples[&total], 40_000.0);
-    let bucket = |le: &str| {
-        samples[&format!("edge_http_request_duration_seconds_bucket{{{of},le=\"{le}\"}}")]
-    };
-    assert_eq!(
-        [bucket("0.0025"), bucket("0.005"), bucket("+Inf")],
-        [0.0, 40_000.0, 40_000.0]
-    );
-    assert_eq!(
-        samples[&format!("edge_http_request_duration_seconds_sum{{{of}}}")],
-        120.0
-    );
-    assert_eq!(
-        samples["edge_http_response_bytes_total{site=\"example.com\"}"],
-        400_000.0
-    );
+    let bucket = |le: &str| samples[&format!("edge_http_request_duration_seconds_bucket{{{of},le=\"{le}\"}}")];
+    assert_eq!([bucket("0.0025"), bucket("0.005"), bucket("+Inf")], [0.0, 40_000.0, 40_000.0]);
+    assert_eq!(samples[&format!("edge_http_request_duration_seconds_sum{{{of}}}")], 120.0);
+    assert_eq!(samples["edge_http_response_bytes_total{site=\"example.com\"}"], 400_000.0);
 }
 
 #[test]
@@ -121,27 +104,16 @@ fn a_reload_keeps_the_counts() {
     let samples = scrape(&metrics);
     let total = "edge_http_requests_total{site=\"a\",service=\"app\",color=\"\",method=\"POST\",code=\"404\"}";
     assert_eq!(samples[total], 2.0);
-    assert_eq!(
-        samples["edge_upstream_retries_total{service=\"app\",color=\"\"}"],
-        2.0
-    );
-    assert_eq!(
-        samples["edge_rate_limited_total{zone=\"api\",mode=\"refused\"}"],
-        2.0
-    );
-    assert_eq!(
-        samples["edge_rate_limited_total{zone=\"api\",mode=\"dry_run\"}"],
-        0.0
-    );
+    assert_eq!(samples["edge_upstream_retries_total{service=\"app\",color=\"\"}"], 2.0);
+    assert_eq!(samples["edge_rate_limited_total{zone=\"api\",mode=\"refused\"}"], 2.0);
+    assert_eq!(samples["edge_rate_limited_total{zone=\"api\",mode=\"dry_run\"}"], 0.0);
 }
 
 #[test]
 fn bytes_of_a_site_add_up_over_its_services() {
     let metrics = Metrics::new(1);
     for (site, service) in [("a", ""), ("a", "app"), ("b", "app")] {
-        metrics
-            .series(site, service)
-            .record(0, None, &Method::GET, 200, MS, 5);
+        metrics.series(site, service).record(0, None, &Method::GET, 200, MS, 5);
     }
     let samples = scrape(&metrics);
     assert_eq!(samples["edge_http_response_bytes_total{site=\"a\"}"], 10.0);
@@ -157,9 +129,7 @@ fn no_request_can_add_a_series_of_its_own() {
         series.record(0, None, &method, status, MS, 0);
     }
     let samples = scrape(&metrics);
-    let requests = samples
-        .keys()
-        .filter(|name| name.starts_with("edge_http_requests_total"));
+    let requests = samples.keys().filter(|name| name.starts_with("edge_http_requests_total"));
     assert_eq!(requests.count(), 68);
     series.record(7, None, &Method::GET, 200, MS, 0);
 }
@@ -176,24 +146,12 @@ fn rare_events_are_told() {
     metrics.reload_failed();
     let samples = scrape(&metrics);
     for (name, value) in [
-        (
-            "edge_upstream_failures_total{service=\"app\",color=\"green\",reason=\"connect_refused\"}",
-            1.0,
-        ),
+        ("edge_upstream_failures_total{service=\"app\",color=\"green\",reason=\"connect_refused\"}", 1.0),
         ("edge_switches_total{service=\"app\",result=\"done\"}", 1.0),
-        (
-            "edge_switch_duration_seconds_count{service=\"app\",phase=\"gate\"}",
-            1.0,
-        ),
-        (
-            "edge_tls_handshakes_total{version=\"1.3\",result=\"ok\"}",
-            1.0,
-        ),
+        ("edge_switch_duration_seconds_count{service=\"app\",phase=\"gate\"}", 1.0),
+        ("edge_tls_handshakes_total{version=\"1.3\",result=\"ok\"}", 1.0),
         ("edge_config_reloads_total{result=\"failure\"}", 1.0),
-        (
-            "edge_config_last_reload_success_timestamp_seconds",
-            1_700_000_000.0,
-        ),
+        ("edge_config_last_reload_success_timestamp_seconds", 1_700_000_000.0),
     ] {
         assert_eq!(samples[name], value, "{name}");
     }

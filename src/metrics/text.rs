@@ -108,13 +108,7 @@ impl Text {
         self.out
     }
 
-    fn line(
-        &mut self,
-        suffix: &str,
-        labels: &[(&str, &str)],
-        last: Option<(&str, &str)>,
-        value: Value,
-    ) {
+    fn line(&mut self, suffix: &str, labels: &[(&str, &str)], last: Option<(&str, &str)>, value: Value) {
         self.out.push_str(&self.family);
         self.out.push_str(suffix);
         let mut opener = '{';

@@ -159,8 +159,7 @@ mod tests {
     }
 
     fn probe(passed: bool) -> Probe {
-        let outcome =
-            if passed { ProbeOutcome::Passed } else { ProbeOutcome::Failed("got 503".into()) };
+        let outcome = if passed { ProbeOutcome::Passed } else { ProbeOutcome::Failed("got 503".into()) };
         Probe { at: SystemTime::now(), took: Duration::ZERO, outcome }
     }
 

@@ -53,10 +53,6 @@ impl Pool {
 
     /// The same backend for the same key, as long as it is healthy.
     pub fn by_hash(&self, key: HashKey, tried: &[u64]) -> Option<Arc<Backend>> {
-        self.backends()
-            .iter()
-            .filter(|b| b.is_up() && !tried.contains(&b.id()))
-            .max_by_key(|b| key.weight(b))
-            .cloned()
+        self.backends().iter().filter(|b| b.is_up() && !tried.contains(&b.id())).max_by_key(|b| key.weight(b)).cloned()
     }
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree,
-    IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints,
+    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints,
 };
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::PrivateKeyDer;
@@ -106,8 +106,10 @@ fn root_params() -> CertificateParams {
         GeneralSubtree::IpAddress(CidrSubnet::V4([0; 4], [0; 4])),
         GeneralSubtree::IpAddress(CidrSubnet::V6([0; 16], [0; 16])),
     ];
-    params.name_constraints =
-        Some(NameConstraints { permitted_subtrees: dns.into_iter().chain(ips).collect(), excluded_subtrees: Vec::new() });
+    params.name_constraints = Some(NameConstraints {
+        permitted_subtrees: dns.into_iter().chain(ips).collect(),
+        excluded_subtrees: Vec::new(),
+    });
     let now = SystemTime::now();
     params.not_before = (now - Duration::from_secs(3600)).into();
     params.not_after = (now + ROOT_LIFETIME).into();

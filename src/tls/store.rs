@@ -178,6 +178,7 @@ impl Index {
     }
 
     fn covers(&self, name: &str) -> bool {
-        self.lookup(name).is_some() || name.split_once('.').is_some_and(|(_, parent)| self.wildcard.contains_key(parent))
+        self.lookup(name).is_some()
+            || name.split_once('.').is_some_and(|(_, parent)| self.wildcard.contains_key(parent))
     }
 }

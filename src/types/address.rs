@@ -82,13 +82,7 @@ impl FromStr for BackendAddr {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         if let Some(path) = text.strip_prefix("unix:") {
             let path = Some(socket_path(path)?);
-            return Ok(Self {
-                text: text.into(),
-                scheme: Scheme::Unix,
-                host: String::new(),
-                port: 0,
-                path,
-            });
+            return Ok(Self { text: text.into(), scheme: Scheme::Unix, host: String::new(), port: 0, path });
         }
         let (scheme, default_port, authority) = match text.split_once("://") {
             None => (Scheme::Http1, None, text),
@@ -102,13 +96,7 @@ impl FromStr for BackendAddr {
                 .help("a backend is a host and a port; see strip_prefix to change paths"));
         }
         let (host, port) = host_and_port(text, authority, default_port)?;
-        Ok(Self {
-            text: text.into(),
-            scheme,
-            host,
-            port,
-            path: None,
-        })
+        Ok(Self { text: text.into(), scheme, host, port, path: None })
     }
 }
 
@@ -126,21 +114,16 @@ impl FromStr for ListenAddr {
         if let Some(path) = text.strip_prefix("unix:") {
             return socket_path(path).map(Self::Unix);
         }
-        let port = text
-            .strip_prefix("*:")
-            .or_else(|| text.strip_prefix(':'))
-            .unwrap_or(text);
+        let port = text.strip_prefix("*:").or_else(|| text.strip_prefix(':')).unwrap_or(text);
         if let Ok(port) = port.parse() {
-            return Ok(Self::Tcp(SocketAddr::new(
-                Ipv6Addr::UNSPECIFIED.into(),
-                port,
-            )));
+            return Ok(Self::Tcp(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)));
         }
         text.parse().map(Self::Tcp).map_err(|_| {
             let error = Invalid::new(format!("{text:?} is not an address to listen on"));
             match text.parse::<IpAddr>() {
                 Ok(ip) => error.help(format!("add a port: \"{}\"", SocketAddr::new(ip, 443))),
-                Err(_) => error.help("an IP address and a port, such as \"[::]:443\" or \"127.0.0.1:8080\", or \"unix:/path\""),
+                Err(_) => error
+                    .help("an IP address and a port, such as \"[::]:443\" or \"127.0.0.1:8080\", or \"unix:/path\""),
             }
         })
     }
@@ -160,25 +143,18 @@ fn unknown_scheme(text: &str, scheme: &str) -> Invalid {
     match scheme {
         "h2" | "grpc" => error.help("write \"h2c://host:port\", or \"https://host:port\" for TLS"),
         "grpcs" => error.help("write \"https://host:port\""),
-        _ => error.help(
-            "write \"host:port\", \"h2c://host:port\", \"https://host:port\" or \"unix:/path\"",
-        ),
+        _ => error.help("write \"host:port\", \"h2c://host:port\", \"https://host:port\" or \"unix:/path\""),
     }
 }
 
-fn host_and_port(
-    text: &str,
-    authority: &str,
-    default: Option<u16>,
-) -> Result<(String, u16), Invalid> {
+fn host_and_port(text: &str, authority: &str, default: Option<u16>) -> Result<(String, u16), Invalid> {
     let no_port = || Invalid::new(format!("{text:?} has no port"));
     let (host, port) = match split_port(authority) {
         Some((host, port)) => (host, Some(port)),
         None => (authority, None),
     };
     if host.is_empty() {
-        return Err(Invalid::new(format!("{text:?} has no host"))
-            .help("write \"host:port\", such as \"app:8000\""));
+        return Err(Invalid::new(format!("{text:?} has no host")).help("write \"host:port\", such as \"app:8000\""));
     }
     let host: HostName = host.parse()?;
     let port = match port {
@@ -197,25 +173,19 @@ fn host_and_port(
 /// Splits at the last colon, unless that one belongs to an IPv6 address.
 fn split_port(authority: &str) -> Option<(&str, &str)> {
     let is_bare_ipv6 = authority.parse::<Ipv6Addr>().is_ok();
-    authority
-        .rsplit_once(':')
-        .filter(|(_, port)| !port.contains(']') && !is_bare_ipv6)
+    authority.rsplit_once(':').filter(|(_, port)| !port.contains(']') && !is_bare_ipv6)
 }
 
 fn socket_path(path: &str) -> Result<PathBuf, Invalid> {
     let error = |why: &str| Invalid::new(format!("\"unix:{path}\" {why}"));
     if path.starts_with('@') || path.contains('\0') {
-        return Err(
-            error("is an abstract socket").help("use a socket with a path: \"unix:/run/app.sock\"")
-        );
+        return Err(error("is an abstract socket").help("use a socket with a path: \"unix:/run/app.sock\""));
     }
     if !Path::new(path).is_absolute() {
         return Err(error("is not an absolute path").help("write \"unix:/run/app.sock\""));
     }
     if path.len() > LONGEST_SOCKET_PATH {
-        return Err(error(
-            "is longer than the 107 bytes that a socket's path may have",
-        ));
+        return Err(error("is longer than the 107 bytes that a socket's path may have"));
     }
     Ok(PathBuf::from(path))
 }
@@ -234,20 +204,11 @@ mod tests {
     fn backends_are_written_in_five_ways() {
         assert_eq!(backend("app:8000"), (Scheme::Http1, "app".into(), 8000));
         assert_eq!(backend("[::1]:8000"), (Scheme::Http1, "::1".into(), 8000));
-        assert_eq!(
-            backend("http://10.0.0.1"),
-            (Scheme::Http1, "10.0.0.1".into(), 80)
-        );
-        assert_eq!(
-            backend("h2c://app:50051"),
-            (Scheme::H2c, "app".into(), 50051)
-        );
+        assert_eq!(backend("http://10.0.0.1"), (Scheme::Http1, "10.0.0.1".into(), 80));
+        assert_eq!(backend("h2c://app:50051"), (Scheme::H2c, "app".into(), 50051));
         assert_eq!(backend("https://app"), (Scheme::Https, "app".into(), 443));
         let unix: BackendAddr = "unix:/run/app.sock".parse().unwrap();
-        assert_eq!(
-            (unix.scheme, unix.path),
-            (Scheme::Unix, Some("/run/app.sock".into()))
-        );
+        assert_eq!((unix.scheme, unix.path), (Scheme::Unix, Some("/run/app.sock".into())));
     }
 
     #[test]
@@ -269,11 +230,7 @@ mod tests {
 
     #[test]
     fn the_same_target_is_known_in_another_dress() {
-        let same = |a: &str, b: &str| {
-            a.parse::<BackendAddr>()
-                .unwrap()
-                .is_same_target(&b.parse().unwrap())
-        };
+        let same = |a: &str, b: &str| a.parse::<BackendAddr>().unwrap().is_same_target(&b.parse().unwrap());
         assert!(same("app:80", "http://App"));
         assert!(!same("app:80", "h2c://app:80"));
     }
@@ -290,11 +247,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<ListenAddr>().unwrap().to_string(), shown);
         }
-        for (text, help) in [
-            ("localhost:80", "127.0.0.1:8080"),
-            ("::", "[::]:443"),
-            ("99999", "IP address"),
-        ] {
+        for (text, help) in [("localhost:80", "127.0.0.1:8080"), ("::", "[::]:443"), ("99999", "IP address")] {
             let error = text.parse::<ListenAddr>().unwrap_err();
             assert!(error.to_string().contains(help), "{text}: {error}");
         }

@@ -60,8 +60,7 @@ impl FromStr for Color {
         match text {
             "blue" => Ok(Self::Blue),
             "green" => Ok(Self::Green),
-            _ => Err(Invalid::new(format!("no colour is called {text:?}"))
-                .help("use \"blue\" or \"green\"")),
+            _ => Err(Invalid::new(format!("no colour is called {text:?}")).help("use \"blue\" or \"green\"")),
         }
     }
 }
@@ -76,19 +75,13 @@ mod tests {
             assert_eq!(color.as_str().parse(), Ok(color));
             assert_eq!(color.other().other(), color);
             assert_eq!(Color::ALL[color.index()], color);
-            assert_eq!(
-                serde_json::to_string(&color).unwrap(),
-                format!("\"{color}\"")
-            );
+            assert_eq!(serde_json::to_string(&color).unwrap(), format!("\"{color}\""));
         }
     }
 
     #[test]
     fn another_word_is_told_the_two_that_exist() {
         let error = "Blue".parse::<Color>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "no colour is called \"Blue\"; use \"blue\" or \"green\""
-        );
+        assert_eq!(error.to_string(), "no colour is called \"Blue\"; use \"blue\" or \"green\"");
     }
 }

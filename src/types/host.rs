@@ -112,9 +112,7 @@ impl FromStr for HostPattern {
         };
         let suffix: HostName = suffix.parse()?;
         if suffix.ip().is_some() {
-            return Err(Invalid::new(format!(
-                "{text:?} puts a wildcard before an address"
-            )));
+            return Err(Invalid::new(format!("{text:?} puts a wildcard before an address")));
         }
         Ok(Self::Wildcard(suffix))
     }
@@ -131,15 +129,12 @@ impl fmt::Display for HostPattern {
 }
 
 fn ipv6(text: &str) -> Option<Ipv6Addr> {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     bare.unwrap_or(text).parse().ok()
 }
 
 fn is_below(name: &str, ending: &str) -> bool {
-    name.strip_suffix(ending)
-        .is_some_and(|front| front.is_empty() || front.ends_with('.'))
+    name.strip_suffix(ending).is_some_and(|front| front.is_empty() || front.ends_with('.'))
 }
 
 /// What keeps `name` (the normal form of `text`) from being a host.
@@ -149,9 +144,7 @@ fn misshapen(text: &str, name: &str) -> Option<Invalid> {
         return Some(invalid("is not a host name").help("write a name such as \"example.com\""));
     }
     if name.contains("://") {
-        return Some(
-            invalid("is an URL, not a host name").help("leave the scheme and the path out"),
-        );
+        return Some(invalid("is an URL, not a host name").help("leave the scheme and the path out"));
     }
     if name.contains('*') {
         return Some(
@@ -160,18 +153,14 @@ fn misshapen(text: &str, name: &str) -> Option<Invalid> {
         );
     }
     if !name.is_ascii() {
-        return Some(
-            invalid("is not ASCII").help("write an international name in its \"xn--\" form"),
-        );
+        return Some(invalid("is not ASCII").help("write an international name in its \"xn--\" form"));
     }
     if name.contains(':') || name.contains('/') {
         return Some(invalid("is not a host name").help("leave the port and the path out"));
     }
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -182,8 +171,7 @@ fn misshapen(text: &str, name: &str) -> Option<Invalid> {
         );
     }
     let last = name.rsplit('.').next().unwrap_or_default();
-    let like_an_address =
-        last.bytes().all(|b| b.is_ascii_digit()) && name.parse::<IpAddr>().is_err();
+    let like_an_address = last.bytes().all(|b| b.is_ascii_digit()) && name.parse::<IpAddr>().is_err();
     like_an_address.then(|| invalid("looks like an IPv4 address and is none"))
 }
 
@@ -227,14 +215,7 @@ mod tests {
 
     #[test]
     fn local_names_are_those_no_public_authority_signs() {
-        for text in [
-            "localhost",
-            "app.localhost",
-            "shop.test",
-            "db.internal",
-            "127.0.0.1",
-            "::1",
-        ] {
+        for text in ["localhost", "app.localhost", "shop.test", "db.internal", "127.0.0.1", "::1"] {
             assert!(host(text).is_local(), "{text}");
         }
         for text in ["example.com", "mylocalhost.com", "contest.org", "xtest.de", "app", "nas.local"] {

@@ -20,13 +20,7 @@ const DURATION_UNITS: [(&str, u64); 7] = [
 ];
 
 /// Names and bytes, largest first.
-const SIZE_UNITS: [(&str, u64); 5] = [
-    ("TiB", 1 << 40),
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("B", 1),
-];
+const SIZE_UNITS: [(&str, u64); 5] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// A hundred years. A clock can be asked for "now plus this" without overflow.
 const LONGEST_MS: u64 = 100 * 365 * 24 * 3_600_000;
@@ -66,9 +60,9 @@ pub fn parse_size(text: &str) -> Result<u64, Invalid> {
     }
     let (number, unit, after) = quantity(text).ok_or_else(|| not_a_size(text))?;
     match scale_of(unit, &SIZE_UNITS) {
-        Some(scale) if after.is_empty() => number
-            .checked_mul(scale)
-            .ok_or_else(|| Invalid::new(format!("{text:?} is too large a size"))),
+        Some(scale) if after.is_empty() => {
+            number.checked_mul(scale).ok_or_else(|| Invalid::new(format!("{text:?} is too large a size")))
+        }
         _ => Err(not_a_size(text)),
     }
 }
@@ -84,11 +78,7 @@ pub fn show_duration(duration: Duration) -> String {
             rest %= scale;
         }
     }
-    if text.is_empty() {
-        "0s".to_owned()
-    } else {
-        text
-    }
+    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 /// In the largest unit that divides it: `10MiB`, `1500B`; [`u64::MAX`] is `unbounded`.
@@ -98,41 +88,27 @@ pub fn show_size(bytes: u64) -> String {
         return "unbounded".to_owned();
     }
     let fits = |(_, scale): &&(&str, u64)| bytes >= *scale && bytes.is_multiple_of(*scale);
-    SIZE_UNITS.iter().find(fits).map_or_else(
-        || "0B".to_owned(),
-        |(unit, scale)| format!("{}{unit}", bytes / scale),
-    )
+    SIZE_UNITS.iter().find(fits).map_or_else(|| "0B".to_owned(), |(unit, scale)| format!("{}{unit}", bytes / scale))
 }
 
 /// The leading number, the letters after it, and what follows.
 fn quantity(text: &str) -> Option<(u64, &str, &str)> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, rest) = text.split_at(digits);
-    let letters = rest
-        .find(|c: char| !c.is_ascii_alphabetic())
-        .unwrap_or(rest.len());
+    let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
     let (unit, rest) = rest.split_at(letters);
     Some((number.parse().ok()?, unit, rest))
 }
 
 fn scale_of(unit: &str, units: &[(&str, u64)]) -> Option<u64> {
-    units
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .map(|(_, scale)| *scale)
+    units.iter().find(|(name, _)| *name == unit).map(|(_, scale)| *scale)
 }
 
 fn not_a_duration(text: &str) -> Invalid {
     let error = Invalid::new(format!("{text:?} is not a duration"));
     match quantity(text) {
-        Some((number, "", "")) => error.help(format!(
-            "add a unit: \"{number}s\", \"{number}ms\", \"{number}m\""
-        )),
-        Some((number, unit, ""))
-            if scale_of(&unit.to_ascii_lowercase(), &DURATION_UNITS).is_some() =>
-        {
+        Some((number, "", "")) => error.help(format!("add a unit: \"{number}s\", \"{number}ms\", \"{number}m\"")),
+        Some((number, unit, "")) if scale_of(&unit.to_ascii_lowercase(), &DURATION_UNITS).is_some() => {
             error.help(format!("write \"{number}{}\"", unit.to_ascii_lowercase()))
         }
         _ => error.help("whole numbers with ms, s, m, h, d, w or y: \"500ms\", \"30s\", \"1h30m\""),
@@ -146,9 +122,7 @@ fn not_a_size(text: &str) -> Invalid {
     };
     let instead = match unit.to_ascii_lowercase().as_str() {
         "" => {
-            return error.help(format!(
-                "add a unit: \"{number}B\", \"{number}KiB\", \"{number}MiB\""
-            ));
+            return error.help(format!("add a unit: \"{number}B\", \"{number}KiB\", \"{number}MiB\""));
         }
         "b" => "B",
         "k" | "kb" | "kib" => "KiB",
@@ -166,32 +140,19 @@ mod tests {
 
     #[test]
     fn durations_take_their_units() {
-        for (text, millis) in [
-            ("0", 0),
-            ("0s", 0),
-            ("500ms", 500),
-            ("30s", 30_000),
-            ("5m", 300_000),
-            ("1h30m", 5_400_000),
-        ] {
-            assert_eq!(
-                parse_duration(text),
-                Ok(Duration::from_millis(millis)),
-                "{text}"
-            );
+        for (text, millis) in
+            [("0", 0), ("0s", 0), ("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("1h30m", 5_400_000)]
+        {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         assert_eq!(parse_duration("1y"), Ok(Duration::from_secs(31_536_000)));
     }
 
     #[test]
     fn a_bad_duration_is_told_a_good_one() {
-        for (text, help) in [
-            ("30", "\"30s\""),
-            ("5M", "\"5m\""),
-            ("1.5s", "whole numbers"),
-            ("", "whole"),
-            ("-1s", "whole"),
-        ] {
+        for (text, help) in
+            [("30", "\"30s\""), ("5M", "\"5m\""), ("1.5s", "whole numbers"), ("", "whole"), ("-1s", "whole")]
+        {
             let error = parse_duration(text).unwrap_err();
             assert!(error.to_string().contains(help), "{text}: {error}");
         }
@@ -201,26 +162,16 @@ mod tests {
 
     #[test]
     fn sizes_take_their_units() {
-        for (text, bytes) in [
-            ("0", 0),
-            ("512B", 512),
-            ("64KiB", 65_536),
-            ("10MiB", 10_485_760),
-            ("1GiB", 1 << 30),
-        ] {
+        for (text, bytes) in [("0", 0), ("512B", 512), ("64KiB", 65_536), ("10MiB", 10_485_760), ("1GiB", 1 << 30)] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
     }
 
     #[test]
     fn a_size_as_nginx_writes_it_is_told_ours() {
-        for (text, help) in [
-            ("10m", "\"10MiB\""),
-            ("64k", "\"64KiB\""),
-            ("1GB", "\"1GiB\""),
-            ("10", "\"10B\""),
-            ("x", "KiB"),
-        ] {
+        for (text, help) in
+            [("10m", "\"10MiB\""), ("64k", "\"64KiB\""), ("1GB", "\"1GiB\""), ("10", "\"10B\""), ("x", "KiB")]
+        {
             let error = parse_size(text).unwrap_err();
             assert!(error.to_string().contains(help), "{text}: {error}");
         }

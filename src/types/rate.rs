@@ -24,14 +24,9 @@ impl FromStr for Rate {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let invalid = || Invalid::new(format!("{text:?} is not a rate"));
-        let shape = || {
-            invalid().help("requests per second, minute or hour: \"10r/s\", \"5r/m\", \"1000r/h\"")
-        };
+        let shape = || invalid().help("requests per second, minute or hour: \"10r/s\", \"5r/m\", \"1000r/h\"");
         let (count, unit) = text.split_once('/').ok_or_else(shape)?;
-        let (_, seconds) = UNITS
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .ok_or_else(shape)?;
+        let (_, seconds) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(shape)?;
         let Some(number) = count.strip_suffix('r') else {
             return Err(match count.parse::<u32>() {
                 Ok(_) => invalid().help(format!("write \"{count}r/{unit}\"")),
@@ -41,10 +36,7 @@ impl FromStr for Rate {
         match number.parse() {
             Ok(0) => Err(Invalid::new("a rate of 0 lets nothing pass")
                 .help("to refuse everyone, use deny = [\"0.0.0.0/0\", \"::/0\"]")),
-            Ok(requests) => Ok(Self {
-                requests,
-                per: Duration::from_secs(*seconds),
-            }),
+            Ok(requests) => Ok(Self { requests, per: Duration::from_secs(*seconds) }),
             Err(_) => Err(shape()),
         }
     }
@@ -66,27 +58,18 @@ mod tests {
 
     #[test]
     fn a_rate_reads_back_what_it_prints() {
-        for (text, requests, seconds) in
-            [("10r/s", 10, 1), ("5r/m", 5, 60), ("1000r/h", 1000, 3600)]
-        {
+        for (text, requests, seconds) in [("10r/s", 10, 1), ("5r/m", 5, 60), ("1000r/h", 1000, 3600)] {
             let rate: Rate = text.parse().unwrap();
-            assert_eq!(
-                (rate.requests, rate.per),
-                (requests, Duration::from_secs(seconds))
-            );
+            assert_eq!((rate.requests, rate.per), (requests, Duration::from_secs(seconds)));
             assert_eq!(rate.to_string(), text);
         }
     }
 
     #[test]
     fn a_bad_rate_is_told_a_good_one() {
-        for (text, help) in [
-            ("10/s", "write \"10r/s\""),
-            ("10r", "10r/s"),
-            ("0r/s", "deny"),
-            ("-1r/s", "5r/m"),
-            ("10r/d", "1000r/h"),
-        ] {
+        for (text, help) in
+            [("10/s", "write \"10r/s\""), ("10r", "10r/s"), ("0r/s", "deny"), ("-1r/s", "5r/m"), ("10r/d", "1000r/h")]
+        {
             let error = text.parse::<Rate>().unwrap_err();
             assert!(error.to_string().contains(help), "{text}: {error}");
         }

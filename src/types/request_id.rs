@@ -27,10 +27,7 @@ const LONGEST: usize = 128;
 impl RequestId {
     /// A new `UUIDv7`; reads the clock.
     #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "each is different: a default would promise equality"
-    )]
+    #[expect(clippy::new_without_default, reason = "each is different: a default would promise equality")]
     pub fn new() -> Self {
         let mut text = [0; Hyphenated::LENGTH];
         Uuid::now_v7().hyphenated().encode_lower(&mut text);
@@ -95,15 +92,7 @@ mod tests {
 
     #[test]
     fn a_clients_is_refused_when_not() {
-        for value in [
-            &b""[..],
-            b"a b",
-            b"a\r\nb",
-            b"\"",
-            b"<script>",
-            "é".as_bytes(),
-            &[b'a'; 129],
-        ] {
+        for value in [&b""[..], b"a b", b"a\r\nb", b"\"", b"<script>", "é".as_bytes(), &[b'a'; 129]] {
             assert_eq!(RequestId::from_client(value), None, "{value:?}");
         }
         assert!(RequestId::from_client(&[b'a'; 128]).is_some());

@@ -22,10 +22,7 @@ pub struct Answer {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub fn new(io: S) -> Connection<S> {
-        Connection {
-            io,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
-        }
+        Connection { io, buffer: vec![0; BUFFER].into_boxed_slice() }
     }
 
     /// Asks, and checks that the answer is a 200 of the right length.
@@ -33,21 +30,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.send(&request.h1).await?;
         let head = self.head().await?;
         ensure!(head.status == 200, "answered with status {}", head.status);
-        ensure!(
-            head.len == request.len,
-            "answered with {} bytes instead of {}",
-            head.len,
-            request.len
-        );
+        ensure!(head.len == request.len, "answered with {} bytes instead of {}", head.len, request.len);
         let mut have = head.filled - head.end;
         while have < request.len {
             have += self.read(0).await?;
         }
-        ensure!(
-            have == request.len,
-            "sent {} bytes after the body",
-            have - request.len
-        );
+        ensure!(have == request.len, "sent {} bytes after the body", have - request.len);
         Ok(())
     }
 
@@ -61,11 +49,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let read = self.read(0).await?;
             body.extend_from_slice(&self.buffer[..read]);
         }
-        Ok(Answer {
-            status: head.status,
-            head: text,
-            body,
-        })
+        Ok(Answer { status: head.status, head: text, body })
     }
 
     /// Says goodbye (TLS close_notify, FIN) and closes.
@@ -74,10 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn send(&mut self, request: &[u8]) -> Result<()> {
-        self.io
-            .write_all(request)
-            .await
-            .context("cannot send the request")?;
+        self.io.write_all(request).await.context("cannot send the request")?;
         self.io.flush().await.context("cannot send the request")
     }
 
@@ -86,10 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         loop {
             ensure!(filled < BUFFER, "the answer's head has no end");
             filled += self.read(filled).await?;
-            if let Some(at) = self.buffer[..filled]
-                .windows(4)
-                .position(|four| four == b"\r\n\r\n")
-            {
+            if let Some(at) = self.buffer[..filled].windows(4).position(|four| four == b"\r\n\r\n") {
                 return Head::parse(&self.buffer[..at + 4], filled);
             }
         }
@@ -97,12 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Reads to the buffer from `at` on; a closed connection is an error, for an answer is always awaited here.
     async fn read(&mut self, at: usize) -> Result<usize> {
-        match self
-            .io
-            .read(&mut self.buffer[at..])
-            .await
-            .context("cannot read the answer")?
-        {
+        match self.io.read(&mut self.buffer[at..]).await.context("cannot read the answer")? {
             0 => bail!("closed the connection before the end of the answer"),
             read => Ok(read),
         }
@@ -121,22 +94,13 @@ struct Head {
 impl Head {
     fn parse(head: &[u8], filled: usize) -> Result<Head> {
         let text = std::str::from_utf8(head).context("the answer's head is not UTF-8")?;
-        let status = text
-            .strip_prefix("HTTP/1.1 ")
-            .and_then(|rest| rest.get(..3)?.parse().ok());
+        let status = text.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
         let status = status.with_context(|| format!("not an HTTP/1.1 answer: {text:?}"))?;
         let len = text.lines().find_map(|line| match line.split_once(':') {
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                value.trim().parse().ok()
-            }
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => value.trim().parse().ok(),
             _ => None,
         });
         let len = len.with_context(|| format!("an answer without Content-Length: {text:?}"))?;
-        Ok(Head {
-            status,
-            len,
-            end: head.len(),
-            filled,
-        })
+        Ok(Head { status, len, end: head.len(), filled })
     }
 }

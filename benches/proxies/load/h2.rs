@@ -41,27 +41,15 @@ impl Lane {
             .context("cannot start h2")?;
         // What goes wrong with the connection is told by the requests on it.
         let driver = tokio::spawn(async move { drop(connection.await) });
-        Ok(Lane {
-            requests,
-            _driver: Arc::new(Driver(driver)),
-        })
+        Ok(Lane { requests, _driver: Arc::new(Driver(driver)) })
     }
 
     /// Asks, and checks that the answer is a 200 of the right length.
     pub async fn get(&mut self, request: &Request) -> Result<()> {
-        poll_fn(|context| self.requests.poll_ready(context))
-            .await
-            .context("h2 takes no more requests")?;
-        let (answer, _) = self
-            .requests
-            .send_request(request.h2.clone(), true)
-            .context("cannot send the request")?;
+        poll_fn(|context| self.requests.poll_ready(context)).await.context("h2 takes no more requests")?;
+        let (answer, _) = self.requests.send_request(request.h2.clone(), true).context("cannot send the request")?;
         let answer = answer.await.context("no answer")?;
-        ensure!(
-            answer.status() == 200,
-            "answered with status {}",
-            answer.status()
-        );
+        ensure!(answer.status() == 200, "answered with status {}", answer.status());
         let mut body = answer.into_body();
         let mut have = 0;
         while let Some(data) = body.data().await {
@@ -69,11 +57,7 @@ impl Lane {
             have += data.len();
             body.flow_control().release_capacity(data.len())?;
         }
-        ensure!(
-            have == request.len,
-            "answered with {have} bytes instead of {}",
-            request.len
-        );
+        ensure!(have == request.len, "answered with {have} bytes instead of {}", request.len);
         Ok(())
     }
 }

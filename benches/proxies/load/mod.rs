@@ -26,14 +26,8 @@ pub const H2_STREAMS: usize = 16;
 
 /// What a browser sends besides the request line and Host. No Accept-Encoding: nobody compresses here.
 pub const REQUEST_HEADERS: &[(&str, &str)] = &[
-    (
-        "user-agent",
-        "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
-    ),
-    (
-        "accept",
-        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-    ),
+    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
     ("accept-language", "en-US,en;q=0.5"),
     ("cookie", "sessionid=k3x9q0v7m2c8d1f5; theme=dark"),
 ];
@@ -48,19 +42,14 @@ pub struct Request {
 impl Request {
     pub fn new(secure: bool, host: &str, page: Page) -> Result<Request> {
         let scheme = if secure { "https" } else { "http" };
-        let mut h2 = http::Request::get(format!("{scheme}://{host}{}", page.path))
-            .version(http::Version::HTTP_2);
+        let mut h2 = http::Request::get(format!("{scheme}://{host}{}", page.path)).version(http::Version::HTTP_2);
         let mut h1 = format!("GET {} HTTP/1.1\r\nhost: {host}\r\n", page.path);
         for (name, value) in REQUEST_HEADERS {
             h2 = h2.header(*name, *value);
             h1.push_str(&format!("{name}: {value}\r\n"));
         }
         h1.push_str("\r\n");
-        Ok(Request {
-            h1: h1.into_bytes(),
-            h2: h2.body(())?,
-            len: page.len,
-        })
+        Ok(Request { h1: h1.into_bytes(), h2: h2.body(())?, len: page.len })
     }
 }
 
@@ -98,11 +87,7 @@ impl Lane {
 impl Connector {
     /// The usual lanes of a door: 32 connections of h1, 4 × 16 streams of h2.
     pub async fn lanes(&self, door: Door) -> Result<Vec<Lane>> {
-        let connections = if door == Door::H2Tls {
-            H2_CONNECTIONS
-        } else {
-            H1_CONNECTIONS
-        };
+        let connections = if door == Door::H2Tls { H2_CONNECTIONS } else { H1_CONNECTIONS };
         let mut lanes = Vec::new();
         for _ in 0..connections {
             lanes.push(self.lane(door).await?);
@@ -124,9 +109,7 @@ impl Connector {
 
     /// Lanes that connect anew each time.
     pub fn fresh_lanes(&self) -> Vec<Lane> {
-        (0..H1_CONNECTIONS)
-            .map(|_| Lane::Fresh(self.clone()))
-            .collect()
+        (0..H1_CONNECTIONS).map(|_| Lane::Fresh(self.clone())).collect()
     }
 
     /// `count` connections that each made one request and stay open.
@@ -166,12 +149,7 @@ pub async fn drive(lanes: Vec<Lane>, request: &Arc<Request>, count: usize) -> Re
         let (left, request) = (Arc::clone(&left), Arc::clone(request));
         tasks.spawn(async move {
             let mut latencies = Vec::new();
-            while left
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                    left.checked_sub(1)
-                })
-                .is_ok()
-            {
+            while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
                 let asked = Instant::now();
                 lane.get(&request).await?;
                 latencies.push(asked.elapsed());
@@ -187,18 +165,12 @@ pub async fn drive(lanes: Vec<Lane>, request: &Arc<Request>, count: usize) -> Re
     }
     let wall = start.elapsed();
     latencies.sort_unstable();
-    Ok(Driven {
-        lanes,
-        latencies,
-        wall,
-    })
+    Ok(Driven { lanes, latencies, wall })
 }
 
 /// A connection without Nagle's delay.
 pub async fn tcp(addr: SocketAddr) -> Result<TcpStream> {
-    let stream = TcpStream::connect(addr)
-        .await
-        .with_context(|| format!("cannot connect to {addr}"))?;
+    let stream = TcpStream::connect(addr).await.with_context(|| format!("cannot connect to {addr}"))?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

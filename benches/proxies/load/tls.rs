@@ -26,13 +26,8 @@ pub struct Certificate {
 
 impl Certificate {
     pub fn make(host: &str) -> Result<Certificate> {
-        let made = rcgen::generate_simple_self_signed([host.to_owned()])
-            .context("cannot make a certificate")?;
-        Ok(Certificate {
-            cert: made.cert.pem(),
-            key: made.signing_key.serialize_pem(),
-            der: made.cert.der().clone(),
-        })
+        let made = rcgen::generate_simple_self_signed([host.to_owned()]).context("cannot make a certificate")?;
+        Ok(Certificate { cert: made.cert.pem(), key: made.signing_key.serialize_pem(), der: made.cert.der().clone() })
     }
 }
 
@@ -47,9 +42,7 @@ pub struct Client {
 impl Client {
     pub fn new(host: &str, certificate: &Certificate) -> Result<Client> {
         let mut roots = RootCertStore::empty();
-        roots
-            .add(certificate.der.clone())
-            .context("cannot trust the certificate")?;
+        roots.add(certificate.der.clone()).context("cannot trust the certificate")?;
         let connector = |protocol: &[u8]| {
             let mut config = ClientConfig::builder_with_provider(Arc::new(provider()))
                 .with_protocol_versions(&[&rustls::version::TLS13])?
@@ -59,11 +52,7 @@ impl Client {
             config.alpn_protocols = vec![protocol.to_vec()];
             anyhow::Ok(TlsConnector::from(Arc::new(config)))
         };
-        Ok(Client {
-            h1: connector(b"http/1.1")?,
-            h2: connector(b"h2")?,
-            name: ServerName::try_from(host.to_owned())?,
-        })
+        Ok(Client { h1: connector(b"http/1.1")?, h2: connector(b"h2")?, name: ServerName::try_from(host.to_owned())? })
     }
 
     pub async fn h1(&self, addr: SocketAddr) -> Result<Stream> {
@@ -76,10 +65,7 @@ impl Client {
 
     async fn connect(&self, connector: &TlsConnector, addr: SocketAddr) -> Result<Stream> {
         let tcp = BufReader::with_capacity(64 << 10, super::tcp(addr).await?);
-        connector
-            .connect(self.name.clone(), tcp)
-            .await
-            .context("the TLS handshake failed")
+        connector.connect(self.name.clone(), tcp).await.context("the TLS handshake failed")
     }
 }
 

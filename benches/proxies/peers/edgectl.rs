@@ -8,35 +8,22 @@ pub fn recipe(setting: &Setting) -> Recipe {
     Recipe {
         file: "edge.toml",
         config: config(setting),
-        arguments: ["serve", "--config", "edge.toml"]
-            .map(str::to_owned)
-            .to_vec(),
+        arguments: ["serve", "--config", "edge.toml"].map(str::to_owned).to_vec(),
         log: "access.log",
     }
 }
 
 /// `EDGECTL_BIN`, else the release binary of this project.
 pub fn binary() -> Option<PathBuf> {
-    let path = std::env::var_os("EDGECTL_BIN")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| {
-            let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-            PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-                .join(target)
-                .join("release/edgectl")
-        });
+    let path = std::env::var_os("EDGECTL_BIN").map(PathBuf::from).unwrap_or_else(|| {
+        let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(target).join("release/edgectl")
+    });
     path.is_file().then(|| path.canonicalize().unwrap_or(path))
 }
 
 fn config(setting: &Setting) -> String {
-    let Setting {
-        origin,
-        plain,
-        tls,
-        metrics,
-        folder,
-        ..
-    } = setting;
+    let Setting { origin, plain, tls, metrics, folder, .. } = setting;
     let folder = folder.display();
     format!(
         r#"[server]

@@ -15,19 +15,10 @@ pub fn recipe(setting: &Setting) -> Recipe {
 }
 
 fn config(setting: &Setting) -> String {
-    let Setting {
-        origin,
-        plain,
-        tls,
-        folder,
-        ..
-    } = setting;
+    let Setting { origin, plain, tls, folder, .. } = setting;
     let folder = folder.display();
     let fields = |fields: &[(&str, &str)]| -> String {
-        fields
-            .iter()
-            .map(|(name, value)| format!("  http-response set-header {name} \"{value}\"\n"))
-            .collect()
+        fields.iter().map(|(name, value)| format!("  http-response set-header {name} \"{value}\"\n")).collect()
     };
     let (security, hsts) = (fields(SECURITY_HEADERS), fields(&[HSTS]));
     let rules = |scheme: &str| {

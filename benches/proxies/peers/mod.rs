@@ -33,10 +33,7 @@ const SECURITY_HEADERS: &[(&str, &str)] = &[
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "SAMEORIGIN"),
     ("Referrer-Policy", "strict-origin-when-cross-origin"),
-    (
-        "Permissions-Policy",
-        "camera=(), geolocation=(), microphone=()",
-    ),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
 ];
 /// Over TLS only.
@@ -113,44 +110,20 @@ impl Binary {
             Kind::Nginx | Kind::Haproxy => (on_path(kind.name()), "-v"),
         };
         let path = path.with_context(|| match kind {
-            Kind::Edgectl => {
-                "no release binary of edgectl: run `cargo build --release`, or set EDGECTL_BIN"
-                    .to_owned()
-            }
-            _ => format!(
-                "no {0} on PATH or in the sbin folders: run `apt-get install {0}`",
-                kind.name()
-            ),
+            Kind::Edgectl => "no release binary of edgectl: run `cargo build --release`, or set EDGECTL_BIN".to_owned(),
+            _ => format!("no {0} on PATH or in the sbin folders: run `apt-get install {0}`", kind.name()),
         })?;
-        let said = Command::new(&path)
-            .arg(flag)
-            .output()
-            .with_context(|| format!("cannot run {}", kind.name()))?;
-        let said = format!(
-            "{}{}",
-            String::from_utf8_lossy(&said.stdout),
-            String::from_utf8_lossy(&said.stderr)
-        );
+        let said = Command::new(&path).arg(flag).output().with_context(|| format!("cannot run {}", kind.name()))?;
+        let said = format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
         let version = said
             .split(|c: char| c.is_whitespace() || c == '/')
             .find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
-        let version = version
-            .with_context(|| format!("{} told no version: {said:?}", kind.name()))?
-            .to_owned();
-        Ok(Binary {
-            kind,
-            version,
-            path,
-        })
+        let version = version.with_context(|| format!("{} told no version: {said:?}", kind.name()))?.to_owned();
+        Ok(Binary { kind, version, path })
     }
 
     /// Starts it on the proxy's core and waits until it answers, then proves its features.
-    pub async fn start(
-        &self,
-        core: ProxyCore,
-        origin: SocketAddr,
-        certificate: &Certificate,
-    ) -> Result<Peer> {
+    pub async fn start(&self, core: ProxyCore, origin: SocketAddr, certificate: &Certificate) -> Result<Peer> {
         let mut peer = self.spawn(core, origin, certificate)?;
         let told = |peer: &Peer| format!("{} said: {}", peer.kind.name(), peer.last_words());
         proof::ready(&mut peer).await.with_context(|| told(&peer))?;
@@ -158,31 +131,15 @@ impl Binary {
         Ok(peer)
     }
 
-    fn spawn(
-        &self,
-        core: ProxyCore,
-        origin: SocketAddr,
-        certificate: &Certificate,
-    ) -> Result<Peer> {
-        let folder =
-            TempDir::with_prefix("edgectl-bench-").context("cannot make a folder for the proxy")?;
+    fn spawn(&self, core: ProxyCore, origin: SocketAddr, certificate: &Certificate) -> Result<Peer> {
+        let folder = TempDir::with_prefix("edgectl-bench-").context("cannot make a folder for the proxy")?;
         // nginx's worker gives up root and must still get in.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         fs::write(folder.path().join("cert.pem"), &certificate.cert)?;
         fs::write(folder.path().join("key.pem"), &certificate.key)?;
-        fs::write(
-            folder.path().join("both.pem"),
-            format!("{}{}", certificate.cert, certificate.key),
-        )?;
+        fs::write(folder.path().join("both.pem"), format!("{}{}", certificate.cert, certificate.key))?;
         let [plain, tls, metrics] = free_ports()?;
-        let setting = Setting {
-            origin,
-            plain,
-            tls,
-            metrics,
-            folder: folder.path(),
-            version: &self.version,
-        };
+        let setting = Setting { origin, plain, tls, metrics, folder: folder.path(), version: &self.version };
         let recipe = self.kind.recipe(&setting);
         fs::write(folder.path().join(recipe.file), &recipe.config)?;
 
@@ -201,14 +158,8 @@ impl Binary {
         Ok(Peer {
             kind: self.kind,
             tree: ProcessTree { root: child.id() },
-            plain: Connector {
-                addr: plain,
-                tls: client.clone(),
-            },
-            tls: Connector {
-                addr: tls,
-                tls: client,
-            },
+            plain: Connector { addr: plain, tls: client.clone() },
+            tls: Connector { addr: tls, tls: client },
             child,
             folder,
             log: recipe.log,
@@ -231,10 +182,7 @@ impl Peer {
         for entry in fs::read_dir(self.folder.path())? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(self.log) {
-                lines += fs::read(entry.path())?
-                    .iter()
-                    .filter(|&&byte| byte == b'\n')
-                    .count();
+                lines += fs::read(entry.path())?.iter().filter(|&&byte| byte == b'\n').count();
             }
         }
         Ok(lines)
@@ -294,11 +242,7 @@ fn signal(pid: u32, signal: Signal) {
 fn free_ports() -> Result<[SocketAddr; 3]> {
     let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on loopback");
     let held = [bind()?, bind()?, bind()?];
-    Ok([
-        held[0].local_addr()?,
-        held[1].local_addr()?,
-        held[2].local_addr()?,
-    ])
+    Ok([held[0].local_addr()?, held[1].local_addr()?, held[2].local_addr()?])
 }
 
 /// Debian puts servers where a user's PATH does not look.

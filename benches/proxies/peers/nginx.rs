@@ -10,34 +10,19 @@ pub fn recipe(setting: &Setting) -> Recipe {
     Recipe {
         file: "nginx.conf",
         config: config(setting),
-        arguments: ["-p", ".", "-e", "error.log", "-c", "nginx.conf"]
-            .map(str::to_owned)
-            .to_vec(),
+        arguments: ["-p", ".", "-e", "error.log", "-c", "nginx.conf"].map(str::to_owned).to_vec(),
         log: "access.log",
     }
 }
 
 fn config(setting: &Setting) -> String {
-    let Setting {
-        origin,
-        plain,
-        tls,
-        folder,
-        ..
-    } = setting;
+    let Setting { origin, plain, tls, folder, .. } = setting;
     let folder = folder.display();
     let fields = |fields: &[(&str, &str)]| -> String {
-        fields
-            .iter()
-            .map(|(name, value)| format!("    add_header {name} \"{value}\" always;\n"))
-            .collect()
+        fields.iter().map(|(name, value)| format!("    add_header {name} \"{value}\" always;\n")).collect()
     };
     let (security, hsts) = (fields(SECURITY_HEADERS), fields(&[HSTS]));
-    let (listen, http2) = if http2_directive(setting.version) {
-        ("ssl", "http2 on;")
-    } else {
-        ("ssl http2", "")
-    };
+    let (listen, http2) = if http2_directive(setting.version) { ("ssl", "http2 on;") } else { ("ssl http2", "") };
     format!(
         r#"daemon off;
 worker_processes 1;

@@ -15,14 +15,8 @@ use crate::origin;
 
 /// A backend that starts as down needs its probes to pass before anything is served.
 const START: Duration = Duration::from_secs(20);
-const HEALTH: Page = Page {
-    path: "/health/",
-    len: 2,
-};
-const ECHO: Page = Page {
-    path: "/echo",
-    len: 0,
-};
+const HEALTH: Page = Page { path: "/health/", len: 2 };
+const ECHO: Page = Page { path: "/echo", len: 0 };
 
 /// Waits until both doors answer 200.
 pub async fn ready(peer: &mut Peer) -> Result<()> {
@@ -31,11 +25,7 @@ pub async fn ready(peer: &mut Peer) -> Result<()> {
         peer.alive()?;
         let error = match both(peer, HEALTH).await {
             Ok(answers) if answers.iter().all(|answer| answer.status == 200) => return Ok(()),
-            Ok(answers) => anyhow::anyhow!(
-                "answered {} in the clear, {} on TLS",
-                answers[0].status,
-                answers[1].status
-            ),
+            Ok(answers) => anyhow::anyhow!("answered {} in the clear, {} on TLS", answers[0].status, answers[1].status),
             Err(error) => error,
         };
         if Instant::now() > deadline {
@@ -48,27 +38,14 @@ pub async fn ready(peer: &mut Peer) -> Result<()> {
 /// Security headers and request id to the client; forwarded headers and the same id to the backend; the body untouched.
 pub async fn features(peer: &Peer) -> Result<()> {
     let echoes = both(peer, ECHO).await?;
-    for (answer, scheme, host) in [
-        (&echoes[0], "http", PLAIN_HOST),
-        (&echoes[1], "https", TLS_HOST),
-    ] {
+    for (answer, scheme, host) in [(&echoes[0], "http", PLAIN_HOST), (&echoes[1], "https", TLS_HOST)] {
         let upstream = String::from_utf8_lossy(&answer.body);
-        let door = format!(
-            "on {scheme}: the client got\n{}\nthe origin got\n{upstream}",
-            answer.head
-        );
-        for (name, _) in SECURITY_HEADERS
-            .iter()
-            .chain((scheme == "https").then_some(&HSTS))
-        {
+        let door = format!("on {scheme}: the client got\n{}\nthe origin got\n{upstream}", answer.head);
+        for (name, _) in SECURITY_HEADERS.iter().chain((scheme == "https").then_some(&HSTS)) {
             ensure!(field(&answer.head, name).is_some(), "no {name} {door}");
         }
-        let id =
-            field(&answer.head, "x-request-id").with_context(|| format!("no request id {door}"))?;
-        ensure!(
-            field(&upstream, "x-forwarded-port").is_some(),
-            "no x-forwarded-port {door}"
-        );
+        let id = field(&answer.head, "x-request-id").with_context(|| format!("no request id {door}"))?;
+        ensure!(field(&upstream, "x-forwarded-port").is_some(), "no x-forwarded-port {door}");
         for (name, value) in [
             ("host", host),
             ("x-request-id", id),
@@ -78,18 +55,11 @@ pub async fn features(peer: &Peer) -> Result<()> {
             ("x-real-ip", "127.0.0.1"),
         ] {
             let got = field(&upstream, name);
-            ensure!(
-                got == Some(value),
-                "{name} went upstream as {got:?}, not {value:?}, {door}"
-            );
+            ensure!(got == Some(value), "{name} went upstream as {got:?}, not {value:?}, {door}");
         }
     }
     for answer in both(peer, KIB_64).await? {
-        ensure!(
-            answer.body == origin::body(KIB_64),
-            "the body of {} arrived changed",
-            KIB_64.path
-        );
+        ensure!(answer.body == origin::body(KIB_64), "the body of {} arrived changed", KIB_64.path);
     }
     Ok(())
 }
@@ -97,21 +67,11 @@ pub async fn features(peer: &Peer) -> Result<()> {
 /// The page in the clear and over TLS.
 async fn both(peer: &Peer, page: Page) -> Result<[Answer; 2]> {
     let ask = async {
-        let plain = fetch(
-            tcp(peer.plain.addr).await?,
-            &Request::new(false, PLAIN_HOST, page)?,
-        )
-        .await?;
-        let tls = fetch(
-            peer.tls.tls.h1(peer.tls.addr).await?,
-            &Request::new(true, TLS_HOST, page)?,
-        )
-        .await?;
+        let plain = fetch(tcp(peer.plain.addr).await?, &Request::new(false, PLAIN_HOST, page)?).await?;
+        let tls = fetch(peer.tls.tls.h1(peer.tls.addr).await?, &Request::new(true, TLS_HOST, page)?).await?;
         anyhow::Ok([plain, tls])
     };
-    timeout(Duration::from_secs(5), ask)
-        .await
-        .context("no answer within 5 s")?
+    timeout(Duration::from_secs(5), ask).await.context("no answer within 5 s")?
 }
 
 async fn fetch<S: AsyncRead + AsyncWrite + Unpin>(io: S, request: &Request) -> Result<Answer> {

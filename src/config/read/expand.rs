@@ -96,17 +96,8 @@ mod tests {
 
     #[test]
     fn what_is_unset_or_malformed_is_told() {
-        assert_eq!(
-            expand("a${NOPE}", &env),
-            Err(Unexpandable::Unset { name: "NOPE" })
-        );
-        assert_eq!(
-            expand("${", &env),
-            Err(Unexpandable::Malformed { from: "${" })
-        );
-        assert_eq!(
-            expand("${a b}", &env),
-            Err(Unexpandable::Malformed { from: "${a b}" })
-        );
+        assert_eq!(expand("a${NOPE}", &env), Err(Unexpandable::Unset { name: "NOPE" }));
+        assert_eq!(expand("${", &env), Err(Unexpandable::Malformed { from: "${" }));
+        assert_eq!(expand("${a b}", &env), Err(Unexpandable::Malformed { from: "${a b}" }));
     }
 }

@@ -16,20 +16,11 @@ pub(in crate::config) struct Mistake {
 
 impl Mistake {
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            help: None,
-            span: None,
-            related: None,
-        }
+        Self { message: message.into(), help: None, span: None, related: None }
     }
 
     /// `name` is none of `known`: names the nearest, or all of them when they are few.
-    pub fn unknown<'a>(
-        message: impl Into<String>,
-        name: &str,
-        known: impl IntoIterator<Item = &'a str>,
-    ) -> Self {
+    pub fn unknown<'a>(message: impl Into<String>, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
         let mut mistake = Self::new(message);
         mistake.help = match nearest(name, known.iter().copied()) {
@@ -56,35 +47,18 @@ impl Mistake {
 
 impl From<Invalid> for Mistake {
     fn from(invalid: Invalid) -> Self {
-        Self {
-            message: invalid.message,
-            help: invalid.help,
-            span: None,
-            related: None,
-        }
+        Self { message: invalid.message, help: invalid.help, span: None, related: None }
     }
 }
 
 /// The name that was likely meant, if any is near enough.
-pub(in crate::config) fn nearest<'a>(
-    name: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(in crate::config) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Above it are slips of the finger, below it other words (`timeout` and `time` are 0.91, `rate` and `rise` 0.73).
     const NEAR: f64 = 0.8;
-    let scored = known
-        .into_iter()
-        .map(|known| (strsim::jaro_winkler(name, known), known));
-    scored
-        .filter(|(score, _)| *score >= NEAR)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
+    let scored = known.into_iter().map(|known| (strsim::jaro_winkler(name, known), known));
+    scored.filter(|(score, _)| *score >= NEAR).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
 }
 
 fn quoted(names: &[&str]) -> String {
-    names
-        .iter()
-        .map(|name| format!("\"{name}\""))
-        .collect::<Vec<_>>()
-        .join(", ")
+    names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }

@@ -54,13 +54,7 @@ struct Unknown {
 
 impl<'a> Document<'a> {
     pub fn new(text: &'a str, outside: Outside<'a>) -> Self {
-        Self {
-            text,
-            outside,
-            found: RefCell::default(),
-            unknown: RefCell::default(),
-            known: RefCell::default(),
-        }
+        Self { text, outside, found: RefCell::default(), unknown: RefCell::default(), known: RefCell::default() }
     }
 
     pub fn outside(&self) -> Outside<'a> {
@@ -104,11 +98,7 @@ impl Unknown {
         let found = found.at(self.span.clone());
         let here = known.get(self.section).into_iter().flatten().copied();
         let near = nearest(key, here.chain(unbuilt::keys(self.section)));
-        let elsewhere = || {
-            known
-                .iter()
-                .find(|(section, keys)| !section.is_empty() && keys.contains(key))
-        };
+        let elsewhere = || known.iter().find(|(section, keys)| !section.is_empty() && keys.contains(key));
         match (near, elsewhere()) {
             (_, Some((section, _))) => found.help(format!("`{key}` belongs to [{section}]")),
             (Some(near), None) => found.help(format!("did you mean `{near}`?")),

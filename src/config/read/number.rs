@@ -12,12 +12,8 @@ where
     N: TryFrom<i64> + PartialOrd + std::fmt::Display,
 {
     let digits = integer.as_str();
-    let number = i64::from_str_radix(digits, integer.radix())
-        .ok()
-        .and_then(|number| N::try_from(number).ok());
-    number
-        .filter(|number| range.contains(number))
-        .ok_or_else(|| out_of(digits, range))
+    let number = i64::from_str_radix(digits, integer.radix()).ok().and_then(|number| N::try_from(number).ok());
+    number.filter(|number| range.contains(number)).ok_or_else(|| out_of(digits, range))
 }
 
 fn out_of<N: std::fmt::Display>(digits: &str, range: &RangeInclusive<N>) -> Mistake {

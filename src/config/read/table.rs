@@ -45,14 +45,7 @@ impl<'a> Table<'a> {
         path: String,
     ) -> Self {
         document.known.borrow_mut().entry(section).or_default();
-        Self {
-            document,
-            entries,
-            span,
-            section,
-            path,
-            taken: BTreeSet::new(),
-        }
+        Self { document, entries, span, section, path, taken: BTreeSet::new() }
     }
 
     /// The header, or the braces of an inline table.
@@ -65,17 +58,12 @@ impl<'a> Table<'a> {
     }
 
     pub fn has(&self, key: &str) -> bool {
-        self.entries
-            .is_some_and(|entries| entries.contains_key(key))
+        self.entries.is_some_and(|entries| entries.contains_key(key))
     }
 
     /// The path of a key, for messages.
     pub fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     /// Where the key's name stands, if it is given.
@@ -86,38 +74,21 @@ impl<'a> Table<'a> {
     /// The value, unless it is absent or something that this version can't do, which is reported.
     pub fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
         self.taken.insert(key);
-        self.document
-            .known
-            .borrow_mut()
-            .entry(self.section)
-            .or_default()
-            .insert(key);
+        self.document.known.borrow_mut().entry(self.section).or_default().insert(key);
         let item = self.entries?.get(key)?;
         if unbuilt::refuses(self.section, key, item.get_ref()) {
             self.report_unbuilt(key, item.span());
             return None;
         }
-        Some(Value {
-            document: self.document,
-            item,
-        })
+        Some(Value { document: self.document, item })
     }
 
     /// The value, or the default when it is absent or wrong; what is wrong is reported.
-    pub fn read<T>(
-        &mut self,
-        key: &'static str,
-        default: T,
-        read: impl FnOnce(&Value<'a>) -> Result<T, Mistake>,
-    ) -> T {
+    pub fn read<T>(&mut self, key: &'static str, default: T, read: impl FnOnce(&Value<'a>) -> Result<T, Mistake>) -> T {
         self.optional(key, read).unwrap_or(default)
     }
 
-    pub fn optional<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&Value<'a>) -> Result<T, Mistake>,
-    ) -> Option<T> {
+    pub fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&Value<'a>) -> Result<T, Mistake>) -> Option<T> {
         let value = self.take(key)?;
         value.or_report(&self.path_of(key), read)
     }
@@ -136,11 +107,7 @@ impl<'a> Table<'a> {
     }
 
     /// `None` when absent. Elements that are wrong are reported and left out.
-    pub fn list<T>(
-        &mut self,
-        key: &'static str,
-        read: impl Fn(&Value<'a>) -> Result<T, Mistake>,
-    ) -> Option<Vec<T>> {
+    pub fn list<T>(&mut self, key: &'static str, read: impl Fn(&Value<'a>) -> Result<T, Mistake>) -> Option<Vec<T>> {
         let path = self.path_of(key);
         self.optional(key, |value| value.list(&path, read))
     }
@@ -148,20 +115,15 @@ impl<'a> Table<'a> {
     /// For lists that need an element.
     pub fn report_if_empty(&self, key: &str, help: &str) {
         let item = self.entries.and_then(|entries| entries.get(key));
-        if let Some(item) = item.filter(|item| {
-            item.get_ref()
-                .as_array()
-                .is_some_and(|list| list.is_empty())
-        }) {
+        if let Some(item) = item.filter(|item| item.get_ref().as_array().is_some_and(|list| list.is_empty())) {
             self.error(format!("`{key}` is empty"), item.span(), help);
         }
     }
 
     /// A table within this one; an empty one when it is absent, so that its defaults are read the same way.
     pub fn table(&mut self, key: &'static str, section: &'static str) -> Self {
-        self.given_table(key, section).unwrap_or_else(|| {
-            Self::new(self.document, None, self.span(), section, self.path_of(key))
-        })
+        self.given_table(key, section)
+            .unwrap_or_else(|| Self::new(self.document, None, self.span(), section, self.path_of(key)))
     }
 
     pub fn given_table(&mut self, key: &'static str, section: &'static str) -> Option<Self> {
@@ -178,20 +140,11 @@ impl<'a> Table<'a> {
         };
         if let DeValue::Table(_) = value.item() {
             let mistake = Mistake::new("expected a list of tables, found a table");
-            self.document.mistake(
-                &path,
-                value.span(),
-                mistake.help(format!("write [[{path}]], with two brackets")),
-            );
+            self.document.mistake(&path, value.span(), mistake.help(format!("write [[{path}]], with two brackets")));
             return Vec::new();
         }
-        let elements = value
-            .or_report(&path, Value::elements)
-            .into_iter()
-            .flatten();
-        elements
-            .filter_map(|element| self.inner(element.item, section, path.clone()))
-            .collect()
+        let elements = value.or_report(&path, Value::elements).into_iter().flatten();
+        elements.filter_map(|element| self.inner(element.item, section, path.clone())).collect()
     }
 
     /// `[key.NAME]`, in the file's order.
@@ -201,9 +154,7 @@ impl<'a> Table<'a> {
             return Vec::new();
         };
         let DeValue::Table(entries) = value.item() else {
-            let mistake = value
-                .wrong_type("a table")
-                .help(format!("write [{path}.NAME]"));
+            let mistake = value.wrong_type("a table").help(format!("write [{path}.NAME]"));
             self.document.mistake(&path, value.span(), mistake);
             return Vec::new();
         };
@@ -211,11 +162,7 @@ impl<'a> Table<'a> {
         names.sort_by_key(|(name, _)| name.span().start);
         let named = names.into_iter().filter_map(|(name, item)| {
             let table = self.inner(item, section, format!("{path}.{}", name.get_ref()))?;
-            Some(Named {
-                name: name.get_ref(),
-                name_span: name.span(),
-                table,
-            })
+            Some(Named { name: name.get_ref(), name_span: name.span(), table })
         });
         named.collect()
     }
@@ -225,9 +172,8 @@ impl<'a> Table<'a> {
         let entries = self.entries.take().into_iter().flat_map(DeTable::iter);
         let rest = entries.filter(|(key, _)| !self.taken.contains(key.get_ref().as_ref()));
         let document = self.document;
-        let mut rest: Vec<_> = rest
-            .map(|(key, item)| (key.get_ref().as_ref(), key.span(), Value { document, item }))
-            .collect();
+        let mut rest: Vec<_> =
+            rest.map(|(key, item)| (key.get_ref().as_ref(), key.span(), Value { document, item })).collect();
         rest.sort_by_key(|(_, span, _)| span.start);
         rest
     }
@@ -238,37 +184,18 @@ impl<'a> Table<'a> {
             path => format!("{path}: {}", message.as_ref()),
         };
         let found = Diagnostic::error(message).at(span);
-        self.document.report(if help.is_empty() {
-            found
-        } else {
-            found.help(help)
-        });
+        self.document.report(if help.is_empty() { found } else { found.help(help) });
     }
 
     pub fn warn(&self, message: impl AsRef<str>, span: Range<usize>, help: &str) {
         let message = format!("{}: {}", self.path, message.as_ref());
-        self.document
-            .report(Diagnostic::warning(message).at(span).help(help));
+        self.document.report(Diagnostic::warning(message).at(span).help(help));
     }
 
-    fn inner(
-        &self,
-        item: &'a Spanned<DeValue<'a>>,
-        section: &'static str,
-        path: String,
-    ) -> Option<Self> {
-        let value = Value {
-            document: self.document,
-            item,
-        };
+    fn inner(&self, item: &'a Spanned<DeValue<'a>>, section: &'static str, path: String) -> Option<Self> {
+        let value = Value { document: self.document, item };
         match item.get_ref() {
-            DeValue::Table(entries) => Some(Self::new(
-                self.document,
-                Some(entries),
-                item.span(),
-                section,
-                path,
-            )),
+            DeValue::Table(entries) => Some(Self::new(self.document, Some(entries), item.span(), section, path)),
             _ => {
                 let key = path.rsplit('.').next().unwrap_or_default();
                 let help = format!("write [{path}], or {key} = {{ … }}");
@@ -280,25 +207,14 @@ impl<'a> Table<'a> {
     }
 
     fn report_unbuilt(&self, key: &str, span: Range<usize>) {
-        let found = Diagnostic::error(format!(
-            "{}: not built yet in this version",
-            self.path_of(key)
-        ));
-        self.document
-            .report(found.at(span).help(unbuilt::help(self.section, key)));
+        let found = Diagnostic::error(format!("{}: not built yet in this version", self.path_of(key)));
+        self.document.report(found.at(span).help(unbuilt::help(self.section, key)));
     }
 
-    fn report_untaken(
-        &self,
-        key: &Spanned<std::borrow::Cow<'a, str>>,
-        item: &Spanned<DeValue<'a>>,
-    ) {
+    fn report_untaken(&self, key: &Spanned<std::borrow::Cow<'a, str>>, item: &Spanned<DeValue<'a>>) {
         if unbuilt::is_key(self.section, key.get_ref()) {
             if unbuilt::refuses(self.section, key.get_ref(), item.get_ref()) {
-                self.report_unbuilt(
-                    key.get_ref(),
-                    key.span().start..item.span().end.max(key.span().end),
-                );
+                self.report_unbuilt(key.get_ref(), key.span().start..item.span().end.max(key.span().end));
             }
             return;
         }

@@ -65,9 +65,7 @@ impl<'a> Value<'a> {
 
     pub fn duration(&self) -> Result<Duration, Mistake> {
         match self.item() {
-            DeValue::Integer(number) => Err(self
-                .wrong_type("a duration")
-                .help(format!("write \"{number}s\""))),
+            DeValue::Integer(number) => Err(self.wrong_type("a duration").help(format!("write \"{number}s\""))),
             DeValue::String(_) => Ok(parse_duration(&self.text()?)?),
             _ => Err(self.wrong_type("a duration such as \"30s\"")),
         }
@@ -83,9 +81,7 @@ impl<'a> Value<'a> {
 
     pub fn size(&self) -> Result<u64, Mistake> {
         match self.item() {
-            DeValue::Integer(number) => Err(self
-                .wrong_type("a size")
-                .help(format!("write \"{number}B\""))),
+            DeValue::Integer(number) => Err(self.wrong_type("a size").help(format!("write \"{number}B\""))),
             DeValue::String(_) => Ok(parse_size(&self.text()?)?),
             _ => Err(self.wrong_type("a size such as \"64KiB\"")),
         }
@@ -100,10 +96,7 @@ impl<'a> Value<'a> {
     }
 
     /// `None` for the empty string, which stands for "not set" wherever a default can't be left out.
-    pub fn unless_empty<T>(
-        &self,
-        read: impl FnOnce(&Self) -> Result<T, Mistake>,
-    ) -> Result<Option<T>, Mistake> {
+    pub fn unless_empty<T>(&self, read: impl FnOnce(&Self) -> Result<T, Mistake>) -> Result<Option<T>, Mistake> {
         if self.item().as_str() == Some("") || self.text().is_ok_and(|text| text.is_empty()) {
             return Ok(None);
         }
@@ -115,42 +108,26 @@ impl<'a> Value<'a> {
         let text = self.text()?;
         let chosen = words.iter().find(|(word, _)| *word == text);
         chosen.map(|(_, value)| *value).ok_or_else(|| {
-            Mistake::unknown(
-                format!("{text:?} is not a choice"),
-                &text,
-                words.iter().map(|(word, _)| *word),
-            )
+            Mistake::unknown(format!("{text:?} is not a choice"), &text, words.iter().map(|(word, _)| *word))
         })
     }
 
     /// The elements that could be read; the others are reported here, under `key`.
-    pub fn list<T>(
-        &self,
-        key: &str,
-        read: impl Fn(&Self) -> Result<T, Mistake>,
-    ) -> Result<Vec<T>, Mistake> {
+    pub fn list<T>(&self, key: &str, read: impl Fn(&Self) -> Result<T, Mistake>) -> Result<Vec<T>, Mistake> {
         let elements = self.elements()?;
-        Ok(elements
-            .filter_map(|element| element.or_report(key, &read))
-            .collect())
+        Ok(elements.filter_map(|element| element.or_report(key, &read)).collect())
     }
 
     pub fn elements(&self) -> Result<impl Iterator<Item = Self> + use<'a>, Mistake> {
         let document = self.document;
         match self.item() {
             DeValue::Array(items) => Ok(items.iter().map(move |item| Self { document, item })),
-            DeValue::String(text) => {
-                Err(self.wrong_type("a list").help(format!("write [{text:?}]")))
-            }
+            DeValue::String(text) => Err(self.wrong_type("a list").help(format!("write [{text:?}]"))),
             _ => Err(self.wrong_type("a list")),
         }
     }
 
-    pub fn or_report<T>(
-        &self,
-        key: &str,
-        read: impl FnOnce(&Self) -> Result<T, Mistake>,
-    ) -> Option<T> {
+    pub fn or_report<T>(&self, key: &str, read: impl FnOnce(&Self) -> Result<T, Mistake>) -> Option<T> {
         match read(self) {
             Ok(value) => Some(value),
             Err(mistake) => {
@@ -172,14 +149,10 @@ impl<'a> Value<'a> {
         };
         let mistake = Mistake::new(format!("expected {wanted}, found {found}"));
         match self.item() {
-            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_)
-                if wanted == "a string" =>
-            {
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) if wanted == "a string" => {
                 mistake.help(format!("write \"{}\"", self.source()))
             }
-            DeValue::String(text) if !wanted.starts_with("a table") => {
-                Self::unquoted(mistake, text)
-            }
+            DeValue::String(text) if !wanted.starts_with("a table") => Self::unquoted(mistake, text),
             _ => mistake,
         }
     }
@@ -200,9 +173,8 @@ impl<'a> Value<'a> {
     fn unexpandable(&self, error: &Unexpandable<'_>) -> Mistake {
         let (mut mistake, part) = match error {
             Unexpandable::Unset { name } => (
-                Mistake::new(format!("the environment variable {name} is not set")).help(format!(
-                    "set it, or give a default: \"${{{name}:-default}}\""
-                )),
+                Mistake::new(format!("the environment variable {name} is not set"))
+                    .help(format!("set it, or give a default: \"${{{name}:-default}}\"")),
                 format!("${{{name}}}"),
             ),
             Unexpandable::Malformed { from } => (

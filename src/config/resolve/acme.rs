@@ -9,19 +9,13 @@ pub(super) fn read(root: &mut Table<'_>) {
         return;
     };
     let span = t.span();
-    t.warn(
-        "read but not acted upon yet",
-        span,
-        "certificates come from [[tls.certificate]] in this version",
-    );
+    t.warn("read but not acted upon yet", span, "certificates come from [[tls.certificate]] in this version");
     for key in ["email", "dns_hook", "ca_file", "eab_kid", "profile"] {
         t.optional(key, Value::string);
     }
     t.optional("directory", directory);
     t.optional("fallback", |v| v.unless_empty(directory));
-    t.list("challenges", |v| {
-        v.choice(&[("tls-alpn-01", ()), ("http-01", ()), ("dns-01", ())])
-    });
+    t.list("challenges", |v| v.choice(&[("tls-alpn-01", ()), ("http-01", ()), ("dns-01", ())]));
     secret(&mut t, "eab_hmac_key", "eab_hmac_key_file");
 }
 
@@ -32,11 +26,7 @@ fn directory(value: &Value<'_>) -> Result<String, Mistake> {
         return Ok(text);
     }
     let mistake = Mistake::unknown(format!("{text:?} is not a directory"), &text, NAMES);
-    Err(if mistake.help.is_some() {
-        mistake
-    } else {
-        mistake.help("a name, or an URL that starts with \"https://\"")
-    })
+    Err(if mistake.help.is_some() { mistake } else { mistake.help("a name, or an URL that starts with \"https://\"") })
 }
 
 /// A secret stands under its own key, or in the file that its twin names.
@@ -45,16 +35,11 @@ fn secret(t: &mut Table<'_>, key: &'static str, twin: &'static str) {
     let text = t.optional(key, Value::string);
     t.optional(twin, |value| {
         let path = value.path()?;
-        read_file(Path::new(&path))
-            .map_err(|error| Mistake::new(format!("cannot read {}: {error}", path.display())))
+        read_file(Path::new(&path)).map_err(|error| Mistake::new(format!("cannot read {}: {error}", path.display())))
     });
     if text.is_some()
         && let Some(span) = t.key_span(twin)
     {
-        t.error(
-            format!("both `{key}` and `{twin}`"),
-            span,
-            "keep one of them",
-        );
+        t.error(format!("both `{key}` and `{twin}`"), span, "keep one of them");
     }
 }

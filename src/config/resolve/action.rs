@@ -17,28 +17,18 @@ pub(super) fn is_given(t: &Table<'_>) -> bool {
 /// The action, if one was given and is right. More than one is reported.
 pub(super) fn read(t: &mut Table<'_>, services: &Services) -> Option<Action> {
     let service = t.optional("service", |v| service(v, services));
-    let redirect = t
-        .given_table("redirect", "site.redirect")
-        .and_then(redirect);
+    let redirect = t.given_table("redirect", "site.redirect").and_then(redirect);
     let respond = t.given_table("respond", "site.respond").map(respond);
     let given: Vec<&str> = KEYS.into_iter().filter(|key| t.has(key)).collect();
     if let [first, .., last] = given[..] {
         let span = t.key_span(last).unwrap_or_else(|| t.span());
-        t.error(
-            format!("`{last}` stands beside `{first}`"),
-            span,
-            "keep one of service, root, redirect and respond",
-        );
+        t.error(format!("`{last}` stands beside `{first}`"), span, "keep one of service, root, redirect and respond");
     }
     service.or(redirect).or(respond)
 }
 
 pub(super) fn report_missing(t: &Table<'_>) {
-    t.error(
-        "nothing answers",
-        t.span(),
-        "give one of service, root, redirect and respond, such as service = \"app\"",
-    );
+    t.error("nothing answers", t.span(), "give one of service, root, redirect and respond, such as service = \"app\"");
 }
 
 fn service(value: &Value<'_>, services: &Services) -> Result<Action, Mistake> {
@@ -48,11 +38,7 @@ fn service(value: &Value<'_>, services: &Services) -> Result<Action, Mistake> {
     }
     let known = services.keys().map(AsRef::as_ref);
     let mistake = Mistake::unknown(format!("there is no service {name:?}"), &name, known);
-    Err(if mistake.help.is_some() {
-        mistake
-    } else {
-        mistake.help(format!("add [service.{name}]"))
-    })
+    Err(if mistake.help.is_some() { mistake } else { mistake.help(format!("add [service.{name}]")) })
 }
 
 fn redirect(mut t: Table<'_>) -> Option<Action> {
@@ -66,8 +52,7 @@ fn target(value: &Value<'_>) -> Result<String, Mistake> {
     if text.starts_with('/') && !text.starts_with("//") {
         return request_path(&text).map(|()| text);
     }
-    let is_url =
-        |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    let is_url = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
     if text.is_ascii() && text.parse::<Uri>().is_ok_and(|uri| is_url(&uri)) {
         return Ok(text);
     }
@@ -80,11 +65,8 @@ fn redirect_status(value: &Value<'_>) -> Result<StatusCode, Mistake> {
     if [301, 302, 303, 307, 308].contains(&code.as_u16()) {
         return Ok(code);
     }
-    Err(Mistake::new(format!(
-        "{} is not a redirect that browsers follow",
-        code.as_u16()
-    ))
-    .help("301 or 308 for good, 302 or 307 for now, 303 to go on with GET"))
+    Err(Mistake::new(format!("{} is not a redirect that browsers follow", code.as_u16()))
+        .help("301 or 308 for good, 302 or 307 for now, 303 to go on with GET"))
 }
 
 fn respond(mut t: Table<'_>) -> Action {

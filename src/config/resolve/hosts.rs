@@ -24,8 +24,7 @@ pub(super) fn read(t: &mut Table<'_>, claims: &mut Claims) -> Vec<(HostPattern, 
     t.report_if_empty("hosts", EXAMPLE);
     for (host, span) in &hosts {
         if let Some(first) = claims.get(host) {
-            let mistake = Mistake::new(format!("{host} is claimed twice"))
-                .related(first.clone(), "first claimed here");
+            let mistake = Mistake::new(format!("{host} is claimed twice")).related(first.clone(), "first claimed here");
             t.document().mistake(
                 &t.path_of("hosts"),
                 span.clone(),

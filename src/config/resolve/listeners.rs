@@ -17,21 +17,8 @@ pub(super) struct Claim {
 /// The listeners of `http` or `https`: the port on every address, unless the file says otherwise.
 pub(super) fn read(t: &mut Table<'_>, key: &'static str, port: u16) -> Vec<Claim> {
     let everywhere = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
-    let by_default = || {
-        vec![Claim {
-            key,
-            address: ListenAddr::Tcp(everywhere),
-            span: None,
-        }]
-    };
-    t.list(key, |v| {
-        Ok(Claim {
-            key,
-            address: v.parsed()?,
-            span: Some(v.span()),
-        })
-    })
-    .unwrap_or_else(by_default)
+    let by_default = || vec![Claim { key, address: ListenAddr::Tcp(everywhere), span: None }];
+    t.list(key, |v| Ok(Claim { key, address: v.parsed()?, span: Some(v.span()) })).unwrap_or_else(by_default)
 }
 
 pub(super) fn addresses(claims: &[Claim]) -> Vec<ListenAddr> {
@@ -52,18 +39,12 @@ fn report(t: &Table<'_>, first: &Claim, second: &Claim) {
     let Some(here) = second.span.clone().or_else(|| first.span.clone()) else {
         return;
     };
-    let message = format!(
-        "server: {} {} is in the way of {} {}",
-        second.key, second.address, first.key, first.address
-    );
-    let found = Diagnostic::error(message)
-        .at(here.clone())
-        .help(way_out(first, second));
-    t.document()
-        .report(match first.span.clone().filter(|first| *first != here) {
-            Some(first) => found.related(first, "first claimed here"),
-            None => found,
-        });
+    let message = format!("server: {} {} is in the way of {} {}", second.key, second.address, first.key, first.address);
+    let found = Diagnostic::error(message).at(here.clone()).help(way_out(first, second));
+    t.document().report(match first.span.clone().filter(|first| *first != here) {
+        Some(first) => found.related(first, "first claimed here"),
+        None => found,
+    });
 }
 
 fn way_out(first: &Claim, second: &Claim) -> &'static str {
@@ -82,9 +63,7 @@ fn way_out(first: &Claim, second: &Claim) -> &'static str {
 fn conflict(a: &ListenAddr, b: &ListenAddr) -> bool {
     match (a, b) {
         (ListenAddr::Unix(a), ListenAddr::Unix(b)) => a == b,
-        (ListenAddr::Tcp(a), ListenAddr::Tcp(b)) => {
-            a.port() != 0 && a.port() == b.port() && overlap(a.ip(), b.ip())
-        }
+        (ListenAddr::Tcp(a), ListenAddr::Tcp(b)) => a.port() != 0 && a.port() == b.port() && overlap(a.ip(), b.ip()),
         _ => false,
     }
 }

@@ -35,20 +35,9 @@ pub use server::{DEFAULT_SOCKET, DEFAULT_STATE_DIR};
 ///
 /// # Errors
 /// Every mistake in it; `name` stands for the file's name.
-pub fn parse(
-    name: &str,
-    text: &str,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Loaded, Diagnostics> {
+pub fn parse(name: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
     let secret = |_: &Path| Err(io::Error::from(io::ErrorKind::Unsupported));
-    resolve(
-        name,
-        text,
-        Outside {
-            env,
-            secret: &secret,
-        },
-    )
+    resolve(name, text, Outside { env, secret: &secret })
 }
 
 pub(super) fn resolve(name: &str, text: &str, outside: Outside<'_>) -> Result<Loaded, Diagnostics> {
@@ -60,14 +49,7 @@ pub(super) fn resolve(name: &str, text: &str, outside: Outside<'_>) -> Result<Lo
     let config = config(Table::root(&document, root.get_ref()));
     let (found, _) = document.finish();
     let found = Diagnostics::new(name, text, found);
-    if found.has_errors() {
-        Err(found)
-    } else {
-        Ok(Loaded {
-            config,
-            warnings: found,
-        })
-    }
+    if found.has_errors() { Err(found) } else { Ok(Loaded { config, warnings: found }) }
 }
 
 /// Every key that is read, by section: for the test that pins the reference.
@@ -75,13 +57,7 @@ pub(super) fn resolve(name: &str, text: &str, outside: Outside<'_>) -> Result<Lo
 pub(super) fn known_keys(text: &str) -> super::read::Known {
     let (root, _) = DeTable::parse_recoverable(text);
     let secret = |_: &Path| Ok(String::new());
-    let document = Document::new(
-        text,
-        Outside {
-            env: &|_| None,
-            secret: &secret,
-        },
-    );
+    let document = Document::new(text, Outside { env: &|_| None, secret: &secret });
     config(Table::root(&document, root.get_ref()));
     document.finish().1
 }
@@ -104,15 +80,7 @@ fn config(mut root: Table<'_>) -> Config {
         policies: &policies,
     };
     let sites = site::read(&mut root, &around);
-    Config {
-        server,
-        limits,
-        log,
-        tls: tls.tls,
-        zones,
-        services,
-        sites,
-    }
+    Config { server, limits, log, tls: tls.tls, zones, services, sites }
 }
 
 /// The first mistake of each line: the parser goes on behind it, and often stumbles over the rest.
@@ -121,9 +89,7 @@ fn syntax(text: &str, errors: &[SyntaxError]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for error in errors {
         let span = error.span().unwrap_or_default();
-        let line = text
-            .get(..span.start)
-            .map(|before| before.matches('\n').count());
+        let line = text.get(..span.start).map(|before| before.matches('\n').count());
         if lines.insert(line) {
             let message = error.message().lines().collect::<Vec<_>>().join(", ");
             found.push(Diagnostic::error(message).at(span));

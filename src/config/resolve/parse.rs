@@ -14,12 +14,10 @@ pub(super) fn network(value: &Value<'_>) -> Result<IpNet, Mistake> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address));
     }
-    text.parse::<IpNet>()
-        .map(|network| network.trunc())
-        .map_err(|_| {
-            Mistake::new(format!("{text:?} is not a network"))
-                .help("write it as CIDR: \"10.0.0.0/8\", \"fd00::/8\", or as one address")
-        })
+    text.parse::<IpNet>().map(|network| network.trunc()).map_err(|_| {
+        Mistake::new(format!("{text:?} is not a network"))
+            .help("write it as CIDR: \"10.0.0.0/8\", \"fd00::/8\", or as one address")
+    })
 }
 
 /// An IP address and a port, where a port may be left out if there is a usual one.
@@ -28,52 +26,37 @@ pub(super) fn socket(value: &Value<'_>, usual_port: Option<u16>) -> Result<Socke
     let alone = usual_port.and_then(|port| Some(SocketAddr::new(text.parse().ok()?, port)));
     text.parse().ok().or(alone).ok_or_else(|| {
         let example = format!("127.0.0.1:{}", usual_port.unwrap_or(9145));
-        Mistake::new(format!("{text:?} is not an IP address with a port"))
-            .help(format!("such as {example:?}"))
+        Mistake::new(format!("{text:?} is not an IP address with a port")).help(format!("such as {example:?}"))
     })
 }
 
 pub(super) fn header_name(text: &str) -> Result<HeaderName, Mistake> {
     text.parse().map_err(|_| {
-        Mistake::new(format!("{text:?} is not a header name"))
-            .help("letters, digits and \"-\": \"X-Api-Key\"")
+        Mistake::new(format!("{text:?} is not a header name")).help("letters, digits and \"-\": \"X-Api-Key\"")
     })
 }
 
 pub(super) fn header_value(value: &Value<'_>) -> Result<HeaderValue, Mistake> {
     let text = value.text()?;
-    let invalid = || {
-        Mistake::new(format!("{text:?} is not a header value")).help("printable ASCII, on one line")
-    };
-    let ascii = text
-        .bytes()
-        .all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte));
-    if ascii && text.trim() == text {
-        HeaderValue::from_str(&text).map_err(|_| invalid())
-    } else {
-        Err(invalid())
-    }
+    let invalid = || Mistake::new(format!("{text:?} is not a header value")).help("printable ASCII, on one line");
+    let ascii = text.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte));
+    if ascii && text.trim() == text { HeaderValue::from_str(&text).map_err(|_| invalid()) } else { Err(invalid()) }
 }
 
 /// What may stand in a `Host` header.
 pub(super) fn host_header(value: &Value<'_>) -> Result<HeaderValue, Mistake> {
     let text = value.text()?;
-    let authority = text
-        .parse::<Authority>()
-        .ok()
-        .filter(|_| !text.contains('@'));
+    let authority = text.parse::<Authority>().ok().filter(|_| !text.contains('@'));
     let header = authority.and_then(|_| HeaderValue::from_str(&text).ok());
     header.ok_or_else(|| {
-        Mistake::new(format!("{text:?} is not a host"))
-            .help("a name or an address, and a port if needed")
+        Mistake::new(format!("{text:?} is not a host")).help("a name or an address, and a port if needed")
     })
 }
 
 pub(super) fn cookie_name(text: &str) -> Result<String, Mistake> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if text.is_empty() || !text.bytes().all(token) {
-        return Err(Mistake::new(format!("{text:?} is not a cookie name"))
-            .help("letters, digits, \"-\" and \"_\""));
+        return Err(Mistake::new(format!("{text:?} is not a cookie name")).help("letters, digits, \"-\" and \"_\""));
     }
     Ok(text.to_owned())
 }
@@ -86,22 +69,16 @@ pub(super) fn status(value: &Value<'_>, first: u16, last: u16) -> Result<StatusC
 /// The path of a request: absolute, printable, without query.
 pub(super) fn request_path(text: &str) -> Result<(), Mistake> {
     if !text.starts_with('/') {
-        return Err(Mistake::new(format!("{text:?} does not start with \"/\""))
-            .help(format!("write \"/{text}\"")));
+        return Err(Mistake::new(format!("{text:?} does not start with \"/\"")).help(format!("write \"/{text}\"")));
     }
     if text.bytes().any(|byte| !(b'!'..=b'~').contains(&byte)) {
-        return Err(
-            Mistake::new(format!("{text:?} has characters that no request path has"))
-                .help("percent-encode them, as %20 for a space"),
-        );
+        return Err(Mistake::new(format!("{text:?} has characters that no request path has"))
+            .help("percent-encode them, as %20 for a space"));
     }
     Ok(())
 }
 
 /// Names of services, zones and header tables: they appear in URLs and metrics.
 pub(super) fn is_name(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }

@@ -13,10 +13,7 @@ pub(super) fn read(t: &mut Table<'_>) -> Pools {
     let blue = pool(t, "blue");
     let green = pool(t, "green");
     let single = pool(t, "backends");
-    if let Some(span) = t
-        .key_span("backends")
-        .filter(|_| t.has("blue") || t.has("green"))
-    {
+    if let Some(span) = t.key_span("backends").filter(|_| t.has("blue") || t.has("green")) {
         t.error(
             "`backends` stands beside blue and green",
             span,
@@ -30,10 +27,7 @@ pub(super) fn read(t: &mut Table<'_>) -> Pools {
     report_missing(t);
     let (blue, green) = (blue.unwrap_or_default(), green.unwrap_or_default());
     warn_if_shared(t, &blue, &green);
-    Pools::BlueGreen {
-        blue: addresses(Some(blue)),
-        green: addresses(Some(green)),
-    }
+    Pools::BlueGreen { blue: addresses(Some(blue)), green: addresses(Some(green)) }
 }
 
 fn report_missing(t: &Table<'_>) {
@@ -58,17 +52,9 @@ fn pool(t: &mut Table<'_>, key: &'static str) -> Option<Pool> {
     let pool = t.list(key, |v| Ok((v.parsed::<BackendAddr>()?, v.span())))?;
     t.report_if_empty(key, "a pool needs a backend, such as \"app:8000\"");
     for (index, (address, span)) in pool.iter().enumerate() {
-        if let Some((_, first)) = pool[..index]
-            .iter()
-            .find(|(other, _)| other.is_same_target(address))
-        {
-            let found =
-                Diagnostic::error(format!("{path}: {address} is there twice")).at(span.clone());
-            t.document().report(
-                found
-                    .related(first.clone(), "first here")
-                    .help("keep one of them"),
-            );
+        if let Some((_, first)) = pool[..index].iter().find(|(other, _)| other.is_same_target(address)) {
+            let found = Diagnostic::error(format!("{path}: {address} is there twice")).at(span.clone());
+            t.document().report(found.related(first.clone(), "first here").help("keep one of them"));
         }
     }
     Some(pool)
@@ -78,18 +64,11 @@ fn warn_if_shared(t: &Table<'_>, blue: &Pool, green: &Pool) {
     for (address, span) in green {
         if blue.iter().any(|(other, _)| other.is_same_target(address)) {
             let help = "a switch changes nothing for a backend of both colours";
-            t.warn(
-                format!("{address} is in blue and in green"),
-                span.clone(),
-                help,
-            );
+            t.warn(format!("{address} is in blue and in green"), span.clone(), help);
         }
     }
 }
 
 fn addresses(pool: Option<Pool>) -> Vec<BackendAddr> {
-    pool.into_iter()
-        .flatten()
-        .map(|(address, _)| address)
-        .collect()
+    pool.into_iter().flatten().map(|(address, _)| address).collect()
 }

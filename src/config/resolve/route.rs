@@ -37,10 +37,7 @@ impl Shared {
             deny: Vec::new(),
             body_size: around.limits.body_size,
             body_timeout: around.limits.body_timeout,
-            headers: HeaderPolicy {
-                preset: Preset::Secure,
-                changes: Vec::new(),
-            },
+            headers: HeaderPolicy { preset: Preset::Secure, changes: Vec::new() },
             hsts: Some(Duration::from_hours(365 * 24)),
         }
     }
@@ -54,14 +51,8 @@ impl Shared {
             allow: t.list("allow", network).unwrap_or(self.allow),
             deny: t.list("deny", network).unwrap_or(self.deny),
             body_size: t.read("body_size", self.body_size, process::body_size),
-            body_timeout: t.read(
-                "body_timeout",
-                self.body_timeout,
-                Value::duration_above_zero,
-            ),
-            headers: t.read("headers", self.headers, |v| {
-                headers::choose(v, around.policies)
-            }),
+            body_timeout: t.read("body_timeout", self.body_timeout, Value::duration_above_zero),
+            headers: t.read("headers", self.headers, |v| headers::choose(v, around.policies)),
             hsts: t.read("hsts", self.hsts, hsts),
         }
     }
@@ -92,27 +83,20 @@ pub(super) fn path(value: &Value<'_>) -> Result<RoutePath, Mistake> {
     };
     if !path.starts_with('/') {
         let equals = if exact { "=" } else { "" };
-        return Err(Mistake::new(format!("{text:?} does not start with \"/\""))
-            .help(format!("write \"{equals}/{path}\"")));
+        return Err(
+            Mistake::new(format!("{text:?} does not start with \"/\"")).help(format!("write \"{equals}/{path}\""))
+        );
     }
     request_path(path)?;
     if path.contains(['?', '#', '*']) {
         return Err(Mistake::new(format!("{text:?} is more than a path"))
             .help("a prefix (\"/api/\") or one path (\"=/exact\"); no query, no wildcard"));
     }
-    if path.contains("//")
-        || path
-            .split('/')
-            .any(|segment| segment == "." || segment == "..")
-    {
+    if path.contains("//") || path.split('/').any(|segment| segment == "." || segment == "..") {
         return Err(Mistake::new(format!("{text:?} is not in normal form"))
             .help("leave \"//\", \".\" and \"..\" out: no request would match"));
     }
-    Ok(if exact {
-        RoutePath::Exact(path.to_owned())
-    } else {
-        RoutePath::Prefix(path.to_owned())
-    })
+    Ok(if exact { RoutePath::Exact(path.to_owned()) } else { RoutePath::Prefix(path.to_owned()) })
 }
 
 /// A zone that exists.
@@ -123,11 +107,7 @@ fn zone(value: &Value<'_>, around: &Around<'_>) -> Result<Arc<str>, Mistake> {
     }
     let known = around.zones.keys().map(AsRef::as_ref);
     let mistake = Mistake::unknown(format!("there is no zone {name:?}"), &name, known);
-    Err(if mistake.help.is_some() {
-        mistake
-    } else {
-        mistake.help(format!("add [zone.{name}]"))
-    })
+    Err(if mistake.help.is_some() { mistake } else { mistake.help(format!("add [zone.{name}]")) })
 }
 
 /// `"off"` sends nothing; `"0s"` tells browsers to forget (RFC 6797).
@@ -141,10 +121,6 @@ fn hsts(value: &Value<'_>) -> Result<Option<Duration>, Mistake> {
 fn warn_of_compress(t: &mut Table<'_>) {
     let on = t.read("compress", false, Value::boolean);
     if let Some(span) = t.key_span("compress").filter(|_| on) {
-        t.warn(
-            "`compress` has no effect yet",
-            span,
-            "answers go out as the backend encoded them",
-        );
+        t.warn("`compress` has no effect yet", span, "answers go out as the backend encoded them");
     }
 }

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use super::parse::{cookie_name, header_name, host_header, is_name, request_path};
 use super::pools;
-use crate::config::model::{
-    Balance, Health, Pools, Service, StatusClass, Switch, UpstreamHost, UpstreamTls,
-};
+use crate::config::model::{Balance, Health, Pools, Service, StatusClass, Switch, UpstreamHost, UpstreamTls};
 use crate::config::read::{Mistake, Named, Table, Value};
 use crate::types::{Color, Scheme};
 
@@ -20,25 +18,12 @@ const fn seconds(seconds: u64) -> Duration {
 
 pub(super) fn read(root: &mut Table<'_>) -> Services {
     let named = root.named_tables("service", "service.NAME").into_iter();
-    named
-        .map(service)
-        .map(|service| (service.name.clone(), Arc::new(service)))
-        .collect()
+    named.map(service).map(|service| (service.name.clone(), Arc::new(service))).collect()
 }
 
-fn service(
-    Named {
-        name,
-        name_span,
-        table: mut t,
-    }: Named<'_>,
-) -> Service {
+fn service(Named { name, name_span, table: mut t }: Named<'_>) -> Service {
     if !is_name(name) {
-        t.error(
-            "not a name for a service",
-            name_span,
-            "letters, digits, \"-\", \"_\" and \".\"",
-        );
+        t.error("not a name for a service", name_span, "letters, digits, \"-\", \"_\" and \".\"");
     }
     let pools = pools::read(&mut t);
     Service {
@@ -49,11 +34,7 @@ fn service(
         connect_timeout: t.read("connect_timeout", seconds(2), Value::duration_above_zero),
         response_timeout: t.read("response_timeout", seconds(60), Value::duration_above_zero),
         read_timeout: t.read("read_timeout", Some(seconds(60)), unless_zero),
-        websocket_idle_timeout: t.read(
-            "websocket_idle_timeout",
-            seconds(3600),
-            Value::duration_above_zero,
-        ),
+        websocket_idle_timeout: t.read("websocket_idle_timeout", seconds(3600), Value::duration_above_zero),
         retries: t.read("retries", 2, |v| v.integer(0..=10)),
         tls: upstream_tls(&mut t, &pools),
         health: health(t.table("health", "service.NAME.health")),
@@ -64,11 +45,7 @@ fn service(
 
 fn initial(t: &mut Table<'_>, pools: &Pools) -> Color {
     if let (Pools::Single(_), Some(span)) = (pools, t.key_span("initial")) {
-        t.error(
-            "`initial` without colours",
-            span,
-            "leave it out: `backends` is one pool",
-        );
+        t.error("`initial` without colours", span, "leave it out: `backends` is one pool");
     }
     t.read("initial", Color::Blue, Value::parsed)
 }
@@ -86,18 +63,8 @@ fn balance(value: &Value<'_>) -> Result<Balance, Mistake> {
         "round-robin" => Ok(Balance::RoundRobin),
         "hash:ip" => Ok(Balance::HashIp),
         other => {
-            let known = [
-                "least-conn",
-                "round-robin",
-                "hash:ip",
-                "hash:header:NAME",
-                "hash:cookie:NAME",
-            ];
-            Err(Mistake::unknown(
-                format!("{other:?} is not a way to balance"),
-                other,
-                known,
-            ))
+            let known = ["least-conn", "round-robin", "hash:ip", "hash:header:NAME", "hash:cookie:NAME"];
+            Err(Mistake::unknown(format!("{other:?} is not a way to balance"), other, known))
         }
     }
 }
@@ -111,9 +78,7 @@ fn host(value: &Value<'_>) -> Result<UpstreamHost, Mistake> {
 }
 
 fn unless_zero(value: &Value<'_>) -> Result<Option<Duration>, Mistake> {
-    value
-        .duration()
-        .map(|duration| (!duration.is_zero()).then_some(duration))
+    value.duration().map(|duration| (!duration.is_zero()).then_some(duration))
 }
 
 fn upstream_tls(t: &mut Table<'_>, pools: &Pools) -> UpstreamTls {
@@ -126,28 +91,18 @@ fn upstream_tls(t: &mut Table<'_>, pools: &Pools) -> UpstreamTls {
         Pools::Single(pool) => pool.iter().chain(&[]),
         Pools::BlueGreen { blue, green } => blue.iter().chain(green),
     };
-    let has_effect = backends
-        .into_iter()
-        .any(|backend| backend.scheme == Scheme::Https);
+    let has_effect = backends.into_iter().any(|backend| backend.scheme == Scheme::Https);
     let changed = tls.ca.is_some() || tls.server_name.is_some() || !tls.verify;
-    let key = ["tls_ca", "tls_server_name", "tls_verify"]
-        .into_iter()
-        .find_map(|key| t.key_span(key));
+    let key = ["tls_ca", "tls_server_name", "tls_verify"].into_iter().find_map(|key| t.key_span(key));
     if let Some(span) = key.filter(|_| changed && !has_effect) {
-        t.warn(
-            "no backend is spoken to over TLS",
-            span,
-            "write \"https://host:port\" for those that are",
-        );
+        t.warn("no backend is spoken to over TLS", span, "write \"https://host:port\" for those that are");
     }
     tls
 }
 
 fn health(mut t: Table<'_>) -> Health {
     Health {
-        path: t
-            .optional("path", probe_path)
-            .unwrap_or_else(|| "/health/".to_owned()),
+        path: t.optional("path", probe_path).unwrap_or_else(|| "/health/".to_owned()),
         interval: t.read("interval", seconds(2), Value::duration_above_zero),
         timeout: t.read("timeout", seconds(1), Value::duration_above_zero),
         rise: t.read("rise", 2, |v| v.integer(1..=1000)),
@@ -164,10 +119,7 @@ fn probe_path(value: &Value<'_>) -> Result<String, Mistake> {
 }
 
 fn statuses(t: &mut Table<'_>) -> Vec<StatusClass> {
-    let by_default = vec![StatusClass {
-        first: 200,
-        last: 299,
-    }];
+    let by_default = vec![StatusClass { first: 200, last: 299 }];
     let Some(statuses) = t.list("status", status_class) else {
         return by_default;
     };
@@ -177,27 +129,18 @@ fn statuses(t: &mut Table<'_>) -> Vec<StatusClass> {
 
 /// `"2xx"`, `"204"` or 204.
 fn status_class(value: &Value<'_>) -> Result<StatusClass, Mistake> {
-    let exactly = |code| StatusClass {
-        first: code,
-        last: code,
-    };
+    let exactly = |code| StatusClass { first: code, last: code };
     if value.item().is_integer() {
         return value.integer(100..=599).map(exactly);
     }
     let text = value.text()?;
-    let class = text
-        .strip_suffix("xx")
-        .and_then(|digit| digit.parse::<u16>().ok());
+    let class = text.strip_suffix("xx").and_then(|digit| digit.parse::<u16>().ok());
     if let Some(class) = class.filter(|class| (1..=5).contains(class)) {
-        return Ok(StatusClass {
-            first: class * 100,
-            last: class * 100 + 99,
-        });
+        return Ok(StatusClass { first: class * 100, last: class * 100 + 99 });
     }
     let code = text.parse().ok().filter(|code| (100..=599).contains(code));
     code.map(exactly).ok_or_else(|| {
-        Mistake::new(format!("{text:?} is not a status"))
-            .help("a class such as \"2xx\", or a code such as \"204\"")
+        Mistake::new(format!("{text:?} is not a status")).help("a class such as \"2xx\", or a code such as \"204\"")
     })
 }
 
@@ -211,13 +154,8 @@ fn switch(mut t: Table<'_>) -> Switch {
 
 fn percent(value: &Value<'_>) -> Result<u8, Mistake> {
     let text = value.text()?;
-    let number = text
-        .strip_suffix('%')
-        .and_then(|number| number.parse().ok());
+    let number = text.strip_suffix('%').and_then(|number| number.parse().ok());
     number
         .filter(|percent| (1..=100).contains(percent))
-        .ok_or_else(|| {
-            Mistake::new(format!("{text:?} is not a share of the backends"))
-                .help("from \"1%\" to \"100%\"")
-        })
+        .ok_or_else(|| Mistake::new(format!("{text:?} is not a share of the backends")).help("from \"1%\" to \"100%\""))
 }

@@ -24,15 +24,10 @@ pub(super) struct Around<'a> {
 
 pub(super) fn read(root: &mut Table<'_>, around: &Around<'_>) -> Vec<Site> {
     let mut claims = hosts::Claims::new();
-    let sites: Vec<_> = root
-        .tables("site", "site")
-        .into_iter()
-        .map(|t| site(t, around, &mut claims))
-        .collect();
+    let sites: Vec<_> = root.tables("site", "site").into_iter().map(|t| site(t, around, &mut claims)).collect();
     if sites.is_empty() && !root.has("site") {
         let found = Diagnostic::error("no [[site]]: nothing would be served");
-        root.document()
-            .report(found.help("add [[site]] with hosts and a service"));
+        root.document().report(found.help("add [[site]] with hosts and a service"));
     }
     sites
 }
@@ -46,38 +41,21 @@ fn site(mut t: Table<'_>, around: &Around<'_>, claims: &mut hosts::Claims) -> Si
         warn_if_unreachable(&t, tls, around.server);
     }
     let tls = tls.unwrap_or(SiteTls::Auto);
-    let canonical_host = t.read("canonical_host", None, |v| {
-        v.unless_empty(|v| canonical(v, &hosts))
-    });
+    let canonical_host = t.read("canonical_host", None, |v| v.unless_empty(|v| canonical(v, &hosts)));
     let shared = Shared::above(around).overlaid(&mut t, around);
     let routes = routes(&mut t, shared, around);
     let hosts: Vec<HostPattern> = hosts.into_iter().map(|(host, _)| host).collect();
-    Site {
-        name: name(&hosts).into(),
-        hosts,
-        tls,
-        canonical_host,
-        routes,
-    }
+    Site { name: name(&hosts).into(), hosts, tls, canonical_host, routes }
 }
 
 /// The first exact host, or the first pattern.
 fn name(hosts: &[HostPattern]) -> String {
-    let exact = hosts
-        .iter()
-        .find(|host| matches!(host, HostPattern::Exact(_)));
-    exact
-        .or(hosts.first())
-        .map(HostPattern::to_string)
-        .unwrap_or_default()
+    let exact = hosts.iter().find(|host| matches!(host, HostPattern::Exact(_)));
+    exact.or(hosts.first()).map(HostPattern::to_string).unwrap_or_default()
 }
 
 fn tls(value: &Value<'_>) -> Result<SiteTls, Mistake> {
-    value.choice(&[
-        ("auto", SiteTls::Auto),
-        ("internal", SiteTls::Internal),
-        ("off", SiteTls::Off),
-    ])
+    value.choice(&[("auto", SiteTls::Auto), ("internal", SiteTls::Internal), ("off", SiteTls::Off)])
 }
 
 fn warn_if_unreachable(t: &Table<'_>, tls: SiteTls, server: &Server) {
@@ -97,28 +75,18 @@ fn warn_if_unreachable(t: &Table<'_>, tls: SiteTls, server: &Server) {
     }
 }
 
-fn canonical(
-    value: &Value<'_>,
-    hosts: &[(HostPattern, Range<usize>)],
-) -> Result<HostName, Mistake> {
+fn canonical(value: &Value<'_>, hosts: &[(HostPattern, Range<usize>)]) -> Result<HostName, Mistake> {
     let host: HostName = value.parsed()?;
     if hosts.iter().any(|(pattern, _)| pattern.covers(&host)) {
         return Ok(host);
     }
-    let known: Vec<String> = hosts
-        .iter()
-        .map(|(pattern, _)| pattern.to_string())
-        .collect();
+    let known: Vec<String> = hosts.iter().map(|(pattern, _)| pattern.to_string()).collect();
     let mistake = Mistake::unknown(
         format!("{host} is not among the site's hosts"),
         host.as_str(),
         known.iter().map(String::as_str),
     );
-    Err(if mistake.help.is_some() {
-        mistake
-    } else {
-        mistake.help(format!("add {:?} to `hosts`", host.as_str()))
-    })
+    Err(if mistake.help.is_some() { mistake } else { mistake.help(format!("add {:?} to `hosts`", host.as_str())) })
 }
 
 fn routes(t: &mut Table<'_>, shared: Shared, around: &Around<'_>) -> Vec<Route> {
@@ -132,16 +100,9 @@ fn routes(t: &mut Table<'_>, shared: Shared, around: &Around<'_>) -> Vec<Route> 
             shared.clone().overlaid(&mut table, around);
             continue;
         };
-        routes.extend(
-            shared
-                .clone()
-                .overlaid(&mut table, around)
-                .into_route(path, strip_prefix),
-        );
+        routes.extend(shared.clone().overlaid(&mut table, around).into_route(path, strip_prefix));
     }
-    let has_root = paths
-        .iter()
-        .any(|(path, _)| *path == RoutePath::Prefix("/".to_owned()));
+    let has_root = paths.iter().any(|(path, _)| *path == RoutePath::Prefix("/".to_owned()));
     if (!has_root || inherits) && !action::is_given(t) {
         action::report_missing(t);
     }
@@ -152,24 +113,13 @@ fn routes(t: &mut Table<'_>, shared: Shared, around: &Around<'_>) -> Vec<Route> 
     routes
 }
 
-fn route_path(
-    t: &mut Table<'_>,
-    earlier: &mut Vec<(RoutePath, Range<usize>)>,
-) -> Option<(RoutePath, bool)> {
+fn route_path(t: &mut Table<'_>, earlier: &mut Vec<(RoutePath, Range<usize>)>) -> Option<(RoutePath, bool)> {
     let strip_prefix = t.read("strip_prefix", false, Value::boolean);
     let read = |v: &Value<'_>| Ok((route::path(v)?, v.span()));
     let (path, span) = t.required("path", "add path = \"/api/\", or path = \"=/exact\"", read)?;
     if let Some((_, first)) = earlier.iter().find(|(other, _)| is_same(other, &path)) {
-        let found = Diagnostic::error(format!(
-            "{}: this path has a route already",
-            t.path_of("path")
-        ))
-        .at(span.clone());
-        t.document().report(
-            found
-                .related(first.clone(), "first here")
-                .help("join the two routes"),
-        );
+        let found = Diagnostic::error(format!("{}: this path has a route already", t.path_of("path"))).at(span.clone());
+        t.document().report(found.related(first.clone(), "first here").help("join the two routes"));
     }
     earlier.push((path.clone(), span));
     Some((path, strip_prefix))
@@ -178,9 +128,7 @@ fn route_path(
 /// `/api` and `/api/` are the same prefix.
 fn is_same(a: &RoutePath, b: &RoutePath) -> bool {
     match (a, b) {
-        (RoutePath::Prefix(a), RoutePath::Prefix(b)) => {
-            a.trim_end_matches('/') == b.trim_end_matches('/')
-        }
+        (RoutePath::Prefix(a), RoutePath::Prefix(b)) => a.trim_end_matches('/') == b.trim_end_matches('/'),
         (RoutePath::Exact(a), RoutePath::Exact(b)) => a == b,
         _ => false,
     }

@@ -15,37 +15,18 @@ pub(super) fn read(root: &mut Table<'_>) -> ReadTls {
     let tables = t.tables("certificate", "tls.certificate");
     let has_certificates = t.has("certificate");
     let certificates = tables.into_iter().filter_map(certificate).collect();
-    ReadTls {
-        tls: Tls {
-            min_version,
-            certificates,
-        },
-        has_certificates,
-    }
+    ReadTls { tls: Tls { min_version, certificates }, has_certificates }
 }
 
 fn version(value: &Value<'_>) -> Result<TlsVersion, Mistake> {
     if ["1.0", "1.1"].contains(&value.text()?.as_ref()) {
-        return Err(
-            Mistake::new("TLS 1.0 and 1.1 are not spoken (RFC 8996)").help("\"1.2\" or \"1.3\"")
-        );
+        return Err(Mistake::new("TLS 1.0 and 1.1 are not spoken (RFC 8996)").help("\"1.2\" or \"1.3\""));
     }
     value.choice(&[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)])
 }
 
 fn certificate(mut t: Table<'_>) -> Option<CertificateFiles> {
-    let cert = t.required(
-        "cert",
-        "add cert = \"FILE\": PEM, the certificate and then its chain",
-        Value::path,
-    );
-    let key = t.required(
-        "key",
-        "add key = \"FILE\": PEM, the certificate's private key",
-        Value::path,
-    );
-    Some(CertificateFiles {
-        cert: cert?,
-        key: key?,
-    })
+    let cert = t.required("cert", "add cert = \"FILE\": PEM, the certificate and then its chain", Value::path);
+    let key = t.required("key", "add key = \"FILE\": PEM, the certificate's private key", Value::path);
+    Some(CertificateFiles { cert: cert?, key: key? })
 }

@@ -23,35 +23,19 @@ pub(super) fn read(root: &mut Table<'_>) -> Zones {
         .collect()
 }
 
-fn zone(
-    name: Arc<str>,
-    Named {
-        name_span,
-        table: mut t,
-        ..
-    }: Named<'_>,
-) -> Zone {
+fn zone(name: Arc<str>, Named { name_span, table: mut t, .. }: Named<'_>) -> Zone {
     if !is_name(&name) {
-        t.error(
-            "not a name for a zone",
-            name_span,
-            "letters, digits, \"-\", \"_\" and \".\"",
-        );
+        t.error("not a name for a zone", name_span, "letters, digits, \"-\", \"_\" and \".\"");
     }
     Zone {
         name,
         key: t.read("key", ZoneKey::Ip, key),
         rate: t
             .required("rate", "add rate = \"10r/s\"", Value::parsed)
-            .unwrap_or(Rate {
-                requests: 1,
-                per: Duration::from_secs(1),
-            }),
+            .unwrap_or(Rate { requests: 1, per: Duration::from_secs(1) }),
         burst: t.read("burst", 20, |v| v.integer(0..=1_000_000)),
         delay: t.read("delay", false, Value::boolean),
-        status: t.read("status", StatusCode::TOO_MANY_REQUESTS, |v| {
-            status(v, 400, 599)
-        }),
+        status: t.read("status", StatusCode::TOO_MANY_REQUESTS, |v| status(v, 400, 599)),
         dry_run: t.read("dry_run", false, Value::boolean),
         exempt: t.list("exempt", network).unwrap_or_default(),
         max_keys: t.read("max_keys", 100_000, |v| v.integer(1..=100_000_000)),
@@ -72,19 +56,8 @@ fn key(value: &Value<'_>) -> Result<ZoneKey, Mistake> {
         "host" => Ok(ZoneKey::Host),
         "global" => Ok(ZoneKey::Global),
         other => {
-            let known = [
-                "ip",
-                "ip+path",
-                "host",
-                "header:NAME",
-                "cookie:NAME",
-                "global",
-            ];
-            Err(Mistake::unknown(
-                format!("{other:?} is not a key"),
-                other,
-                known,
-            ))
+            let known = ["ip", "ip+path", "host", "header:NAME", "cookie:NAME", "global"];
+            Err(Mistake::unknown(format!("{other:?} is not a key"), other, known))
         }
     }
 }

@@ -18,10 +18,7 @@ const OURS: [&str; 7] = [
 ];
 
 fn trusted() -> Vec<IpNet> {
-    vec![
-        "10.0.0.0/8".parse().unwrap(),
-        "2001:db8::/64".parse().unwrap(),
-    ]
+    vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/64".parse().unwrap()]
 }
 
 /// Sends the fields on from `peer`; returns them and the trace id.
@@ -38,10 +35,7 @@ fn forward(peer: &str, headers: &mut HeaderMap) -> String {
 }
 
 fn client(peer: &str, way: &[&str]) -> String {
-    let fields: Vec<_> = way
-        .iter()
-        .map(|value| ("x-forwarded-for", *value))
-        .collect();
+    let fields: Vec<_> = way.iter().map(|value| ("x-forwarded-for", *value)).collect();
     client_ip(peer.parse::<IpAddr>().unwrap(), &trusted(), &map(&fields)).to_string()
 }
 
@@ -57,10 +51,7 @@ fn an_untrusted_peer_has_no_say() {
         ("x_forwarded_for", "1.1.1.1"),
         ("x.real.ip", "1.1.1.1"),
         ("proxy", "http://evil"),
-        (
-            "traceparent",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        ),
+        ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         ("tracestate", "a=b"),
         ("accept", "*/*"),
     ]);
@@ -80,10 +71,7 @@ fn a_trusted_proxy_is_believed_and_added_to_the_way() {
         ("x-forwarded-for", "10.0.0.9"),
         ("x-forwarded-proto", "http"),
         ("x-forwarded-host", "outer.example"),
-        (
-            "traceparent",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        ),
+        ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         ("tracestate", "a=b"),
         ("forwarded", "for=192.0.2.7"),
     ]);
@@ -117,28 +105,16 @@ fn nonsense_from_a_trusted_proxy_is_replaced() {
 fn the_client_is_the_rightmost_address_that_is_no_trusted_proxy() {
     assert_eq!(client("192.0.2.1", &["1.1.1.1"]), "192.0.2.1");
     assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
-    assert_eq!(
-        client("10.0.0.1", &["6.6.6.6, 192.0.2.1, 10.0.0.2"]),
-        "192.0.2.1"
-    );
-    assert_eq!(
-        client("10.0.0.1", &["6.6.6.6", "192.0.2.1:99", "10.0.0.2"]),
-        "192.0.2.1"
-    );
-    assert_eq!(
-        client("10.0.0.1", &["[2001:db8:1::1]:99, [2001:db8::7]"]),
-        "2001:db8:1::1"
-    );
+    assert_eq!(client("10.0.0.1", &["6.6.6.6, 192.0.2.1, 10.0.0.2"]), "192.0.2.1");
+    assert_eq!(client("10.0.0.1", &["6.6.6.6", "192.0.2.1:99", "10.0.0.2"]), "192.0.2.1");
+    assert_eq!(client("10.0.0.1", &["[2001:db8:1::1]:99, [2001:db8::7]"]), "2001:db8:1::1");
     assert_eq!(client("10.0.0.1", &["::ffff:192.0.2.1"]), "192.0.2.1");
     assert_eq!(client("10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
 }
 
 #[test]
 fn an_entry_that_is_no_address_ends_the_search() {
-    assert_eq!(
-        client("10.0.0.1", &["192.0.2.1, unknown, 10.0.0.2"]),
-        "10.0.0.2"
-    );
+    assert_eq!(client("10.0.0.1", &["192.0.2.1, unknown, 10.0.0.2"]), "10.0.0.2");
     assert_eq!(client("10.0.0.1", &["192.0.2.1,"]), "10.0.0.1");
 }
 
@@ -152,10 +128,7 @@ fn any_field() -> impl Strategy<Value = (HeaderName, HeaderValue)> {
     ];
     let value = prop_oneof!["[ -~]{0,40}", "[0-9.,: ]{0,40}"];
     (name, value).prop_map(|(name, value)| {
-        (
-            HeaderName::from_bytes(name.as_bytes()).unwrap(),
-            HeaderValue::from_str(&value).unwrap(),
-        )
+        (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(&value).unwrap())
     })
 }
 

@@ -31,17 +31,10 @@ fn connection_fields_and_what_they_name_are_cut() {
 
 #[test]
 fn an_upgrade_is_told_when_connection_names_it() {
-    let (hop, left) = strip(&[
-        ("connection", "keep-alive, Upgrade"),
-        ("upgrade", "websocket"),
-    ]);
+    let (hop, left) = strip(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")]);
     assert_eq!(hop.unwrap().upgrade.unwrap(), "websocket");
     assert!(left.is_empty());
-    let (hop, _) = strip(&[
-        ("connection", "keep-alive"),
-        ("connection", "upgrade"),
-        ("upgrade", "websocket"),
-    ]);
+    let (hop, _) = strip(&[("connection", "keep-alive"), ("connection", "upgrade"), ("upgrade", "websocket")]);
     assert!(hop.unwrap().upgrade.is_some());
 }
 

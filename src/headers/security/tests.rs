@@ -9,16 +9,9 @@ use crate::headers::tests::{map, names};
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 fn compile(preset: Preset, changes: &[(&'static str, Option<&'static str>)]) -> SecurityHeaders {
-    let changes = changes.iter().map(|(name, value)| {
-        (
-            HeaderName::from_static(name),
-            value.map(HeaderValue::from_static),
-        )
-    });
-    let policy = HeaderPolicy {
-        preset,
-        changes: changes.collect(),
-    };
+    let changes =
+        changes.iter().map(|(name, value)| (HeaderName::from_static(name), value.map(HeaderValue::from_static)));
+    let policy = HeaderPolicy { preset, changes: changes.collect() };
     SecurityHeaders::compile(&policy, Some(YEAR))
 }
 
@@ -30,11 +23,7 @@ fn answer(compiled: &SecurityHeaders, fields: &[(&str, &str)], tls: bool) -> Hea
 
 #[test]
 fn secure_adds_what_the_contract_lists_and_hides_the_software() {
-    let backend = [
-        ("server", "gunicorn"),
-        ("x-powered-by", "PHP"),
-        ("content-type", "text/html"),
-    ];
+    let backend = [("server", "gunicorn"), ("x-powered-by", "PHP"), ("content-type", "text/html")];
     let headers = answer(&compile(Preset::Secure, &[]), &backend, true);
     assert_eq!(
         names(&headers),
@@ -54,20 +43,14 @@ fn secure_adds_what_the_contract_lists_and_hides_the_software() {
 
 #[test]
 fn secure_keeps_what_the_backend_set_strict_overrides_it() {
-    let backend = [
-        ("x-frame-options", "ALLOWALL"),
-        ("strict-transport-security", "max-age=1"),
-    ];
+    let backend = [("x-frame-options", "ALLOWALL"), ("strict-transport-security", "max-age=1")];
     let kept = answer(&compile(Preset::Secure, &[]), &backend, true);
     assert_eq!(kept["x-frame-options"], "ALLOWALL");
     assert_eq!(kept["strict-transport-security"], "max-age=1");
     let strict = answer(&compile(Preset::Strict, &[]), &backend, true);
     assert_eq!(strict["x-frame-options"], "DENY");
     assert_eq!(strict["content-security-policy"], "default-src 'self'");
-    assert_eq!(
-        strict["strict-transport-security"],
-        "max-age=31536000; includeSubDomains; preload"
-    );
+    assert_eq!(strict["strict-transport-security"], "max-age=31536000; includeSubDomains; preload");
 }
 
 #[test]
@@ -76,10 +59,7 @@ fn hsts_is_never_sent_without_tls() {
     for compiled in [
         compile(Preset::Secure, &[]),
         compile(Preset::Strict, &[]),
-        compile(
-            Preset::Secure,
-            &[("strict-transport-security", Some("max-age=5"))],
-        ),
+        compile(Preset::Secure, &[("strict-transport-security", Some("max-age=5"))]),
     ] {
         assert!(!answer(&compiled, &backend, false).contains_key("strict-transport-security"));
     }
@@ -96,11 +76,7 @@ fn changes_come_last() {
             ("strict-transport-security", None),
         ],
     );
-    let backend = [
-        ("x-frame-options", "DENY"),
-        ("server", "x"),
-        ("content-security-policy", "y"),
-    ];
+    let backend = [("x-frame-options", "DENY"), ("server", "x"), ("content-security-policy", "y")];
     let headers = answer(&changed, &backend, true);
     assert!(!headers.contains_key("x-frame-options"));
     assert!(!headers.contains_key("strict-transport-security"));
@@ -110,12 +86,6 @@ fn changes_come_last() {
 
 #[test]
 fn off_leaves_the_answer_alone() {
-    let backend = [
-        ("server", "gunicorn"),
-        ("strict-transport-security", "max-age=1"),
-    ];
-    assert_eq!(
-        answer(&compile(Preset::Off, &[]), &backend, true),
-        map(&backend)
-    );
+    let backend = [("server", "gunicorn"), ("strict-transport-security", "max-age=1")];
+    assert_eq!(answer(&compile(Preset::Off, &[]), &backend, true), map(&backend));
 }

@@ -1,0 +1,97 @@
+//! What is read at scrape time, not counted: from the services, the limiters, the listeners and the certificates.
+
+use std::sync::Arc;
+
+use crate::access::AccessLog;
+use crate::http::Shared;
+use crate::listen::Admissions;
+use crate::metrics::{Kind, Text};
+use crate::service::Service;
+use crate::tls::CertStore;
+
+/// Where the gauges live.
+#[derive(Clone)]
+pub(super) struct Gauges {
+    pub shared: Arc<Shared>,
+    pub admissions: Arc<Admissions>,
+    pub certificates: Arc<CertStore>,
+    pub access: Arc<AccessLog>,
+}
+
+impl Gauges {
+    /// The whole exposition.
+    pub fn render(&self) -> String {
+        self.shared.metrics.render(&mut |text| self.write(text))
+    }
+
+    fn write(&self, text: &mut Text) {
+        let snapshot = self.shared.snapshot.load();
+        let services: Vec<&Arc<Service>> = snapshot.services.values().collect();
+        in_flight(text, &services);
+        backends(text, &services);
+        active(text, &services);
+        text.family("edge_rate_limit_keys", "Keys a zone remembers now.", Kind::Gauge);
+        for (zone, limiter) in &snapshot.limiters {
+            text.sample(&[("zone", zone)], limiter.keys() as u64);
+        }
+        text.family("edge_connections", "Open client connections.", Kind::Gauge);
+        for (listener, open) in self.admissions.by_listener() {
+            text.sample(&[("listener", &listener)], open as u64);
+        }
+        self.certificates(text);
+        text.family("edge_access_log_dropped_total", "Log lines dropped because the disk was slow.", Kind::Counter);
+        text.sample(&[], self.access.dropped());
+    }
+
+    fn certificates(&self, text: &mut Text) {
+        text.family("edge_certificate_not_after_seconds", "When a certificate expires, Unix time.", Kind::Gauge);
+        for certificate in self.certificates.status() {
+            let Some(at) = certificate.not_after.and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()) else {
+                continue;
+            };
+            for name in &certificate.names {
+                text.sample(&[("host", name)], at.as_secs());
+            }
+        }
+    }
+}
+
+fn in_flight(text: &mut Text, services: &[&Arc<Service>]) {
+    text.family("edge_http_requests_in_flight", "Exchanges in flight, tunnels included.", Kind::Gauge);
+    for service in services {
+        for pool in service.pools() {
+            let labels = [("service", &**service.name()), ("color", pool.color_label())];
+            text.sample(&labels, pool.in_flight() as u64);
+        }
+    }
+}
+
+fn backends(text: &mut Text, services: &[&Arc<Service>]) {
+    text.family("edge_backend_up", "1 if any address of the backend passes its probes.", Kind::Gauge);
+    for service in services {
+        for pool in service.pools() {
+            let backends = pool.backends();
+            for target in pool.targets() {
+                let up = backends.iter().any(|b| *b.addr() == target.addr && b.is_up());
+                let address = target.addr.to_string();
+                let labels = [("service", &**service.name()), ("color", pool.color_label()), ("backend", &address)];
+                text.sample(&labels, u64::from(up));
+            }
+        }
+    }
+}
+
+fn active(text: &mut Text, services: &[&Arc<Service>]) {
+    text.family("edge_service_active", "1 for the colour that serves.", Kind::Gauge);
+    for service in services {
+        let active = service.active();
+        for pool in service.pools() {
+            let serves = pool.color().is_none_or(|color| color == active.color);
+            text.sample(&[("service", service.name()), ("color", pool.color_label())], u64::from(serves));
+        }
+    }
+    text.family("edge_service_generation", "Changes of the service's colour so far.", Kind::Gauge);
+    for service in services {
+        text.sample(&[("service", service.name())], service.active().generation);
+    }
+}

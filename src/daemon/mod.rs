@@ -1,0 +1,90 @@
+//! The composition root: everything made once, in order, and taken down in order.
+//!
+//! Two kinds of threads: the cores, which serve, and this one, the control runtime, which probes, resolves, switches,
+//! reloads and answers the admin socket. The control runtime can stall without a request noticing.
+
+mod cores;
+mod gauges;
+mod listeners;
+mod observe;
+mod reload;
+mod watch;
+mod world;
+
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+
+use crate::config::{self, Diagnostics, Loaded};
+use world::World;
+
+/// Why the daemon did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Exit 2.
+    #[error("{0}")]
+    Config(Diagnostics),
+    /// Exit 1.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Serves until SIGTERM or SIGINT, then lets what runs finish within `shutdown_timeout`.
+pub fn serve(config_path: &Path) -> Result<(), ServeError> {
+    serve_until(config_path, std::future::pending())
+}
+
+/// As [`serve`], and until `stop` is ready.
+pub fn serve_until(config_path: &Path, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+    let loaded = config::load(config_path).map_err(ServeError::Config)?;
+    start_log(&loaded.config.log.level);
+    for warning in loaded.warnings.iter() {
+        tracing::warn!(config = %config_path.display(), "{}", warning.message);
+    }
+    // Idle memory before speed: huge pages under an allocator keep what it has freed.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| ServeError::Failed(format!("cannot start a runtime: {e}")))?;
+    let local = LocalSet::new();
+    local.block_on(&runtime, run(config_path, loaded, stop))
+}
+
+async fn run(config_path: &Path, loaded: Loaded, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+    let world = World::start(config_path, loaded).await.map_err(ServeError::Failed)?;
+    let fail = |e: std::io::Error| ServeError::Failed(format!("cannot listen for signals: {e}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(fail)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(fail)?;
+    let mut reopen = signal(SignalKind::user_defined1()).map_err(fail)?;
+    let mut changes = world.watch_files();
+    let mut look = tokio::time::interval(Duration::from_millis(50));
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            () = &mut stop => break,
+            _ = hangup.recv() => { world.reload("SIGHUP").await.ok(); }
+            _ = reopen.recv() => world.reopen_logs(),
+            Some(()) = changes.recv() => world.files_changed().await,
+            _ = look.tick(), if !world.is_ready() => world.look_whether_ready(),
+        }
+    }
+    world.shut_down().await;
+    Ok(())
+}
+
+/// The daemon's own log, on stderr. A second daemon in one process (the demo's) shares the first one's.
+fn start_log(level: &str) {
+    use std::io::IsTerminal;
+    let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| "info".into());
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .try_init();
+}

@@ -1,0 +1,167 @@
+//! Reload: the new config as a whole, or nothing of it.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::watch::fingerprint;
+use super::world::{World, initial};
+use crate::config::{self, Config, Diagnostics};
+use crate::resolve::Resolver;
+use crate::snapshot::Snapshot;
+
+/// What a reload changed, in words.
+#[derive(Debug)]
+pub(super) struct Reloaded {
+    pub changes: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+/// Why everything stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotReloaded {
+    #[error("{0}")]
+    Config(Diagnostics),
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl World {
+    /// Rereads the config; `why` goes into the log.
+    pub async fn reload(self: &Rc<Self>, why: &str) -> Result<Reloaded, NotReloaded> {
+        let result = self.reload_config().await;
+        match &result {
+            Ok(done) => {
+                self.shared.metrics.reloaded(SystemTime::now());
+                tracing::info!(why, changes = done.changes.join("; "), "config reloaded");
+            }
+            Err(error) => {
+                self.shared.metrics.reload_failed();
+                tracing::error!(why, "config NOT reloaded, what runs goes on running\n{error}");
+            }
+        }
+        self.follow_files();
+        result
+    }
+
+    async fn reload_config(self: &Rc<Self>) -> Result<Reloaded, NotReloaded> {
+        let loaded = config::load(&self.config_path).map_err(NotReloaded::Config)?;
+        let next = Arc::new(loaded.config);
+        let before = self.shared.snapshot.load().config.clone();
+        let failed = |e: &dyn std::fmt::Display| NotReloaded::Failed(e.to_string());
+        let prepared = self.listeners.prepare(&next.server).map_err(|e| failed(&e))?;
+        self.tls.reconfigure(&next.tls).map_err(|e| failed(&e))?;
+        self.certificates.load(&next, &self.ca);
+        if before.server.resolvers != next.server.resolvers {
+            let resolver = Resolver::new(&next.server.resolvers);
+            self.operator.set_resolver(resolver.clone());
+            *self.resolver.borrow_mut() = resolver;
+        }
+        let metrics = self.shared.metrics.clone();
+        let build = |present: &Snapshot, state: &_| {
+            Ok::<_, NotReloaded>(Snapshot::build(next.clone(), Some(present), &metrics, &|s| initial(state, s)))
+        };
+        self.writer.publish(build).await?;
+        self.follow_services();
+        self.resolve_now().await;
+        let mut changes = self.listeners.apply(prepared, &self.cores).await;
+        changes.extend(differences(&before, &next));
+        if changes.is_empty() {
+            changes.push("nothing changed".to_owned());
+        }
+        let mut warnings: Vec<String> = loaded.warnings.iter().map(|w| w.message.clone()).collect();
+        warnings.extend(needs_restart(&before, &next));
+        Ok(Reloaded { changes, warnings })
+    }
+
+    /// Files have been touched: reload what really differs.
+    pub async fn files_changed(self: &Rc<Self>) {
+        let (config_before, certs_before) = self.fingerprints.get();
+        let (config_now, certs_now) = self.fingerprint();
+        if config_now != config_before {
+            self.fingerprints.set((config_now, certs_now));
+            let _ = self.reload("the file changed").await;
+        } else if certs_now != certs_before {
+            self.fingerprints.set((config_now, certs_now));
+            let config = self.shared.snapshot.load().config.clone();
+            self.certificates.load(&config, &self.ca);
+            tracing::info!("certificates taken up");
+        }
+    }
+
+    /// Watches the files that the present config names.
+    pub fn follow_files(&self) {
+        if let Some(watch) = self.watch.borrow_mut().as_mut() {
+            watch.follow(self.files().into_iter());
+        }
+        self.fingerprints.set(self.fingerprint());
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let config = self.shared.snapshot.load().config.clone();
+        std::iter::once(self.config_path.clone()).chain(certificate_files(&config).map(Path::to_owned)).collect()
+    }
+
+    fn fingerprint(&self) -> (u64, u64) {
+        let config = self.shared.snapshot.load().config.clone();
+        (fingerprint(std::iter::once(&*self.config_path)), fingerprint(certificate_files(&config)))
+    }
+}
+
+fn certificate_files(config: &Config) -> impl Iterator<Item = &Path> {
+    config.tls.certificates.iter().flat_map(|c| [c.cert.as_path(), c.key.as_path()])
+}
+
+/// What an operator wants to read after a reload.
+fn differences(before: &Config, next: &Config) -> Vec<String> {
+    let mut changes = Vec::new();
+    let names = |config: &Config| config.sites.iter().map(|s| s.name.to_string()).collect::<Vec<_>>();
+    compare("site", &names(before), &names(next), &mut changes);
+    for site in &next.sites {
+        if before.sites.iter().any(|old| old.name == site.name && old != site) {
+            changes.push(format!("site {} changed", site.name));
+        }
+    }
+    let names = |config: &Config| config.services.keys().map(ToString::to_string).collect::<Vec<_>>();
+    compare("service", &names(before), &names(next), &mut changes);
+    for (name, service) in &next.services {
+        if before.services.get(name).is_some_and(|old| old != service) {
+            changes.push(format!("service {name} changed"));
+        }
+    }
+    let names = |config: &Config| config.zones.keys().map(ToString::to_string).collect::<Vec<_>>();
+    compare("zone", &names(before), &names(next), &mut changes);
+    for (name, zone) in &next.zones {
+        if before.zones.get(name).is_some_and(|old| old != zone) {
+            changes.push(format!("zone {name} changed, its keys start anew"));
+        }
+    }
+    for (what, differs) in [("limits", before.limits != next.limits), ("tls", before.tls != next.tls)] {
+        if differs {
+            changes.push(format!("[{what}] changed"));
+        }
+    }
+    changes
+}
+
+fn compare(kind: &str, before: &[String], next: &[String], changes: &mut Vec<String>) {
+    let added = next.iter().filter(|name| !before.contains(name)).map(|name| format!("{kind} {name} added"));
+    changes.extend(added);
+    let removed = before.iter().filter(|name| !next.contains(name)).map(|name| format!("{kind} {name} removed"));
+    changes.extend(removed);
+}
+
+/// Keys that are read once, at the start.
+fn needs_restart(before: &Config, next: &Config) -> Vec<String> {
+    let (a, b) = (&before.server, &next.server);
+    let keys = [
+        ("server.admin", a.admin != b.admin),
+        ("server.metrics", a.metrics != b.metrics),
+        ("server.state_dir", a.state_dir != b.state_dir),
+        ("server.workers", a.workers != b.workers),
+        ("log", before.log != next.log),
+    ];
+    let changed = keys.into_iter().filter(|(_, differs)| *differs);
+    changed.map(|(key, _)| format!("{key} has changed: it takes effect at the next start")).collect()
+}

@@ -1,0 +1,261 @@
+//! Everything that lives as long as the daemon, made in the order in which it depends on each other.
+
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+
+use super::cores::Cores;
+use super::gauges::Gauges;
+use super::listeners::Listeners;
+use super::observe::{self, Observed};
+use super::watch::FileWatch;
+use crate::access::AccessLog;
+use crate::config::{self, Config, Loaded};
+use crate::control::{Handle, History, Operator, Recovered, StateFile, Writer};
+use crate::health::Monitor;
+use crate::http::Shared;
+use crate::listen::Admissions;
+use crate::metrics::Metrics;
+use crate::resolve::{self, Resolver};
+use crate::service::Active;
+use crate::snapshot::Snapshot;
+use crate::state::{DirLock, create_private_dir};
+use crate::tls::{CertStore, InternalCa, Tls};
+use crate::types::Color;
+use crate::upstream::Upstreams;
+
+/// How long readiness waits for the first probes before it is said anyway.
+const FIRST_PROBES: Duration = Duration::from_secs(10);
+
+/// The running daemon, as its control runtime sees it.
+pub(super) struct World {
+    pub config_path: PathBuf,
+    pub shared: Arc<Shared>,
+    pub writer: Writer,
+    pub operator: Rc<Operator>,
+    pub handle: Handle,
+    pub history: Arc<History>,
+    pub certificates: Arc<CertStore>,
+    pub tls: Arc<Tls>,
+    pub ca: InternalCa,
+    pub access: Arc<AccessLog>,
+    pub admissions: Arc<Admissions>,
+    pub listeners: Listeners,
+    pub cores: Cores,
+    pub monitor: RefCell<Monitor>,
+    pub resolver: Rc<RefCell<Resolver>>,
+    pub watch: RefCell<Option<FileWatch>>,
+    pub fingerprints: Cell<(u64, u64)>,
+    ready: Arc<AtomicBool>,
+    stopping: Arc<AtomicBool>,
+    started: Instant,
+    _lock: DirLock,
+}
+
+impl World {
+    /// From a valid config to a daemon that serves. What can fail, fails before the first socket is open.
+    pub async fn start(config_path: &Path, loaded: Loaded) -> Result<Rc<Self>, String> {
+        let config = Arc::new(loaded.config);
+        let lock = take_state_dir(&config)?;
+        let state = open_state(&config)?;
+        let history = History::open(&config.server.state_dir).map_err(|e| in_state_dir(&config, &e))?;
+        let history = Arc::new(history);
+        let metrics = Arc::new(Metrics::new(config.server.workers));
+        let snapshot = Snapshot::build(config.clone(), None, &metrics, &|service| initial(&state, service));
+        let shared = Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), metrics });
+        let writer = Writer::new(state, shared.clone());
+        let ca = InternalCa::open(&config.server.state_dir.join("ca")).map_err(|e| e.to_string())?;
+        let certificates = Arc::new(CertStore::default());
+        certificates.load(&config, &ca);
+        let tls = Tls::new(certificates.clone(), &config.tls).map_err(|e| format!("TLS: {e}"))?;
+        let tls = Arc::new(tls);
+        let access = AccessLog::open(&config.log).map_err(|e| format!("the access log: {e}"))?;
+        let access = Arc::new(access);
+        let admissions = Arc::new(Admissions::default());
+        let listeners = Listeners::default();
+        let prepared = listeners.prepare(&config.server).map_err(|e| e.to_string())?;
+        let cores = Cores::start(config.server.workers, &shared, &tls, &admissions, &access);
+        let cores = cores.map_err(|e| format!("cannot start a thread: {e}"))?;
+        let upstreams: Rc<Upstreams> = Rc::default();
+        let resolver = Resolver::new(&config.server.resolvers);
+        let operator = Operator::new(
+            shared.clone(),
+            writer.clone(),
+            history.clone(),
+            upstreams.clone(),
+            resolver.clone(),
+            Box::new(cores.teller()),
+        );
+        let world = Rc::new(Self {
+            config_path: config_path.to_owned(),
+            handle: operator.start(),
+            shared,
+            writer,
+            operator,
+            history,
+            certificates,
+            tls,
+            ca,
+            access,
+            admissions,
+            listeners,
+            cores,
+            monitor: RefCell::new(Monitor::new(upstreams)),
+            resolver: Rc::new(RefCell::new(resolver)),
+            watch: RefCell::new(None),
+            fingerprints: Cell::new((0, 0)),
+            ready: Arc::default(),
+            stopping: Arc::default(),
+            started: Instant::now(),
+            _lock: lock,
+        });
+        world.open_doors(&config, prepared).await?;
+        Ok(world)
+    }
+
+    async fn open_doors(self: &Rc<Self>, config: &Config, prepared: super::listeners::Prepared) -> Result<(), String> {
+        self.shared.metrics.reloaded(SystemTime::now());
+        if let Some(addr) = config.server.metrics {
+            let local = observe::serve(addr, self.observed()).await?;
+            tracing::info!(%local, "metrics");
+        }
+        self.resolve_now().await;
+        self.keep_resolving();
+        self.follow_services();
+        self.listeners.apply(prepared, &self.cores).await;
+        for listener in self.listeners.open() {
+            let local = listener.local.map(|l| l.to_string()).unwrap_or_default();
+            tracing::info!(addr = %listener.addr, local, tls = listener.tls, "listening");
+        }
+        Ok(())
+    }
+
+    fn observed(&self) -> Observed {
+        let gauges = Gauges {
+            shared: self.shared.clone(),
+            admissions: self.admissions.clone(),
+            certificates: self.certificates.clone(),
+            access: self.access.clone(),
+        };
+        Observed { metrics: Arc::new(move || gauges.render()), ready: self.readiness() }
+    }
+
+    /// Whether this process is to be sent requests; else why not.
+    pub fn readiness(&self) -> Arc<dyn Fn() -> Result<(), String> + Send + Sync> {
+        let (ready, stopping) = (self.ready.clone(), self.stopping.clone());
+        Arc::new(move || match (stopping.load(Ordering::Relaxed), ready.load(Ordering::Relaxed)) {
+            (true, _) => Err("shutting down".to_owned()),
+            (false, false) => Err("starting: backends are being probed".to_owned()),
+            (false, true) => Ok(()),
+        })
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// Ready once every active pool has a healthy backend, or has had time enough to show one.
+    pub fn look_whether_ready(&self) {
+        let snapshot = self.shared.snapshot.load();
+        let serves = snapshot.services.values().all(|s| s.pool(s.active().color).has_healthy());
+        if serves || self.started.elapsed() > FIRST_PROBES {
+            self.ready.store(true, Ordering::Relaxed);
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+            tracing::info!(after = ?self.started.elapsed(), "ready");
+        }
+    }
+
+    /// Probes the services of the present snapshot, and no others.
+    pub fn follow_services(&self) {
+        let snapshot = self.shared.snapshot.load_full();
+        self.monitor.borrow_mut().follow(snapshot.services.values());
+    }
+
+    pub async fn resolve_now(&self) {
+        let resolver = self.resolver.borrow().clone();
+        refresh_all(&resolver, &self.shared).await;
+    }
+
+    fn keep_resolving(self: &Rc<Self>) {
+        let (shared, resolver) = (self.shared.clone(), self.resolver.clone());
+        // Ends with the control runtime.
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(resolve::INTERVAL).await;
+                let resolver = resolver.borrow().clone();
+                refresh_all(&resolver, &shared).await;
+            }
+        });
+    }
+
+    /// Starts watching the files of the present config.
+    pub fn watch_files(&self) -> mpsc::Receiver<()> {
+        let (changes, changed) = mpsc::channel(1);
+        *self.watch.borrow_mut() = Some(FileWatch::start(changes));
+        self.follow_files();
+        changed
+    }
+
+    pub fn reopen_logs(&self) {
+        self.access.reopen();
+    }
+
+    /// Not ready, doors shut, what runs finishes, the log is on disk.
+    pub async fn shut_down(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        let config = self.shared.snapshot.load().config.clone();
+        let limit = config.server.shutdown_timeout;
+        tracing::info!(?limit, open = self.admissions.open(), "shutting down");
+        if !self.cores.stop(limit).await {
+            tracing::warn!(?limit, "shutdown_timeout has passed: what still ran was cut");
+        }
+        self.access.close(Duration::from_secs(2));
+        let _ = std::fs::remove_file(&config.server.admin);
+        tracing::info!("stopped");
+    }
+}
+
+async fn refresh_all(resolver: &Resolver, shared: &Shared) {
+    let snapshot = shared.snapshot.load_full();
+    let pools = snapshot.services.values().flat_map(|service| service.pools());
+    futures_util::future::join_all(pools.map(|pool| resolver.refresh(pool))).await;
+}
+
+/// What serves a service at the start: what the disk says, else `initial`.
+pub(super) fn initial(state: &StateFile, service: &config::Service) -> Active {
+    let fresh = Active { color: service.initial, generation: 1, previous: None, since: SystemTime::now() };
+    match service.pools {
+        config::Pools::BlueGreen { .. } => state.active(&service.name).unwrap_or(fresh),
+        config::Pools::Single(_) => Active { color: Color::Blue, ..fresh },
+    }
+}
+
+fn take_state_dir(config: &Config) -> Result<DirLock, String> {
+    let folder = &config.server.state_dir;
+    create_private_dir(folder).map_err(|e| in_state_dir(config, &e))?;
+    DirLock::take(folder).map_err(|e| in_state_dir(config, &e))
+}
+
+fn open_state(config: &Config) -> Result<StateFile, String> {
+    let (state, recovered) = StateFile::open(&config.server.state_dir).map_err(|e| in_state_dir(config, &e))?;
+    if let Recovered::Damaged { aside, why } = recovered {
+        tracing::error!(
+            aside = %aside.display(),
+            why,
+            "THE STATE FILE IS DAMAGED and was moved aside: every service starts with its `initial` colour; \
+             check what serves with `edgectl status`"
+        );
+    }
+    Ok(state)
+}
+
+fn in_state_dir(config: &Config, error: &std::io::Error) -> String {
+    format!("state_dir {}: {error}", config.server.state_dir.display())
+}
