@@ -12,7 +12,7 @@ use http::{Method, Uri, Version, header};
 
 use crate::error::Failure;
 use crate::headers::client_ip;
-use crate::site::{Action, Route, normalized};
+use crate::site::{Action, Route, encoded, normalized};
 use crate::snapshot::Snapshot;
 
 /// Where a request came from: what its connection knows.
@@ -201,24 +201,6 @@ fn redirect_target(route: &Route, to: &str, path: &str, uri: &Uri) -> String {
     let rest = if to.ends_with('/') { route.rest(path) } else { "" };
     let query = uri.query().filter(|_| !to.contains('?')).map(|q| format!("?{q}")).unwrap_or_default();
     format!("{to}{}{query}", encoded(rest))
-}
-
-/// The normalized path is decoded; a Location is not.
-fn encoded(path: &str) -> Cow<'_, str> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&b);
-    if path.bytes().all(plain) {
-        return Cow::Borrowed(path);
-    }
-    path.bytes()
-        .fold(String::new(), |mut out, b| {
-            if plain(b) {
-                out.push(char::from(b));
-            } else {
-                out.push_str(&format!("%{b:02X}"));
-            }
-            out
-        })
-        .into()
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::config::{self, Balance, UpstreamHost};
 use crate::error::Failure;
 use crate::headers::{self, Forward, Hop};
 use crate::service::{Backend, HashKey, InFlight, Pool};
-use crate::site::Target;
+use crate::site::{Route, Target, encoded, normalized};
 use crate::upstream::{ConnectError, Lease, Outgoing, SendError};
 
 /// Sends the request to the active pool and relays the answer.
@@ -61,6 +61,9 @@ fn prepare(exchange: &mut Exchange, head: &mut Parts, trusted: bool) -> Result<H
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Failure::BadHost)?;
         head.headers.insert(header::HOST, host);
     }
+    if exchange.route.strip_prefix {
+        head.uri = without_prefix(&exchange.route, &head.uri)?;
+    }
     let hop = headers::strip_request(&mut head.headers).map_err(|_| Failure::BadConnectionHeader)?;
     if head.version == Version::HTTP_2 {
         headers::join_cookies(&mut head.headers);
@@ -77,6 +80,22 @@ fn prepare(exchange: &mut Exchange, head: &mut Parts, trusted: bool) -> Result<H
     };
     exchange.trace = Some(forward.apply(&mut head.headers));
     Ok(hop)
+}
+
+/// nginx's `proxy_pass http://app/` in a `location /prefix/`: what follows the prefix, as the client wrote it. A path that
+/// only matches once it is normalized is sent normalized.
+fn without_prefix(route: &Route, uri: &Uri) -> Result<Uri, Failure> {
+    let written = uri.path();
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let rest = if route.matches(written) {
+        format!("/{}{query}", route.rest(written))
+    } else {
+        let path = normalized(written).map_err(|_| Failure::BadPath)?;
+        format!("/{}{query}", encoded(route.rest(&path)))
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(rest.parse().map_err(|_| Failure::BadPath)?);
+    Uri::from_parts(parts).map_err(|_| Failure::BadPath)
 }
 
 fn outgoing(exchange: &Exchange, body: Incoming) -> (Outgoing, Option<Rc<Progress>>) {

@@ -8,7 +8,7 @@ mod route;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use path::{BadPath, normalized};
+pub use path::{BadPath, encoded, normalized};
 pub use route::{Action, Limit, Route, Target};
 
 use crate::config;

@@ -36,6 +36,24 @@ pub fn normalized(path: &str) -> Result<Cow<'_, str>, BadPath> {
     Ok(Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
 }
 
+/// A normalized path as a URL writes it: percent-encoded again.
+pub fn encoded(path: &str) -> Cow<'_, str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&b);
+    if path.bytes().all(plain) {
+        return Cow::Borrowed(path);
+    }
+    let mut out = String::with_capacity(path.len() + 16);
+    for byte in path.bytes() {
+        if plain(byte) {
+            out.push(char::from(byte));
+        } else {
+            let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0').to_ascii_uppercase();
+            out.extend(['%', digit(byte >> 4), digit(byte & 0x0f)]);
+        }
+    }
+    Cow::Owned(out)
+}
+
 fn is_plain(path: &[u8]) -> bool {
     path.first() == Some(&b'/')
         && !path.contains(&b'%')
@@ -92,6 +110,11 @@ mod tests {
         for path in ["/", "/a/b", "/a.b/c..d/", "/a-b_c~d"] {
             assert!(matches!(normalized(path), Ok(Cow::Borrowed(same)) if same == path), "{path}");
         }
+    }
+
+    #[test]
+    fn what_was_decoded_is_encoded_again() {
+        assert_eq!(encoded("a b%2F/é"), "a%20b%252F/%C3%A9");
     }
 
     #[test]
