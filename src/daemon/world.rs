@@ -122,7 +122,7 @@ impl World {
     async fn open_doors(self: &Rc<Self>, config: &Config, prepared: super::listeners::Prepared) -> Result<(), String> {
         self.shared.metrics.reloaded(SystemTime::now());
         if let Some(addr) = config.server.metrics {
-            let local = observe::serve(addr, self.observed()).await?;
+            let local = observe::serve(addr, self.observed())?;
             tracing::info!(%local, "metrics");
         }
         self.resolve_now().await;
