@@ -15,10 +15,13 @@ pub fn recipe(setting: &Setting) -> Recipe {
 
 /// `EDGECTL_BIN`, else the release binary of this project.
 pub fn binary() -> Option<PathBuf> {
-    let path = std::env::var_os("EDGECTL_BIN").map(PathBuf::from).unwrap_or_else(|| {
-        let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(target).join("release/edgectl")
-    });
+    let path = std::env::var_os("EDGECTL_BIN").map_or_else(
+        || {
+            let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(target).join("release/edgectl")
+        },
+        PathBuf::from,
+    );
     path.is_file().then(|| path.canonicalize().unwrap_or(path))
 }
 

@@ -182,7 +182,7 @@ impl Peer {
         for entry in fs::read_dir(self.folder.path())? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(self.log) {
-                lines += fs::read(entry.path())?.iter().filter(|&&byte| byte == b'\n').count();
+                lines += fs::read_to_string(entry.path())?.lines().count();
             }
         }
         Ok(lines)
@@ -217,7 +217,9 @@ impl Peer {
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
                 // Not yet waited for, so the ids are still theirs.
-                members.iter().for_each(|&pid| signal(pid, Signal::KILL));
+                for pid in &members {
+                    signal(*pid, Signal::KILL);
+                }
                 self.child.wait().ok();
             }
             std::thread::sleep(Duration::from_millis(5));
