@@ -39,7 +39,8 @@ pub struct Exchange {
     referer: Option<HeaderValue>,
     /// 0 until a head was answered.
     pub status: u16,
-    pub bytes_in: Rc<Cell<u64>>,
+    /// Counted by the upload, where there is one.
+    pub bytes_in: Option<Rc<Cell<u64>>>,
     pub bytes_out: u64,
     pub upstream: Option<Duration>,
     pub attempts: u32,
@@ -70,7 +71,7 @@ impl Exchange {
             user_agent: logged(header::USER_AGENT),
             referer: logged(header::REFERER),
             status: 0,
-            bytes_in: Rc::default(),
+            bytes_in: None,
             bytes_out: 0,
             upstream: None,
             attempts: 0,
@@ -133,7 +134,7 @@ impl Exchange {
             protocol: protocol(self.version),
             tls: self.conn.peer().tls_version,
             status: self.status,
-            bytes_in: self.bytes_in.get(),
+            bytes_in: self.bytes_in.as_ref().map_or(0, |bytes| bytes.get()),
             bytes_out: self.bytes_out,
             duration,
             upstream: self.upstream,

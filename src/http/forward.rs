@@ -3,6 +3,7 @@
 //! A request is sent a second time only when nothing of it can have been processed, or when its method says that doing it
 //! twice is doing it once (RFC 9110, 9.2.2) and it has no body and was never answered.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,7 +44,7 @@ pub(super) async fn forward(
     exchange.in_flight = Some(in_flight);
     let hash = hash_key(&exchange, &head, settings);
     let accept = head.headers.get(header::ACCEPT).cloned();
-    let (body, progress) = outgoing(&exchange, body);
+    let (body, progress) = outgoing(&mut exchange, body);
     let mut attempt = Attempt { exchange: &mut exchange, target, settings, hash, tried: SmallVec::new(), progress };
     match attempt.run(head, body, &hop).await {
         Ok((response, lease)) => respond(exchange, response, lease, &hop, settings),
@@ -98,12 +99,14 @@ fn without_prefix(route: &Route, uri: &Uri) -> Result<Uri, Failure> {
     Uri::from_parts(parts).map_err(|_| Failure::BadPath)
 }
 
-fn outgoing(exchange: &Exchange, body: Incoming) -> (Outgoing, Option<Rc<Progress>>) {
+fn outgoing(exchange: &mut Exchange, body: Incoming) -> (Outgoing, Option<Rc<Progress>>) {
     if http_body::Body::is_end_stream(&body) {
         return (Outgoing::Empty, None);
     }
+    let bytes: Rc<Cell<u64>> = Rc::default();
+    exchange.bytes_in = Some(bytes.clone());
     let route = &exchange.route;
-    let (upload, progress) = Upload::new(body, route.body_size, route.body_timeout, exchange.bytes_in.clone());
+    let (upload, progress) = Upload::new(body, route.body_size, route.body_timeout, bytes);
     (Outgoing::Stream(Box::pin(upload)), Some(progress))
 }
 

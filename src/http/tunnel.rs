@@ -2,8 +2,10 @@
 //!
 //! The exchange lives as long as the tunnel: it counts in its pool's drain and is logged when the tunnel ends.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::{io, pin::pin};
@@ -54,7 +56,7 @@ impl Tunnel {
             None => exchange.broke(Broken::DrainCut),
         }
         exchange.complete = true;
-        exchange.bytes_in.set(exchange.bytes_in.get() + up.total);
+        exchange.bytes_in = Some(Rc::new(Cell::new(up.total)));
         exchange.bytes_out += down.total;
     }
 }

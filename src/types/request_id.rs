@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 use uuid::fmt::Hyphenated;
 
 /// Printable, fit for a header and a log. Cloning is cheap.
@@ -25,12 +25,12 @@ enum Kind {
 const LONGEST: usize = 128;
 
 impl RequestId {
-    /// A new `UUIDv7`; reads the clock.
+    /// A new `UUIDv7`; reads the clock. Random within a millisecond: a counter would be a lock between the cores.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "each is different: a default would promise equality")]
     pub fn new() -> Self {
         let mut text = [0; Hyphenated::LENGTH];
-        Uuid::now_v7().hyphenated().encode_lower(&mut text);
+        Uuid::new_v7(Timestamp::now(NoContext)).hyphenated().encode_lower(&mut text);
         Self(Kind::Own(text))
     }
 
