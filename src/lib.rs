@@ -31,4 +31,6 @@ pub mod upstream;
 pub mod control;
 // 5: what operators ask, all of it together, and how they ask
 pub mod admin;
+pub mod cli;
 pub mod daemon;
+pub mod demo;
