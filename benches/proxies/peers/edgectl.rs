@@ -9,7 +9,7 @@ pub fn recipe(setting: &Setting) -> Recipe {
         file: "edge.toml",
         config: config(setting),
         arguments: ["serve", "--config", "edge.toml"].map(str::to_owned).to_vec(),
-        log: "access.log",
+        log: "log/access.log",
     }
 }
 
