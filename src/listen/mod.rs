@@ -11,4 +11,4 @@ mod socket;
 
 pub use accept::{Core, CoreOrder, run_core};
 pub use admission::Admissions;
-pub use socket::{BindError, Listener, bind};
+pub use socket::{BindError, Listener, bind, bind_unix};
