@@ -39,7 +39,7 @@ shutdown_timeout = "1s"
 keepalive_requests = 100000000
 
 [log]
-access = "{folder}/access.log"
+access = "{folder}/log/access.log"
 format = "json"
 
 [[tls.certificate]]
