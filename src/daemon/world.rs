@@ -1,6 +1,7 @@
 //! Everything that lives as long as the daemon, made in the order in which it depends on each other.
 
 use std::cell::{Cell, RefCell};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::cores::Cores;
@@ -16,6 +18,7 @@ use super::listeners::Listeners;
 use super::observe::{self, Observed};
 use super::watch::FileWatch;
 use crate::access::AccessLog;
+use crate::admin::{self, wire::ListenerStatus};
 use crate::config::{self, Config, Loaded};
 use crate::control::{Handle, History, Operator, Recovered, StateFile, Writer};
 use crate::health::Monitor;
@@ -46,7 +49,9 @@ pub(super) struct World {
     pub ca: InternalCa,
     pub access: Arc<AccessLog>,
     pub admissions: Arc<Admissions>,
+    pub admin: RefCell<Option<UnixListener>>,
     pub listeners: Listeners,
+    pub listener_view: Arc<ArcSwap<Vec<ListenerStatus>>>,
     pub cores: Cores,
     pub monitor: RefCell<Monitor>,
     pub resolver: Rc<RefCell<Resolver>>,
@@ -55,6 +60,7 @@ pub(super) struct World {
     ready: Arc<AtomicBool>,
     stopping: Arc<AtomicBool>,
     started: Instant,
+    pub started_at: Timestamp,
     _lock: DirLock,
 }
 
@@ -79,6 +85,7 @@ impl World {
         let access = Arc::new(access);
         let admissions = Arc::new(Admissions::default());
         let listeners = Listeners::default();
+        let admin = admin::bind(&config.server.admin).map_err(|e| e.to_string())?;
         let prepared = listeners.prepare(&config.server).map_err(|e| e.to_string())?;
         let cores = Cores::start(config.server.workers, &shared, &tls, &admissions, &access);
         let cores = cores.map_err(|e| format!("cannot start a thread: {e}"))?;
@@ -104,7 +111,9 @@ impl World {
             ca,
             access,
             admissions,
+            admin: RefCell::new(Some(admin)),
             listeners,
+            listener_view: Arc::default(),
             cores,
             monitor: RefCell::new(Monitor::new(upstreams)),
             resolver: Rc::new(RefCell::new(resolver)),
@@ -113,6 +122,7 @@ impl World {
             ready: Arc::default(),
             stopping: Arc::default(),
             started: Instant::now(),
+            started_at: Timestamp::now(),
             _lock: lock,
         });
         world.open_doors(&config, prepared).await?;
@@ -129,6 +139,7 @@ impl World {
         self.keep_resolving();
         self.follow_services();
         self.listeners.apply(prepared, &self.cores).await;
+        self.show_listeners();
         for listener in self.listeners.open() {
             let local = listener.local.map(|l| l.to_string()).unwrap_or_default();
             tracing::info!(addr = %listener.addr, local, tls = listener.tls, "listening");

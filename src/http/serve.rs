@@ -118,11 +118,8 @@ async fn serve_h2<T: ClientStream>(conn: Rc<Conn>, io: T) {
 #[derive(Clone, Copy)]
 struct LocalExecutor;
 
-impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExecutor {
     fn execute(&self, future: F) {
-        // Ends with its stream, or with the connection whose channel it holds.
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
+        tokio::task::spawn_local(future);
     }
 }

@@ -5,6 +5,7 @@
 
 mod accept;
 mod admission;
+mod coalesce;
 mod proxy_protocol;
 mod socket;
 

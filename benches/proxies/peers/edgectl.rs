@@ -9,7 +9,7 @@ pub fn recipe(setting: &Setting) -> Recipe {
         file: "edge.toml",
         config: config(setting),
         arguments: ["serve", "--config", "edge.toml"].map(str::to_owned).to_vec(),
-        log: "access.log",
+        log: "log/access.log",
     }
 }
 
@@ -42,7 +42,7 @@ shutdown_timeout = "1s"
 keepalive_requests = 100000000
 
 [log]
-access = "{folder}/access.log"
+access = "{folder}/log/access.log"
 format = "json"
 
 [[tls.certificate]]
