@@ -19,7 +19,7 @@ use super::observe::{self, Observed};
 use super::watch::FileWatch;
 use crate::access::AccessLog;
 use crate::admin::{self, wire::ListenerStatus};
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, AccessTarget, Config, Loaded};
 use crate::control::{Handle, History, Operator, Recovered, StateFile, Writer};
 use crate::health::Monitor;
 use crate::http::Shared;
@@ -81,8 +81,7 @@ impl World {
         certificates.load(&config, &ca);
         let tls = Tls::new(certificates.clone(), &config.tls).map_err(|e| format!("TLS: {e}"))?;
         let tls = Arc::new(tls);
-        let access = AccessLog::open(&config.log).map_err(|e| format!("the access log: {e}"))?;
-        let access = Arc::new(access);
+        let access = Arc::new(open_access_log(&config.log)?);
         let admissions = Arc::new(Admissions::default());
         let listeners = Listeners::default();
         let admin = admin::bind(&config.server.admin).map_err(|e| e.to_string())?;
@@ -246,6 +245,14 @@ pub(super) fn initial(state: &StateFile, service: &config::Service) -> Active {
         config::Pools::BlueGreen { .. } => state.active(&service.name).unwrap_or(fresh),
         config::Pools::Single(_) => Active { color: Color::Blue, ..fresh },
     }
+}
+
+/// Its folder is made, as that of `state_dir` is.
+fn open_access_log(log: &config::Log) -> Result<AccessLog, String> {
+    let AccessTarget::File(path) = &log.access else { return AccessLog::open(log).map_err(|e| e.to_string()) };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let opened = std::fs::create_dir_all(folder).and_then(|()| AccessLog::open(log));
+    opened.map_err(|e| format!("the access log {}: {e}", path.display()))
 }
 
 fn take_state_dir(config: &Config) -> Result<DirLock, String> {

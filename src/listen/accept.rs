@@ -14,7 +14,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::admission::{Admissions, Admitted};
-use super::coalesce::Coalesce;
 use super::proxy_protocol;
 use super::socket::{Bound, Listener};
 use crate::decide::Peer;
@@ -221,7 +220,7 @@ impl Source {
                 metrics.tls_handshake(tls_version, "ok");
                 let peer = Peer { ip, tls: true, tls_version: Some(tls_version), sni: done.sni, port };
                 let conn = Conn::new(worker, self.listener.id, peer, limits);
-                serve(conn, Coalesce::new(done.stream), done.h2).await;
+                serve(conn, done.stream, done.h2).await;
             }
             Err(error) => {
                 metrics.tls_handshake("", "failed");

@@ -5,7 +5,6 @@
 
 mod accept;
 mod admission;
-mod coalesce;
 mod proxy_protocol;
 mod socket;
 

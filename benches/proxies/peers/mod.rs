@@ -179,9 +179,11 @@ impl Peer {
     pub fn stop(mut self) -> Result<usize> {
         self.end();
         let mut lines = 0;
-        for entry in fs::read_dir(self.folder.path())? {
+        let log = self.folder.path().join(self.log);
+        let name = log.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for entry in fs::read_dir(log.parent().unwrap_or(self.folder.path()))? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(self.log) {
+            if entry.file_name().to_string_lossy().starts_with(&name) {
                 lines += fs::read_to_string(entry.path())?.lines().count();
             }
         }
