@@ -29,5 +29,8 @@ pub mod tls;
 pub mod upstream;
 // 4: who changes what serves
 pub mod control;
-// 5: all of it together
+// 5: what operators ask, all of it together, and how they ask
+pub mod admin;
+pub mod cli;
 pub mod daemon;
+pub mod demo;

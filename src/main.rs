@@ -1,11 +1,11 @@
-//! stub until the CLI lands
+//! The program: its arguments to [`edgectl::cli`], its allocator, nothing else.
+
+use std::process::ExitCode;
+
+/// The request path's buffers and the memory of idle connections are measured with this one.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {
-    let path = std::env::args().nth(3).unwrap();
-    if let Err(e) = edgectl::daemon::serve(path.as_ref()) {
-        eprintln!("{e}");
-        std::process::exit(1)
-    }
+fn main() -> ExitCode {
+    edgectl::cli::run(std::env::args_os())
 }

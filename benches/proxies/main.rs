@@ -124,7 +124,9 @@ impl Plan {
         let ids = || CELLS.iter().map(|cell| cell.id).collect::<Vec<_>>().join(", ");
         ensure!(!cells.is_empty(), "--cells fits none of: {}", ids());
         if args.quick {
-            cells.iter_mut().for_each(|cell| cell.count /= 10);
+            for cell in &mut cells {
+                cell.count /= 10;
+            }
         }
         let binaries = kinds.into_iter().map(Binary::find).collect::<Result<Vec<_>>>()?;
         let whole = binaries.len() == 3 && cells.len() == CELLS.len() && !args.quick && args.rounds >= 5;

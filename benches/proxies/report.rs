@@ -210,7 +210,7 @@ impl CellReport {
 
     /// The peer's cost with its unit.
     pub fn cost(&self, peer: &PeerReport) -> String {
-        let digits = if peer.cost < 99.95 { 1 } else { 0 };
+        let digits = usize::from(peer.cost < 99.95);
         format!("{:.digits$} {}", peer.cost, self.unit.short())
     }
 
@@ -260,7 +260,7 @@ impl PeerReport {
 fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     let middle = figures.len() / 2;
-    if figures.len() % 2 == 1 { figures[middle] } else { (figures[middle - 1] + figures[middle]) / 2.0 }
+    if figures.len() % 2 == 1 { figures[middle] } else { f64::midpoint(figures[middle - 1], figures[middle]) }
 }
 
 fn micros(duration: Duration) -> f64 {

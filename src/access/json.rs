@@ -93,6 +93,7 @@ fn is_plain(bytes: &[u8]) -> bool {
 }
 
 /// What RFC 8259 section 7 demands, and DEL for the terminal's sake.
+#[expect(clippy::needless_bitwise_bool, reason = "without branches, a line's bytes are looked at several at once")]
 fn needs_escape(byte: u8) -> bool {
     (byte < 0x20) | (byte == b'"') | (byte == b'\\') | (byte == 0x7f)
 }

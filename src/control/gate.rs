@@ -92,7 +92,7 @@ impl Gatekeeper {
         let rounds = async {
             loop {
                 self.resolver.refresh(pool).await;
-                candidates = candidates_of(pool, std::mem::take(&mut candidates));
+                candidates = candidates_of(pool, &candidates);
                 self.round(&mut candidates, &config, events).await;
                 if enough(&candidates, &config) {
                     return;
@@ -135,7 +135,7 @@ impl Gatekeeper {
 }
 
 /// The pool as it is now; who was probed before keeps its passes.
-fn candidates_of(pool: &Pool, before: Vec<Candidate>) -> Vec<Candidate> {
+fn candidates_of(pool: &Pool, before: &[Candidate]) -> Vec<Candidate> {
     let backends = pool.backends();
     let mut candidates = Vec::new();
     for target in pool.targets() {

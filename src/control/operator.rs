@@ -124,7 +124,7 @@ impl Operator {
             && let Some(mut drained) = drained
         {
             let _ = drained.wait_for(Option::is_some).await;
-            switched.drain = drained.borrow().clone();
+            switched.drain.clone_from(&drained.borrow());
             if let Some(report) = &switched.drain {
                 let _ = events.send(Event::Drained(report.clone()));
             }

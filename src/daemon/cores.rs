@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::LocalSet;
 
 use crate::access::{AccessLog, WorkerLog};
 use crate::http::{Shared, Worker};
@@ -105,11 +105,12 @@ fn run(
     log: WorkerLog,
     orders: mpsc::UnboundedReceiver<CoreOrder>,
 ) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(id, %error, "a core could not start"),
     };
     let worker = Worker::new(id, shared, log);
     let core = Rc::new(Core { worker, tls, admissions });
-    LocalSet::new().block_on(&runtime, run_core(core, orders));
+    runtime.block_on(run_core(core, orders));
 }

@@ -4,6 +4,7 @@
 //! reloads and answers the admin socket. The control runtime can stall without a request noticing.
 
 mod cores;
+mod door;
 mod gauges;
 mod listeners;
 mod observe;
@@ -59,6 +60,7 @@ async fn run(config_path: &Path, loaded: Loaded, stop: impl Future<Output = ()>)
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(fail)?;
     let mut reopen = signal(SignalKind::user_defined1()).map_err(fail)?;
+    let mut asked = world.open_admin();
     let mut changes = world.watch_files();
     let mut look = tokio::time::interval(Duration::from_millis(50));
     let mut stop = std::pin::pin!(stop);
@@ -69,6 +71,7 @@ async fn run(config_path: &Path, loaded: Loaded, stop: impl Future<Output = ()>)
             () = &mut stop => break,
             _ = hangup.recv() => { world.reload("SIGHUP").await.ok(); }
             _ = reopen.recv() => world.reopen_logs(),
+            Some(request) = asked.recv() => world.reload_for(request).await,
             Some(()) = changes.recv() => world.files_changed().await,
             _ = look.tick(), if !world.is_ready() => world.look_whether_ready(),
         }

@@ -16,8 +16,8 @@ pub(super) struct Observed {
     pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
 
-/// Binds and serves until the runtime ends.
-pub(super) async fn serve(addr: SocketAddr, observed: Observed) -> Result<SocketAddr, String> {
+/// Binds and serves until the runtime, in which it is called, ends.
+pub(super) fn serve(addr: SocketAddr, observed: Observed) -> Result<SocketAddr, String> {
     let listener = crate::listen::bind(&crate::types::ListenAddr::Tcp(addr), false).map_err(|e| e.to_string())?;
     let socket = listener.into_tcp().ok_or("not a TCP address")?;
     let listener = TcpListener::from_std(socket).map_err(|e| e.to_string())?;

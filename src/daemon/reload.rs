@@ -66,6 +66,7 @@ impl World {
         self.follow_services();
         self.resolve_now().await;
         let mut changes = self.listeners.apply(prepared, &self.cores).await;
+        self.show_listeners();
         changes.extend(differences(&before, &next));
         if changes.is_empty() {
             changes.push("nothing changed".to_owned());

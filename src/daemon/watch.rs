@@ -48,7 +48,7 @@ impl FileWatch {
     /// Watches the folders of exactly these files, and those of what they are links to.
     pub fn follow(&mut self, files: impl Iterator<Item = PathBuf>) {
         let Some(watcher) = &mut self.watcher else { return };
-        let wanted: BTreeSet<PathBuf> = files.flat_map(folders_of).collect();
+        let wanted: BTreeSet<PathBuf> = files.flat_map(|file| folders_of(&file)).collect();
         for gone in self.watched.difference(&wanted) {
             let _ = watcher.unwatch(gone);
         }
@@ -61,12 +61,12 @@ impl FileWatch {
     }
 }
 
-fn folders_of(file: PathBuf) -> Vec<PathBuf> {
+fn folders_of(file: &Path) -> Vec<PathBuf> {
     let folder = |path: &Path| {
         let parent = path.parent().unwrap_or(Path::new("."));
         if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() }
     };
-    let mut folders = vec![folder(&file)];
+    let mut folders = vec![folder(file)];
     if let Ok(real) = file.canonicalize() {
         folders.push(folder(&real));
     }

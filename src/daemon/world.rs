@@ -1,6 +1,7 @@
 //! Everything that lives as long as the daemon, made in the order in which it depends on each other.
 
 use std::cell::{Cell, RefCell};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::cores::Cores;
@@ -16,7 +18,8 @@ use super::listeners::Listeners;
 use super::observe::{self, Observed};
 use super::watch::FileWatch;
 use crate::access::AccessLog;
-use crate::config::{self, Config, Loaded};
+use crate::admin::{self, wire::ListenerStatus};
+use crate::config::{self, AccessTarget, Config, Loaded};
 use crate::control::{Handle, History, Operator, Recovered, StateFile, Writer};
 use crate::health::Monitor;
 use crate::http::Shared;
@@ -46,7 +49,9 @@ pub(super) struct World {
     pub ca: InternalCa,
     pub access: Arc<AccessLog>,
     pub admissions: Arc<Admissions>,
+    pub admin: RefCell<Option<UnixListener>>,
     pub listeners: Listeners,
+    pub listener_view: Arc<ArcSwap<Vec<ListenerStatus>>>,
     pub cores: Cores,
     pub monitor: RefCell<Monitor>,
     pub resolver: Rc<RefCell<Resolver>>,
@@ -55,6 +60,7 @@ pub(super) struct World {
     ready: Arc<AtomicBool>,
     stopping: Arc<AtomicBool>,
     started: Instant,
+    pub started_at: Timestamp,
     _lock: DirLock,
 }
 
@@ -75,10 +81,10 @@ impl World {
         certificates.load(&config, &ca);
         let tls = Tls::new(certificates.clone(), &config.tls).map_err(|e| format!("TLS: {e}"))?;
         let tls = Arc::new(tls);
-        let access = AccessLog::open(&config.log).map_err(|e| format!("the access log: {e}"))?;
-        let access = Arc::new(access);
+        let access = Arc::new(open_access_log(&config.log)?);
         let admissions = Arc::new(Admissions::default());
         let listeners = Listeners::default();
+        let admin = admin::bind(&config.server.admin).map_err(|e| e.to_string())?;
         let prepared = listeners.prepare(&config.server).map_err(|e| e.to_string())?;
         let cores = Cores::start(config.server.workers, &shared, &tls, &admissions, &access);
         let cores = cores.map_err(|e| format!("cannot start a thread: {e}"))?;
@@ -104,7 +110,9 @@ impl World {
             ca,
             access,
             admissions,
+            admin: RefCell::new(Some(admin)),
             listeners,
+            listener_view: Arc::default(),
             cores,
             monitor: RefCell::new(Monitor::new(upstreams)),
             resolver: Rc::new(RefCell::new(resolver)),
@@ -113,6 +121,7 @@ impl World {
             ready: Arc::default(),
             stopping: Arc::default(),
             started: Instant::now(),
+            started_at: Timestamp::now(),
             _lock: lock,
         });
         world.open_doors(&config, prepared).await?;
@@ -122,13 +131,14 @@ impl World {
     async fn open_doors(self: &Rc<Self>, config: &Config, prepared: super::listeners::Prepared) -> Result<(), String> {
         self.shared.metrics.reloaded(SystemTime::now());
         if let Some(addr) = config.server.metrics {
-            let local = observe::serve(addr, self.observed()).await?;
+            let local = observe::serve(addr, self.observed())?;
             tracing::info!(%local, "metrics");
         }
         self.resolve_now().await;
         self.keep_resolving();
         self.follow_services();
         self.listeners.apply(prepared, &self.cores).await;
+        self.show_listeners();
         for listener in self.listeners.open() {
             let local = listener.local.map(|l| l.to_string()).unwrap_or_default();
             tracing::info!(addr = %listener.addr, local, tls = listener.tls, "listening");
@@ -235,6 +245,14 @@ pub(super) fn initial(state: &StateFile, service: &config::Service) -> Active {
         config::Pools::BlueGreen { .. } => state.active(&service.name).unwrap_or(fresh),
         config::Pools::Single(_) => Active { color: Color::Blue, ..fresh },
     }
+}
+
+/// Its folder is made, as that of `state_dir` is.
+fn open_access_log(log: &config::Log) -> Result<AccessLog, String> {
+    let AccessTarget::File(path) = &log.access else { return AccessLog::open(log).map_err(|e| e.to_string()) };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let opened = std::fs::create_dir_all(folder).and_then(|()| AccessLog::open(log));
+    opened.map_err(|e| format!("the access log {}: {e}", path.display()))
 }
 
 fn take_state_dir(config: &Config) -> Result<DirLock, String> {

@@ -121,7 +121,7 @@ impl Exchange {
 
     fn entry(&self, duration: Duration) -> Entry<'_> {
         let backend = self.in_flight.as_ref().and_then(|f| f.backend());
-        let authority = self.uri.authority().map(|a| a.as_str());
+        let authority = self.uri.authority().map(http::uri::Authority::as_str);
         let host = self.host.as_ref().and_then(|h| h.to_str().ok());
         Entry {
             time: SystemTime::now(),

@@ -223,7 +223,8 @@ impl Attempt<'_> {
         if !fresh_only && let Some(lease) = upstreams.reuse(backend) {
             return Ok(lease);
         }
-        let connecting = upstreams.connect(backend, self.settings);
+        // Boxed: rare and large, and the room it needs would be kept by every client connection.
+        let connecting = Box::pin(upstreams.connect(backend, self.settings));
         match self.exchange.live.unless_broken(connecting).await {
             Ok(Ok(lease)) => Ok(lease),
             Ok(Err(error)) => {
@@ -294,6 +295,7 @@ impl Attempt<'_> {
 }
 
 /// Why a try brought no answer.
+#[expect(clippy::large_enum_variant, reason = "on the stack for a moment; boxing would cost what it saves")]
 enum Unanswered {
     /// The connection broke; it says whether the request had left.
     Lost(SendError),

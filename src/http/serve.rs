@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::coalesce::Coalesce;
 use super::conn::{Conn, HeadWatch, Order};
 use super::handle::handle;
 use super::slot::Slot;
@@ -88,6 +89,7 @@ async fn serve_h2<T: ClientStream>(conn: Rc<Conn>, io: T) {
         let conn = conn.clone();
         service_fn(move |request| handle(conn.clone(), request))
     };
+    let (io, flusher) = Coalesce::new(io);
     let codec = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.h2_streams)
@@ -100,7 +102,8 @@ async fn serve_h2<T: ClientStream>(conn: Rc<Conn>, io: T) {
         .serve_connection(TokioIo::new(io), service);
     let mut codec = pin!(codec);
     let mut finishing = false;
-    poll_fn(|cx| {
+    let mut ended = false;
+    let serving = poll_fn(|cx| {
         match conn.poll_order(cx) {
             Order::Abort => return Poll::Ready(()),
             Order::Finish if !finishing => {
@@ -109,20 +112,24 @@ async fn serve_h2<T: ClientStream>(conn: Rc<Conn>, io: T) {
             }
             Order::Finish | Order::Serve => {}
         }
-        codec.as_mut().poll(cx).map(|_: Result<(), hyper::Error>| ())
-    })
-    .await;
+        if !ended {
+            ended = codec.as_mut().poll(cx).is_ready();
+        }
+        match flusher.poll(cx) {
+            Poll::Ready(Ok(())) if ended => Poll::Ready(()),
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        }
+    });
+    serving.await;
 }
 
 /// Spawns each stream's task on the core of its connection.
 #[derive(Clone, Copy)]
 struct LocalExecutor;
 
-impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExecutor {
     fn execute(&self, future: F) {
-        // Ends with its stream, or with the connection whose channel it holds.
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
+        tokio::task::spawn_local(future);
     }
 }

@@ -72,7 +72,7 @@ impl Worker {
     /// Every connection finishes what runs on it and closes; none is cut.
     pub fn stop(&self) {
         self.stopping.set(true);
-        self.for_each_conn(|conn| conn.finish());
+        self.for_each_conn(super::conn::Conn::finish);
     }
 
     /// Connections taken in by a listener that is gone finish and close.
@@ -86,7 +86,7 @@ impl Worker {
 
     /// The shutdown's deadline: what still runs is cut.
     pub fn abort(&self) {
-        self.for_each_conn(|conn| conn.abort());
+        self.for_each_conn(super::conn::Conn::abort);
     }
 
     /// Looks at every deadline, flushes the log, lets idle upstream connections go.

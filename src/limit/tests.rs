@@ -76,7 +76,7 @@ fn burst_and_one_pass_at_once_then_the_rate() {
     assert!(!bench.passes(ALICE, 99 * MS));
     assert!(bench.passes(ALICE, 100 * MS));
     assert!(!bench.passes(ALICE, 199 * MS));
-    let later = (0..50).filter(|_| bench.passes(ALICE, Duration::from_secs(60))).count();
+    let later = (0..50).filter(|_| bench.passes(ALICE, Duration::from_mins(1))).count();
     assert_eq!(later, 21);
 }
 
@@ -180,7 +180,7 @@ fn a_million_spoofed_keys_neither_grow_the_zone_nor_harm_a_busy_client() {
 #[test]
 fn a_burst_too_large_for_the_clock_is_cut_not_wrapped() {
     let mut huge = zone(1, u32::MAX);
-    huge.rate.per = Duration::from_secs(3600 * 24 * 365);
+    huge.rate.per = Duration::from_hours(365 * 24);
     let bench = Bench::new(huge);
     let Verdict::Pass(quota) = bench.check(ALICE, Duration::ZERO) else { panic!() };
     assert_eq!((quota.limit, quota.remaining), (100, 99));
@@ -229,7 +229,7 @@ proptest! {
         }
         for (first, from) in passed.iter().enumerate() {
             for (last, to) in passed.iter().enumerate().skip(first) {
-                let allowed = f64::from(burst + 1) + f64::from(requests) * (*to - *from).as_secs_f64();
+                let allowed = f64::from(burst + 1) + f64::from(requests) * to.saturating_sub(*from).as_secs_f64();
                 prop_assert!((last - first + 1) as f64 <= allowed + 1e-6);
             }
         }

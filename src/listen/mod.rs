@@ -10,4 +10,4 @@ mod socket;
 
 pub use accept::{Core, CoreOrder, run_core};
 pub use admission::Admissions;
-pub use socket::{BindError, Listener, bind};
+pub use socket::{BindError, Listener, bind, bind_unix};

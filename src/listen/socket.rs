@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,7 +83,11 @@ fn bind_tcp(addr: SocketAddr) -> io::Result<TcpListener> {
 
 /// A socket file left by a dead process is replaced; one that answers is not.
 pub fn bind_unix(path: &Path) -> Result<UnixListener, String> {
-    if path.exists() {
+    if let Ok(found) = fs::symlink_metadata(path) {
+        // Connecting to a plain file is refused as by a dead socket: it must not be taken for one and removed.
+        if !found.file_type().is_socket() {
+            return Err("something that is not a socket is in the way; choose another path".to_owned());
+        }
         match UnixStream::connect(path) {
             Ok(_) => return Err("another process answers on this socket; stop it, or choose another path".to_owned()),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -152,5 +157,30 @@ impl Listener {
             Bound::Tcp(listener) => listener.try_clone().map(Bound::Tcp),
             Bound::Unix(listener) => listener.try_clone().map(Bound::Unix),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_socket_is_replaced_a_live_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run").join("admin.sock");
+        drop(bind_unix(&path).unwrap());
+        let _live = bind_unix(&path).unwrap();
+        let refused = bind_unix(&path).unwrap_err();
+        assert!(refused.contains("another process answers"), "{refused}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("precious");
+        fs::write(&path, "text").unwrap();
+        let refused = bind_unix(&path).unwrap_err();
+        assert!(refused.contains("not a socket"), "{refused}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "text");
     }
 }

@@ -136,7 +136,7 @@ mod tests {
     fn service() -> Service {
         let loaded = config::parse(
             "edge.toml",
-            "[server]\nhttp = []\nhttps = []\n[service.app]\nblue = [\"127.0.0.1:1\"]\ngreen = [\"127.0.0.1:2\"]",
+            "[[site]]\nhosts = [\"app.test\"]\nservice = \"app\"\n[service.app]\nblue = [\"127.0.0.1:1\"]\ngreen = [\"127.0.0.1:2\"]",
             &|_| None,
         )
         .unwrap();

@@ -20,8 +20,8 @@ use rustls::sign::CertifiedKey;
 
 use super::files::Loaded;
 
-const LEAF_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
-const ROOT_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const LEAF_LIFETIME: Duration = Duration::from_hours(90 * 24);
+const ROOT_LIFETIME: Duration = Duration::from_hours(10 * 365 * 24);
 const ROOT_NAME: &str = "edgectl internal CA";
 
 /// A signing root.
@@ -77,7 +77,7 @@ impl InternalCa {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names.to_vec())?;
         let now = SystemTime::now();
-        params.not_before = (now - Duration::from_secs(3600)).into();
+        params.not_before = (now - Duration::from_hours(1)).into();
         params.not_after = (now + LEAF_LIFETIME).into();
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, names.first().map_or("localhost", String::as_str));
@@ -111,7 +111,7 @@ fn root_params() -> CertificateParams {
         excluded_subtrees: Vec::new(),
     });
     let now = SystemTime::now();
-    params.not_before = (now - Duration::from_secs(3600)).into();
+    params.not_before = (now - Duration::from_hours(1)).into();
     params.not_after = (now + ROOT_LIFETIME).into();
     params
 }

@@ -55,7 +55,7 @@ impl CertStore {
         for files in &config.tls.certificates {
             index.add_files(files, &before);
         }
-        for names in self.left_to_the_ca(config, &index) {
+        for names in left_to_the_ca(config, &index) {
             match self.signed(&names, ca) {
                 Ok(loaded) => index.add(&loaded, Source::Internal, None),
                 Err(error) => index.miss(names, Source::Internal, error),
@@ -85,29 +85,6 @@ impl CertStore {
         by_address.or_else(|| index.default.clone())
     }
 
-    /// Host sets of sites that no file covers and that the internal CA may sign.
-    fn left_to_the_ca(&self, config: &Config, index: &Index) -> Vec<Vec<String>> {
-        let mut seen = HashSet::new();
-        let mut sets = Vec::new();
-        for site in config.sites.iter().filter(|s| s.tls != SiteTls::Off) {
-            let names: Vec<String> = site
-                .hosts
-                .iter()
-                .filter_map(|host| match host {
-                    HostPattern::Exact(name) if name.is_local() => Some(name.as_str().to_owned()),
-                    HostPattern::Wildcard(suffix) if suffix.is_local() => Some(format!("*.{suffix}")),
-                    _ => None,
-                })
-                .filter(|name| site.tls == SiteTls::Internal || !index.covers(name))
-                .filter(|name| seen.insert(name.clone()))
-                .collect();
-            if !names.is_empty() {
-                sets.push(names);
-            }
-        }
-        sets
-    }
-
     fn signed(&self, names: &[String], ca: &InternalCa) -> Result<Loaded, String> {
         let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(leaf) = signed.get(names) {
@@ -117,6 +94,29 @@ impl CertStore {
         signed.insert(names.to_vec(), leaf.clone());
         Ok(leaf)
     }
+}
+
+/// Host sets of sites that no file covers and that the internal CA may sign.
+fn left_to_the_ca(config: &Config, index: &Index) -> Vec<Vec<String>> {
+    let mut seen = HashSet::new();
+    let mut sets = Vec::new();
+    for site in config.sites.iter().filter(|s| s.tls != SiteTls::Off) {
+        let names: Vec<String> = site
+            .hosts
+            .iter()
+            .filter_map(|host| match host {
+                HostPattern::Exact(name) if name.is_local() => Some(name.as_str().to_owned()),
+                HostPattern::Wildcard(suffix) if suffix.is_local() => Some(format!("*.{suffix}")),
+                _ => None,
+            })
+            .filter(|name| site.tls == SiteTls::Internal || !index.covers(name))
+            .filter(|name| seen.insert(name.clone()))
+            .collect();
+        if !names.is_empty() {
+            sets.push(names);
+        }
+    }
+    sets
 }
 
 impl Index {

@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use uuid::{NoContext, Timestamp, Uuid};
 use uuid::fmt::Hyphenated;
+use uuid::{NoContext, Timestamp, Uuid};
 
 /// Printable, fit for a header and a log. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use crate::service::Backend;
 const MAX_IDLE: usize = 128;
 
 /// How long a connection may be idle. nginx: `keepalive_timeout` of an upstream, 60 s.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// One core's connections to all backends.
 #[derive(Default)]

@@ -9,16 +9,19 @@ pub fn recipe(setting: &Setting) -> Recipe {
         file: "edge.toml",
         config: config(setting),
         arguments: ["serve", "--config", "edge.toml"].map(str::to_owned).to_vec(),
-        log: "access.log",
+        log: "log/access.log",
     }
 }
 
 /// `EDGECTL_BIN`, else the release binary of this project.
 pub fn binary() -> Option<PathBuf> {
-    let path = std::env::var_os("EDGECTL_BIN").map(PathBuf::from).unwrap_or_else(|| {
-        let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(target).join("release/edgectl")
-    });
+    let path = std::env::var_os("EDGECTL_BIN").map_or_else(
+        || {
+            let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(target).join("release/edgectl")
+        },
+        PathBuf::from,
+    );
     path.is_file().then(|| path.canonicalize().unwrap_or(path))
 }
 
@@ -39,7 +42,7 @@ shutdown_timeout = "1s"
 keepalive_requests = 100000000
 
 [log]
-access = "{folder}/access.log"
+access = "{folder}/log/access.log"
 format = "json"
 
 [[tls.certificate]]

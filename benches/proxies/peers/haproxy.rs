@@ -23,7 +23,7 @@ fn config(setting: &Setting) -> String {
     let (security, hsts) = (fields(SECURITY_HEADERS), fields(&[HSTS]));
     let rules = |scheme: &str| {
         format!(
-            r#"  http-request track-sc0 src table limits
+            r"  http-request track-sc0 src table limits
   http-request deny deny_status 429 if {{ sc_http_req_rate(0,limits) gt 1000000 }}
   unique-id-format %[uuid()]
   unique-id-header X-Request-ID
@@ -36,12 +36,12 @@ fn config(setting: &Setting) -> String {
   http-response del-header Server
   http-response del-header X-Powered-By
 {security}  default_backend app
-"#
+"
         )
     };
     let (in_clear, secure) = (rules("http"), rules("https"));
     format!(
-        r#"global
+        r"global
   nbthread 1
   maxconn 4000
   log stdout format raw local0
@@ -66,6 +66,6 @@ frontend plain
   http-reuse always
   option httpchk GET /health/
   server app {origin} check
-"#
+"
     )
 }

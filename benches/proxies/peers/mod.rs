@@ -179,10 +179,12 @@ impl Peer {
     pub fn stop(mut self) -> Result<usize> {
         self.end();
         let mut lines = 0;
-        for entry in fs::read_dir(self.folder.path())? {
+        let log = self.folder.path().join(self.log);
+        let name = log.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for entry in fs::read_dir(log.parent().unwrap_or(self.folder.path()))? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(self.log) {
-                lines += fs::read(entry.path())?.iter().filter(|&&byte| byte == b'\n').count();
+            if entry.file_name().to_string_lossy().starts_with(&name) {
+                lines += fs::read_to_string(entry.path())?.lines().count();
             }
         }
         Ok(lines)
@@ -217,7 +219,9 @@ impl Peer {
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
                 // Not yet waited for, so the ids are still theirs.
-                members.iter().for_each(|&pid| signal(pid, Signal::KILL));
+                for pid in &members {
+                    signal(*pid, Signal::KILL);
+                }
                 self.child.wait().ok();
             }
             std::thread::sleep(Duration::from_millis(5));

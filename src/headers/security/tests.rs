@@ -6,7 +6,7 @@ use super::SecurityHeaders;
 use crate::config::{HeaderPolicy, Preset};
 use crate::headers::tests::{map, names};
 
-const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+const YEAR: Duration = Duration::from_hours(8760);
 
 fn compile(preset: Preset, changes: &[(&'static str, Option<&'static str>)]) -> SecurityHeaders {
     let changes =

@@ -1,0 +1,151 @@
+//! What each path of the admin API does.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Router, extract};
+use serde::Deserialize;
+use tokio::sync::oneshot;
+
+use super::call::Call;
+use super::problem::{Code, Problem};
+use super::state::{AdminState, ReloadFailed, ReloadReport, ReloadRequest};
+use super::wire::{Certificates, Health, Records, Status};
+use super::{status, stream};
+use crate::control::{Goal, Record, Refused};
+
+/// A body larger than this is refused unread.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// Most records that one request for the history can have.
+const HISTORY_LIMIT: usize = 10_000;
+
+/// The contract's verbs that later versions will have.
+const NOT_BUILT: [&str; 5] = ["canary", "preview", "pause", "resume", "maintenance"];
+
+pub(super) fn router(state: AdminState) -> Router {
+    let mut router = Router::new()
+        .route("/v1/status", get(read_status))
+        .route("/v1/health", get(read_health))
+        .route("/v1/certificates", get(read_certificates))
+        .route("/v1/history", get(read_history))
+        .route("/v1/reload", post(reload))
+        .route("/v1/services/{name}/history", get(read_service_history))
+        .route("/v1/services/{name}/switch", post(switch))
+        .route("/v1/services/{name}/rollback", post(rollback))
+        .route("/v1/services/{name}/gate", post(gate));
+    for verb in NOT_BUILT {
+        router = router.route(&format!("/v1/services/{{name}}/{verb}"), post(not_built));
+    }
+    router
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(state)
+}
+
+async fn read_status(State(state): State<AdminState>) -> Json<Status> {
+    Json(status::status(&state))
+}
+
+async fn read_health(State(state): State<AdminState>) -> (StatusCode, Json<Health>) {
+    let ready = (state.ready)();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Health { ready }))
+}
+
+async fn read_certificates(State(state): State<AdminState>) -> Json<Certificates> {
+    Json(Certificates { certificates: status::certificates(&state) })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HistoryQuery {
+    #[serde(default = "default_count")]
+    n: usize,
+}
+
+fn default_count() -> usize {
+    20
+}
+
+type MaybeQuery = Result<Query<HistoryQuery>, QueryRejection>;
+
+async fn read_history(State(state): State<AdminState>, query: MaybeQuery) -> Result<Json<Records>, Problem> {
+    let records = records(&state, None, query).await?;
+    Ok(Json(Records { records }))
+}
+
+/// A service that the config no longer has still has its past.
+async fn read_service_history(
+    State(state): State<AdminState>,
+    Path(name): Path<String>,
+    query: MaybeQuery,
+) -> Result<Json<Records>, Problem> {
+    let records = records(&state, Some(name.clone()), query).await?;
+    let snapshot = state.shared.snapshot.load();
+    if records.is_empty() && !snapshot.services.contains_key(name.as_str()) {
+        let known: Vec<String> = snapshot.services.keys().map(|known| format!("{known:?}")).collect();
+        return Err(Refused::NoSuchService { name, known: known.join(", ") }.into());
+    }
+    Ok(Json(Records { records }))
+}
+
+async fn records(state: &AdminState, service: Option<String>, query: MaybeQuery) -> Result<Vec<Record>, Problem> {
+    let Query(HistoryQuery { n }) = query
+        .map_err(|error| Problem::new(Code::BadRequest, format!("{}; use ?n=20", error.body_text().to_lowercase())))?;
+    let history = state.history.clone();
+    let read = tokio::task::spawn_blocking(move || history.last(service.as_deref(), n.min(HISTORY_LIMIT)));
+    let read = read.await.map_err(std::io::Error::other).flatten();
+    read.map_err(|error| Problem::new(Code::Internal, format!("the history cannot be read: {error}")))
+}
+
+async fn switch(State(state): State<AdminState>, call: Call) -> Result<Response, Problem> {
+    let color = call.color()?;
+    operate(&state, call, Goal::To(color)).await
+}
+
+async fn rollback(State(state): State<AdminState>, call: Call) -> Result<Response, Problem> {
+    operate(&state, call, Goal::Previous).await
+}
+
+async fn gate(State(state): State<AdminState>, call: Call) -> Result<Response, Problem> {
+    let color = call.color()?;
+    operate(&state, call, Goal::GateOnly(color)).await
+}
+
+async fn operate(state: &AdminState, call: Call, goal: Goal) -> Result<Response, Problem> {
+    let streams = call.streams;
+    stream::answer(&state.control, call.request(goal)?, streams).await
+}
+
+async fn reload(State(state): State<AdminState>) -> Result<Json<ReloadReport>, Problem> {
+    let (answer, answered) = oneshot::channel();
+    let leaving = || Problem::from(Refused::ShuttingDown);
+    state.reload.send(ReloadRequest { answer }).map_err(|_| leaving())?;
+    let report = answered.await.map_err(|_| leaving())?.map_err(Problem::from)?;
+    Ok(Json(report))
+}
+
+impl From<ReloadFailed> for Problem {
+    fn from(failed: ReloadFailed) -> Self {
+        Self { diagnostics: Some(Box::new(failed.diagnostics)), ..Self::new(Code::InvalidConfig, failed.text) }
+    }
+}
+
+async fn not_built(request: extract::Request) -> Problem {
+    let verb = request.uri().path().rsplit('/').next().unwrap_or_default();
+    Problem::new(Code::NotBuilt, format!("`{verb}` is not built yet; nothing was changed"))
+}
+
+async fn no_such_path(request: extract::Request) -> Problem {
+    Problem::new(Code::NoSuchPath, format!("nothing is at {}; start at GET /v1/status", request.uri().path()))
+}
+
+async fn method_not_allowed(request: extract::Request) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    Problem::new(Code::MethodNotAllowed, format!("{path} does not take {method}")).into_response()
+}

@@ -1,0 +1,231 @@
+//! The JSON of the admin API: what is asked, what is answered. Both ends use these types, so they can't drift apart.
+//!
+//! Durations are text with a unit (`"30s"`) where a person writes them and milliseconds in `_ms` where a program measured
+//! them; times are RFC 3339. Fields may be added; none is renamed or removed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::problem::Problem;
+use crate::control::{Event, Record, Switched};
+use crate::types::Color;
+
+/// `GET /v1/status`: everything at one moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    /// The file that `reload` rereads.
+    pub config: PathBuf,
+    pub started: Timestamp,
+    pub ready: bool,
+    /// Open client connections, all listeners together.
+    pub connections: usize,
+    pub services: Vec<ServiceStatus>,
+    pub certificates: Vec<CertificateStatus>,
+    pub listeners: Vec<ListenerStatus>,
+}
+
+/// One service. The first five are null for a service with one pool.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    pub name: String,
+    pub active: Option<Color>,
+    /// Where a rollback goes; null until the first switch.
+    pub previous: Option<Color>,
+    /// The colour to deploy to.
+    pub idle: Option<Color>,
+    pub generation: Option<u64>,
+    pub since: Option<Timestamp>,
+    pub pools: Vec<PoolStatus>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PoolStatus {
+    /// Null for the one pool of a service without colours.
+    pub color: Option<Color>,
+    pub in_flight: usize,
+    /// Serves no longer, and exchanges are still inside.
+    pub draining: bool,
+    pub backends: Vec<BackendStatus>,
+    /// Names whose last look-up failed. Their last good addresses, if any, are still among the backends.
+    pub unresolved: Vec<Unresolved>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BackendStatus {
+    /// As configured.
+    pub address: String,
+    /// What it resolved to.
+    pub endpoint: String,
+    pub up: bool,
+    /// Null until the first probe has ended.
+    pub last_probe: Option<ProbeStatus>,
+    pub in_flight: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProbeStatus {
+    pub at: Timestamp,
+    pub took_ms: u64,
+    pub passed: bool,
+    /// `passed`, or what was got instead: `got 503`, `connection refused`.
+    pub outcome: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Unresolved {
+    /// As configured.
+    pub address: String,
+    pub error: String,
+}
+
+/// One certificate, or why it is missing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    pub names: Vec<String>,
+    pub source: CertificateSource,
+    /// The file, where the source is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    pub issuer: String,
+    pub not_after: Option<Timestamp>,
+    /// Why the file could not be taken up; one loaded before may still be in use.
+    pub error: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateSource {
+    File,
+    /// The internal CA.
+    Internal,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerStatus {
+    /// As configured.
+    pub addr: String,
+    /// Where it is really bound: port 0 has become a number. Null for a unix socket.
+    pub local: Option<SocketAddr>,
+    pub tls: bool,
+}
+
+/// `GET /v1/health`; the status is 503 while not ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    pub ready: bool,
+}
+
+/// `GET /v1/certificates`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Certificates {
+    pub certificates: Vec<CertificateStatus>,
+}
+
+/// `GET /v1/history` and `/v1/services/NAME/history`, oldest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Records {
+    pub records: Vec<Record>,
+}
+
+/// Body of `switch`, `rollback` and `gate`; empty is `{}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ask {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub color: Option<String>,
+    /// For the gate; else the service's `switch.timeout`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
+    /// Else the service's `switch.drain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain: Option<String>,
+    /// Not built yet: answered with `not_built`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch: Option<String>,
+    /// Skips the gate.
+    pub force: bool,
+    /// Whether to answer only when the old colour has drained. True unless said otherwise.
+    pub wait: bool,
+    /// Refused with `generation_conflict` unless this is the present one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub if_generation: Option<u64>,
+    /// For the history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Default for Ask {
+    fn default() -> Self {
+        Self {
+            color: None,
+            timeout: None,
+            drain: None,
+            watch: None,
+            force: false,
+            wait: true,
+            if_generation: None,
+            reason: None,
+        }
+    }
+}
+
+/// One line of a streamed operation. The last one is an [`End`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    End(End),
+    Step(Event),
+    /// A step that a newer daemon knows; passed over.
+    Other(serde_json::Value),
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum End {
+    Result { result: Switched },
+    Error { problem: Problem },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reread(line: &Line) -> (String, Line) {
+        let text = serde_json::to_string(line).unwrap();
+        let line = serde_json::from_str(&text).unwrap();
+        (text, line)
+    }
+
+    #[test]
+    fn a_streamed_step_reads_back() {
+        let step = Event::Flipped { from: Color::Blue, to: Color::Green, generation: 8, took_us: 312 };
+        let (text, line) = reread(&Line::Step(step));
+        assert_eq!(text, r#"{"event":"flipped","from":"blue","to":"green","generation":8,"took_us":312}"#);
+        assert!(matches!(line, Line::Step(Event::Flipped { generation: 8, .. })), "{line:?}");
+    }
+
+    #[test]
+    fn the_last_line_reads_back() {
+        let problem = Problem::new(super::super::Code::ShuttingDown, "the daemon is shutting down");
+        let (text, line) = reread(&Line::End(End::Error { problem: problem.clone() }));
+        assert!(text.starts_with(r#"{"event":"error","problem":{"#), "{text}");
+        assert!(matches!(line, Line::End(End::Error { problem: read }) if read == problem));
+    }
+
+    #[test]
+    fn a_step_of_a_newer_daemon_is_no_error() {
+        let line: Line = serde_json::from_str(r#"{"event":"watching","for_ms":1}"#).unwrap();
+        assert!(matches!(line, Line::Other(_)), "{line:?}");
+    }
+
+    #[test]
+    fn an_empty_body_waits_and_does_not_force() {
+        let ask: Ask = serde_json::from_str("{}").unwrap();
+        assert!(ask.wait && !ask.force);
+    }
+}

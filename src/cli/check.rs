@@ -1,0 +1,56 @@
+//! `edgectl check`: what a config says, or every mistake in it. Asks no daemon.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::failure::Failure;
+use crate::config::{self, Config};
+use crate::tls;
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  edgectl check                     the file that `serve` would take
+  edgectl check edge.toml --json    mistakes as rows with line and column")]
+pub struct Args {
+    /// The config file [env: EDGE_CONFIG] [default: /etc/edgectl/edge.toml]
+    #[arg(value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Args {
+    /// Exit 2 with every mistake; warnings alone are exit 0.
+    pub fn run(self, context: &Context) -> Result<(), Failure> {
+        let output = &context.output;
+        let path = config::find(self.config.as_deref());
+        let loaded = config::load(&path).map_err(|errors| Failure::invalid_config(&errors, output.color_err))?;
+        let unusable = unusable_certificates(&loaded.config);
+        if output.json {
+            let certificates: Vec<Value> =
+                unusable.iter().map(|(cert, error)| json!({ "cert": cert, "error": error })).collect();
+            output.json(&json!({
+                "file": path,
+                "config": loaded.config.to_json(),
+                "diagnostics": loaded.warnings,
+                "unusable_certificates": certificates,
+            }));
+            return Ok(());
+        }
+        if !loaded.warnings.is_empty() {
+            output.note(format!("{}\n", loaded.warnings.render(output.color_err)));
+        }
+        for (_, error) in &unusable {
+            output.note(format!("warning: {error}; its site would be served without this certificate\n"));
+        }
+        output.say(loaded.config.summary().trim_end());
+        Ok(())
+    }
+}
+
+/// Files that the config names and the daemon could not take up, as seen by whoever runs this.
+fn unusable_certificates(config: &Config) -> Vec<(PathBuf, String)> {
+    let certificates = config.tls.certificates.iter();
+    let load = |files: &config::model::CertificateFiles| tls::load(&files.cert, &files.key).err();
+    certificates.filter_map(|files| load(files).map(|error| (files.cert.clone(), error.to_string()))).collect()
+}

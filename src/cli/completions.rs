@@ -1,0 +1,25 @@
+//! `edgectl completions`: the completion script of a shell.
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::Cli;
+use super::context::Context;
+use super::failure::Failure;
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  edgectl completions bash > /etc/bash_completion.d/edgectl
+  edgectl completions fish > ~/.config/fish/completions/edgectl.fish")]
+pub struct Args {
+    shell: Shell,
+}
+
+impl Args {
+    pub fn run(self, context: &Context) -> Result<(), Failure> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "edgectl", &mut script);
+        context.output.show(String::from_utf8_lossy(&script).trim_end());
+        Ok(())
+    }
+}

@@ -1,0 +1,26 @@
+//! `edgectl demo`: the front door with two backends in one process, switched under load.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use super::context::Context;
+use super::failure::Failure;
+use crate::demo::{self, Options};
+use crate::types::parse_duration;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// How long to send traffic
+    #[arg(long = "for", value_name = "DURATION", default_value = "20s", value_parser = parse_duration)]
+    run_for: Duration,
+}
+
+impl Args {
+    /// Fails when a single exchange was lost. On a terminal it stays up afterwards, until Ctrl-C.
+    pub fn run(self, context: &Context) -> Result<(), Failure> {
+        let output = &context.output;
+        let stay = std::io::stdout().is_terminal() && !output.json;
+        let options = Options { run_for: self.run_for, stay, json: output.json, color: output.color };
+        demo::run(&options).map_err(Failure::failed)
+    }
+}

@@ -1,0 +1,91 @@
+//! `edgectl history`: who did what, when, why, and what came of it.
+
+use super::context::Context;
+use super::failure::Failure;
+use super::span::{clock, took_ms};
+use super::table::{Cell, Style, table};
+use super::users::Users;
+use crate::admin::wire::Records;
+use crate::control::{Action, Record};
+use crate::types::Color;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// One service; else all
+    service: Option<String>,
+    /// How many records, the latest
+    #[arg(short, value_name = "COUNT", default_value_t = 20)]
+    n: usize,
+}
+
+const HEAD: [&str; 9] = ["TIME", "SERVICE", "ACTION", "COLOR", "RESULT", "GENERATION", "TOOK", "WHO", "WHY"];
+
+impl Args {
+    pub fn run(self, context: &Context) -> Result<(), Failure> {
+        let output = &context.output;
+        let asked = async { Ok(context.client.history(self.service.as_deref(), self.n).await?) };
+        let records = context.block_on(asked)?;
+        if output.json {
+            output.json(&Records { records });
+            return Ok(());
+        }
+        if records.is_empty() {
+            output.say("nothing has been switched yet");
+            return Ok(());
+        }
+        let users = Users::load();
+        let rows: Vec<_> = records.iter().map(|record| row(record, &users)).collect();
+        output.show(table(&HEAD, &rows, output.color));
+        Ok(())
+    }
+}
+
+fn row(record: &Record, users: &Users) -> Vec<Cell> {
+    vec![
+        Cell::new(clock(record.time), Style::Dim),
+        Cell::plain(&record.service),
+        Cell::plain(action(record.action)),
+        colors(record.from, record.to),
+        Cell::new(&record.result, result_style(&record.result)),
+        Cell::plain(record.generation.to_string()),
+        Cell::plain(took(record)),
+        Cell::plain(users.show(&record.actor)),
+        Cell::plain(why(record)),
+    ]
+}
+
+fn action(action: Action) -> &'static str {
+    match action {
+        Action::Switch => "switch",
+        Action::Rollback => "rollback",
+        Action::Drain => "drain",
+    }
+}
+
+fn colors(from: Option<Color>, to: Option<Color>) -> Cell {
+    match (from, to) {
+        (Some(from), Some(to)) => Cell::new(format!("{from} → {to}"), to.into()),
+        (Some(only), None) | (None, Some(only)) => Cell::new(only.to_string(), only.into()),
+        (None, None) => Cell::plain(""),
+    }
+}
+
+fn result_style(result: &str) -> Style {
+    match result {
+        "refused" | "failed" => Style::Red,
+        "conflict" | "forced" | "cancelled" => Style::Yellow,
+        _ => Style::Plain,
+    }
+}
+
+fn took(record: &Record) -> String {
+    let drain = record.drain.as_ref().map(|report| report.took_ms);
+    record.gate_ms.or(drain).map(took_ms).unwrap_or_default()
+}
+
+/// The reason that was given, what went wrong, and what was cut.
+fn why(record: &Record) -> String {
+    let cut = record.drain.as_ref().filter(|report| report.cut > 0);
+    let cut = cut.map(|report| format!("{} of {} cut", report.cut, report.began_with));
+    [record.reason.clone(), record.detail.clone(), cut].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,86 @@
+//! Where text goes: the product to stdout, progress and errors to stderr, JSON instead of text when asked for.
+//!
+//! A closed pipe (`edgectl status | head -1`) is no error: what nobody reads is not written.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::table::Style;
+use super::{Global, When};
+
+pub struct Output {
+    pub json: bool,
+    quiet: bool,
+    /// Colours on stdout.
+    pub color: bool,
+    /// Colours on stderr.
+    pub color_err: bool,
+    /// Someone watches stderr: a line may be rewritten in place.
+    pub is_live: bool,
+}
+
+impl Output {
+    pub fn new(global: &Global) -> Self {
+        let wanted = |is_terminal: bool| match global.color {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        };
+        let is_live = io::stderr().is_terminal();
+        Self {
+            json: global.json,
+            quiet: global.quiet,
+            color: wanted(io::stdout().is_terminal()),
+            color_err: wanted(is_live),
+            is_live,
+        }
+    }
+
+    /// What was asked for: printed in any case, with a newline.
+    pub fn show(&self, text: impl Display) {
+        let _ = writeln!(io::stdout(), "{text}");
+    }
+
+    /// How it went: nothing when quiet, nothing beside JSON.
+    pub fn say(&self, text: impl Display) {
+        if !self.quiet && !self.json {
+            self.show(text);
+        }
+    }
+
+    /// One value on one line of stdout.
+    pub fn json(&self, value: &impl Serialize) {
+        if let Ok(text) = serde_json::to_string(value) {
+            self.show(text);
+        }
+    }
+
+    /// A step or a warning, to stderr; nothing when quiet.
+    pub fn note(&self, text: impl Display) {
+        if !self.quiet {
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+
+    /// Rewrites the one line that is live; nothing when quiet. Empty text takes it away.
+    pub fn live(&self, text: &str) {
+        // Wrapping off while it is written: a line that wraps could not be rewritten.
+        if !self.quiet {
+            let mut stderr = io::stderr();
+            let _ = write!(stderr, "\r\x1b[2K\x1b[?7l{text}\x1b[?7h");
+            let _ = stderr.flush();
+        }
+    }
+
+    /// The end of a command that failed: for people on stderr, for programs on stdout.
+    pub fn fail(&self, failure: &Failure) {
+        let prefix = if failure.is_rendered { String::new() } else { Style::Red.paint("error: ", self.color_err) };
+        let _ = writeln!(io::stderr(), "{prefix}{}", failure.text);
+        if self.json {
+            self.json(&failure.to_json());
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! `edgectl reload`: the daemon rereads its config.
+
+use super::context::Context;
+use super::failure::Failure;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+impl Args {
+    /// Exit 2 with every mistake; what runs goes on running then.
+    pub fn run(self, context: &Context) -> Result<(), Failure> {
+        let output = &context.output;
+        let report = context.block_on(async { Ok(context.client.reload().await?) })?;
+        if output.json {
+            output.json(&report);
+            return Ok(());
+        }
+        for warning in &report.warnings {
+            output.note(warning);
+        }
+        match report.changes.as_slice() {
+            [] => output.say("nothing changed"),
+            changes => output.say(changes.join("\n")),
+        }
+        Ok(())
+    }
+}

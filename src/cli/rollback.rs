@@ -1,0 +1,23 @@
+//! `edgectl rollback`: back to what served before.
+
+use super::context::Context;
+use super::failure::Failure;
+use super::operation;
+use crate::admin::wire::Ask;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The service, where several have colours
+    service: Option<String>,
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+impl Args {
+    /// A switch to the previous colour, gate and drain included.
+    pub fn run(self, context: &Context) -> Result<(), Failure> {
+        let ask = Ask { reason: self.reason, ..Ask::default() };
+        operation::run(context, self.service.as_deref(), "rollback", &ask)
+    }
+}

@@ -1,0 +1,183 @@
+//! `edgectl status`: what serves, how healthy it is, on which sockets and with which certificates.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::context::{Context, names};
+use super::failure::Failure;
+use super::span::{clock, since, took_ms};
+use super::table::{Cell, Style, table};
+use crate::admin::wire::{
+    BackendStatus, CertificateSource, CertificateStatus, ListenerStatus, PoolStatus, ServiceStatus, Status,
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// One service; else all
+    service: Option<String>,
+    /// Show it anew each second, until Ctrl-C
+    #[arg(long, short)]
+    watch: bool,
+}
+
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// A certificate that ends within this many hours is shown as a warning.
+const EXPIRY_WARNING_HOURS: i64 = 14 * 24;
+
+impl Args {
+    pub fn run(self, context: &Context) -> Result<(), Failure> {
+        context.block_on(async {
+            loop {
+                self.show(context, context.client.status().await?)?;
+                if !self.watch {
+                    return Ok(());
+                }
+                tokio::time::sleep(REFRESH).await;
+            }
+        })
+    }
+
+    fn show(&self, context: &Context, mut status: Status) -> Result<(), Failure> {
+        let output = &context.output;
+        if let Some(name) = &self.service {
+            let known = names(&status.services);
+            status.services.retain(|service| service.name == *name);
+            if status.services.is_empty() {
+                return Err(Failure::usage(format!("no service is called {name:?}; there is {known}")));
+            }
+        }
+        if output.json {
+            output.json(&status);
+            return Ok(());
+        }
+        let text = render(&status, self.service.is_none(), Timestamp::now(), output.color);
+        // Home and clear: the screen is drawn anew in place.
+        let home = if self.watch && output.is_live { "\x1b[H\x1b[2J" } else { "" };
+        output.show(format!("{home}{text}"));
+        Ok(())
+    }
+}
+
+/// `whole`: the listeners and certificates too, not the services alone.
+fn render(status: &Status, whole: bool, now: Timestamp, color: bool) -> String {
+    let mut parts = vec![summary(status, now, color)];
+    let rows: Vec<_> = status.services.iter().flat_map(|service| service_rows(service, now)).collect();
+    parts.push(table(&["SERVICE", "COLOR", "STATE", "BACKEND", "HEALTH", "LAST PROBE", "IN FLIGHT"], &rows, color));
+    let generations = status.services.iter().filter_map(|service| generation_row(service, now));
+    parts.push(table(
+        &["SERVICE", "ACTIVE", "GENERATION", "SINCE", "PREVIOUS"],
+        &generations.collect::<Vec<_>>(),
+        color,
+    ));
+    if whole {
+        let listeners: Vec<_> = status.listeners.iter().map(listener_row).collect();
+        parts.push(table(&["LISTENER", "BOUND", "KIND"], &listeners, color));
+        let certificates: Vec<_> = status.certificates.iter().map(|found| certificate_row(found, now)).collect();
+        parts.push(table(&["CERTIFICATE", "SOURCE", "ISSUER", "EXPIRES", "ERROR"], &certificates, color));
+    }
+    parts.retain(|part| !part.trim().is_empty());
+    parts.join("\n\n")
+}
+
+fn summary(status: &Status, now: Timestamp, color: bool) -> String {
+    let ready = if status.ready { Style::Green.paint("ready", color) } else { Style::Red.paint("not ready", color) };
+    let Status { version, connections, .. } = status;
+    let (up, config) = (since(status.started, now), status.config.display());
+    format!("edgectl {version} · {ready} · up {up} · {connections} connections · {config}")
+}
+
+fn service_rows(service: &ServiceStatus, now: Timestamp) -> Vec<Vec<Cell>> {
+    let mut rows: Vec<Vec<Cell>> = service.pools.iter().flat_map(|pool| pool_rows(service, pool, now)).collect();
+    if let Some(name) = rows.first_mut().and_then(|row| row.first_mut()) {
+        *name = Cell::new(&service.name, Style::Bold);
+    }
+    rows
+}
+
+/// The pool's name and state stand in its first row alone.
+fn pool_rows(service: &ServiceStatus, pool: &PoolStatus, now: Timestamp) -> Vec<Vec<Cell>> {
+    let healthy = pool.backends.iter().map(|backend| backend_row(backend, now));
+    let unresolved = pool.unresolved.iter().map(|name| {
+        let (address, error) = (Cell::plain(&name.address), Cell::new(&name.error, Style::Red));
+        vec![address, Cell::new("unresolved", Style::Red), error, Cell::plain("")]
+    });
+    let mut rows: Vec<Vec<Cell>> = healthy.chain(unresolved).collect();
+    if rows.is_empty() {
+        rows.push(vec![Cell::new("no backends", Style::Red)]);
+    }
+    let blank = || Cell::plain("");
+    let first = |cell: Cell, index: usize| if index == 0 { cell } else { blank() };
+    let (color, state) = (color_cell(pool), state_cell(service, pool));
+    let lead = |index| vec![blank(), first(color.clone(), index), first(state.clone(), index)];
+    rows.into_iter().enumerate().map(|(index, row)| [lead(index), row].concat()).collect()
+}
+
+fn color_cell(pool: &PoolStatus) -> Cell {
+    pool.color.map_or_else(|| Cell::plain("-"), |color| Cell::new(color.as_str(), color.into()))
+}
+
+fn state_cell(service: &ServiceStatus, pool: &PoolStatus) -> Cell {
+    if pool.color == service.active {
+        Cell::new("active", Style::Bold)
+    } else if pool.draining {
+        Cell::new("draining", Style::Yellow)
+    } else {
+        Cell::new("idle", Style::Dim)
+    }
+}
+
+/// Backend, health, last probe, in flight.
+fn backend_row(backend: &BackendStatus, now: Timestamp) -> Vec<Cell> {
+    let BackendStatus { address, endpoint, .. } = backend;
+    let place = if address.ends_with(endpoint) { address.clone() } else { format!("{address} ({endpoint})") };
+    let health = if backend.up { Cell::new("up", Style::Green) } else { Cell::new("down", Style::Red) };
+    let probe = backend.last_probe.as_ref().map_or_else(
+        || "none yet".to_owned(),
+        |probe| format!("{} in {}, {} ago", probe.outcome, took_ms(probe.took_ms), since(probe.at, now)),
+    );
+    vec![Cell::plain(place), health, Cell::plain(probe), Cell::plain(backend.in_flight.to_string())]
+}
+
+fn generation_row(service: &ServiceStatus, now: Timestamp) -> Option<Vec<Cell>> {
+    let active = service.active?;
+    let since = service.since.map(|time| format!("{} ({} ago)", clock(time), since(time, now)));
+    Some(vec![
+        Cell::new(&service.name, Style::Bold),
+        Cell::new(active.as_str(), active.into()),
+        Cell::plain(service.generation.map(|number| number.to_string()).unwrap_or_default()),
+        Cell::plain(since.unwrap_or_default()),
+        Cell::plain(service.previous.map_or("-", |color| color.as_str())),
+    ])
+}
+
+fn listener_row(listener: &ListenerStatus) -> Vec<Cell> {
+    let bound = listener.local.map(|local| local.to_string()).unwrap_or_default();
+    let kind = if listener.tls { "https" } else { "http" };
+    vec![Cell::plain(&listener.addr), Cell::plain(bound), Cell::plain(kind)]
+}
+
+fn certificate_row(found: &CertificateStatus, now: Timestamp) -> Vec<Cell> {
+    let file = found.file.as_ref().map(|file| file.display().to_string());
+    let source = match found.source {
+        CertificateSource::File => file.unwrap_or_else(|| "file".to_owned()),
+        CertificateSource::Internal => "internal CA".to_owned(),
+    };
+    vec![
+        Cell::plain(found.names.join(", ")),
+        Cell::plain(source),
+        Cell::plain(&found.issuer),
+        found.not_after.map_or_else(|| Cell::plain(""), |end| expiry(end, now)),
+        Cell::new(found.error.as_deref().unwrap_or_default(), Style::Red),
+    ]
+}
+
+fn expiry(end: Timestamp, now: Timestamp) -> Cell {
+    let hours = end.duration_since(now).as_hours();
+    match hours {
+        ..0 => Cell::new(format!("expired {}", clock(end)), Style::Red),
+        0..EXPIRY_WARNING_HOURS => Cell::new(format!("in {}", since(now, end)), Style::Yellow),
+        _ => Cell::plain(format!("in {}", since(now, end))),
+    }
+}

@@ -1,0 +1,65 @@
+//! `edgectl switch`: lets a colour serve, once it has passed the gate.
+
+use std::time::Duration;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::operation;
+use super::target::{Preferred, Target, Words};
+use crate::admin::wire::Ask;
+use crate::types::{parse_duration, show_duration};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "edgectl switch [OPTIONS] <COLOR> [SERVICE]",
+    after_long_help = "Examples:
+  edgectl switch green
+  edgectl switch green shop --timeout 2m --drain 5m --reason 'release 4.2'
+  edgectl switch $(edgectl idle) --no-wait --json"
+)]
+pub struct Args {
+    #[command(flatten)]
+    target: Words,
+    /// How long the gate may take [default: the service's switch.timeout]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+    /// How long the old colour may finish what runs [default: the service's switch.drain]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    drain: Option<Duration>,
+    /// Not built yet.
+    #[arg(long, value_name = "DURATION", hide = true)]
+    watch: Option<String>,
+    /// Skip the gate: traffic moves to backends that nothing has probed
+    #[arg(long)]
+    force: bool,
+    /// Return once the colour serves; the drain goes on in the daemon
+    #[arg(long)]
+    no_wait: bool,
+    /// Refuse unless the service is at this generation
+    #[arg(long, value_name = "N")]
+    if_generation: Option<u64>,
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+impl Args {
+    /// Exit 4 when the gate was not passed, 5 when another switch runs or the generation differs; nothing has changed then.
+    pub fn run(self, context: &Context) -> Result<(), Failure> {
+        if self.watch.is_some() {
+            return Err(Failure::usage("--watch is not built yet; nothing was changed"));
+        }
+        let target = Target::parse(&self.target, Preferred::First)?;
+        let ask = Ask {
+            color: Some(target.color.to_string()),
+            timeout: self.timeout.map(show_duration),
+            drain: self.drain.map(show_duration),
+            watch: None,
+            force: self.force,
+            wait: !self.no_wait,
+            if_generation: self.if_generation,
+            reason: self.reason,
+        };
+        operation::run(context, target.service.as_deref(), "switch", &ask)
+    }
+}

@@ -1,0 +1,64 @@
+//! The admin socket's place in the daemon: what it is shown, and the reloads it asks for.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::reload::{NotReloaded, Reloaded};
+use super::world::World;
+use crate::admin::wire::ListenerStatus;
+use crate::admin::{self, AdminState, ReloadFailed, ReloadReport, ReloadRequest};
+
+impl World {
+    /// Answers on the admin socket until the control runtime ends; reloads are asked for on what it returns.
+    pub fn open_admin(&self) -> mpsc::UnboundedReceiver<ReloadRequest> {
+        let (reload, asked) = mpsc::unbounded_channel();
+        let ready = self.readiness();
+        let listener = self.admin.borrow_mut().take();
+        let state = AdminState {
+            control: self.handle.clone(),
+            shared: self.shared.clone(),
+            certificates: self.certificates.clone(),
+            history: self.history.clone(),
+            listeners: self.listener_view.clone(),
+            admissions: self.admissions.clone(),
+            reload,
+            ready: Arc::new(move || ready().is_ok()),
+            config_path: Arc::new(self.config_path.clone()),
+            started: self.started_at,
+        };
+        // Ends with the control runtime: an operation that runs then goes on in no one's name.
+        tokio::spawn(async move {
+            let Some(listener) = listener else { return };
+            if let Err(error) = admin::serve(listener, state, std::future::pending()).await {
+                tracing::error!(%error, "the admin socket has stopped");
+            }
+        });
+        asked
+    }
+
+    /// A reload that the admin socket asks for.
+    pub async fn reload_for(self: &Rc<Self>, request: ReloadRequest) {
+        let answer = match self.reload("asked for").await {
+            Ok(Reloaded { changes, warnings }) => Ok(ReloadReport { changes, warnings }),
+            Err(NotReloaded::Config(diagnostics)) => Err(ReloadFailed {
+                text: diagnostics.render(false),
+                diagnostics: serde_json::to_value(&diagnostics).unwrap_or_default(),
+            }),
+            Err(NotReloaded::Failed(text)) => Err(ReloadFailed { text, diagnostics: serde_json::Value::Null }),
+        };
+        let _ = request.answer.send(answer);
+    }
+
+    /// What `edgectl status` says about sockets.
+    pub fn show_listeners(&self) {
+        let open = self.listeners.open();
+        let view = open.iter().map(|listener| ListenerStatus {
+            addr: listener.addr.to_string(),
+            local: listener.local,
+            tls: listener.tls,
+        });
+        self.listener_view.store(Arc::new(view.collect()));
+    }
+}

@@ -1,0 +1,171 @@
+//! What the demo tells, as text for people or as one JSON object a line.
+//!
+//! A closed pipe at the other end is no error of the demo's: what can't be written is not.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::tally::{Counts, Kind, Tally};
+use crate::types::Color;
+
+/// Tells steps as they happen and the result at the end, on stdout.
+pub(super) struct Reporter {
+    json: bool,
+    color: bool,
+}
+
+/// What has happened.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum Step {
+    Started { url: String, run_for_ms: u64 },
+    Switched { at_ms: u64, verb: &'static str, to: Color, gate_ms: Option<u64>, flip_us: Option<u64> },
+    Stays { lines: Vec<String> },
+}
+
+#[derive(Debug, Serialize)]
+struct Outcome {
+    event: &'static str,
+    exchanges: u64,
+    lost: u64,
+    kinds: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    kind: &'static str,
+    exchanges: u64,
+    lost: u64,
+    p50_us: Option<u64>,
+    p99_us: Option<u64>,
+    /// Why, and how often.
+    causes: Vec<(String, u64)>,
+}
+
+impl Reporter {
+    pub fn new(json: bool, color: bool) -> Self {
+        Self { json, color }
+    }
+
+    pub fn step(&self, step: &Step) {
+        if self.json { say_json(step) } else { say(&self.sentence(step)) }
+    }
+
+    pub fn result(&self, tally: &Tally) {
+        let kinds: Vec<Row> = Kind::ALL.iter().map(|kind| row(*kind, &tally.of(*kind))).collect();
+        let outcome = Outcome { event: "result", exchanges: tally.all(), lost: tally.lost(), kinds };
+        if self.json { say_json(&outcome) } else { say(&self.table(&outcome)) }
+    }
+
+    fn sentence(&self, step: &Step) -> String {
+        match step {
+            Step::Started { url, run_for_ms } => {
+                let seconds = run_for_ms / 1000;
+                format!("{url} is open, two backends behind it; {seconds} s of mixed traffic\n\n  0.0 s  blue serves\n")
+            }
+            Step::Switched { at_ms, verb, to, gate_ms, flip_us } => {
+                let done = if *verb == "rollback" { "rolled back to" } else { "switched to" };
+                let gate = show(gate_ms.map(|ms| ms * 1000));
+                let flip = show(*flip_us);
+                let to = self.paint(*to);
+                format!("{:5} s  {done} {to}: gate {}, flip {}\n", tenths(*at_ms), gate.trim(), flip.trim())
+            }
+            Step::Stays { lines } => {
+                let lines = lines.iter().map(|line| format!("  {line}\n")).collect::<String>();
+                format!("\nIt stays up until Ctrl-C. To try, from another terminal:\n\n{lines}\n")
+            }
+        }
+    }
+
+    fn table(&self, outcome: &Outcome) -> String {
+        let mut text = format!("\n  {:14}{:>10}{:>7}{:>11}{:>11}\n", "", "exchanges", "lost", "p50", "p99");
+        for row in &outcome.kinds {
+            let (p50, p99) = (show(row.p50_us), show(row.p99_us));
+            let _ = writeln!(text, "  {:14}{:>10}{:>7}{p50:>11}{p99:>11}", row.kind, row.exchanges, row.lost);
+        }
+        for row in &outcome.kinds {
+            for (cause, times) in &row.causes {
+                let _ = writeln!(text, "  {}: {times} x {cause}", row.kind);
+            }
+        }
+        let verdict = format!("{} of {} exchanges lost", outcome.lost, outcome.exchanges);
+        let _ = writeln!(text, "\n  {}", self.styled(if outcome.lost == 0 { "1;32" } else { "1;31" }, &verdict));
+        text
+    }
+
+    fn paint(&self, color: Color) -> String {
+        self.styled(if color == Color::Blue { "34" } else { "32" }, color.as_str())
+    }
+
+    /// ECMA-48, 8.3.117 (SGR).
+    fn styled(&self, style: &str, text: &str) -> String {
+        if self.color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Whole milliseconds.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn row(kind: Kind, counts: &Counts) -> Row {
+    let micros = |p| counts.percentile(p).map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    Row {
+        kind: kind.label(),
+        exchanges: counts.all(),
+        lost: counts.lost(),
+        p50_us: micros(50),
+        p99_us: micros(99),
+        causes: counts.causes().iter().map(|(why, times)| (why.clone(), *times)).collect(),
+    }
+}
+
+/// Microseconds with a unit that a person reads; `-` for nothing measured.
+fn show(micros: Option<u64>) -> String {
+    match micros {
+        None => "-".to_owned(),
+        Some(us) if us < 1000 => format!("{us} µs"),
+        Some(us) if us < 1_000_000 => format!("{} ms", tenths(us)),
+        Some(us) => format!("{} s", tenths(us / 1000)),
+    }
+}
+
+/// A thousandth part, with one decimal.
+fn tenths(thousandths: u64) -> String {
+    format!("{:>3}.{}", thousandths / 1000, thousandths % 1000 / 100)
+}
+
+fn say_json(value: &impl Serialize) {
+    if let Ok(line) = serde_json::to_string(value) {
+        say(&(line + "\n"));
+    }
+}
+
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_the_unit_that_fits() {
+        let told = [Some(412), Some(1_250), Some(9_020_000), None].map(show);
+        assert_eq!(told.map(|text| text.trim().to_owned()), ["412 µs", "1.2 ms", "9.0 s", "-"]);
+    }
+
+    #[test]
+    fn what_was_lost_is_told_with_its_cause() {
+        let tally = Tally::default();
+        tally.failed(Kind::Post, "got 502".to_owned());
+        let kinds = vec![row(Kind::Post, &tally.of(Kind::Post))];
+        let outcome = Outcome { event: "result", exchanges: 1, lost: 1, kinds };
+        let text = Reporter::new(false, false).table(&outcome);
+        assert!(text.contains("POST: 1 x got 502") && text.contains("1 of 1 exchanges lost"), "{text}");
+    }
+}

@@ -1,0 +1,43 @@
+//! Long downloads: sent slowly, each across one of the switches, every byte compared.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes};
+use http::StatusCode;
+use http_body_util::BodyExt;
+
+use super::connection::{Connection, broke_off, color_of, request};
+use super::{Judge, Kind, PATIENCE, Traffic};
+use crate::demo::backend::{PIECE, PIECE_EVERY, download_byte};
+
+/// Two of them fill the run: one is under way at the switch, the next one at the rollback.
+pub(super) async fn lane(traffic: Rc<Traffic>) {
+    let length = traffic.run_for * 9 / 20;
+    while Instant::now() + length < traffic.until {
+        let judge = traffic.judge();
+        traffic.count(Kind::Download, length * 2 + PATIENCE, download(&traffic, &judge, length)).await;
+    }
+}
+
+async fn download(traffic: &Traffic, judge: &Judge<'_>, length: Duration) -> Result<(), String> {
+    let pieces = length.as_millis() / PIECE_EVERY.as_millis();
+    let mut connection = Connection::default();
+    let path = format!("/download/{pieces}");
+    let response = connection.send(traffic, request("GET", &path, Bytes::new())?).await?;
+    judge.check(color_of(&response, StatusCode::OK)?)?;
+    let mut body = response.into_body();
+    let mut have = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| broke_off(&e))?;
+        let data = frame.into_data().unwrap_or_default();
+        if !data.iter().enumerate().all(|(at, byte)| *byte == download_byte(have + at)) {
+            return Err(format!("a wrong byte in {} after {have}", data.remaining()));
+        }
+        have += data.len();
+    }
+    match u128::try_from(have / PIECE) {
+        Ok(whole) if whole == pieces && have % PIECE == 0 => Ok(()),
+        _ => Err(format!("ended after {have} bytes")),
+    }
+}

@@ -1,0 +1,24 @@
+//! POST with a body that has to come back as it was. Nothing may be sent twice here, so nothing hides behind a retry.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::connection::{Connection, request};
+use super::{Kind, Traffic};
+
+/// From a form to a photo.
+const SIZES: [usize; 4] = [100, 4_000, 40_000, 400_000];
+
+pub(super) async fn lane(traffic: Rc<Traffic>) {
+    let bodies = SIZES.map(|size| Bytes::from_iter(std::iter::repeat_with(|| fastrand::u8(..)).take(size)));
+    let mut bodies = bodies.iter().cycle();
+    let mut connection = Connection::default();
+    let post = async |judge: &super::Judge<'_>| {
+        let body = bodies.next().cloned().unwrap_or_default();
+        let answer = connection.ask(&traffic, request("POST", "/upload", body.clone())?).await?;
+        judge.check(answer.color)?;
+        if answer.body == body { Ok(()) } else { Err("the body did not come back as it was".to_owned()) }
+    };
+    traffic.repeat(Kind::Post, post).await;
+}

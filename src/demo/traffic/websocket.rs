@@ -1,0 +1,75 @@
+//! Tunnels: opened by an upgrade, then messages that have to come back. One that stays open through both switches, and
+//! short ones that are opened anew.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::connection::{Connection, color_of, no_answer, request};
+use super::{Judge, Kind, PATIENCE, Traffic};
+
+/// Between two messages.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Bytes of a message.
+const MESSAGE: usize = 512;
+
+type Tunnel = TokioIo<Upgraded>;
+
+/// One tunnel after another, each open for `open_for`.
+pub(super) async fn lane(traffic: Rc<Traffic>, open_for: Duration) {
+    while traffic.goes_on() {
+        let mut tunnel = None;
+        let opening = async {
+            tunnel = Some(open(&traffic, &traffic.judge()).await?);
+            Ok(())
+        };
+        traffic.count(Kind::WebSocket, PATIENCE, opening).await;
+        match tunnel {
+            Some(tunnel) => converse(&traffic, tunnel, Instant::now() + open_for).await,
+            None => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+/// RFC 6455, 4.1. The frames inside are the ends' own matter: the door passes bytes.
+async fn open(traffic: &Traffic, judge: &Judge<'_>) -> Result<Tunnel, String> {
+    let mut request = request("GET", "/echo", Bytes::new())?;
+    let fields = [
+        (header::CONNECTION, "upgrade"),
+        (header::UPGRADE, "websocket"),
+        (header::SEC_WEBSOCKET_VERSION, "13"),
+        (header::SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    request.headers_mut().extend(fields.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    let response = Connection::default().send(traffic, request).await?;
+    judge.check(color_of(&response, StatusCode::SWITCHING_PROTOCOLS)?)?;
+    let upgraded = hyper::upgrade::on(response).await.map_err(|e| no_answer(&e))?;
+    Ok(TokioIo::new(upgraded))
+}
+
+/// Until then, or until a message is lost.
+async fn converse(traffic: &Traffic, mut tunnel: Tunnel, until: Instant) {
+    while traffic.goes_on() && Instant::now() < until {
+        if !traffic.count(Kind::WebSocket, PATIENCE, echo(&mut tunnel)).await {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    let _ = tunnel.shutdown().await;
+}
+
+async fn echo(tunnel: &mut Tunnel) -> Result<(), String> {
+    let cut = |e: std::io::Error| format!("the tunnel was cut: {e}");
+    let sent: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(MESSAGE).collect();
+    tunnel.write_all(&sent).await.map_err(cut)?;
+    tunnel.flush().await.map_err(cut)?;
+    let mut echoed = [0; MESSAGE];
+    tunnel.read_exact(&mut echoed).await.map_err(cut)?;
+    if echoed == *sent { Ok(()) } else { Err("a message did not come back as it was".to_owned()) }
+}
