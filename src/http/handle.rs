@@ -90,7 +90,7 @@ async fn take_limits(exchange: &mut Exchange, route: &Route, head: &Parts) -> Re
             LimitVerdict::Delay(wait, _) => {
                 exchange.limited = Some(zone.name.clone());
                 limit.series.limited(LimitMode::Delayed);
-                tokio::time::sleep(wait).await;
+                Box::pin(tokio::time::sleep(wait)).await;
             }
             LimitVerdict::Refuse(quota) => {
                 exchange.limited = Some(zone.name.clone());
