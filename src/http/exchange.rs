@@ -37,6 +37,9 @@ pub struct Exchange {
     host: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
     referer: Option<HeaderValue>,
+    accept: Option<HeaderValue>,
+    /// Until it is sent on; here, so that no future on the way has room for a copy of it.
+    pub head: Option<Parts>,
     /// 0 until a head was answered.
     pub status: u16,
     /// Counted by the upload, where there is one.
@@ -53,7 +56,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    pub fn begin(conn: &Rc<Conn>, route: &Arc<Route>, client: IpAddr, id: RequestId, head: &Parts) -> Box<Self> {
+    pub fn begin(conn: &Rc<Conn>, route: &Arc<Route>, client: IpAddr, id: RequestId, head: Parts) -> Box<Self> {
         let logged = |name| head.headers.get(name).cloned();
         Box::new(Self {
             live: LiveGuard::new(conn.worker(), conn.limits().body_timeout),
@@ -70,6 +73,8 @@ impl Exchange {
             host: logged(header::HOST),
             user_agent: logged(header::USER_AGENT),
             referer: logged(header::REFERER),
+            accept: logged(header::ACCEPT),
+            head: Some(head),
             status: 0,
             bytes_in: None,
             bytes_out: 0,
@@ -84,6 +89,12 @@ impl Exchange {
 
     pub fn conn(&self) -> &Rc<Conn> {
         &self.conn
+    }
+
+    /// Whether an error page is better read by a program.
+    pub fn wants_json(&self) -> bool {
+        let accept = self.accept.as_ref().and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        accept.contains("json") && !accept.contains("text/html")
     }
 
     pub fn method(&self) -> &Method {
