@@ -253,6 +253,12 @@ impl<T: AsyncWrite + Unpin> HeadWatch<T> {
         let failure = match (self.conn.bad_head.get(), status) {
             (Some(failure), _) => failure,
             (None, StatusCode::URI_TOO_LONG) => Failure::UriTooLong,
+            // RFC 9112, 3: the request line alone was more than a head may be.
+            (None, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+                if self.scan.request_line() >= self.conn.limits.header_size =>
+            {
+                Failure::UriTooLong
+            }
             (None, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => Failure::HeadTooLarge,
             (None, _) => Failure::BadRequest,
         };

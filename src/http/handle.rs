@@ -165,7 +165,10 @@ fn own(
 /// What every answer carries, whoever made it.
 pub(super) fn finish_headers(exchange: &Exchange, headers: &mut HeaderMap) {
     exchange.route.security.apply(headers, exchange.conn().peer().tls);
-    headers.insert(X_REQUEST_ID, exchange.id_value.clone());
+    let mut id = exchange.id_value.clone();
+    // Never indexed (RFC 7541, 6.2.3): each is new, and would push what repeats out of the compression table.
+    id.set_sensitive(exchange.is_h2());
+    headers.insert(X_REQUEST_ID, id);
     if exchange.conn().is_finishing() && !exchange.is_h2() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -20,6 +20,8 @@ pub struct HeadScan {
     length_fields: u8,
     encoding_fields: u8,
     lines: u32,
+    /// Length of the latest request line, as far as it has come.
+    request_line: usize,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +65,11 @@ impl HeadScan {
         }
     }
 
+    /// How long the latest request line is, as far as it has come.
+    pub fn request_line(&self) -> usize {
+        self.request_line
+    }
+
     fn feed_line<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], Ambiguous> {
         let (line, rest, complete) = match bytes.iter().position(|b| *b == b'\n') {
             Some(end) => (&bytes[..end], &bytes[end + 1..], true),
@@ -82,6 +89,9 @@ impl HeadScan {
         }
         self.prefix_len += room;
         self.line_len += part.len();
+        if self.lines == 0 {
+            self.request_line = self.line_len;
+        }
         if let Some(last) = part.last() {
             self.ends_in_cr = *last == b'\r';
         }
@@ -125,7 +135,7 @@ impl HeadScan {
             (0, _, Some(length)) => State::Body(length),
             _ => State::Unknown,
         };
-        *self = Self { state: next, ..Self::default() };
+        *self = Self { state: next, request_line: self.request_line, ..Self::default() };
         if next == State::Body(0) {
             self.state = State::Head;
         }

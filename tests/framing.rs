@@ -1,0 +1,233 @@
+//! Ambiguous and broken requests are refused, their connection is closed, and nothing that follows reaches a backend.
+
+use crate::support::{Edge, Origin, Setup, assert_dressed, seconds};
+
+/// A request that some server on the way might read differently.
+struct Hostile {
+    name: &'static str,
+    raw: String,
+    status: u16,
+    /// The stable reason in the access log; "" where more than one would be right.
+    reason: &'static str,
+}
+
+fn hostile(name: &'static str, raw: &str, status: u16, reason: &'static str) -> Hostile {
+    Hostile { name, raw: raw.replace('\n', "\r\n").replace("\\LF", "\n").replace("\\0", "\0"), status, reason }
+}
+
+/// Each on a connection of its own, another request right behind it.
+fn assert_refused(edge: &Edge, origin: &Origin, requests: &[Hostile]) {
+    let mut refused = Vec::new();
+    for Hostile { name, raw, status, reason } in requests {
+        let mut client = edge.plain();
+        client.send(raw).send("GET /second HTTP/1.1\r\nHost: plain.test\r\n\r\n");
+        let answer = client.try_answer().unwrap_or_else(|| panic!("{name}: closed without an answer"));
+        assert_eq!(answer.status, *status, "{name}: {:?}", answer.head);
+        assert_dressed(&answer);
+        assert_eq!(answer.get("connection"), Some("close"), "{name}: {:?}", answer.head);
+        assert!(client.try_answer().is_none(), "{name}: the request behind it was answered");
+        assert!(client.closes_within(seconds(5)), "{name}: not closed");
+        refused.push((name, status, reason, answer.id().to_owned()));
+    }
+    for (name, status, reason, id) in refused {
+        let line = edge.logged(&id);
+        assert_eq!(line["status"], *status, "{name}: {line}");
+        assert!(reason.is_empty() && line["error"].is_string() || line["error"] == **reason, "{name}: {line}");
+    }
+    assert_eq!(origin.count("/second"), 0, "{:?}", origin.seen());
+}
+
+#[test]
+fn a_body_whose_length_can_be_read_in_two_ways_is_refused() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    let post = |fields: &str, body: &str| format!("POST /first HTTP/1.1\nHost: plain.test\n{fields}\n{body}");
+    let case = |name, fields: &str, body: &str| hostile(name, &post(fields, body), 400, "bad_framing");
+    assert_refused(
+        &edge,
+        &origin,
+        &[
+            case("TE and CL", "Transfer-Encoding: chunked\nContent-Length: 5\n", "0\n\n"),
+            case("CL and TE", "Content-Length: 5\nTransfer-Encoding: chunked\n", "0\n\n"),
+            case("two equal CLs", "Content-Length: 5\nContent-Length: 5\n", "12345"),
+            case("two unequal CLs", "Content-Length: 5\nContent-Length: 6\n", "12345"),
+            case("TE gzip, chunked", "Transfer-Encoding: gzip, chunked\n", "0\n\n"),
+            case("TE twice", "Transfer-Encoding: chunked\nTransfer-Encoding: chunked\n", "0\n\n"),
+            case("a tab after TE's colon and CL", "Transfer-Encoding:\tchunked\nContent-Length: 5\n", "0\n\n"),
+        ],
+    );
+    let refused_at_once = |name, fields: &str, body: &str| hostile(name, &post(fields, body), 400, "");
+    assert_refused(
+        &edge,
+        &origin,
+        &[
+            refused_at_once("TE identity", "Transfer-Encoding: identity\n", "0\n\n"),
+            refused_at_once("TE chunked, identity", "Transfer-Encoding: chunked, identity\n", "0\n\n"),
+            refused_at_once("TE xchunked", "Transfer-Encoding: xchunked\n", "0\n\n"),
+            hostile(
+                "HTTP/1.0 and TE",
+                "POST /first HTTP/1.0\nHost: plain.test\nTransfer-Encoding: chunked\n\n0\n\n",
+                400,
+                "",
+            ),
+            refused_at_once("a list of CLs", "Content-Length: 5, 5\n", "12345"),
+            refused_at_once("a signed CL", "Content-Length: +5\n", "12345"),
+            refused_at_once("a negative CL", "Content-Length: -5\n", "12345"),
+            refused_at_once("a CL in hex", "Content-Length: 0x5\n", "12345"),
+            refused_at_once("an empty CL", "Content-Length: \n", ""),
+            refused_at_once("a CL too large", "Content-Length: 99999999999999999999\n", "12345"),
+        ],
+    );
+    assert_eq!(origin.seen().len(), 0, "{:?}", origin.seen());
+}
+
+#[test]
+fn a_broken_chunk_ends_the_connection_and_no_request_follows() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    let post = "POST /first HTTP/1.1\nHost: plain.test\nTransfer-Encoding: chunked\n\n";
+    let case = |name, body: &str| hostile(name, &format!("{post}{body}"), 400, "bad_request");
+    assert_refused(
+        &edge,
+        &origin,
+        &[
+            case("not hex", "xyz\nhello\n0\n\n"),
+            case("negative", "-5\nhello\n0\n\n"),
+            case("a prefix", "0x5\nhello\n0\n\n"),
+            case("too large", "ffffffffffffffffff\nhello\n0\n\n"),
+            case("longer than it says", "3\nhello\n0\n\n"),
+            case("empty size", "\nhello\n0\n\n"),
+            case("bare LF after the size", "5\\LFhello\n0\n\n"),
+            case("bare LF after the data", "5\nhello\\LF0\n\n"),
+        ],
+    );
+}
+
+#[test]
+fn chunk_extensions_and_trailers_are_no_offence() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    let mut client = edge.plain();
+    client.begin("POST", "/echo", "Transfer-Encoding: chunked\r\n");
+    client.send("5;name=value\r\nhello\r\n6;q=\"a b\"\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n");
+    assert_eq!(client.answer().text(), "hello world");
+    assert_eq!(client.get("/").text(), "blue", "the connection is still good");
+}
+
+#[test]
+fn a_malformed_head_is_refused() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    let get = |rest: &str| format!("GET /first HTTP/1.1\nHost: plain.test\n{rest}\n");
+    let case = |name, raw: &str| hostile(name, raw, 400, "");
+    assert_refused(
+        &edge,
+        &origin,
+        &[
+            case("obs-fold", &get("X-A: 1\n 2\n")),
+            case("obs-fold by tab", &get("X-A: 1\n\t2\n")),
+            case("a space before the colon", &get("X-A : 1\n")),
+            case("a tab before the colon", &get("X-A\t: 1\n")),
+            case("no name", &get(": 1\n")),
+            case("no colon", &get("nonsense\n")),
+            case("a name with a space", &get("X A: 1\n")),
+            case("NUL in a value", &get("X-A: a\\0b\n")),
+            case("NUL in a name", &get("X\\0A: b\n")),
+            case("NUL in the target", "GET /fi\\0rst HTTP/1.1\nHost: plain.test\n\n"),
+            case("a bare LF after the request line", "GET /first HTTP/1.1\\LFHost: plain.test\n\n"),
+            case("a bare LF after a field", "GET /first HTTP/1.1\nHost: plain.test\\LFX-A: b\n\n"),
+            case("a bare LF as the last line", "GET /first HTTP/1.1\nHost: plain.test\n\\LF"),
+            case("leading space", " GET /first HTTP/1.1\nHost: plain.test\n\n"),
+            case("two spaces", "GET  /first HTTP/1.1\nHost: plain.test\n\n"),
+            case("no version", "GET /first\nHost: plain.test\n\n"),
+            case("HTTP/3.0", "GET /first HTTP/3.0\nHost: plain.test\n\n"),
+            case("lower-case http", "GET /first http/1.1\nHost: plain.test\n\n"),
+            case("not HTTP", "\u{16}\u{3}\u{1}nonsense\n\n"),
+        ],
+    );
+    assert_eq!(origin.seen().len(), 0, "{:?}", origin.seen());
+}
+
+#[test]
+fn a_request_names_exactly_one_valid_host() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    let case = |name, raw: &str| hostile(name, raw, 400, "bad_host");
+    assert_refused(
+        &edge,
+        &origin,
+        &[
+            case("no Host", "GET /first HTTP/1.1\n\n"),
+            case("no Host in HTTP/1.0", "GET /first HTTP/1.0\n\n"),
+            case("an empty Host", "GET /first HTTP/1.1\nHost:\n\n"),
+            case("two Hosts", "GET /first HTTP/1.1\nHost: plain.test\nHost: app.test\n\n"),
+            case("two equal Hosts", "GET /first HTTP/1.1\nHost: plain.test\nHost: plain.test\n\n"),
+            case("a list", "GET /first HTTP/1.1\nHost: plain.test, app.test\n\n"),
+            case("a space", "GET /first HTTP/1.1\nHost: plain test\n\n"),
+            case("a path", "GET /first HTTP/1.1\nHost: plain.test/x\n\n"),
+            case("user info", "GET /first HTTP/1.1\nHost: me@plain.test\n\n"),
+            case("a port that is none", "GET /first HTTP/1.1\nHost: plain.test:http\n\n"),
+            case("a port too large", "GET /first HTTP/1.1\nHost: plain.test:65536\n\n"),
+            case("absolute form against Host", "GET http://app.test/first HTTP/1.1\nHost: plain.test\n\n"),
+        ],
+    );
+    assert_eq!(origin.seen().len(), 0, "{:?}", origin.seen());
+}
+
+#[test]
+fn the_absolute_form_is_served_when_it_agrees_with_host() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    let mut client = edge.plain();
+    client.send("GET http://plain.test/absolute?q=1 HTTP/1.1\r\nHost: plain.test\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+    assert_eq!(origin.saw("/absolute").head.word(1), "/absolute?q=1");
+}
+
+#[test]
+fn what_is_too_large_is_refused_by_its_own_status() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).limits("header_size = \"8KiB\"\nheaders = 20").start();
+    let long = "a".repeat(9 * 1024);
+    let huge = "a".repeat(200 * 1024);
+    let many: String = (0..30).map(|n| format!("X-{n}: 1\n")).collect();
+    let get = |target: &str, fields: &str| format!("GET {target} HTTP/1.1\nHost: plain.test\n{fields}\n");
+    assert_refused(
+        &edge,
+        &origin,
+        &[
+            hostile("one long field", &get("/first", &format!("X-A: {long}\n")), 431, "head_too_large"),
+            hostile("a huge field", &get("/first", &format!("X-A: {huge}\n")), 431, "head_too_large"),
+            hostile("a head without end", &format!("GET /first HTTP/1.1\nX-A: {huge}"), 431, "head_too_large"),
+            hostile("too many fields", &get("/first", &many), 431, "head_too_large"),
+            hostile("a target longer than a head may be", &get(&format!("/{long}"), ""), 414, "uri_too_long"),
+            hostile("a huge target", &get(&format!("/{huge}"), ""), 414, "uri_too_long"),
+        ],
+    );
+    assert_eq!(origin.seen().len(), 0, "{:?}", origin.seen());
+    assert_eq!(edge.get("/fine").status, 200);
+}
+
+#[test]
+fn what_was_answered_before_a_refusal_stays_answered() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    let mut client = edge.plain();
+    client.send("GET /good HTTP/1.1\r\nHost: plain.test\r\n\r\nGET /bad HTTP/1.1\r\n\r\nGET /second HTTP/1.1\r\nHost: plain.test\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+    assert_eq!(client.answer().status, 400);
+    assert!(client.closes_within(seconds(5)));
+    assert_eq!(origin.seen().len(), 1, "{:?}", origin.seen());
+}
+
+#[test]
+fn a_body_is_framed_anew_towards_the_backend() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    let mut client = edge.plain();
+    client.begin("POST", "/echo", "transfer-encoding: CHUNKED\r\n").send("3\r\nabc\r\n0\r\n\r\n");
+    assert_eq!(client.answer().text(), "abc");
+    let head = origin.saw("/echo").head;
+    assert_eq!(head.all("transfer-encoding"), ["chunked"], "{head:?}");
+    assert_eq!(head.get("content-length"), None, "{head:?}");
+}

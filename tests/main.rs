@@ -1,0 +1,9 @@
+//! The promises, each tested from outside: real processes, real sockets. One file per promise, one sentence per test.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets the unexpected has failed")]
+
+mod support;
+
+mod data_path;
+mod framing;
+mod slow;

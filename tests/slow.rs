@@ -1,0 +1,227 @@
+//! Who is slow is cut in time, and nobody else waits for it.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::support::wire::Wire;
+use crate::support::{Edge, Origin, Setup, Then, seconds, wait_until};
+
+/// Longer than any bound in these tests, shorter than any default.
+const SOON: Duration = seconds(5);
+
+fn impatient(origin: &Origin) -> Edge {
+    Setup::to(origin).limits("header_timeout = \"1s\"\nbody_timeout = \"1s\"\nkeepalive = \"1s\"").start()
+}
+
+/// Waits for the cut while others are served.
+fn assert_cut_while_others_are_served(edge: &Edge, wire: &mut Wire) {
+    let started = Instant::now();
+    while !wire.closes_within(Duration::from_millis(50)) {
+        let asked = Instant::now();
+        assert_eq!(edge.get("/other").status, 200);
+        assert!(asked.elapsed() < seconds(1), "another client waited {:?}", asked.elapsed());
+        assert!(started.elapsed() < SOON, "not cut within {SOON:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_says_nothing_is_closed() {
+    let origin = Origin::start("blue");
+    let edge = impatient(&origin);
+    assert_cut_while_others_are_served(&edge, &mut edge.plain());
+}
+
+#[test]
+fn a_head_must_be_whole_in_time_however_it_drips() {
+    let origin = Origin::start("blue");
+    let edge = impatient(&origin);
+    let mut client = edge.plain();
+    client.send("GET / HTTP/1.1\r\nHost: plain.test\r\n");
+    let started = Instant::now();
+    // A field every now and then: a bound on each read would never strike.
+    while !client.closes_within(Duration::from_millis(200)) {
+        client.send("X-Drip: 1\r\n");
+        assert!(started.elapsed() < SOON, "not cut within {SOON:?}");
+    }
+    assert!(started.elapsed() >= Duration::from_millis(900), "cut after {:?} already", started.elapsed());
+    assert_eq!(edge.get("/").status, 200);
+}
+
+#[test]
+fn a_second_head_on_a_kept_connection_is_bounded_too() {
+    let origin = Origin::start("blue");
+    let edge = impatient(&origin);
+    let mut client = edge.plain();
+    assert_eq!(client.get("/").status, 200);
+    client.send("GET / HTTP/1.1\r\n");
+    assert_cut_while_others_are_served(&edge, &mut client);
+}
+
+#[test]
+fn a_body_that_stalls_is_answered_408() {
+    let origin = Origin::start("blue");
+    let edge = impatient(&origin);
+    let mut client = edge.plain();
+    client.begin("POST", "/echo", "Content-Length: 100\r\n").send("0123456789");
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.get("connection")), (408, Some("close")), "{:?}", answer.head);
+    assert!(client.closes_within(SOON));
+    assert_eq!(edge.logged(answer.id())["error"], "body_timeout");
+}
+
+#[test]
+fn a_body_that_keeps_coming_may_take_its_time() {
+    let origin = Origin::start("blue");
+    let edge = impatient(&origin);
+    let mut client = edge.plain();
+    client.begin("POST", "/echo", "Content-Length: 6\r\n");
+    for byte in ["a", "b", "c", "d", "e", "f"] {
+        std::thread::sleep(Duration::from_millis(300));
+        client.send(byte);
+    }
+    assert_eq!(client.answer().text(), "abcdef");
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_cut_and_its_backend_freed() {
+    let origin = Origin::start("blue");
+    let (gone, freed) = std::sync::mpsc::channel();
+    origin.on("/endless", move |_, wire| {
+        wire.send("HTTP/1.1 200 OK\r\n\r\n");
+        while wire.try_send([b'x'; 65536]).is_ok() {}
+        gone.send(()).unwrap();
+        Then::Close
+    });
+    let edge = impatient(&origin);
+    let mut client = edge.plain();
+    client.begin("GET", "/endless", "");
+    freed.recv_timeout(SOON).expect("the backend's connection is closed");
+    assert_eq!(edge.logged_path("/endless")["error"], "client_too_slow");
+}
+
+#[test]
+fn a_reader_that_is_slow_but_reads_is_not_cut() {
+    let origin = Origin::start("blue");
+    const SIZE: usize = 24 << 20;
+    origin.on("/large", |_, wire| {
+        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"));
+        wire.send(vec![b'x'; SIZE]);
+        Then::Keep
+    });
+    let edge = impatient(&origin);
+    let mut client = edge.plain();
+    client.begin("GET", "/large", "");
+    assert_eq!(client.head().unwrap().word(1), "200");
+    for _ in 0..8 {
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(client.exactly(SIZE / 8).expect("still served").len(), SIZE / 8);
+    }
+}
+
+#[test]
+fn an_idle_connection_is_closed() {
+    let origin = Origin::start("blue");
+    let edge = impatient(&origin);
+    let mut client = edge.plain();
+    assert_eq!(client.get("/").status, 200);
+    assert_cut_while_others_are_served(&edge, &mut client);
+}
+
+#[test]
+fn an_idle_tls_connection_is_closed() {
+    let origin = Origin::start("blue");
+    let edge = impatient(&origin);
+    let mut client = edge.tls("app.test");
+    assert_eq!(client.get("/").status, 200);
+    assert_cut_while_others_are_served(&edge, &mut client);
+}
+
+#[test]
+fn an_idle_h2_connection_is_closed() {
+    let origin = Origin::start("blue");
+    let edge = impatient(&origin);
+    let mut client = edge.h2("app.test");
+    assert_eq!(client.get("/").status, 200);
+    wait_until("the connection to close", || client.is_closed());
+    assert_eq!(edge.tls("app.test").get("/").status, 200);
+}
+
+#[test]
+fn an_h2_connection_that_asks_nothing_is_closed() {
+    let origin = Origin::start("blue");
+    let edge = impatient(&origin);
+    let mut client = edge.h2("app.test");
+    wait_until("the connection to close", || client.is_closed());
+}
+
+#[test]
+fn a_stalled_h2_upload_is_answered_408_and_others_on_its_connection_are_served() {
+    let origin = Origin::start("blue");
+    let edge = impatient(&origin);
+    let mut client = edge.h2("app.test");
+    let (stalled, _stream) = client.begin(client.request("POST", "/echo"), false).unwrap();
+    assert_eq!(client.get("/other").status, 200);
+    assert_eq!(client.finish(stalled).unwrap().status, 408);
+    assert_eq!(client.get("/after").status, 200);
+}
+
+#[test]
+fn a_stalled_h2_reader_is_cut_and_others_on_its_connection_are_served() {
+    let origin = Origin::start("blue");
+    let (gone, freed) = std::sync::mpsc::channel();
+    origin.on("/endless", move |_, wire| {
+        wire.send("HTTP/1.1 200 OK\r\n\r\n");
+        while wire.try_send([b'x'; 65536]).is_ok() {}
+        gone.send(()).unwrap();
+        Then::Close
+    });
+    let edge = impatient(&origin);
+    let mut client = edge.h2("app.test");
+    let (stalled, _) = client.begin(client.request("GET", "/endless"), true).unwrap();
+    let mut body = client.run(stalled).unwrap().into_body();
+    // Nothing of the body is read, so its window stays shut; the connection's own has room for others.
+    freed.recv_timeout(SOON).expect("the backend's connection is closed");
+    assert_eq!(client.get("/other").status, 200);
+    let broken = client.run(async {
+        while let Some(part) = body.data().await {
+            if part.is_err() {
+                return true;
+            }
+        }
+        false
+    });
+    assert!(broken, "the stream ended as if it were whole");
+    assert_eq!(edge.logged_path("/endless")["error"], "client_too_slow");
+}
+
+#[test]
+fn half_a_handshake_is_cut() {
+    let origin = Origin::start("blue");
+    let edge = impatient(&origin);
+    let mut stream = TcpStream::connect(edge.https()).unwrap();
+    // A record header that promises 512 bytes of ClientHello.
+    stream.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]).unwrap();
+    assert_cut_while_others_are_served(&edge, &mut Wire::new(stream));
+    let silent = TcpStream::connect(edge.https()).unwrap();
+    assert_cut_while_others_are_served(&edge, &mut Wire::new(silent));
+}
+
+#[test]
+fn a_hundred_stalled_connections_keep_nobody_waiting() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).limits("header_timeout = \"20s\"").start();
+    let stalled: Vec<_> = (0..100)
+        .map(|_| {
+            let mut client = edge.plain();
+            client.send("GET / HTTP/1.1\r\nHost: pl");
+            client
+        })
+        .collect();
+    let started = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(edge.get("/").status, 200);
+    }
+    assert!(started.elapsed() < seconds(2), "20 requests took {:?}", started.elapsed());
+    drop(stalled);
+}

@@ -1,0 +1,273 @@
+//! The daemon itself, as a process: started, asked, ended; its log is shown when a test fails.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::client::{Answer, Client};
+use super::h2::H2;
+use super::setup::Place;
+use super::tls::{self, Hello};
+use super::wait::{wait_for, wait_until};
+
+/// A running daemon. Dropping it ends it with SIGTERM and checks that it ended well.
+pub struct Edge {
+    place: Place,
+    process: Child,
+    ended: Option<ExitStatus>,
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Edge {
+    /// Starts and waits until it is ready.
+    pub fn start(place: Place, config: &str) -> Self {
+        let mut edge = Self::spawn(place, config);
+        edge.wait_ready();
+        edge
+    }
+
+    /// Starts and waits for nothing.
+    pub fn spawn(place: Place, config: &str) -> Self {
+        fs::write(place.path("edge.toml"), config).unwrap();
+        let process = Self::serve(&place);
+        Self { place, process, ended: None }
+    }
+
+    /// Starts it where it is expected to end by itself; ends it otherwise.
+    pub fn run_to_end(place: &Place, config: &str) -> Ran {
+        let mut edge = Self::spawn(place.clone(), config);
+        let status = wait_for("the daemon to refuse to start", || edge.try_wait());
+        Ran { code: status.code(), stdout: String::new(), stderr: edge.stderr() }
+    }
+
+    fn serve(place: &Place) -> Child {
+        let stderr = File::options().create(true).append(true).open(place.path("stderr")).unwrap();
+        Command::new(env!("CARGO_BIN_EXE_edgectl"))
+            .args(["serve", "--config"])
+            .arg(place.path("edge.toml"))
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .unwrap()
+    }
+
+    pub fn wait_ready(&mut self) {
+        wait_until("/readyz", || {
+            assert!(self.try_wait().is_none(), "the daemon has ended:\n{}", self.stderr());
+            self.ready() == Some(200)
+        });
+    }
+
+    /// What `/readyz` answers; `None`: nobody listens.
+    pub fn ready(&self) -> Option<u16> {
+        self.observe("/readyz").map(|answer| answer.status)
+    }
+
+    fn observe(&self, path: &str) -> Option<Answer> {
+        let stream = std::net::TcpStream::connect(self.place.metrics).ok()?;
+        let mut client = Client::on(stream, "metrics");
+        client.begin("GET", path, "Connection: close\r\n");
+        client.try_answer()
+    }
+
+    /// The sum of a metric's samples whose line starts with `name`.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.observe("/metrics").expect("metrics").text();
+        let samples = text.lines().filter(|line| line.starts_with(name));
+        samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    }
+
+    /// A plain connection, for `plain.test`.
+    pub fn plain(&self) -> Client {
+        Client::connect(self.place.http, "plain.test")
+    }
+
+    /// HTTP/1.1 over TLS.
+    pub fn tls(&self, host: &str) -> Client {
+        self.hello(host).connect().unwrap_or_else(|error| panic!("{host}: {error}"))
+    }
+
+    /// HTTP/2 over TLS.
+    pub fn h2(&self, host: &str) -> H2 {
+        H2::connect(&self.hello(host))
+    }
+
+    /// A handshake to be shaped.
+    pub fn hello(&self, host: &str) -> Hello {
+        Hello::new(self.place.https, host, tls::roots(&self.place.path("state/ca/root.pem")))
+    }
+
+    /// One request on a connection of its own, plain.
+    pub fn get(&self, path: &str) -> Answer {
+        self.plain().get(path)
+    }
+
+    pub fn http(&self) -> SocketAddr {
+        self.place.http
+    }
+
+    pub fn https(&self) -> SocketAddr {
+        self.place.https
+    }
+
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.place.path(name)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// A command to this daemon, over its admin socket.
+    pub fn admin(&self, arguments: &[&str]) -> Ran {
+        let socket = self.path("admin.sock");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_edgectl"));
+        run(command.args(arguments).arg("--socket").arg(socket))
+    }
+
+    /// The config file anew, put in place by a rename as an editor does it. Says nothing about when it is taken up.
+    pub fn rewrite(&self, config: &str) {
+        replace(&self.path("edge.toml"), config);
+    }
+
+    /// The daemon's own log so far.
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(self.path("stderr")).unwrap_or_default()
+    }
+
+    /// Waits until the daemon has logged `text`.
+    pub fn said(&self, text: &str) {
+        wait_until(&format!("{text:?} in the log"), || self.stderr().contains(text));
+    }
+
+    /// The access log's lines so far.
+    pub fn access_log(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.path("access.log")).unwrap_or_default();
+        let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+        whole.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+    }
+
+    /// The access log's line of one request, waited for.
+    pub fn logged(&self, request_id: &str) -> Value {
+        wait_for(&format!("request {request_id} in the access log"), || {
+            self.access_log().into_iter().find(|line| line["request_id"] == request_id)
+        })
+    }
+
+    /// The access log's latest line for a path, waited for.
+    pub fn logged_path(&self, path: &str) -> Value {
+        wait_for(&format!("{path} in the access log"), || {
+            self.access_log().into_iter().rev().find(|line| line["path"] == path)
+        })
+    }
+
+    /// Resident memory, in MiB.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
+        let _ = kill_process(pid, signal);
+    }
+
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// `None` while it runs.
+    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            self.ended = self.process.try_wait().unwrap();
+        }
+        self.ended
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait_for("the daemon's end", || self.try_wait())
+    }
+
+    /// Ends it as a power cut would, and leaves its files.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.wait();
+    }
+
+    /// Starts it again on the same files, after it has ended.
+    pub fn start_again(&mut self) {
+        self.wait();
+        self.process = Self::serve(&self.place);
+        self.ended = None;
+        self.wait_ready();
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        let by_us = self.try_wait().is_none();
+        self.terminate();
+        let until = std::time::Instant::now() + Duration::from_secs(10);
+        while self.try_wait().is_none() && std::time::Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let status = self.try_wait();
+        if status.is_none() {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
+        let log = self.stderr();
+        if std::thread::panicking() {
+            let access = fs::read_to_string(self.path("access.log")).unwrap_or_default();
+            eprintln!("--- the daemon's log\n{log}--- its access log, the end\n{}", tail(&access, 20));
+            return;
+        }
+        assert!(!log.contains("panicked"), "the daemon panicked:\n{log}");
+        assert!(!by_us || status.is_some_and(|s| s.success()), "the daemon did not end well: {status:?}\n{log}");
+    }
+}
+
+/// Runs a command to its end.
+pub fn run(command: &mut Command) -> Ran {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut stdout, mut stderr) = (String::new(), String::new());
+    let mut errors = child.stderr.take().unwrap();
+    let reading = std::thread::spawn(move || {
+        errors.read_to_string(&mut stderr).unwrap();
+        stderr
+    });
+    child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    let code = child.wait().unwrap().code();
+    Ran { code, stdout, stderr: reading.join().unwrap() }
+}
+
+/// Writes beside the file, then renames over it.
+pub fn replace(path: &Path, content: impl AsRef<[u8]>) {
+    let beside = path.with_extension("new");
+    fs::write(&beside, content).unwrap();
+    fs::rename(&beside, path).unwrap();
+}
+
+fn tail(text: &str, lines: usize) -> String {
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}

@@ -1,0 +1,43 @@
+//! What the tests are told with: the daemon ([`Edge`]), its config ([`Setup`]), backends ([`Origin`], [`H2Origin`]),
+//! clients ([`Client`], [`H2`]), name servers ([`Dns`]).
+
+pub mod client;
+pub mod dns;
+pub mod edge;
+pub mod h2;
+pub mod origin;
+pub mod setup;
+pub mod tls;
+pub mod wait;
+pub mod wire;
+
+pub use client::{Answer, Client};
+pub use dns::Dns;
+pub use edge::Edge;
+pub use h2::{H2, H2Origin};
+pub use origin::{Origin, Then};
+pub use rustix::process::Signal;
+pub use setup::{Place, Setup, own_address};
+pub use tls::Identity;
+pub use wait::{PATIENCE, wait_for, wait_until};
+
+use std::time::Duration;
+
+pub const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// What every answer carries, whoever made it.
+pub fn assert_dressed(answer: &Answer) {
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "SAMEORIGIN"),
+        ("referrer-policy", "strict-origin-when-cross-origin"),
+        ("cross-origin-opener-policy", "same-origin"),
+    ] {
+        assert_eq!(answer.get(name), Some(value), "{name} of {:?}", answer.head);
+    }
+    assert!(answer.get("permissions-policy").is_some(), "{:?}", answer.head);
+    assert_eq!(answer.id().len(), 36, "{:?}", answer.head);
+    assert_eq!(answer.head.all("x-request-id").len(), 1, "{:?}", answer.head);
+}
