@@ -56,7 +56,7 @@ impl Exchange {
     pub fn begin(conn: &Rc<Conn>, route: &Arc<Route>, client: IpAddr, id: RequestId, head: &Parts) -> Box<Self> {
         let logged = |name| head.headers.get(name).cloned();
         Box::new(Self {
-            live: LiveGuard::new(conn.worker(), conn.limits().body_timeout),
+            live: LiveGuard::new(conn, conn.limits().body_timeout),
             conn: conn.clone(),
             route: route.clone(),
             started: Instant::now(),
@@ -104,7 +104,7 @@ impl Exchange {
 
     fn record(&mut self) {
         if !self.complete {
-            self.broke(Broken::ClientAborted);
+            self.broke(self.live.broken().unwrap_or(Broken::ClientAborted));
         }
         if self.status == 0 {
             self.status = CLIENT_CLOSED_REQUEST;
