@@ -37,6 +37,8 @@ pub struct Exchange {
     host: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
     referer: Option<HeaderValue>,
+    /// Some of the request's body is still to come, on a connection that carries nothing else meanwhile.
+    pub unread: bool,
     /// 0 until a head was answered.
     pub status: u16,
     /// Counted by the upload, where there is one.
@@ -70,6 +72,7 @@ impl Exchange {
             host: logged(header::HOST),
             user_agent: logged(header::USER_AGENT),
             referer: logged(header::REFERER),
+            unread: false,
             status: 0,
             bytes_in: None,
             bytes_out: 0,

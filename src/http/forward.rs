@@ -45,10 +45,12 @@ pub(super) async fn forward(
     let hash = hash_key(&exchange, &head, settings);
     let accept = head.headers.get(header::ACCEPT).cloned();
     let (body, progress) = outgoing(&mut exchange, body);
+    let upload = progress.clone();
     let mut attempt = Attempt { exchange: &mut exchange, target, settings, hash, tried: SmallVec::new(), progress };
     match attempt.run(head, body, &hop).await {
         Ok((response, lease)) => respond(exchange, response, lease, &hop, settings),
         Err(failure) => {
+            exchange.unread &= !upload.is_some_and(|progress| progress.is_done());
             let asked = accept.map(|value| HeaderMap::from_iter([(header::ACCEPT, value)])).unwrap_or_default();
             refuse(exchange, &asked, failure)
         }

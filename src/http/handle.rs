@@ -26,17 +26,13 @@ use crate::types::RequestId;
 pub async fn handle(conn: Rc<Conn>, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
     let bad_head = conn.begin_exchange();
     let (head, body) = request.into_parts();
-    let received = receive(&conn, &head, bad_head);
-    let may_linger = !body_is_over(&body) && head.version != Version::HTTP_2;
-    let response = match received {
+    let mut received = receive(&conn, &head, bad_head);
+    received.exchange.unread = !body_is_over(&body) && head.version != Version::HTTP_2;
+    Ok(match received {
         Received { exchange, verdict: Verdict::Refuse(failure), .. } => refuse(exchange, &head.headers, failure),
         Received { exchange, verdict: Verdict::Redirect(to), .. } => redirect(exchange, &head, &to),
         Received { exchange, verdict: Verdict::Pass, trusted } => pass(exchange, head, body, trusted).await,
-    };
-    if may_linger && answers_early(&response) {
-        conn.linger_and_close();
-    }
-    Ok(response)
+    })
 }
 
 struct Received {
@@ -150,6 +146,9 @@ fn own(
     fields: HeaderMap,
 ) -> Response<Answer> {
     exchange.status = status.as_u16();
+    if exchange.unread {
+        exchange.conn().linger_and_close();
+    }
     let mut headers = fields;
     if let Some(content_type) = content_type {
         headers.insert(header::CONTENT_TYPE, content_type);
@@ -173,8 +172,4 @@ pub(super) fn finish_headers(exchange: &Exchange, headers: &mut HeaderMap) {
 
 fn body_is_over(body: &Incoming) -> bool {
     http_body::Body::is_end_stream(body)
-}
-
-fn answers_early(response: &Response<Answer>) -> bool {
-    matches!(response.body(), Answer::Own(_)) && response.status() != StatusCode::SWITCHING_PROTOCOLS
 }
