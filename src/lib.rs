@@ -29,8 +29,9 @@ pub mod tls;
 pub mod upstream;
 // 4: who changes what serves
 pub mod control;
-// 5: what operators ask, all of it together, and how they ask
+// 5: how it is asked for, and all of it together
 pub mod admin;
-pub mod cli;
 pub mod daemon;
 pub mod demo;
+// 6: what a person types
+pub mod cli;

@@ -25,7 +25,7 @@ use crate::control::{Event, Record, Switched};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A reload may read many certificates and bind many sockets.
-const RELOAD_PATIENCE: Duration = Duration::from_secs(60);
+const RELOAD_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Calls the daemon behind one socket.
 #[derive(Debug, Clone)]

@@ -125,7 +125,7 @@ impl From<Refused> for Problem {
         let mut problem = Self::new(Code::of(&refused), refused.to_string());
         match refused {
             Refused::Conflict { holder, seconds, .. } => {
-                problem.holder = Some(Box::new(Holder { actor: holder, seconds }))
+                problem.holder = Some(Box::new(Holder { actor: holder, seconds }));
             }
             Refused::Generation { present, .. } => problem.generation = Some(present),
             Refused::Gate(gate) => {

@@ -86,7 +86,7 @@ async fn take_limits(exchange: &mut Exchange, route: &Route, head: &Parts) -> Re
             LimitVerdict::Delay(wait, _) => {
                 exchange.limited = Some(zone.name.clone());
                 limit.series.limited(LimitMode::Delayed);
-                tokio::time::sleep(wait).await;
+                Box::pin(tokio::time::sleep(wait)).await;
             }
             LimitVerdict::Refuse(quota) => {
                 exchange.limited = Some(zone.name.clone());
@@ -164,7 +164,10 @@ fn own(
 /// What every answer carries, whoever made it.
 pub(super) fn finish_headers(exchange: &Exchange, headers: &mut HeaderMap) {
     exchange.route.security.apply(headers, exchange.conn().peer().tls);
-    headers.insert(X_REQUEST_ID, exchange.id_value.clone());
+    let mut id = exchange.id_value.clone();
+    // Never indexed (RFC 7541, 6.2.3): each is new, and would push what repeats out of the compression table.
+    id.set_sensitive(exchange.is_h2());
+    headers.insert(X_REQUEST_ID, id);
     if exchange.conn().is_finishing() && !exchange.is_h2() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -27,19 +28,27 @@ pub trait ClientStream: AsyncRead + AsyncWrite + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + 'static> ClientStream for T {}
 
-/// Serves the connection to its end. `h2` as ALPN said.
-pub async fn serve<T: ClientStream>(conn: Rc<Conn>, io: T, h2: bool) {
+/// Serves the connection to its end, on a task of its own: what the handshake needed is free by then. `h2` as ALPN said;
+/// `guard` is dropped at the end.
+pub fn serve<T: ClientStream>(conn: Rc<Conn>, io: T, h2: bool, guard: impl Sized + 'static) {
+    // Both end with the connection: by its deadlines, the worker's stop, or its abort.
     if h2 {
-        serve_h2(conn, io).await;
+        tokio::task::spawn_local(async move {
+            serve_h2(conn, io).await;
+            drop(guard);
+        });
     } else {
-        serve_h1(conn, io).await;
+        tokio::task::spawn_local(async move {
+            serve_h1(conn, io).await;
+            drop(guard);
+        });
     }
 }
 
 async fn serve_h1<T: ClientStream>(conn: Rc<Conn>, io: T) {
     let limits = conn.limits();
     let service = {
-        let (conn, slot) = (conn.clone(), Slot::new());
+        let (conn, slot) = (conn.clone(), Slot::on(&conn.worker().shelf));
         service_fn(move |request| slot.run(handle(conn.clone(), request)))
     };
     let watched = TokioIo::new(HeadWatch::new(io, conn.clone()));
@@ -62,10 +71,15 @@ async fn serve_h1<T: ClientStream>(conn: Rc<Conn>, io: T) {
     })
     .await;
     let parts = codec.into_parts();
-    let mut io = parts.io.into_inner();
+    // Boxed: what few connections come to must not make all of them larger.
+    Box::pin(part(&conn, parts.io.into_inner(), parts.read_buf, ended)).await;
+}
+
+/// The end of an HTTP/1.1 connection, or the beginning of its tunnel.
+async fn part<T: ClientStream>(conn: &Conn, mut io: HeadWatch<T>, read: Bytes, ended: bool) {
     if let Some(tunnel) = conn.take_tunnel() {
         if ended {
-            tunnel.run(io.into_inner(), parts.read_buf).await;
+            tunnel.run(io.into_inner(), read).await;
         }
     } else if conn.lingers() {
         linger(&mut io).await;

@@ -1,31 +1,45 @@
-//! One allocation for all of a connection's exchanges: the future of the one that runs lives in a box that the next reuses.
+//! One allocation for many exchanges: the future of one that runs lives in a box that the next reuses.
 //!
-//! HTTP/1.1 runs one exchange at a time, and its codec wants a future that can be moved; boxing each anew would cost an
-//! allocation of some kilobytes a request.
+//! HTTP/1.1's codec wants a future that can be moved. Boxing each anew would cost an allocation of some kilobytes a request,
+//! and a box kept by each connection would be held by every idle one: so a core keeps those that are free.
 
-use std::cell::Cell;
+use std::any::Any;
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-type Home<F> = Rc<Cell<Option<Pin<Box<Option<F>>>>>>;
+/// Free boxes kept by one core; more are given back to the allocator.
+const KEPT: usize = 256;
 
-/// Where the box rests between exchanges.
-pub(super) struct Slot<F>(Home<F>);
+type Place<F> = Pin<Box<Option<F>>>;
 
-/// A future in the slot's box; gives the box back when dropped.
+/// Where a core's free boxes rest. All of one type: that of the service's future.
+#[derive(Default)]
+pub(super) struct Shelf(RefCell<Option<Rc<dyn Any>>>);
+
+/// One connection's way to the shelf.
+pub(super) struct Slot<F>(Rc<RefCell<Vec<Place<F>>>>);
+
+/// A future in a box from the shelf; gives the box back when dropped.
 pub(super) struct Running<F> {
-    future: Option<Pin<Box<Option<F>>>>,
-    home: Home<F>,
+    future: Option<Place<F>>,
+    home: Rc<RefCell<Vec<Place<F>>>>,
 }
 
-impl<F> Slot<F> {
-    pub fn new() -> Self {
-        Self(Rc::default())
+impl<F: 'static> Slot<F> {
+    pub fn on(shelf: &Shelf) -> Self {
+        let mut shelf = shelf.0.borrow_mut();
+        if let Some(known) = shelf.as_ref().and_then(|home| home.clone().downcast().ok()) {
+            return Self(known);
+        }
+        let home = Rc::new(RefCell::new(Vec::new()));
+        *shelf = Some(home.clone());
+        Self(home)
     }
 
     pub fn run(&self, future: F) -> Running<F> {
-        let mut place = self.0.take().unwrap_or_else(|| Box::pin(None));
+        let mut place = self.0.borrow_mut().pop().unwrap_or_else(|| Box::pin(None));
         place.set(Some(future));
         Running { future: Some(place), home: self.0.clone() }
     }
@@ -46,7 +60,10 @@ impl<F> Drop for Running<F> {
     fn drop(&mut self) {
         if let Some(mut place) = self.future.take() {
             place.set(None);
-            self.home.set(Some(place));
+            let mut home = self.home.borrow_mut();
+            if home.len() < KEPT {
+                home.push(place);
+            }
         }
     }
 }

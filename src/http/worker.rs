@@ -13,6 +13,7 @@ use slab::Slab;
 
 use super::conn::Conn;
 use super::live::Live;
+use super::slot::Shelf;
 use crate::access::WorkerLog;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
@@ -34,6 +35,7 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     pub upstreams: Rc<Upstreams>,
     pub log: RefCell<WorkerLog>,
+    pub(super) shelf: Shelf,
     conns: RefCell<Slab<Weak<Conn>>>,
     live: RefCell<Slab<Rc<Live>>>,
     stopping: Cell<bool>,
@@ -46,6 +48,7 @@ impl Worker {
             shared,
             upstreams: Rc::default(),
             log: RefCell::new(log),
+            shelf: Shelf::default(),
             conns: RefCell::default(),
             live: RefCell::default(),
             stopping: Cell::new(false),

@@ -183,11 +183,11 @@ impl Source {
         };
         let source = self.clone();
         let local = local.map(|l| SocketAddr::new(l.ip().to_canonical(), l.port()));
-        // Owned by the worker's table of connections: ends with the connection, by its deadlines, or at the abort.
+        // Ends with the handshake, which is bounded in time; the connection goes on in a task of its own.
         tokio::task::spawn_local(async move { source.serve(stream, ip, local, admitted).await });
     }
 
-    async fn serve<T>(self: Rc<Self>, mut stream: T, mut ip: IpAddr, local: Option<SocketAddr>, _admitted: Admitted)
+    async fn serve<T>(self: Rc<Self>, mut stream: T, mut ip: IpAddr, local: Option<SocketAddr>, admitted: Admitted)
     where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
     {
@@ -210,7 +210,7 @@ impl Source {
                 Peer { ip, tls: false, tls_version: None, sni: None, port },
                 limits,
             );
-            return serve(conn, stream, false).await;
+            return serve(conn, stream, false, admitted);
         }
         let done = self.core.tls.accept(stream, local.map(|l| l.ip()), limits.header_timeout).await;
         let metrics = &worker.shared.metrics;
@@ -220,7 +220,8 @@ impl Source {
                 metrics.tls_handshake(tls_version, "ok");
                 let peer = Peer { ip, tls: true, tls_version: Some(tls_version), sni: done.sni, port };
                 let conn = Conn::new(worker, self.listener.id, peer, limits);
-                serve(conn, done.stream, done.h2).await;
+                // Boxed: moved from task to codec by its address.
+                serve(conn, Box::new(done.stream), done.h2, admitted);
             }
             Err(error) => {
                 metrics.tls_handshake("", "failed");

@@ -31,7 +31,7 @@ use super::{Config, Loaded};
 
 pub use server::{DEFAULT_SOCKET, DEFAULT_STATE_DIR};
 
-/// Resolves a text. Reads no file: a `_file` twin of a secret is an error here, only [`super::load`] follows it.
+/// Resolves a text. Reads no file: a `_file` twin of a secret is an error here, only [`super::load()`] follows it.
 ///
 /// # Errors
 /// Every mistake in it; `name` stands for the file's name.

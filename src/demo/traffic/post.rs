@@ -11,7 +11,7 @@ use super::{Kind, Traffic};
 const SIZES: [usize; 4] = [100, 4_000, 40_000, 400_000];
 
 pub(super) async fn lane(traffic: Rc<Traffic>) {
-    let bodies = SIZES.map(|size| Bytes::from_iter(std::iter::repeat_with(|| fastrand::u8(..)).take(size)));
+    let bodies = SIZES.map(|size| std::iter::repeat_with(|| fastrand::u8(..)).take(size).collect::<Bytes>());
     let mut bodies = bodies.iter().cycle();
     let mut connection = Connection::default();
     let post = async |judge: &super::Judge<'_>| {

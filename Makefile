@@ -1,0 +1,76 @@
+# What a person does with this project; each target works on a fresh Debian machine that has Rust and nothing else.
+# Nothing here is needed to use cargo directly.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PREFIX ?= /usr/local
+# Arguments of the bench harness: make bench BENCH="--quick"
+BENCH ?=
+# Arguments of the demo: make demo DEMO="--for 10s"
+DEMO ?=
+
+BUILD_TOOLS := cmake cc
+BUILD_PACKAGES := cmake gcc g++ make
+TEST_TOOLS := $(BUILD_TOOLS) curl openssl
+TEST_PACKAGES := $(BUILD_PACKAGES) curl openssl ca-certificates
+BENCH_TOOLS := $(TEST_TOOLS) nginx haproxy
+BENCH_PACKAGES := $(TEST_PACKAGES) nginx haproxy
+
+# $(call need,TOOLS,PACKAGES): installs PACKAGES when a tool is missing; says what to install when it may not.
+# Debian starts a daemon when it installs it, and nginx would take port 80: for as long as it installs, a policy refuses.
+POLICY := /usr/sbin/policy-rc.d
+define need
+	@missing=""; \
+	for tool in $(1); do \
+		PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "missing:$$missing; install them, on Debian: sudo apt-get install $(2)" >&2; exit 1; \
+	fi; \
+	if [ ! -e $(POLICY) ]; then \
+		trap 'rm -f $(POLICY)' EXIT; \
+		printf '#!/bin/sh\nexit 101\n' >$(POLICY) && chmod +x $(POLICY) || exit 1; \
+	fi; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends $(2)
+endef
+
+.PHONY: help demo test fmt bench deny install
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+demo: ## build, then show a switch and a rollback under load
+	$(call need,$(BUILD_TOOLS),$(BUILD_PACKAGES))
+	cargo build --release --locked
+	target/release/edgectl demo $(DEMO)
+
+test: ## format, lints, unit and integration tests, docs: what CI runs
+	$(call need,$(TEST_TOOLS),$(TEST_PACKAGES))
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	if cargo nextest --version >/dev/null 2>&1; then \
+		cargo nextest run --locked && cargo test --locked --doc; \
+	else \
+		cargo test --locked; \
+	fi
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+fmt: ## format the sources
+	cargo fmt
+
+bench: ## measure edgectl beside nginx and HAProxy: benches/results
+	$(call need,$(BENCH_TOOLS),$(BENCH_PACKAGES))
+	cargo build --release --locked
+	PATH="$$PATH:/usr/sbin" cargo bench --locked --profile harness --bench proxies -- $(BENCH)
+
+deny: ## licences, advisories and sources of the dependencies
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny check
+
+install: ## build, and put edgectl in PREFIX/bin (/usr/local)
+	$(call need,$(BUILD_TOOLS),$(BUILD_PACKAGES))
+	cargo build --release --locked
+	install -D -m 0755 target/release/edgectl $(DESTDIR)$(PREFIX)/bin/edgectl
