@@ -155,16 +155,16 @@ fn a_backend_that_takes_no_connection_is_504() {
     // Its queue is full and nobody accepts: the kernel leaves the next ones unanswered.
     let origin = Origin::start("blue");
     let addr = origin.addr();
-    let edge = Setup::to(&origin).health("interval = \"1h\"").service("connect_timeout = \"500ms\"\nretries = 0").start();
+    let edge =
+        Setup::to(&origin).health("interval = \"1h\"").service("connect_timeout = \"500ms\"\nretries = 0").start();
     origin.stop();
     wait_until("the port to be free", || TcpListener::bind(addr).is_ok());
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();
     socket.bind(&addr.into()).unwrap();
     socket.listen(0).unwrap();
-    let _filling: Vec<_> = (0..4)
-        .map(|_| std::net::TcpStream::connect_timeout(&addr, std::time::Duration::from_millis(100)))
-        .collect();
+    let _filling: Vec<_> =
+        (0..4).map(|_| std::net::TcpStream::connect_timeout(&addr, std::time::Duration::from_millis(100))).collect();
     let answer = edge.get("/");
     assert_eq!(answer.status, 504, "{}", answer.text());
     assert!(answer.text().contains("could not be reached in time"), "{}", answer.text());

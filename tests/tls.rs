@@ -76,7 +76,8 @@ fn a_certificate_behind_links_is_followed_as_kubernetes_moves_them() {
 #[test]
 fn the_internal_ca_signs_for_local_names_and_addresses() {
     let origin = Origin::start("blue");
-    let local = "[[site]]\nhosts = [\"localhost\", \"x.localhost\", \"db.internal\", \"*.dev.test\"]\nservice = \"app\"\n";
+    let local =
+        "[[site]]\nhosts = [\"localhost\", \"x.localhost\", \"db.internal\", \"*.dev.test\"]\nservice = \"app\"\n";
     let edge = Setup::to(&origin).and(local).start();
     let address = edge.https().ip().to_string();
     for name in ["app.test", "localhost", "x.localhost", "db.internal", "a.dev.test", &address] {

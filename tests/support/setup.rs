@@ -128,7 +128,11 @@ impl Setup {
             section("[service.app.health]", &health, &self.health),
             section("[service.app.switch]", &[], &self.switch),
             section("[[site]]", &site("\"plain.test\"", "off"), &self.site),
-            section("[[site]]", &site(&format!("\"app.test\", \"other.test\", \"{}\"", https.ip()), "auto"), &self.site),
+            section(
+                "[[site]]",
+                &site(&format!("\"app.test\", \"other.test\", \"{}\"", https.ip()), "auto"),
+                &self.site,
+            ),
             self.rest.clone(),
         ]
         .concat()
