@@ -5,5 +5,12 @@
 mod support;
 
 mod data_path;
+mod dns;
 mod framing;
+mod headers;
+mod limits;
+mod retries;
 mod slow;
+mod startup;
+mod tls;
+mod websocket;

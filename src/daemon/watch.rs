@@ -6,11 +6,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 /// Quiet needed before a change is looked at: an editor writes more than once.
 const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// How long changes are waited out at most: in a folder where something is written all the time it never gets quiet.
+const AT_MOST: Duration = Duration::from_secs(1);
 
 /// A look without an event, for file systems that send none.
 const LOOK: Duration = Duration::from_secs(10);
@@ -25,8 +29,10 @@ impl FileWatch {
     /// `changes` gets one message for each burst of changes, and one every ten seconds.
     pub fn start(changes: mpsc::Sender<()>) -> Self {
         let (raw, mut events) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |_| {
-            let _ = raw.send(());
+        let watcher = notify::recommended_watcher(move |event| {
+            if !is_reading(&event) {
+                let _ = raw.send(());
+            }
         });
         let watcher = watcher.inspect_err(|error| tracing::warn!(%error, "files are not watched, only looked at")).ok();
         // Ends when the watcher or the receiver of `changes` is gone.
@@ -34,7 +40,11 @@ impl FileWatch {
             loop {
                 match tokio::time::timeout(LOOK, events.recv()).await {
                     Ok(None) => return,
-                    Ok(Some(())) => while let Ok(Some(())) = tokio::time::timeout(DEBOUNCE, events.recv()).await {},
+                    Ok(Some(())) => {
+                        let quiet =
+                            async { while let Ok(Some(())) = tokio::time::timeout(DEBOUNCE, events.recv()).await {} };
+                        let _ = tokio::time::timeout(AT_MOST, quiet).await;
+                    }
                     Err(_) => {}
                 }
                 if changes.send(()).await.is_err() {
@@ -59,6 +69,12 @@ impl FileWatch {
         }
         self.watched = wanted;
     }
+}
+
+/// Opening a file to read it changes nothing; our own look at the files is such an event too.
+fn is_reading(event: &notify::Result<Event>) -> bool {
+    let kind = event.as_ref().map(|event| event.kind);
+    matches!(kind, Ok(EventKind::Access(access)) if access != AccessKind::Close(AccessMode::Write))
 }
 
 fn folders_of(file: &Path) -> Vec<PathBuf> {

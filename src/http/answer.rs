@@ -75,6 +75,9 @@ impl Relayed {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         self.exchange.live.client_paid();
+        if let Some(why) = self.exchange.live.broken() {
+            return Poll::Ready(Some(Err(self.break_off(why))));
+        }
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.timer = None;

@@ -40,6 +40,8 @@ pub struct Exchange {
     accept: Option<HeaderValue>,
     /// Until it is sent on; here, so that no future on the way has room for a copy of it.
     pub head: Option<Parts>,
+    /// Some of the request's body is still to come, on a connection that carries nothing else meanwhile.
+    pub unread: bool,
     /// 0 until a head was answered.
     pub status: u16,
     /// Counted by the upload, where there is one.
@@ -59,7 +61,7 @@ impl Exchange {
     pub fn begin(conn: &Rc<Conn>, route: &Arc<Route>, client: IpAddr, id: RequestId, head: Parts) -> Box<Self> {
         let logged = |name| head.headers.get(name).cloned();
         Box::new(Self {
-            live: LiveGuard::new(conn.worker(), conn.limits().body_timeout),
+            live: LiveGuard::new(conn, conn.limits().body_timeout),
             conn: conn.clone(),
             route: route.clone(),
             started: Instant::now(),
@@ -75,6 +77,7 @@ impl Exchange {
             referer: logged(header::REFERER),
             accept: logged(header::ACCEPT),
             head: Some(head),
+            unread: false,
             status: 0,
             bytes_in: None,
             bytes_out: 0,
@@ -115,7 +118,7 @@ impl Exchange {
 
     fn record(&mut self) {
         if !self.complete {
-            self.broke(Broken::ClientAborted);
+            self.broke(self.live.broken().unwrap_or(Broken::ClientAborted));
         }
         if self.status == 0 {
             self.status = CLIENT_CLOSED_REQUEST;

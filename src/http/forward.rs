@@ -42,9 +42,15 @@ pub(super) async fn forward(
     let in_flight = target.service.enter();
     exchange.live.enter(in_flight.pool());
     exchange.in_flight = Some(in_flight);
-    match Attempt::new(&mut exchange, target, head, body).run(&hop).await {
+    let mut attempt = Attempt::new(&mut exchange, target, head, body);
+    let outcome = attempt.run(&hop).await;
+    let uploaded = attempt.progress.take().is_some_and(|progress| progress.is_done());
+    match outcome {
         Ok((response, lease)) => respond(exchange, response, lease, &hop, settings),
-        Err(failure) => refuse(exchange, failure),
+        Err(failure) => {
+            exchange.unread &= !uploaded;
+            refuse(exchange, failure)
+        }
     }
 }
 
@@ -149,7 +155,7 @@ impl<'a> Attempt<'a> {
         Self { exchange, target, settings, hash, tried: SmallVec::new(), progress, request, spare: None }
     }
 
-    async fn run(mut self, hop: &Hop) -> Result<(Response<Incoming>, Lease), Failure> {
+    async fn run(&mut self, hop: &Hop) -> Result<(Response<Incoming>, Lease), Failure> {
         let mut failure = Failure::NoHealthyBackend;
         let mut fresh_only = false;
         loop {

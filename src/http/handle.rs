@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::Either;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::answer::Answer;
@@ -32,20 +32,14 @@ pub fn handle(
 ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + use<> {
     let bad_head = conn.begin_exchange();
     let (head, body) = request.into_parts();
-    let lingering = (head.version != Version::HTTP_2 && !http_body::Body::is_end_stream(&body)).then(|| conn.clone());
-    let answer = match receive(conn, head, bad_head) {
-        (exchange, Verdict::Refuse(failure), _) => Either::Left(ready(refuse(exchange, failure))),
-        (exchange, Verdict::Redirect(to), _) => Either::Left(ready(redirect(exchange, &to))),
-        (exchange, Verdict::Pass, trusted) => Either::Right(pass(exchange, body, trusted)),
+    let (mut exchange, verdict, trusted) = receive(conn, head, bad_head);
+    exchange.unread = !http_body::Body::is_end_stream(&body) && !exchange.is_h2();
+    let answer = match verdict {
+        Verdict::Refuse(failure) => Either::Left(ready(refuse(exchange, failure))),
+        Verdict::Redirect(to) => Either::Left(ready(redirect(exchange, &to))),
+        Verdict::Pass => Either::Right(pass(exchange, body, trusted)),
     };
-    answer.map(move |response| {
-        if let Some(conn) = lingering
-            && answers_early(&response)
-        {
-            conn.linger_and_close();
-        }
-        Ok(response)
-    })
+    answer.map(Ok)
 }
 
 /// The exchange, what is decided about it, and whether its peer is trusted.
@@ -159,6 +153,9 @@ fn own(
     fields: HeaderMap,
 ) -> Response<Answer> {
     exchange.status = status.as_u16();
+    if exchange.unread {
+        exchange.conn().linger_and_close();
+    }
     let mut headers = fields;
     if let Some(content_type) = content_type {
         headers.insert(header::CONTENT_TYPE, content_type);
@@ -181,8 +178,4 @@ pub(super) fn finish_headers(exchange: &Exchange, headers: &mut HeaderMap) {
     if exchange.conn().is_finishing() && !exchange.is_h2() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-}
-
-fn answers_early(response: &Response<Answer>) -> bool {
-    matches!(response.body(), Answer::Own(_)) && response.status() != StatusCode::SWITCHING_PROTOCOLS
 }

@@ -3,11 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::conn::Conn;
+use super::stream::Scissors;
 use super::worker::Worker;
 use crate::error::Broken;
 use crate::service::Pool;
@@ -24,6 +26,13 @@ pub struct Live {
     cut_at: Cell<Option<Instant>>,
     broken: Cell<Option<Broken>>,
     waker: RefCell<Option<Waker>>,
+    carrier: Carrier,
+}
+
+/// What carries an exchange, to be ended when the exchange itself is not asked any more.
+enum Carrier {
+    Connection(Weak<Conn>),
+    Stream(Rc<Scissors>),
 }
 
 /// Registers a [`Live`] with its worker until dropped.
@@ -35,7 +44,12 @@ pub struct LiveGuard {
 
 impl LiveGuard {
     /// `patience`: how long the client may leave an answer untaken.
-    pub fn new(worker: &Rc<Worker>, patience: Duration) -> Self {
+    pub fn new(conn: &Rc<Conn>, patience: Duration) -> Self {
+        let worker = conn.worker();
+        let carrier = match Scissors::of_running_stream() {
+            Some(scissors) => Carrier::Stream(scissors),
+            None => Carrier::Connection(Rc::downgrade(conn)),
+        };
         let live = Rc::new(Live {
             pool: RefCell::new(None),
             client_owes: Cell::new(None),
@@ -43,6 +57,7 @@ impl LiveGuard {
             cut_at: Cell::new(None),
             broken: Cell::new(None),
             waker: RefCell::new(None),
+            carrier,
         });
         Self { key: worker.add_live(live.clone()), worker: worker.clone(), live }
     }
@@ -77,6 +92,11 @@ impl Live {
         self.client_owes.set(None);
     }
 
+    /// Why the sweep has broken this exchange, if it has.
+    pub fn broken(&self) -> Option<Broken> {
+        self.broken.get()
+    }
+
     /// Ready once the sweep has broken this exchange; else wakes the task when it does.
     pub fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<Broken> {
         if let Some(broken) = self.broken.get() {
@@ -100,6 +120,10 @@ impl Live {
     }
 
     pub(super) fn check(&self, now: Instant) {
+        if self.broken.get().is_some() && self.client_owes.get().is_some() {
+            // It was told and has not moved: its codec waits for a client that takes nothing.
+            return self.carrier.cut();
+        }
         if self.client_owes.get().is_some_and(|since| now.duration_since(since) > self.patience) {
             self.break_off(Broken::ClientTooSlow);
         }
@@ -120,6 +144,19 @@ impl Live {
             if let Some(waker) = self.waker.borrow_mut().take() {
                 waker.wake();
             }
+        }
+    }
+}
+
+impl Carrier {
+    fn cut(&self) {
+        match self {
+            Self::Connection(conn) => {
+                if let Some(conn) = conn.upgrade() {
+                    conn.abort();
+                }
+            }
+            Self::Stream(scissors) => scissors.cut(),
         }
     }
 }

@@ -15,6 +15,7 @@ mod refusal;
 mod scan;
 mod serve;
 mod slot;
+mod stream;
 mod tunnel;
 mod upload;
 mod worker;

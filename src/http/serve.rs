@@ -17,6 +17,7 @@ use super::coalesce::Coalesce;
 use super::conn::{Conn, HeadWatch, Order};
 use super::handle::handle;
 use super::slot::Slot;
+use super::stream::Stream;
 
 /// What a refused upload may still send before its connection is closed. nginx: `lingering_close`.
 const LINGER_BYTES: u64 = 1 << 20;
@@ -144,6 +145,6 @@ struct LocalExecutor;
 
 impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExecutor {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
+        tokio::task::spawn_local(Stream::new(future));
     }
 }

@@ -32,6 +32,11 @@ impl Client {
         Self { wire: Wire::new(io), host: host.to_owned() }
     }
 
+    /// The host it asks for.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     pub fn get(&mut self, path: &str) -> Answer {
         self.ask("GET", path, "", "")
     }

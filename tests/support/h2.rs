@@ -38,7 +38,12 @@ impl H2 {
             let stream = TcpStream::connect(hello.addr()).await.unwrap();
             let tls = TlsConnector::from(hello.config(&[b"h2"])).connect(hello.server_name(), stream).await.unwrap();
             assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]), "h2 was not agreed on");
-            let (sender, connection) = h2::client::handshake(tls).await.unwrap();
+            let (sender, connection) = h2::client::Builder::new()
+                // Room for others beside a stream that a test holds still.
+                .initial_connection_window_size(4 << 20)
+                .handshake(tls)
+                .await
+                .unwrap();
             tokio::spawn(connection);
             sender
         });
