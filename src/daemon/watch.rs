@@ -6,11 +6,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 /// Quiet needed before a change is looked at: an editor writes more than once.
 const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// Looked at then, quiet or not: a log in the same folder may never rest.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// A look without an event, for file systems that send none.
 const LOOK: Duration = Duration::from_secs(10);
@@ -25,16 +29,22 @@ impl FileWatch {
     /// `changes` gets one message for each burst of changes, and one every ten seconds.
     pub fn start(changes: mpsc::Sender<()>) -> Self {
         let (raw, mut events) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |_| {
-            let _ = raw.send(());
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            // Our own look opens the files: what only reads is no change.
+            if !event.is_ok_and(|event| event.kind.is_access()) {
+                let _ = raw.send(());
+            }
         });
         let watcher = watcher.inspect_err(|error| tracing::warn!(%error, "files are not watched, only looked at")).ok();
         // Ends when the watcher or the receiver of `changes` is gone.
         tokio::task::spawn_local(async move {
             loop {
-                match tokio::time::timeout(LOOK, events.recv()).await {
+                match timeout(LOOK, events.recv()).await {
                     Ok(None) => return,
-                    Ok(Some(())) => while let Ok(Some(())) = tokio::time::timeout(DEBOUNCE, events.recv()).await {},
+                    Ok(Some(())) => {
+                        let quiet = async { while let Ok(Some(())) = timeout(DEBOUNCE, events.recv()).await {} };
+                        let _ = timeout(SETTLED, quiet).await;
+                    }
                     Err(_) => {}
                 }
                 if changes.send(()).await.is_err() {
