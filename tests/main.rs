@@ -7,3 +7,4 @@ mod support;
 mod data_path;
 mod framing;
 mod slow;
+mod switch;

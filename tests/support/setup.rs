@@ -46,7 +46,11 @@ impl Setup {
     }
 
     pub fn colors(blue: &Origin, green: &Origin) -> Self {
-        Self::new(&format!("blue = [{:?}]\ngreen = [{:?}]", blue.backend(), green.backend()))
+        Self::blue_green(blue.backend(), green.backend())
+    }
+
+    pub fn blue_green(blue: &str, green: &str) -> Self {
+        Self::new(&format!("blue = [{blue:?}]\ngreen = [{green:?}]"))
     }
 
     fn new(pools: &str) -> Self {
@@ -128,7 +132,11 @@ impl Setup {
             section("[service.app.health]", &health, &self.health),
             section("[service.app.switch]", &[], &self.switch),
             section("[[site]]", &site("\"plain.test\"", "off"), &self.site),
-            section("[[site]]", &site(&format!("\"app.test\", \"other.test\", \"{}\"", https.ip()), "auto"), &self.site),
+            section(
+                "[[site]]",
+                &site(&format!("\"app.test\", \"other.test\", \"{}\"", https.ip()), "auto"),
+                &self.site,
+            ),
             self.rest.clone(),
         ]
         .concat()

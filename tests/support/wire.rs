@@ -174,7 +174,8 @@ impl Wire {
         loop {
             let line = self.line()?;
             let size = line.split(';').next().unwrap_or_default();
-            let size = usize::from_str_radix(size.trim(), 16).map_err(|_| io::Error::other(format!("chunk {line:?}")))?;
+            let size =
+                usize::from_str_radix(size.trim(), 16).map_err(|_| io::Error::other(format!("chunk {line:?}")))?;
             if size == 0 {
                 break;
             }
