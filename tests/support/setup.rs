@@ -18,7 +18,6 @@ pub struct Setup {
     pub place: Place,
     server: String,
     limits: String,
-    log: String,
     service: String,
     health: String,
     switch: String,
@@ -54,7 +53,6 @@ impl Setup {
             place: Place::new(),
             server: String::new(),
             limits: String::new(),
-            log: String::new(),
             service: format!("{pools}\n"),
             health: String::new(),
             switch: String::new(),
@@ -71,10 +69,6 @@ impl Setup {
         Self { limits: self.limits + lines + "\n", ..self }
     }
 
-    pub fn log(self, lines: &str) -> Self {
-        Self { log: self.log + lines + "\n", ..self }
-    }
-
     pub fn service(self, lines: &str) -> Self {
         Self { service: self.service + lines + "\n", ..self }
     }
@@ -83,6 +77,7 @@ impl Setup {
         Self { health: self.health + lines + "\n", ..self }
     }
 
+    #[allow(dead_code, reason = "for the tests of switching")]
     pub fn switch(self, lines: &str) -> Self {
         Self { switch: self.switch + lines + "\n", ..self }
     }
@@ -123,7 +118,7 @@ impl Setup {
         [
             section("[server]", &server, &self.server),
             section("[limits]", &[], &self.limits),
-            section("[log]", &log, &self.log),
+            section("[log]", &log, ""),
             section("[service.app]", &[], &self.service),
             section("[service.app.health]", &health, &self.health),
             section("[service.app.switch]", &[], &self.switch),
