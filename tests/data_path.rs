@@ -239,11 +239,11 @@ fn a_download_waits_in_the_backend_when_its_client_stalls() {
     assert_eq!(tls.head().unwrap().word(1), "200");
     tls.exactly(20 << 20).expect("it goes on");
     h2.run(async {
-        let mut left = 10_i64 << 20;
+        let mut left: usize = 10 << 20;
         while left > 0 {
             let part = body.data().await.unwrap().expect("it goes on");
             body.flow_control().release_capacity(part.len()).unwrap();
-            left -= part.len() as i64;
+            left = left.saturating_sub(part.len());
         }
     });
     let grown = edge.memory() - before;
@@ -443,6 +443,19 @@ fn cookie_crumbs_are_joined_for_an_http1_backend() {
     let request = client.request("GET", "/cookies").header("cookie", "a=1").header("cookie", "b=2");
     client.ask(request, b"", None).unwrap();
     assert_eq!(origin.saw("/cookies").head.all("cookie"), ["a=1; b=2"]);
+}
+
+#[test]
+fn a_backend_connection_is_used_again() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    let mut client = edge.plain();
+    for _ in 0..3 {
+        client.get("/");
+        client.post("/echo", "body");
+        client.ask("HEAD", "/", "", "");
+    }
+    assert!(origin.seen().iter().all(|seen| seen.connection == 0), "{:?}", origin.seen());
 }
 
 #[test]

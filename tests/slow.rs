@@ -89,7 +89,7 @@ fn a_reader_that_stops_reading_is_cut_and_its_backend_freed() {
     let (gone, freed) = std::sync::mpsc::channel();
     origin.on("/endless", move |_, wire| {
         wire.send("HTTP/1.1 200 OK\r\n\r\n");
-        while wire.try_send([b'x'; 65536]).is_ok() {}
+        while wire.try_send(vec![b'x'; 65536]).is_ok() {}
         gone.send(()).unwrap();
         Then::Close
     });
@@ -102,8 +102,8 @@ fn a_reader_that_stops_reading_is_cut_and_its_backend_freed() {
 
 #[test]
 fn a_reader_that_is_slow_but_reads_is_not_cut() {
-    let origin = Origin::start("blue");
     const SIZE: usize = 24 << 20;
+    let origin = Origin::start("blue");
     origin.on("/large", |_, wire| {
         wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"));
         wire.send(vec![b'x'; SIZE]);
@@ -172,7 +172,7 @@ fn a_stalled_h2_reader_is_cut_and_others_on_its_connection_are_served() {
     let (gone, freed) = std::sync::mpsc::channel();
     origin.on("/endless", move |_, wire| {
         wire.send("HTTP/1.1 200 OK\r\n\r\n");
-        while wire.try_send([b'x'; 65536]).is_ok() {}
+        while wire.try_send(vec![b'x'; 65536]).is_ok() {}
         gone.send(()).unwrap();
         Then::Close
     });

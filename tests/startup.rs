@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
@@ -61,7 +62,7 @@ fn an_admin_socket_left_by_a_dead_process_is_replaced() {
     assert_eq!(edge.get("/").status, 200);
     let status = edge.admin(&["status"]);
     assert_eq!(status.code, Some(0), "{}", status.stderr);
-    use std::os::unix::fs::PermissionsExt;
+    assert!(status.stdout.contains(origin.backend()), "{}", status.stdout);
     let mode = fs::metadata(edge.path("admin.sock")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o660);
 }
@@ -89,7 +90,6 @@ fn a_second_daemon_on_one_state_dir_is_refused_and_the_first_serves_on() {
 
 #[test]
 fn the_state_dir_is_private() {
-    use std::os::unix::fs::PermissionsExt;
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).start();
     let mode = |name: &str| fs::metadata(edge.path(name)).unwrap().permissions().mode() & 0o777;

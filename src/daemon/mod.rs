@@ -23,7 +23,7 @@ use crate::config::{self, Diagnostics, Loaded};
 use world::World;
 
 /// How often certificates are looked through for one that needs another.
-const RENEWAL: Duration = Duration::from_secs(6 * 3600);
+const RENEWAL: Duration = Duration::from_hours(6);
 
 /// Why the daemon did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]

@@ -94,7 +94,7 @@ impl HeadScan {
         }
         let (byte, rest) = (bytes[0], &bytes[1..]);
         self.state = match (chunk, byte) {
-            (Chunk::Size(0, _), b'\n') => State::Chunked(Chunk::Trailer(false)),
+            (Chunk::Size(0, _) | Chunk::Trailer(true), b'\n') => State::Chunked(Chunk::Trailer(false)),
             (Chunk::Size(size, _), b'\n') => {
                 size.checked_add(2).map_or(State::Unknown, |n| State::Chunked(Chunk::Data(n)))
             }
@@ -105,7 +105,6 @@ impl HeadScan {
             }
             (Chunk::Size(size, _), _) => State::Chunked(Chunk::Size(size, true)),
             (Chunk::Trailer(false), b'\n') => State::Head,
-            (Chunk::Trailer(true), b'\n') => State::Chunked(Chunk::Trailer(false)),
             (Chunk::Trailer(filled), byte) => State::Chunked(Chunk::Trailer(filled || byte != b'\r')),
             (Chunk::Data(_), _) => State::Unknown,
         };

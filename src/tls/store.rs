@@ -14,7 +14,7 @@ use crate::config::{CertificateFiles, Config, SiteTls};
 use crate::types::HostPattern;
 
 /// A leaf of the internal CA is signed anew at the next look when it has less left than this.
-const RENEW_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
+const RENEW_BEFORE: Duration = Duration::from_hours(30 * 24);
 
 /// Picks by SNI; replaced as a whole when anything changes.
 #[derive(Default)]

@@ -123,10 +123,6 @@ impl Edge {
         self.place.https
     }
 
-    pub fn place(&self) -> &Place {
-        &self.place
-    }
-
     pub fn path(&self, name: &str) -> PathBuf {
         self.place.path(name)
     }
@@ -157,6 +153,7 @@ impl Edge {
         self.admin(&["status", "--json"]).json()["services"][0].clone()
     }
 
+    #[allow(dead_code, reason = "for the tests of reloading")]
     /// The config file anew, put in place by a rename as an editor does it. Says nothing about when it is taken up.
     pub fn rewrite(&self, config: &str) {
         replace(&self.path("edge.toml"), config);

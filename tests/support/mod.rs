@@ -1,5 +1,5 @@
 //! What the tests are told with: the daemon ([`Edge`]), its config ([`Setup`]), backends ([`Origin`], [`H2Origin`]),
-//! clients ([`Client`], [`H2`]) and whole crowds of them ([`Load`]), name servers ([`Dns`]).
+//! clients ([`Client`], [`h2::H2`]) and whole crowds of them ([`Load`]), name servers ([`Dns`]).
 
 pub mod client;
 pub mod dns;
@@ -15,11 +15,11 @@ pub mod wire;
 pub use client::{Answer, Client};
 pub use dns::Dns;
 pub use edge::Edge;
-pub use h2::{H2, H2Origin};
+pub use h2::H2Origin;
 pub use load::{Load, Turn, serves_load};
 pub use origin::{Origin, Then};
 pub use rustix::process::Signal;
-pub use setup::{Place, Setup, own_address};
+pub use setup::{Setup, own_address};
 pub use tls::Identity;
 pub use wait::{PATIENCE, wait_for, wait_until};
 

@@ -18,7 +18,6 @@ pub struct Setup {
     pub place: Place,
     server: String,
     limits: String,
-    log: String,
     service: String,
     health: String,
     switch: String,
@@ -58,7 +57,6 @@ impl Setup {
             place: Place::new(),
             server: String::new(),
             limits: String::new(),
-            log: String::new(),
             service: format!("{pools}\n"),
             health: String::new(),
             switch: String::new(),
@@ -75,10 +73,6 @@ impl Setup {
         Self { limits: self.limits + lines + "\n", ..self }
     }
 
-    pub fn log(self, lines: &str) -> Self {
-        Self { log: self.log + lines + "\n", ..self }
-    }
-
     pub fn service(self, lines: &str) -> Self {
         Self { service: self.service + lines + "\n", ..self }
     }
@@ -87,6 +81,7 @@ impl Setup {
         Self { health: self.health + lines + "\n", ..self }
     }
 
+    #[allow(dead_code, reason = "for the tests of switching")]
     pub fn switch(self, lines: &str) -> Self {
         Self { switch: self.switch + lines + "\n", ..self }
     }
@@ -127,7 +122,7 @@ impl Setup {
         [
             section("[server]", &server, &self.server),
             section("[limits]", &[], &self.limits),
-            section("[log]", &log, &self.log),
+            section("[log]", &log, ""),
             section("[service.app]", &[], &self.service),
             section("[service.app.health]", &health, &self.health),
             section("[service.app.switch]", &[], &self.switch),

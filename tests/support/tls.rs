@@ -115,7 +115,7 @@ impl Identity {
     pub fn section(&self, folder: &Path, name: &str) -> String {
         let (cert, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
         self.write(&cert, &key);
-        format!("[[tls.certificate]]\ncert = {cert:?}\nkey = {key:?}\n")
+        format!("[[tls.certificate]]\ncert = \"{}\"\nkey = \"{}\"\n", cert.display(), key.display())
     }
 
     pub fn write(&self, cert: &Path, key: &Path) {
