@@ -3,7 +3,7 @@
 //! Nothing a client sent is in them but the request id, whose characters are checked.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode};
 
 /// A body and what it is.
 pub struct Page {
@@ -12,8 +12,8 @@ pub struct Page {
 }
 
 /// `reason` is stable (RFC 9457's `code` here), `text` is for people.
-pub fn problem(status: StatusCode, reason: &str, text: &str, request_id: &str, asked: &HeaderMap) -> Page {
-    if wants_json(asked) { json(status, reason, text, request_id) } else { html(status, text, request_id) }
+pub fn problem(status: StatusCode, reason: &str, text: &str, request_id: &str, as_json: bool) -> Page {
+    if as_json { json(status, reason, text, request_id) } else { html(status, text, request_id) }
 }
 
 /// The page where the request's headers could not be read.
@@ -38,9 +38,4 @@ fn json(status: StatusCode, reason: &str, text: &str, request_id: &str) -> Page 
         "request_id": request_id,
     });
     Page { content_type: HeaderValue::from_static("application/problem+json"), body: format!("{value}\n").into() }
-}
-
-fn wants_json(asked: &HeaderMap) -> bool {
-    let accept = asked.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    accept.contains("json") && !accept.contains("text/html")
 }

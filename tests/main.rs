@@ -12,5 +12,6 @@ mod limits;
 mod retries;
 mod slow;
 mod startup;
+mod switch;
 mod tls;
 mod websocket;

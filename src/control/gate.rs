@@ -93,7 +93,7 @@ impl Gatekeeper {
             loop {
                 self.resolver.refresh(pool).await;
                 candidates = candidates_of(pool, &candidates);
-                self.round(&mut candidates, &config, events).await;
+                self.round(pool, &mut candidates, &config, events).await;
                 if enough(&candidates, &config) {
                     return;
                 }
@@ -111,6 +111,7 @@ impl Gatekeeper {
     /// One fresh probe of every candidate, side by side.
     async fn round(
         &self,
+        pool: &Pool,
         candidates: &mut [Candidate],
         config: &config::Service,
         events: &mpsc::UnboundedSender<Event>,
@@ -127,8 +128,11 @@ impl Gatekeeper {
                 of: rise,
                 outcome: candidate.why.clone(),
             });
-            // The probe counts for the backend too: once the gate has passed, traffic finds it up.
-            backend.observe(seen, rise, config.health.fall);
+            // The probe counts for the backend too: once the gate has passed, traffic finds it up, and what a reload has
+            // dropped and the pool has kept only until now gets none.
+            if backend.observe(seen, rise, config.health.fall) {
+                pool.settle();
+            }
         });
         join_all(probes).await;
     }

@@ -1,7 +1,7 @@
 //! Who did what, when, why, and what came of it: JSON lines in `state_dir/history.jsonl`, only ever appended.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -71,7 +71,8 @@ impl std::fmt::Display for Actor {
 impl History {
     pub fn open(folder: &Path) -> io::Result<Self> {
         let path = folder.join("history.jsonl");
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+        let mut file = OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(&path)?;
+        end_torn_line(&mut file)?;
         Ok(Self { path, file: Mutex::new(file) })
     }
 
@@ -86,12 +87,62 @@ impl History {
 
     /// The last `count` records of a service, or of all, oldest first. A line that was torn by a crash is passed over.
     pub fn last(&self, service: Option<&str>, count: usize) -> io::Result<Vec<Record>> {
-        let lines = BufReader::new(File::open(&self.path)?).lines();
+        // By bytes: a torn line need not be text.
+        let lines = BufReader::new(File::open(&self.path)?).split(b'\n');
         let mut records: Vec<Record> = lines
             .map_while(Result::ok)
-            .filter_map(|line| serde_json::from_str(&line).ok())
+            .filter_map(|line| serde_json::from_slice(&line).ok())
             .filter(|record: &Record| service.is_none_or(|name| record.service == name))
             .collect();
         Ok(records.split_off(records.len().saturating_sub(count)))
+    }
+}
+
+/// A crash in the middle of an append leaves half a line: the next record must not be written behind it.
+fn end_torn_line(file: &mut File) -> io::Result<()> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(());
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(generation: u64) -> Record {
+        Record {
+            time: Timestamp::UNIX_EPOCH,
+            service: "app".to_owned(),
+            action: Action::Switch,
+            actor: Actor { uid: 0, pid: None },
+            reason: Some("für alle".to_owned()),
+            from: None,
+            to: Some(Color::Green),
+            generation,
+            result: "switched".to_owned(),
+            detail: None,
+            gate_ms: None,
+            flip_us: None,
+            drain: None,
+        }
+    }
+
+    #[test]
+    fn a_torn_line_costs_no_other_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        History::open(folder.path()).unwrap().append(&record(2)).unwrap();
+        // Torn within "ü".
+        let whole = std::fs::read(&path).unwrap();
+        let torn = whole.iter().position(|byte| *byte == 0xc3).unwrap() + 1;
+        std::fs::write(&path, [&whole[..], &whole[..torn]].concat()).unwrap();
+        let history = History::open(folder.path()).unwrap();
+        history.append(&record(3)).unwrap();
+        let generations: Vec<u64> = history.last(Some("app"), 10).unwrap().iter().map(|r| r.generation).collect();
+        assert_eq!(generations, [2, 3]);
     }
 }

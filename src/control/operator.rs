@@ -274,12 +274,15 @@ impl Operator {
     ) -> DrainReport {
         let pool = service.pool(color);
         let (started, began_with) = (Instant::now(), pool.in_flight());
+        // The cancel first: a deadline that has passed in the same moment would cut the colour that serves again, and an end
+        // would take the next drain off the books.
         let done = tokio::select! {
-            done = drain(pool, color, deadline) => done,
+            biased;
             _ = cancelled => {
                 let took_ms = millis(started.elapsed());
                 return DrainReport { color, took_ms, began_with, cut: 0, cancelled: true };
             }
+            done = drain(pool, color, deadline) => done,
         };
         self.drains.borrow_mut().remove(service.name());
         let backends: Vec<u64> = pool.backends().iter().map(|b| b.id()).collect();

@@ -37,6 +37,9 @@ pub struct Exchange {
     host: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
     referer: Option<HeaderValue>,
+    accept: Option<HeaderValue>,
+    /// Until it is sent on; here, so that no future on the way has room for a copy of it.
+    pub head: Option<Parts>,
     /// Some of the request's body is still to come, on a connection that carries nothing else meanwhile.
     pub unread: bool,
     /// 0 until a head was answered.
@@ -55,7 +58,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    pub fn begin(conn: &Rc<Conn>, route: &Arc<Route>, client: IpAddr, id: RequestId, head: &Parts) -> Box<Self> {
+    pub fn begin(conn: &Rc<Conn>, route: &Arc<Route>, client: IpAddr, id: RequestId, head: Parts) -> Box<Self> {
         let logged = |name| head.headers.get(name).cloned();
         Box::new(Self {
             live: LiveGuard::new(conn, conn.limits().body_timeout),
@@ -72,6 +75,8 @@ impl Exchange {
             host: logged(header::HOST),
             user_agent: logged(header::USER_AGENT),
             referer: logged(header::REFERER),
+            accept: logged(header::ACCEPT),
+            head: Some(head),
             unread: false,
             status: 0,
             bytes_in: None,
@@ -87,6 +92,12 @@ impl Exchange {
 
     pub fn conn(&self) -> &Rc<Conn> {
         &self.conn
+    }
+
+    /// Whether an error page is better read by a program.
+    pub fn wants_json(&self) -> bool {
+        let accept = self.accept.as_ref().and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        accept.contains("json") && !accept.contains("text/html")
     }
 
     pub fn method(&self) -> &Method {

@@ -29,30 +29,27 @@ use crate::upstream::{ConnectError, Lease, Outgoing, SendError};
 /// Sends the request to the active pool and relays the answer.
 pub(super) async fn forward(
     mut exchange: Box<Exchange>,
-    mut head: Parts,
     body: Incoming,
     trusted: bool,
     target: &Target,
 ) -> Response<Answer> {
     let settings = &*target.settings;
+    let Some(mut head) = exchange.head.take() else { return refuse(exchange, Failure::Internal) };
     let hop = match prepare(&mut exchange, &mut head, trusted) {
         Ok(hop) => hop,
-        Err(failure) => return refuse(exchange, &head.headers, failure),
+        Err(failure) => return refuse(exchange, failure),
     };
     let in_flight = target.service.enter();
     exchange.live.enter(in_flight.pool());
     exchange.in_flight = Some(in_flight);
-    let hash = hash_key(&exchange, &head, settings);
-    let accept = head.headers.get(header::ACCEPT).cloned();
-    let (body, progress) = outgoing(&mut exchange, body);
-    let upload = progress.clone();
-    let mut attempt = Attempt { exchange: &mut exchange, target, settings, hash, tried: SmallVec::new(), progress };
-    match attempt.run(head, body, &hop).await {
+    let mut attempt = Attempt::new(&mut exchange, target, head, body);
+    let outcome = attempt.run(&hop).await;
+    let uploaded = attempt.progress.take().is_some_and(|progress| progress.is_done());
+    match outcome {
         Ok((response, lease)) => respond(exchange, response, lease, &hop, settings),
         Err(failure) => {
-            exchange.unread &= !upload.is_some_and(|progress| progress.is_done());
-            let asked = accept.map(|value| HeaderMap::from_iter([(header::ACCEPT, value)])).unwrap_or_default();
-            refuse(exchange, &asked, failure)
+            exchange.unread &= !uploaded;
+            refuse(exchange, failure)
         }
     }
 }
@@ -137,6 +134,9 @@ struct Attempt<'a> {
     hash: Option<HashKey>,
     tried: SmallVec<[u64; 4]>,
     progress: Option<Rc<Progress>>,
+    /// What is to be sent; `None` while it is on its way.
+    request: Option<Request<Outgoing>>,
+    spare: Option<Box<Spare>>,
 }
 
 /// What can be sent again: the head of a request without a body.
@@ -146,11 +146,16 @@ struct Spare {
     headers: HeaderMap,
 }
 
-impl Attempt<'_> {
-    async fn run(&mut self, head: Parts, body: Outgoing, hop: &Hop) -> Result<(Response<Incoming>, Lease), Failure> {
-        let spare_wanted = self.settings.retries > 0 && self.progress.is_none() && head.method.is_idempotent();
-        let mut spare = None;
-        let mut request = Some(Request::from_parts(head, body));
+impl<'a> Attempt<'a> {
+    fn new(exchange: &'a mut Exchange, target: &'a Target, head: Parts, body: Incoming) -> Self {
+        let settings = &*target.settings;
+        let hash = hash_key(exchange, &head, settings);
+        let (body, progress) = outgoing(exchange, body);
+        let request = Some(Request::from_parts(head, body));
+        Self { exchange, target, settings, hash, tried: SmallVec::new(), progress, request, spare: None }
+    }
+
+    async fn run(&mut self, hop: &Hop) -> Result<(Response<Incoming>, Lease), Failure> {
         let mut failure = Failure::NoHealthyBackend;
         let mut fresh_only = false;
         loop {
@@ -163,48 +168,55 @@ impl Attempt<'_> {
                     continue;
                 }
             };
-            let Some(mut sending) = request.take() else { return Err(Failure::Internal) };
-            address(&mut sending, &lease, &backend, self.settings, hop);
-            if spare_wanted && spare.is_none() {
-                spare = Some(Spare::of(&sending));
-            }
-            let reused = lease.reused();
+            self.address(&lease, &backend, hop);
             let started = Instant::now();
-            match self.send(&mut lease, sending).await {
+            let error = match self.send(&mut lease).await {
                 Ok(response) => {
                     self.exchange.upstream = Some(started.elapsed());
                     return Ok((response, lease));
                 }
                 Err(Unanswered::Failed(why)) => return Err(why),
-                Err(Unanswered::Lost(SendError { unsent: Some(unsent), error })) => {
-                    tracing::debug!(%error, backend = %backend.name(), "request not sent");
-                    request = Some(unsent);
-                    failure = Failure::UpstreamReset;
-                    if reused {
-                        // The backend closed an idle connection: not a failure of the backend, and not an attempt.
-                        fresh_only = true;
-                        continue;
-                    }
+                Err(Unanswered::Lost(error)) => error,
+            };
+            tracing::debug!(error = %error.error, backend = %backend.name(), "request not answered");
+            let stale = lease.reused();
+            let was_sent = error.unsent.is_none();
+            failure = self.recover(error)?;
+            if stale {
+                // The backend closed an idle connection: not a failure of the backend, and not an attempt.
+                fresh_only = true;
+                if was_sent {
+                    self.count_retry();
                 }
-                Err(Unanswered::Lost(SendError { unsent: None, error })) => {
-                    failure = reset_reason(&error);
-                    match spare.take() {
-                        Some(again) if failure == Failure::UpstreamReset => {
-                            request = Some(again.request());
-                            if reused {
-                                fresh_only = true;
-                                self.count_retry();
-                                continue;
-                            }
-                        }
-                        _ => {
-                            self.count_failure(failure);
-                            return Err(failure);
-                        }
-                    }
-                }
+            } else {
+                self.give_up(&backend, failure)?;
             }
-            self.give_up(&backend, failure)?;
+        }
+    }
+
+    /// Puts back what may be sent again; an error when nothing may.
+    fn recover(&mut self, lost: SendError) -> Result<Failure, Failure> {
+        if let Some(unsent) = lost.unsent {
+            self.request = Some(*unsent);
+            return Ok(Failure::UpstreamReset);
+        }
+        let failure = reset_reason(&lost.error);
+        let again = self.spare.take().filter(|_| failure == Failure::UpstreamReset);
+        self.request = again.map(|spare| spare.request());
+        if self.request.is_some() {
+            return Ok(failure);
+        }
+        self.count_failure(failure);
+        Err(failure)
+    }
+
+    /// Gives the request the form this connection speaks, and keeps a copy of it where it may be sent twice.
+    fn address(&mut self, lease: &Lease, backend: &Backend, hop: &Hop) {
+        let Some(request) = &mut self.request else { return };
+        address(request, lease, backend, self.settings, hop);
+        let may_repeat = self.settings.retries > 0 && self.progress.is_none() && request.method().is_idempotent();
+        if may_repeat && self.spare.is_none() {
+            self.spare = Some(Box::new(Spare::of(request)));
         }
     }
 
@@ -241,25 +253,30 @@ impl Attempt<'_> {
     }
 
     /// Sends and waits for the head: `response_timeout` from the moment the request's last byte has come.
-    async fn send(&self, lease: &mut Lease, request: Request<Outgoing>) -> Result<Response<Incoming>, Unanswered> {
-        let limit = self.settings.response_timeout;
-        let answer = async {
-            let mut sending = std::pin::pin!(lease.send(request));
-            let mut wait = limit;
-            loop {
-                match tokio::time::timeout(wait, sending.as_mut()).await {
-                    Ok(answer) => return answer.map_err(Unanswered::Lost),
-                    Err(_) => wait = self.time_left(limit).ok_or(Unanswered::Failed(Failure::ResponseTimeout))?,
-                }
-            }
-        };
-        let answer = match self.exchange.live.unless_broken(answer).await {
+    async fn send(&mut self, lease: &mut Lease) -> Result<Response<Incoming>, Unanswered> {
+        let request = self.request.take().ok_or(Unanswered::Failed(Failure::Internal))?;
+        let answer = match self.exchange.live.unless_broken(self.answer(lease.send(request))).await {
             Ok(answer) => answer,
             Err(_) => Err(Unanswered::Failed(Failure::DrainCut)),
         };
         match (answer, self.progress.as_ref().and_then(|p| p.failure())) {
             (Err(_), Some(failure)) => Err(Unanswered::Failed(failure)),
             (answer, _) => answer,
+        }
+    }
+
+    async fn answer(
+        &self,
+        sending: impl Future<Output = Result<Response<Incoming>, SendError>>,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let limit = self.settings.response_timeout;
+        let mut sending = std::pin::pin!(sending);
+        let mut wait = limit;
+        loop {
+            match tokio::time::timeout(wait, sending.as_mut()).await {
+                Ok(answer) => return answer.map_err(Unanswered::Lost),
+                Err(_) => wait = self.time_left(limit).ok_or(Unanswered::Failed(Failure::ResponseTimeout))?,
+            }
         }
     }
 
@@ -297,7 +314,6 @@ impl Attempt<'_> {
 }
 
 /// Why a try brought no answer.
-#[expect(clippy::large_enum_variant, reason = "on the stack for a moment; boxing would cost what it saves")]
 enum Unanswered {
     /// The connection broke; it says whether the request had left.
     Lost(SendError),
@@ -401,7 +417,7 @@ fn switch_protocols(
     settings: &config::Service,
 ) -> Response<Answer> {
     if hop.upgrade.is_none() {
-        return refuse(exchange, &HeaderMap::new(), Failure::UpstreamInvalid);
+        return refuse(exchange, Failure::UpstreamInvalid);
     }
     let upstream = hyper::upgrade::on(&mut response);
     let chosen = response.headers().get(header::UPGRADE).or(hop.upgrade.as_ref()).cloned();

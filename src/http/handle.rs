@@ -1,12 +1,15 @@
 //! One exchange, readable from top to bottom: receive, decide, limit, then forward or answer.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::Either;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::answer::Answer;
@@ -19,49 +22,47 @@ use crate::headers::X_REQUEST_ID;
 use crate::limit::{self, Verdict as LimitVerdict};
 use crate::metrics::LimitMode;
 use crate::pages;
-use crate::site::{Action, Route};
+use crate::site::{Action, Limit, Route};
 use crate::types::RequestId;
 
-/// hyper's service. Never fails: whatever happens is an answer.
-pub async fn handle(conn: Rc<Conn>, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
+/// hyper's service. Never fails: whatever happens is an answer. What can be answered at once makes no future of its own.
+pub fn handle(
+    conn: &Rc<Conn>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<Answer>, Infallible>> + use<> {
     let bad_head = conn.begin_exchange();
     let (head, body) = request.into_parts();
-    let mut received = receive(&conn, &head, bad_head);
-    received.exchange.unread = !body_is_over(&body) && head.version != Version::HTTP_2;
-    Ok(match received {
-        Received { exchange, verdict: Verdict::Refuse(failure), .. } => refuse(exchange, &head.headers, failure),
-        Received { exchange, verdict: Verdict::Redirect(to), .. } => redirect(exchange, &head, &to),
-        Received { exchange, verdict: Verdict::Pass, trusted } => pass(exchange, head, body, trusted).await,
-    })
+    let (mut exchange, verdict, trusted) = receive(conn, head, bad_head);
+    exchange.unread = !http_body::Body::is_end_stream(&body) && !exchange.is_h2();
+    let answer = match verdict {
+        Verdict::Refuse(failure) => Either::Left(ready(refuse(exchange, failure))),
+        Verdict::Redirect(to) => Either::Left(ready(redirect(exchange, &to))),
+        Verdict::Pass => Either::Right(pass(exchange, body, trusted)),
+    };
+    answer.map(Ok)
 }
 
-struct Received {
-    exchange: Box<Exchange>,
-    verdict: Verdict,
-    trusted: bool,
-}
-
-fn receive(conn: &Rc<Conn>, head: &Parts, bad_head: Option<Failure>) -> Received {
+/// The exchange, what is decided about it, and whether its peer is trusted.
+fn receive(conn: &Rc<Conn>, head: Parts, bad_head: Option<Failure>) -> (Box<Exchange>, Verdict, bool) {
     let snapshot = conn.worker().snapshot();
-    let decision = decide(&snapshot, head, conn.peer());
+    let decision = decide(&snapshot, &head, conn.peer());
     let from_client = head.headers.get(X_REQUEST_ID).filter(|_| decision.trusted);
     let id = from_client.and_then(|value| RequestId::from_client(value.as_bytes())).unwrap_or_else(RequestId::new);
     let exchange = Exchange::begin(conn, decision.route, decision.client, id, head);
-    let verdict = bad_head.map_or(decision.verdict, Verdict::Refuse);
-    Received { exchange, verdict, trusted: decision.trusted }
+    (exchange, bad_head.map_or(decision.verdict, Verdict::Refuse), decision.trusted)
 }
 
-async fn pass(mut exchange: Box<Exchange>, head: Parts, body: Incoming, trusted: bool) -> Response<Answer> {
+async fn pass(mut exchange: Box<Exchange>, body: Incoming, trusted: bool) -> Response<Answer> {
     let route = exchange.route.clone();
-    if let Err(refusal) = take_limits(&mut exchange, &route, &head).await {
-        return refuse_limited(exchange, &head.headers, refusal);
+    if let Err(limited) = take_limits(&mut exchange, &route).await {
+        return refuse_limited(exchange, limited);
     }
     match &route.action {
-        Action::Service(target) => forward::forward(exchange, head, body, trusted, target).await,
+        Action::Service(target) => forward::forward(exchange, body, trusted, target).await,
         Action::Respond { status, body, content_type } => {
             own(exchange, *status, body.clone(), Some(content_type.clone()), HeaderMap::new())
         }
-        Action::Redirect { .. } => refuse(exchange, &head.headers, Failure::Internal),
+        Action::Redirect { .. } => refuse(exchange, Failure::Internal),
     }
 }
 
@@ -72,12 +73,10 @@ struct Limited {
 }
 
 /// Every zone of the route is asked in order; the first that refuses ends it.
-async fn take_limits(exchange: &mut Exchange, route: &Route, head: &Parts) -> Result<(), Limited> {
+async fn take_limits(exchange: &mut Exchange, route: &Route) -> Result<(), Limited> {
     for limit in &route.limits {
         let zone = limit.limiter.zone();
-        let host = host_of(head).map(|host| host.name).unwrap_or_default();
-        let client = limit::Client { ip: exchange.client, host: &host, path: head.uri.path(), headers: &head.headers };
-        match limit.limiter.check(&client, Instant::now()) {
+        match judge(exchange, limit) {
             LimitVerdict::Pass(_) | LimitVerdict::Exempt => {}
             _ if zone.dry_run => {
                 exchange.limited = Some(zone.name.clone());
@@ -100,18 +99,26 @@ async fn take_limits(exchange: &mut Exchange, route: &Route, head: &Parts) -> Re
     Ok(())
 }
 
-fn refuse_limited(mut exchange: Box<Exchange>, asked: &HeaderMap, limited: Limited) -> Response<Answer> {
+fn judge(exchange: &Exchange, limit: &Limit) -> LimitVerdict {
+    let Some(head) = &exchange.head else { return LimitVerdict::Exempt };
+    let host = host_of(head).map(|host| host.name).unwrap_or_default();
+    let client = limit::Client { ip: exchange.client, host: &host, path: head.uri.path(), headers: &head.headers };
+    limit.limiter.check(&client, Instant::now())
+}
+
+fn refuse_limited(mut exchange: Box<Exchange>, limited: Limited) -> Response<Answer> {
     let failure = Failure::Limited;
     exchange.failed(failure);
-    let page = pages::problem(limited.status, failure.reason(), failure.text(), exchange.id.as_str(), asked);
+    let page =
+        pages::problem(limited.status, failure.reason(), failure.text(), exchange.id.as_str(), exchange.wants_json());
     own(exchange, limited.status, page.body, Some(page.content_type), limited.fields)
 }
 
 /// The answer of one row of the failure table.
-pub(super) fn refuse(mut exchange: Box<Exchange>, asked: &HeaderMap, failure: Failure) -> Response<Answer> {
+pub(super) fn refuse(mut exchange: Box<Exchange>, failure: Failure) -> Response<Answer> {
     exchange.failed(failure);
     let status = failure.status();
-    let page = pages::problem(status, failure.reason(), failure.text(), exchange.id.as_str(), asked);
+    let page = pages::problem(status, failure.reason(), failure.text(), exchange.id.as_str(), exchange.wants_json());
     let mut fields = HeaderMap::new();
     if status == StatusCode::SERVICE_UNAVAILABLE {
         fields.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
@@ -125,14 +132,14 @@ pub(super) fn refuse(mut exchange: Box<Exchange>, asked: &HeaderMap, failure: Fa
     own(exchange, status, page.body, Some(page.content_type), fields)
 }
 
-fn redirect(exchange: Box<Exchange>, head: &Parts, to: &str) -> Response<Answer> {
-    let keeps_method = !matches!(head.method, Method::GET | Method::HEAD);
+fn redirect(exchange: Box<Exchange>, to: &str) -> Response<Answer> {
+    let keeps_method = !matches!(*exchange.method(), Method::GET | Method::HEAD);
     let status = match &exchange.route.action {
         Action::Redirect { status, .. } => *status,
         _ if keeps_method => StatusCode::PERMANENT_REDIRECT,
         _ => StatusCode::MOVED_PERMANENTLY,
     };
-    let Ok(location) = HeaderValue::from_str(to) else { return refuse(exchange, &head.headers, Failure::BadPath) };
+    let Ok(location) = HeaderValue::from_str(to) else { return refuse(exchange, Failure::BadPath) };
     let mut fields = HeaderMap::new();
     fields.insert(header::LOCATION, location);
     own(exchange, status, Bytes::new(), None, fields)
@@ -171,8 +178,4 @@ pub(super) fn finish_headers(exchange: &Exchange, headers: &mut HeaderMap) {
     if exchange.conn().is_finishing() && !exchange.is_h2() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-}
-
-fn body_is_over(body: &Incoming) -> bool {
-    http_body::Body::is_end_stream(body)
 }

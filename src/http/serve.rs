@@ -49,7 +49,7 @@ async fn serve_h1<T: ClientStream>(conn: Rc<Conn>, io: T) {
     let limits = conn.limits();
     let service = {
         let (conn, slot) = (conn.clone(), Slot::on(&conn.worker().shelf));
-        service_fn(move |request| slot.run(handle(conn.clone(), request)))
+        service_fn(move |request| slot.run(handle(&conn, request)))
     };
     let watched = TokioIo::new(HeadWatch::new(io, conn.clone()));
     let mut codec = http1::Builder::new()
@@ -102,7 +102,7 @@ async fn serve_h2<T: ClientStream>(conn: Rc<Conn>, io: T) {
     let limits = conn.limits();
     let service = {
         let conn = conn.clone();
-        service_fn(move |request| handle(conn.clone(), request))
+        service_fn(move |request| handle(&conn, request))
     };
     let (io, flusher) = Coalesce::new(io);
     let codec = http2::Builder::new(LocalExecutor)

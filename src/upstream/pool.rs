@@ -8,9 +8,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use futures_util::TryFutureExt;
+use futures_util::future::Either;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::{TrySendError, http1, http2};
 
 use super::connect::{ConnectError, Connector, Sender};
 use super::outgoing::Outgoing;
@@ -48,7 +50,7 @@ pub struct Lease {
 /// Why there was no answer.
 pub struct SendError {
     /// The request, if not a byte of it was sent: it may be sent again, whatever its method.
-    pub unsent: Option<Request<Outgoing>>,
+    pub unsent: Option<Box<Request<Outgoing>>>,
     pub error: hyper::Error,
 }
 
@@ -111,16 +113,16 @@ impl Lease {
         matches!(self.sender, Sender::H2(_))
     }
 
-    /// Sends the head and starts the body; answers with the response's head.
-    pub async fn send(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, SendError> {
-        let sent = match &mut self.sender {
-            Sender::H1(sender) => sender.try_send_request(request).await,
-            Sender::H2(sender) => match sender.ready().await {
-                Ok(()) => sender.try_send_request(request).await,
-                Err(error) => return Err(SendError { unsent: Some(request), error }),
-            },
-        };
-        sent.map_err(|mut error| SendError { unsent: error.take_message(), error: error.into_error() })
+    /// Sends the head and starts the body at once; answers with the response's head.
+    pub fn send(
+        &mut self,
+        request: Request<Outgoing>,
+    ) -> impl Future<Output = Result<Response<Incoming>, SendError>> + use<> {
+        match &mut self.sender {
+            Sender::H1(sender) => Either::Left(sender.try_send_request(request).map_err(SendError::from)),
+            // Its stream may have to wait for others to end.
+            Sender::H2(sender) => Either::Right(Box::pin(send_h2(sender.clone(), request))),
+        }
     }
 
     /// Back to the pool. Only once the answer's body has ended: the next request would wait behind it.
@@ -135,5 +137,21 @@ impl Lease {
             waiting.remove(0);
         }
         waiting.push(Idle { sender, since: Instant::now() });
+    }
+}
+
+async fn send_h2(
+    mut sender: http2::SendRequest<Outgoing>,
+    request: Request<Outgoing>,
+) -> Result<Response<Incoming>, SendError> {
+    match sender.ready().await {
+        Ok(()) => sender.try_send_request(request).await.map_err(SendError::from),
+        Err(error) => Err(SendError { unsent: Some(Box::new(request)), error }),
+    }
+}
+
+impl From<TrySendError<Request<Outgoing>>> for SendError {
+    fn from(mut error: TrySendError<Request<Outgoing>>) -> Self {
+        Self { unsent: error.take_message().map(Box::new), error: error.into_error() }
     }
 }

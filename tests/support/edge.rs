@@ -133,9 +133,24 @@ impl Edge {
 
     /// A command to this daemon, over its admin socket.
     pub fn admin(&self, arguments: &[&str]) -> Ran {
-        let socket = self.path("admin.sock");
+        run(&mut self.command(arguments))
+    }
+
+    /// The same, to be run by the test.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_edgectl"));
-        run(command.args(arguments).arg("--socket").arg(socket))
+        command.args(arguments).arg("--socket").arg(self.path("admin.sock"));
+        command
+    }
+
+    /// The admin API, as curl would speak to it.
+    pub fn api(&self) -> Client {
+        Client::on(std::os::unix::net::UnixStream::connect(self.path("admin.sock")).unwrap(), "edge")
+    }
+
+    /// The one service's status.
+    pub fn status(&self) -> Value {
+        self.admin(&["status", "--json"]).json()["services"][0].clone()
     }
 
     #[allow(dead_code, reason = "for the tests of reloading")]
@@ -216,6 +231,20 @@ impl Edge {
         self.process = Self::serve(&self.place);
         self.ended = None;
         self.wait_ready();
+    }
+}
+
+impl Ran {
+    /// What was printed, as one JSON value.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Ended with exit code 0.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self
     }
 }
 

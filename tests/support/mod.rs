@@ -1,10 +1,11 @@
 //! What the tests are told with: the daemon ([`Edge`]), its config ([`Setup`]), backends ([`Origin`], [`H2Origin`]),
-//! clients ([`Client`], [`h2::H2`]), name servers ([`Dns`]).
+//! clients ([`Client`], [`h2::H2`]) and whole crowds of them ([`Load`]), name servers ([`Dns`]).
 
 pub mod client;
 pub mod dns;
 pub mod edge;
 pub mod h2;
+pub mod load;
 pub mod origin;
 pub mod setup;
 pub mod tls;
@@ -15,11 +16,12 @@ pub use client::{Answer, Client};
 pub use dns::Dns;
 pub use edge::Edge;
 pub use h2::H2Origin;
+pub use load::{Load, Turn, serves_load};
 pub use origin::{Origin, Then};
 pub use rustix::process::Signal;
 pub use setup::{Setup, own_address};
 pub use tls::Identity;
-pub use wait::{PATIENCE, wait_until};
+pub use wait::{PATIENCE, wait_for, wait_until};
 
 use std::time::Duration;
 

@@ -45,7 +45,11 @@ impl Setup {
     }
 
     pub fn colors(blue: &Origin, green: &Origin) -> Self {
-        Self::new(&format!("blue = [{:?}]\ngreen = [{:?}]", blue.backend(), green.backend()))
+        Self::blue_green(blue.backend(), green.backend())
+    }
+
+    pub fn blue_green(blue: &str, green: &str) -> Self {
+        Self::new(&format!("blue = [{blue:?}]\ngreen = [{green:?}]"))
     }
 
     fn new(pools: &str) -> Self {
