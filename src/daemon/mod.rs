@@ -22,6 +22,9 @@ use tokio::task::LocalSet;
 use crate::config::{self, Diagnostics, Loaded};
 use world::World;
 
+/// How often certificates are looked through for one that needs another.
+const RENEWAL: Duration = Duration::from_hours(6);
+
 /// Why the daemon did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -62,6 +65,7 @@ async fn run(config_path: &Path, loaded: Loaded, stop: impl Future<Output = ()>)
     let mut reopen = signal(SignalKind::user_defined1()).map_err(fail)?;
     let mut asked = world.open_admin();
     let mut changes = world.watch_files();
+    let mut renew = tokio::time::interval(RENEWAL);
     let mut look = tokio::time::interval(Duration::from_millis(50));
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -73,6 +77,7 @@ async fn run(config_path: &Path, loaded: Loaded, stop: impl Future<Output = ()>)
             _ = reopen.recv() => world.reopen_logs(),
             Some(request) = asked.recv() => world.reload_for(request).await,
             Some(()) = changes.recv() => world.files_changed().await,
+            _ = renew.tick() => world.renew_certificates(),
             _ = look.tick(), if !world.is_ready() => world.look_whether_ready(),
         }
     }

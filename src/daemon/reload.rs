@@ -85,10 +85,15 @@ impl World {
             let _ = self.reload("the file changed").await;
         } else if certs_now != certs_before {
             self.fingerprints.set((config_now, certs_now));
-            let config = self.shared.snapshot.load().config.clone();
-            self.certificates.load(&config, &self.ca);
+            self.renew_certificates();
             tracing::info!("certificates taken up");
         }
+    }
+
+    /// Reads the certificate files again, and signs anew what the internal CA has signed and is about to expire.
+    pub fn renew_certificates(&self) {
+        let config = self.shared.snapshot.load().config.clone();
+        self.certificates.load(&config, &self.ca);
     }
 
     /// Watches the files that the present config names.

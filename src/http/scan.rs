@@ -4,8 +4,8 @@
 //! end. Each of these is how requests are smuggled (RFC 9112, 2.2, 6.1, 6.3 and 11.2), so we look before it does. Every
 //! body is framed anew towards the backend, so nothing depends on this alone.
 
-/// Longest field name that matters here.
-const PREFIX: usize = "transfer-encoding:".len();
+/// What is kept of a line: room for `content-length: ` with fifteen digits and a CR.
+const PREFIX: usize = 32;
 
 /// Follows one connection's bytes from head to head.
 #[derive(Debug, Default)]
@@ -30,8 +30,21 @@ enum State {
     Head,
     /// This many bytes of a body are still to come.
     Body(u64),
-    /// A chunked body: the codec alone knows its end. Taken up again when the exchange is over.
+    /// A chunked body (RFC 9112, 7.1).
+    Chunked(Chunk),
+    /// A length that we did not understand: the codec decides. Taken up again when the exchange is over.
     Unknown,
+}
+
+/// Where in a chunked body the stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Chunk {
+    /// In a size line; `true` once its digits are over.
+    Size(u64, bool),
+    /// This many bytes of data and its CRLF are still to come.
+    Data(u64),
+    /// After the last chunk; whether the current line has anything in it.
+    Trailer(bool),
 }
 
 /// The head is ambiguous; the connection can't be trusted any more.
@@ -44,6 +57,7 @@ impl HeadScan {
         while !bytes.is_empty() {
             match self.state {
                 State::Unknown => return Ok(()),
+                State::Chunked(chunk) => bytes = self.feed_chunk(chunk, bytes),
                 State::Body(left) => {
                     let skip = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                     bytes = &bytes[skip..];
@@ -70,6 +84,33 @@ impl HeadScan {
         self.request_line
     }
 
+    /// Steps over a part of a chunked body.
+    fn feed_chunk<'b>(&mut self, chunk: Chunk, bytes: &'b [u8]) -> &'b [u8] {
+        if let Chunk::Data(left) = chunk {
+            let skip = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+            let left = left - skip as u64;
+            self.state = State::Chunked(if left == 0 { Chunk::Size(0, false) } else { Chunk::Data(left) });
+            return &bytes[skip..];
+        }
+        let (byte, rest) = (bytes[0], &bytes[1..]);
+        self.state = match (chunk, byte) {
+            (Chunk::Size(0, _) | Chunk::Trailer(true), b'\n') => State::Chunked(Chunk::Trailer(false)),
+            (Chunk::Size(size, _), b'\n') => {
+                size.checked_add(2).map_or(State::Unknown, |n| State::Chunked(Chunk::Data(n)))
+            }
+            (Chunk::Size(size, false), digit) if digit.is_ascii_hexdigit() => {
+                let digit = u64::from(char::from(digit).to_digit(16).unwrap_or(0));
+                let size = size.checked_mul(16).and_then(|size| size.checked_add(digit));
+                size.map_or(State::Unknown, |size| State::Chunked(Chunk::Size(size, false)))
+            }
+            (Chunk::Size(size, _), _) => State::Chunked(Chunk::Size(size, true)),
+            (Chunk::Trailer(false), b'\n') => State::Head,
+            (Chunk::Trailer(filled), byte) => State::Chunked(Chunk::Trailer(filled || byte != b'\r')),
+            (Chunk::Data(_), _) => State::Unknown,
+        };
+        rest
+    }
+
     fn feed_line<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], Ambiguous> {
         let (line, rest, complete) = match bytes.iter().position(|b| *b == b'\n') {
             Some(end) => (&bytes[..end], &bytes[end + 1..], true),
@@ -77,7 +118,7 @@ impl HeadScan {
         };
         self.remember(line);
         if complete {
-            self.end_line(line)?;
+            self.end_line()?;
         }
         Ok(rest)
     }
@@ -97,7 +138,7 @@ impl HeadScan {
         }
     }
 
-    fn end_line(&mut self, tail: &[u8]) -> Result<(), Ambiguous> {
+    fn end_line(&mut self) -> Result<(), Ambiguous> {
         if self.line_len == 0 || !self.ends_in_cr {
             return Err(Ambiguous);
         }
@@ -111,7 +152,7 @@ impl HeadScan {
             self.lines += 1;
             if name.starts_with(b"content-length:") {
                 self.length_fields += 1;
-                self.content_length = parse_length(tail);
+                self.content_length = parse_length(name).filter(|_| self.line_len <= PREFIX);
             } else if name.starts_with(b"transfer-encoding:") {
                 self.encoding_fields += 1;
             }
@@ -131,9 +172,9 @@ impl HeadScan {
         }
         let next = match (self.encoding_fields, self.length_fields, self.content_length) {
             (0, 0, _) => State::Head,
-            // A length split over two reads is not worth reassembling: wait for the exchange's end instead.
             (0, _, Some(length)) => State::Body(length),
-            _ => State::Unknown,
+            (0, _, None) => State::Unknown,
+            _ => State::Chunked(Chunk::Size(0, false)),
         };
         *self = Self { state: next, request_line: self.request_line, ..Self::default() };
         if next == State::Body(0) {
@@ -143,7 +184,6 @@ impl HeadScan {
     }
 }
 
-/// The digits at the end of a whole `Content-Length: 12\r`; `None` when the line came in parts or holds something else.
 fn parse_length(line: &[u8]) -> Option<u64> {
     let colon = line.iter().position(|b| *b == b':')?;
     std::str::from_utf8(&line[colon + 1..]).ok()?.trim().parse().ok()
@@ -171,6 +211,7 @@ mod tests {
             "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\na\nb\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n0\r\n\r\n",
             "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\na;x=\"1\"\r\n\n\n34567890\r\n0\r\nA: b\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
         ];
         for text in clean {
             assert_eq!(scan(&[text]), Ok(()), "{text:?}");
@@ -189,6 +230,8 @@ mod tests {
             "POST / HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\n",
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\nHost: a\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\nGET / HTTP/1.1\nHost: a\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n\n\nGET / HTTP/1.1\nHost: a\r\n\r\n",
         ];
         for text in bad {
             assert_eq!(scan(&[text]), Err(Ambiguous), "{text:?}");

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use rustls::sign::CertifiedKey;
@@ -12,6 +12,9 @@ use super::files::{self, Loaded};
 use super::internal_ca::InternalCa;
 use crate::config::{CertificateFiles, Config, SiteTls};
 use crate::types::HostPattern;
+
+/// A leaf of the internal CA is signed anew at the next look when it has less left than this.
+const RENEW_BEFORE: Duration = Duration::from_hours(30 * 24);
 
 /// Picks by SNI; replaced as a whole when anything changes.
 #[derive(Default)]
@@ -87,7 +90,8 @@ impl CertStore {
 
     fn signed(&self, names: &[String], ca: &InternalCa) -> Result<Loaded, String> {
         let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(leaf) = signed.get(names) {
+        let fresh_until = SystemTime::now() + RENEW_BEFORE;
+        if let Some(leaf) = signed.get(names).filter(|leaf| leaf.not_after > fresh_until) {
             return Ok(leaf.clone());
         }
         let leaf = ca.sign(names).map_err(|e| e.to_string())?;
