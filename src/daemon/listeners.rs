@@ -36,6 +36,13 @@ impl Listeners {
         Ok(Prepared { added: added.collect::<Result<_, _>>()?, removed })
     }
 
+    /// Gives up our handles for good: each door shuts with the last core's.
+    pub fn close(&self) {
+        for listener in self.open.borrow_mut().drain(..) {
+            listener.close();
+        }
+    }
+
     /// New ones accept, then old ones close: what they have accepted finishes. Answers what changed, in words.
     pub async fn apply(&self, prepared: Prepared, cores: &Cores) -> Vec<String> {
         let mut changes = Vec::new();
@@ -46,6 +53,7 @@ impl Listeners {
         }
         for listener in prepared.removed {
             self.open.borrow_mut().retain(|l| l.id != listener.id);
+            listener.close();
             cores.unlisten(listener.id).await;
             changes.push(format!("no longer listening on {}", listener.addr));
         }

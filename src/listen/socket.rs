@@ -7,6 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -24,7 +25,8 @@ pub struct Listener {
     pub tls: bool,
     /// Where it is really bound: port 0 has become a number.
     pub local: Option<SocketAddr>,
-    pub(super) socket: Bound,
+    /// Taken out when it closes: connections that it has brought in know their listener for as long as they live.
+    socket: Mutex<Option<Bound>>,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,13 @@ pub fn bind(addr: &ListenAddr, tls: bool) -> Result<Listener, BindError> {
         }
         ListenAddr::Unix(path) => (Bound::Unix(bind_unix(path).map_err(fail)?), None),
     };
-    Ok(Listener { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), addr: addr.clone(), tls, local, socket })
+    Ok(Listener {
+        id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+        addr: addr.clone(),
+        tls,
+        local,
+        socket: Mutex::new(Some(socket)),
+    })
 }
 
 fn bind_tcp_any(addr: SocketAddr) -> io::Result<TcpListener> {
@@ -145,18 +153,28 @@ fn listening_inode(table: &str, port: u16) -> Option<String> {
 impl Listener {
     /// The TCP socket itself, for a server that is not the cores'.
     pub fn into_tcp(self) -> Option<TcpListener> {
-        match self.socket {
-            Bound::Tcp(listener) => Some(listener),
-            Bound::Unix(_) => None,
+        match self.socket.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(Bound::Tcp(listener)) => Some(listener),
+            Some(Bound::Unix(_)) | None => None,
         }
+    }
+
+    /// Gives up this handle; the socket closes with the last core's, which accepts what is queued first.
+    pub fn close(&self) {
+        self.lock().take();
     }
 
     /// Another handle on the same socket, for a core of its own.
     pub(super) fn share(&self) -> io::Result<Bound> {
-        match &self.socket {
-            Bound::Tcp(listener) => listener.try_clone().map(Bound::Tcp),
-            Bound::Unix(listener) => listener.try_clone().map(Bound::Unix),
+        match &*self.lock() {
+            Some(Bound::Tcp(listener)) => listener.try_clone().map(Bound::Tcp),
+            Some(Bound::Unix(listener)) => listener.try_clone().map(Bound::Unix),
+            None => Err(io::ErrorKind::NotConnected.into()),
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Bound>> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
