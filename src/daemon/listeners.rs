@@ -21,6 +21,13 @@ pub(super) struct Prepared {
 }
 
 impl Listeners {
+    /// Lets nobody new in; for the end of the daemon.
+    pub fn close(&self) {
+        for listener in self.open.borrow().iter() {
+            listener.close();
+        }
+    }
+
     pub fn open(&self) -> Vec<Arc<Listener>> {
         self.open.borrow().clone()
     }
@@ -34,13 +41,6 @@ impl Listeners {
         let removed = open.iter().filter(|l| !wanted.contains(&(&l.addr, l.tls))).cloned().collect();
         let added = wanted.iter().filter(|want| !is_open(**want)).map(|(addr, tls)| bind(addr, *tls).map(Arc::new));
         Ok(Prepared { added: added.collect::<Result<_, _>>()?, removed })
-    }
-
-    /// Gives up our handles for good: each door shuts with the last core's.
-    pub fn close(&self) {
-        for listener in self.open.borrow_mut().drain(..) {
-            listener.close();
-        }
     }
 
     /// New ones accept, then old ones close: what they have accepted finishes. Answers what changed, in words.
