@@ -52,7 +52,7 @@ test: ## format, lints, unit and integration tests, docs: what CI runs
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	if cargo nextest --version >/dev/null 2>&1; then \
-		cargo nextest run --locked && cargo test --locked --doc; \
+		cargo test --locked --doc && cargo nextest run --locked; \
 	else \
 		cargo test --locked; \
 	fi
