@@ -121,7 +121,8 @@ impl Pool {
         self.rebuild(&targets);
     }
 
-    /// The backends of `targets`; while none of them is healthy, the healthy ones of before serve on beside them.
+    /// The backends of `targets`; while none of them is healthy, or their names are not known yet, the healthy ones of before
+    /// serve on beside them.
     fn rebuild(&self, targets: &[Target]) {
         let before = self.backends.load_full();
         let wanted: Vec<(&BackendAddr, &Endpoint)> =
@@ -134,7 +135,7 @@ impl Pool {
                 kept.cloned().unwrap_or_else(|| Arc::new(Backend::new((*addr).clone(), (*endpoint).clone())))
             })
             .collect();
-        if !next.is_empty() && !next.iter().any(|b| b.is_up()) {
+        if !targets.is_empty() && !next.iter().any(|b| b.is_up()) {
             next.extend(before.iter().filter(|b| b.is_up() && !is_wanted(b)).cloned());
         }
         let same = next.len() == before.len() && next.iter().zip(before.iter()).all(|(a, b)| Arc::ptr_eq(a, b));
