@@ -13,7 +13,7 @@ use crate::config::{self, Config, HeaderPolicy, Preset};
 use crate::headers::SecurityHeaders;
 use crate::limit::Limiter;
 use crate::metrics::Metrics;
-use crate::service::{Active, Service};
+use crate::service::Service;
 use crate::site::{Action, Limit, Route, Site, Sites, Target};
 use crate::types::ListenAddr;
 
@@ -31,20 +31,18 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Builds what `config` says. `initial` gives the active colour of a service that was not there before.
+    /// Builds what `config` says. `add` makes a service that was not there before.
     ///
     /// Services that stay are the same objects; they take their new definition up in [`Snapshot::install`].
     pub fn build(
         config: Arc<Config>,
         previous: Option<&Snapshot>,
         metrics: &Metrics,
-        initial: &dyn Fn(&config::Service) -> Active,
+        add: &dyn Fn(&Arc<config::Service>) -> Arc<Service>,
     ) -> Self {
         let services = config.services.iter().map(|(name, definition)| {
-            let kept = previous.and_then(|p| p.services.get(name)).filter(|s| s.is_colored() == is_colored(definition));
-            let service =
-                kept.cloned().unwrap_or_else(|| Arc::new(Service::new(definition.clone(), initial(definition))));
-            (name.clone(), service)
+            let kept = previous.and_then(|p| p.kept(definition)).cloned();
+            (name.clone(), kept.unwrap_or_else(|| add(definition)))
         });
         let limiters = config.zones.iter().map(|(name, zone)| {
             let kept = previous.and_then(|p| p.limiters.get(name)).filter(|l| l.zone() == &**zone);
@@ -63,6 +61,11 @@ impl Snapshot {
             limiters,
             stray,
         }
+    }
+
+    /// The service that stays under this definition. One that gets colours, or loses them, is another.
+    pub fn kept(&self, definition: &config::Service) -> Option<&Arc<Service>> {
+        self.services.get(&definition.name).filter(|service| service.is_colored() == is_colored(definition))
     }
 
     /// Lets the services that stayed take up their new definitions; called once, when this snapshot is published.

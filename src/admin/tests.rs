@@ -24,7 +24,7 @@ use crate::http::Shared;
 use crate::listen::Admissions;
 use crate::metrics::Metrics;
 use crate::resolve::Resolver;
-use crate::service::Active;
+use crate::service::{Active, Service};
 use crate::snapshot::Snapshot;
 use crate::tls::CertStore;
 use crate::types::Color;
@@ -89,13 +89,9 @@ async fn start(green_answers: bool) -> Daemon {
 fn shared(text: &str) -> Arc<Shared> {
     let loaded = config::parse("edge.toml", text, &|_| None).unwrap();
     let metrics = Arc::new(Metrics::new(1));
-    let initial = |_: &config::model::Service| Active {
-        color: Color::Blue,
-        generation: 1,
-        previous: None,
-        since: SystemTime::now(),
-    };
-    let snapshot = Snapshot::build(Arc::new(loaded.config), None, &metrics, &initial);
+    let active = Active { color: Color::Blue, generation: 1, previous: None, since: SystemTime::now() };
+    let add = |service: &Arc<config::Service>| Arc::new(Service::new(service.clone(), active.clone()));
+    let snapshot = Snapshot::build(Arc::new(loaded.config), None, &metrics, &add);
     Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), metrics })
 }
 

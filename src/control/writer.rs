@@ -44,6 +44,11 @@ impl Writer {
         Ok(after)
     }
 
+    /// What the disk says now.
+    pub async fn with_state<T>(&self, look: impl FnOnce(&StateFile) -> T) -> T {
+        look(&*self.file.lock().await)
+    }
+
     /// A reload: `build` makes the next snapshot from the present one; on an error nothing changes.
     pub async fn publish<E>(
         &self,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::watch::fingerprint;
-use super::world::{World, initial};
+use super::world::{World, added};
 use crate::config::{self, Config, Diagnostics};
 use crate::resolve::Resolver;
 use crate::snapshot::Snapshot;
@@ -59,8 +59,12 @@ impl World {
             *self.resolver.borrow_mut() = resolver;
         }
         let metrics = self.shared.metrics.clone();
+        let warm = self.warm_up(&next).await;
         let build = |present: &Snapshot, state: &_| {
-            Ok::<_, NotReloaded>(Snapshot::build(next.clone(), Some(present), &metrics, &|s| initial(state, s)))
+            let add = |service: &Arc<config::Service>| {
+                warm.get(&service.name).cloned().unwrap_or_else(|| added(state, service))
+            };
+            Ok::<_, NotReloaded>(Snapshot::build(next.clone(), Some(present), &metrics, &add))
         };
         self.writer.publish(build).await?;
         self.follow_services();

@@ -1,6 +1,7 @@
 //! Everything that lives as long as the daemon, made in the order in which it depends on each other.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -26,7 +27,7 @@ use crate::http::Shared;
 use crate::listen::Admissions;
 use crate::metrics::Metrics;
 use crate::resolve::{self, Resolver};
-use crate::service::Active;
+use crate::service::{Active, Probe, Service};
 use crate::snapshot::Snapshot;
 use crate::state::{DirLock, create_private_dir};
 use crate::tls::{CertStore, InternalCa, Tls};
@@ -35,6 +36,9 @@ use crate::upstream::Upstreams;
 
 /// How long readiness waits for the first probes before it is said anyway.
 const FIRST_PROBES: Duration = Duration::from_secs(10);
+
+/// How long a reload waits for the first probes of a service that it adds.
+const NEW_SERVICES: Duration = Duration::from_secs(5);
 
 /// The running daemon, as its control runtime sees it.
 pub(super) struct World {
@@ -73,7 +77,7 @@ impl World {
         let history = History::open(&config.server.state_dir).map_err(|e| in_state_dir(&config, &e))?;
         let history = Arc::new(history);
         let metrics = Arc::new(Metrics::new(config.server.workers));
-        let snapshot = Snapshot::build(config.clone(), None, &metrics, &|service| initial(&state, service));
+        let snapshot = Snapshot::build(config.clone(), None, &metrics, &|service| added(&state, service));
         let shared = Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), metrics });
         let writer = Writer::new(state, shared.clone());
         let ca = InternalCa::open(&config.server.state_dir.join("ca")).map_err(|e| e.to_string())?;
@@ -187,6 +191,31 @@ impl World {
         self.monitor.borrow_mut().follow(snapshot.services.values());
     }
 
+    /// The services that `next` adds, probed before anyone is sent to them: a site that moves to a new service loses nothing.
+    ///
+    /// Ends when each can serve, or shows that it can't, or has had its time.
+    pub async fn warm_up(&self, next: &Config) -> BTreeMap<Arc<str>, Arc<Service>> {
+        let present = self.shared.snapshot.load_full();
+        let new: Vec<_> = next.services.values().filter(|definition| present.kept(definition).is_none()).collect();
+        if new.is_empty() {
+            return BTreeMap::new();
+        }
+        let services = self.writer.with_state(|state| {
+            let services = new.iter().map(|definition| (definition.name.clone(), added(state, definition)));
+            services.collect::<BTreeMap<_, _>>()
+        });
+        let services = services.await;
+        let resolver = self.resolver.borrow().clone();
+        let pools = services.values().flat_map(|service| service.pools());
+        futures_util::future::join_all(pools.map(|pool| resolver.refresh(pool))).await;
+        self.monitor.borrow_mut().follow(present.services.values().chain(services.values()));
+        let until = Instant::now() + NEW_SERVICES;
+        while services.values().any(|service| may_come_up(service)) && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        services
+    }
+
     pub async fn resolve_now(&self) {
         let resolver = self.resolver.borrow().clone();
         refresh_all(&resolver, &self.shared).await;
@@ -232,14 +261,26 @@ impl World {
     }
 }
 
+/// Has no healthy backend yet, and one that has not failed a probe either.
+fn may_come_up(service: &Service) -> bool {
+    let pool = service.pool(service.active().color);
+    let untold = |probe: &Option<Probe>| probe.as_ref().is_none_or(|probe| probe.outcome.passed());
+    !pool.has_healthy() && pool.backends().iter().any(|backend| untold(&backend.health().last))
+}
+
 async fn refresh_all(resolver: &Resolver, shared: &Shared) {
     let snapshot = shared.snapshot.load_full();
     let pools = snapshot.services.values().flat_map(|service| service.pools());
     futures_util::future::join_all(pools.map(|pool| resolver.refresh(pool))).await;
 }
 
+/// A service that was not there before.
+pub(super) fn added(state: &StateFile, service: &Arc<config::Service>) -> Arc<Service> {
+    Arc::new(Service::new(service.clone(), initial(state, service)))
+}
+
 /// What serves a service at the start: what the disk says, else `initial`.
-pub(super) fn initial(state: &StateFile, service: &config::Service) -> Active {
+fn initial(state: &StateFile, service: &config::Service) -> Active {
     let fresh = Active { color: service.initial, generation: 1, previous: None, since: SystemTime::now() };
     match service.pools {
         config::Pools::BlueGreen { .. } => state.active(&service.name).unwrap_or(fresh),
