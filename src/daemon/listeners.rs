@@ -21,6 +21,13 @@ pub(super) struct Prepared {
 }
 
 impl Listeners {
+    /// Lets nobody new in; for the end of the daemon.
+    pub fn close(&self) {
+        for listener in self.open.borrow().iter() {
+            listener.close();
+        }
+    }
+
     pub fn open(&self) -> Vec<Arc<Listener>> {
         self.open.borrow().clone()
     }
@@ -46,6 +53,7 @@ impl Listeners {
         }
         for listener in prepared.removed {
             self.open.borrow_mut().retain(|l| l.id != listener.id);
+            listener.close();
             cores.unlisten(listener.id).await;
             changes.push(format!("no longer listening on {}", listener.addr));
         }

@@ -252,6 +252,7 @@ impl World {
         let config = self.shared.snapshot.load().config.clone();
         let limit = config.server.shutdown_timeout;
         tracing::info!(?limit, open = self.admissions.open(), "shutting down");
+        self.listeners.close();
         if !self.cores.stop(limit).await {
             tracing::warn!(?limit, "shutdown_timeout has passed: what still ran was cut");
         }

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -137,8 +137,31 @@ impl AsyncSocket {
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                let local = IpAddr::from(Ipv4Addr::LOCALHOST);
-                source.spawn(stream, SocketAddr::new(local, 0), None);
+                source.take_unix(stream);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl AsyncSocket {
+    /// What the kernel has queued has been told that it is connected: it is served too. Asks the kernel, not the runtime,
+    /// which may not have heard of it yet; then closes.
+    fn serve_queued(self, source: &Rc<Source>) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => {
+                let listener = listener.into_std()?;
+                while let Ok((stream, peer)) = listener.accept() {
+                    stream.set_nonblocking(true)?;
+                    source.take_tcp(TcpStream::from_std(stream)?, peer);
+                }
+            }
+            Self::Unix(listener) => {
+                let listener = listener.into_std()?;
+                while let Ok((stream, _)) = listener.accept() {
+                    stream.set_nonblocking(true)?;
+                    source.take_unix(UnixStream::from_std(stream)?);
+                }
             }
         }
         Ok(())
@@ -157,8 +180,9 @@ async fn accept_until(source: Rc<Source>, socket: AsyncSocket, mut stopped: ones
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    // What the kernel has queued has been told that it is connected: it is served too.
-    while let Ok(Ok(())) = tokio::time::timeout(Duration::ZERO, socket.accept(&source)).await {}
+    if let Err(error) = socket.serve_queued(&source) {
+        tracing::warn!(addr = %source.listener.addr, %error, "what was queued could not be served");
+    }
 }
 
 impl Source {
@@ -169,6 +193,11 @@ impl Source {
         }
         let local = stream.local_addr().ok();
         self.spawn(stream, peer, local);
+    }
+
+    fn take_unix(self: &Rc<Self>, stream: UnixStream) {
+        let local = IpAddr::from(Ipv4Addr::LOCALHOST);
+        self.spawn(stream, SocketAddr::new(local, 0), None);
     }
 
     fn spawn<T>(self: &Rc<Self>, stream: T, peer: SocketAddr, local: Option<SocketAddr>)

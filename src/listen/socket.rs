@@ -7,13 +7,24 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockFilter, SockRef, Socket, Type};
 
 use crate::types::ListenAddr;
 
 /// Connections the kernel queues until they are accepted. nginx: `backlog`.
 const BACKLOG: i32 = 4096;
+
+/// Drops every SYN unanswered (a classic BPF program on the TCP header: byte 13, bit 1). The kernel has no other way to stop
+/// the queue from filling between the last accept and the close, which resets what is queued; who is dropped asks again a
+/// second later and is refused.
+const NO_SYN: [SockFilter; 4] = [
+    SockFilter::new(0x30, 0, 0, 13),
+    SockFilter::new(0x45, 0, 1, 0x02),
+    SockFilter::new(0x06, 0, 0, 0),
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
 
 /// A bound socket that any number of cores may accept from.
 #[derive(Debug)]
@@ -24,7 +35,8 @@ pub struct Listener {
     pub tls: bool,
     /// Where it is really bound: port 0 has become a number.
     pub local: Option<SocketAddr>,
-    pub(super) socket: Bound,
+    /// `None` once closed: whoever still knows the listener keeps no door open.
+    socket: Mutex<Option<Bound>>,
 }
 
 #[derive(Debug)]
@@ -53,7 +65,13 @@ pub fn bind(addr: &ListenAddr, tls: bool) -> Result<Listener, BindError> {
         }
         ListenAddr::Unix(path) => (Bound::Unix(bind_unix(path).map_err(fail)?), None),
     };
-    Ok(Listener { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), addr: addr.clone(), tls, local, socket })
+    Ok(Listener {
+        id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+        addr: addr.clone(),
+        tls,
+        local,
+        socket: Mutex::new(Some(socket)),
+    })
 }
 
 fn bind_tcp_any(addr: SocketAddr) -> io::Result<TcpListener> {
@@ -145,7 +163,7 @@ fn listening_inode(table: &str, port: u16) -> Option<String> {
 impl Listener {
     /// The TCP socket itself, for a server that is not the cores'.
     pub fn into_tcp(self) -> Option<TcpListener> {
-        match self.socket {
+        match self.socket.into_inner().unwrap_or_else(PoisonError::into_inner)? {
             Bound::Tcp(listener) => Some(listener),
             Bound::Unix(_) => None,
         }
@@ -153,10 +171,28 @@ impl Listener {
 
     /// Another handle on the same socket, for a core of its own.
     pub(super) fn share(&self) -> io::Result<Bound> {
-        match &self.socket {
-            Bound::Tcp(listener) => listener.try_clone().map(Bound::Tcp),
-            Bound::Unix(listener) => listener.try_clone().map(Bound::Unix),
+        match &*self.lock() {
+            Some(Bound::Tcp(listener)) => listener.try_clone().map(Bound::Tcp),
+            Some(Bound::Unix(listener)) => listener.try_clone().map(Bound::Unix),
+            None => Err(io::ErrorKind::NotConnected.into()),
         }
+    }
+
+    /// Lets nobody new in and gives up its own handle; the door is shut once the cores have given up theirs. Who is in the
+    /// queue stays in it.
+    pub fn close(&self) {
+        let Some(socket) = self.lock().take() else { return };
+        let refused = match &socket {
+            Bound::Tcp(listener) => SockRef::from(listener).attach_filter(&NO_SYN),
+            Bound::Unix(_) => Ok(()),
+        };
+        if let Err(error) = refused {
+            tracing::debug!(addr = %self.addr, %error, "who comes in this very moment may be reset");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Bound>> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
