@@ -4,11 +4,13 @@
 
 mod support;
 
+mod crash;
 mod data_path;
 mod dns;
 mod framing;
 mod headers;
 mod limits;
+mod reload;
 mod retries;
 mod slow;
 mod startup;
