@@ -120,8 +120,10 @@ fn on_sigterm_what_runs_finishes_and_nothing_new_comes_in() {
     wait_until("both to run", || origin.count("/slow") == 2);
     edge.terminate();
     wait_until("/readyz to say so", || edge.ready() == Some(503));
+    let told = Instant::now();
     wait_until("the listeners to close", || std::net::TcpStream::connect(edge.http()).is_err());
-    assert!(std::net::TcpStream::connect(edge.https()).is_err());
+    wait_until("all of them", || std::net::TcpStream::connect(edge.https()).is_err());
+    assert!(told.elapsed() < seconds(1), "closed only after {:?}", told.elapsed());
     assert!(idle.closes_within(seconds(1)), "idle connections close at once");
     assert!(edge.try_wait().is_none(), "it waits for what runs");
     assert_eq!(running.answer().text(), "done");

@@ -154,11 +154,11 @@ impl Conn {
         self.bad_head.get()
     }
 
-    pub(super) fn end_exchange(&self) {
+    pub(super) fn end_exchange(&self, now: Instant) {
         self.running.set(self.running.get() - 1);
         if self.running.get() == 0 {
             self.phase.set(Phase::Idle);
-            self.deadline.set(Instant::now() + self.limits.keepalive);
+            self.deadline.set(now + self.limits.keepalive);
         }
     }
 

@@ -100,6 +100,19 @@ impl Exchange {
         accept.contains("json") && !accept.contains("text/html")
     }
 
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// When its head had arrived.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     pub fn method(&self) -> &Method {
         &self.method
     }
@@ -116,7 +129,7 @@ impl Exchange {
         self.error.get_or_insert(why.reason());
     }
 
-    fn record(&mut self) {
+    fn record(&mut self, now: Instant) {
         if !self.complete {
             self.broke(self.live.broken().unwrap_or(Broken::ClientAborted));
         }
@@ -124,7 +137,7 @@ impl Exchange {
             self.status = CLIENT_CLOSED_REQUEST;
         }
         let worker = self.conn.worker();
-        let took = self.started.elapsed();
+        let took = now.duration_since(self.started);
         let color = self.in_flight.as_ref().and_then(|f| f.pool().color());
         self.route.series.record(worker.id, color, &self.method, self.status, took, self.bytes_out);
         let mut log = worker.log.borrow_mut();
@@ -169,8 +182,9 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.record();
-        self.conn.end_exchange();
+        let now = Instant::now();
+        self.record(now);
+        self.conn.end_exchange(now);
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme as UriScheme};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 
@@ -35,6 +35,10 @@ pub(super) async fn forward(
 ) -> Response<Answer> {
     let settings = &*target.settings;
     let Some(mut head) = exchange.head.take() else { return refuse(exchange, Failure::Internal) };
+    let bodyless = http_body::Body::is_end_stream(&body);
+    // Copied before our own fields are in: they can be made again, should it come to that.
+    let may_repeat = settings.retries > 0 && bodyless && head.method.is_idempotent();
+    let spare = may_repeat.then(|| Spare { headers: head.headers.clone(), trusted });
     let hop = match prepare(&mut exchange, &mut head, trusted) {
         Ok(hop) => hop,
         Err(failure) => return refuse(exchange, failure),
@@ -42,7 +46,7 @@ pub(super) async fn forward(
     let in_flight = target.service.enter();
     exchange.live.enter(in_flight.pool());
     exchange.in_flight = Some(in_flight);
-    let mut attempt = Attempt::new(&mut exchange, target, head, body);
+    let mut attempt = Attempt::new(&mut exchange, target, Request::from_parts(head, body), spare);
     let outcome = attempt.run(&hop).await;
     let uploaded = attempt.progress.take().is_some_and(|progress| progress.is_done());
     match outcome {
@@ -136,23 +140,23 @@ struct Attempt<'a> {
     progress: Option<Rc<Progress>>,
     /// What is to be sent; `None` while it is on its way.
     request: Option<Request<Outgoing>>,
-    spare: Option<Box<Spare>>,
+    spare: Option<Spare>,
 }
 
-/// What can be sent again: the head of a request without a body.
+/// What is needed to send a request without a body again: the client's own fields.
 struct Spare {
-    method: Method,
-    uri: Uri,
     headers: HeaderMap,
+    trusted: bool,
 }
 
 impl<'a> Attempt<'a> {
-    fn new(exchange: &'a mut Exchange, target: &'a Target, head: Parts, body: Incoming) -> Self {
+    fn new(exchange: &'a mut Exchange, target: &'a Target, request: Request<Incoming>, spare: Option<Spare>) -> Self {
         let settings = &*target.settings;
+        let (head, body) = request.into_parts();
         let hash = hash_key(exchange, &head, settings);
         let (body, progress) = outgoing(exchange, body);
         let request = Some(Request::from_parts(head, body));
-        Self { exchange, target, settings, hash, tried: SmallVec::new(), progress, request, spare: None }
+        Self { exchange, target, settings, hash, tried: SmallVec::new(), progress, request, spare }
     }
 
     async fn run(&mut self, hop: &Hop) -> Result<(Response<Incoming>, Lease), Failure> {
@@ -202,7 +206,7 @@ impl<'a> Attempt<'a> {
         }
         let failure = reset_reason(&lost.error);
         let again = self.spare.take().filter(|_| failure == Failure::UpstreamReset);
-        self.request = again.map(|spare| spare.request());
+        self.request = again.map(|spare| spare.request(self.exchange)).transpose()?;
         if self.request.is_some() {
             return Ok(failure);
         }
@@ -210,14 +214,10 @@ impl<'a> Attempt<'a> {
         Err(failure)
     }
 
-    /// Gives the request the form this connection speaks, and keeps a copy of it where it may be sent twice.
+    /// Gives the request the form this connection speaks.
     fn address(&mut self, lease: &Lease, backend: &Backend, hop: &Hop) {
         let Some(request) = &mut self.request else { return };
         address(request, lease, backend, self.settings, hop);
-        let may_repeat = self.settings.retries > 0 && self.progress.is_none() && request.method().is_idempotent();
-        if may_repeat && self.spare.is_none() {
-            self.spare = Some(Box::new(Spare::of(request)));
-        }
     }
 
     /// The backend for the next try: the one assigned already unless it was given up.
@@ -326,16 +326,15 @@ fn reset_reason(error: &hyper::Error) -> Failure {
 }
 
 impl Spare {
-    fn of(request: &Request<Outgoing>) -> Self {
-        Self { method: request.method().clone(), uri: request.uri().clone(), headers: request.headers().clone() }
-    }
-
-    fn request(self) -> Request<Outgoing> {
+    fn request(self, exchange: &mut Exchange) -> Result<Request<Outgoing>, Failure> {
         let mut request = Request::new(Outgoing::Empty);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
+        *request.method_mut() = exchange.method().clone();
+        *request.uri_mut() = exchange.uri().clone();
+        *request.version_mut() = exchange.version();
         *request.headers_mut() = self.headers;
-        request
+        let (mut head, body) = request.into_parts();
+        prepare(exchange, &mut head, self.trusted)?;
+        Ok(Request::from_parts(head, body))
     }
 }
 

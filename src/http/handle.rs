@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::future::ready;
 use std::rc::Rc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -103,7 +102,7 @@ fn judge(exchange: &Exchange, limit: &Limit) -> LimitVerdict {
     let Some(head) = &exchange.head else { return LimitVerdict::Exempt };
     let host = host_of(head).map(|host| host.name).unwrap_or_default();
     let client = limit::Client { ip: exchange.client, host: &host, path: head.uri.path(), headers: &head.headers };
-    limit.limiter.check(&client, Instant::now())
+    limit.limiter.check(&client, exchange.started())
 }
 
 fn refuse_limited(mut exchange: Box<Exchange>, limited: Limited) -> Response<Answer> {

@@ -26,13 +26,9 @@ pub struct Live {
     cut_at: Cell<Option<Instant>>,
     broken: Cell<Option<Broken>>,
     waker: RefCell<Option<Waker>>,
-    carrier: Carrier,
-}
-
-/// What carries an exchange, to be ended when the exchange itself is not asked any more.
-enum Carrier {
-    Connection(Weak<Conn>),
-    Stream(Rc<Scissors>),
+    conn: Weak<Conn>,
+    /// Of an exchange's stream over HTTP/2.
+    scissors: RefCell<Option<Rc<Scissors>>>,
 }
 
 /// Registers a [`Live`] with its worker until dropped.
@@ -46,10 +42,6 @@ impl LiveGuard {
     /// `patience`: how long the client may leave an answer untaken.
     pub fn new(conn: &Rc<Conn>, patience: Duration) -> Self {
         let worker = conn.worker();
-        let carrier = match Scissors::of_running_stream() {
-            Some(scissors) => Carrier::Stream(scissors),
-            None => Carrier::Connection(Rc::downgrade(conn)),
-        };
         let live = Rc::new(Live {
             pool: RefCell::new(None),
             client_owes: Cell::new(None),
@@ -57,7 +49,8 @@ impl LiveGuard {
             cut_at: Cell::new(None),
             broken: Cell::new(None),
             waker: RefCell::new(None),
-            carrier,
+            conn: Rc::downgrade(conn),
+            scissors: RefCell::default(),
         });
         Self { key: worker.add_live(live.clone()), worker: worker.clone(), live }
     }
@@ -78,9 +71,10 @@ impl Drop for LiveGuard {
 }
 
 impl Live {
-    /// The exchange is in this pool now: it ends when the pool is cut.
+    /// The exchange is in this pool now, and on the stream that runs: it ends when the pool is cut.
     pub fn enter(&self, pool: &Arc<Pool>) {
         *self.pool.borrow_mut() = Some(pool.clone());
+        *self.scissors.borrow_mut() = Scissors::of_running_stream();
     }
 
     /// Bytes were handed towards the client; the clock runs until it asks for more.
@@ -122,7 +116,7 @@ impl Live {
     pub(super) fn check(&self, now: Instant) {
         if self.broken.get().is_some() && self.client_owes.get().is_some() {
             // It was told and has not moved: its codec waits for a client that takes nothing.
-            return self.carrier.cut();
+            return self.end_carrier();
         }
         if self.client_owes.get().is_some_and(|since| now.duration_since(since) > self.patience) {
             self.break_off(Broken::ClientTooSlow);
@@ -138,25 +132,21 @@ impl Live {
         }
     }
 
+    /// Ends the stream that carries the exchange, or the connection where there are no streams.
+    fn end_carrier(&self) {
+        match (&*self.scissors.borrow(), self.conn.upgrade()) {
+            (Some(scissors), _) => scissors.cut(),
+            (None, Some(conn)) => conn.abort(),
+            (None, None) => {}
+        }
+    }
+
     fn break_off(&self, why: Broken) {
         if self.broken.get().is_none() {
             self.broken.set(Some(why));
             if let Some(waker) = self.waker.borrow_mut().take() {
                 waker.wake();
             }
-        }
-    }
-}
-
-impl Carrier {
-    fn cut(&self) {
-        match self {
-            Self::Connection(conn) => {
-                if let Some(conn) = conn.upgrade() {
-                    conn.abort();
-                }
-            }
-            Self::Stream(scissors) => scissors.cut(),
         }
     }
 }

@@ -112,7 +112,7 @@ impl HeadScan {
     }
 
     fn feed_line<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], Ambiguous> {
-        let (line, rest, complete) = match bytes.iter().position(|b| *b == b'\n') {
+        let (line, rest, complete) = match memchr::memchr(b'\n', bytes) {
             Some(end) => (&bytes[..end], &bytes[end + 1..], true),
             None => (bytes, &bytes[bytes.len()..], false),
         };

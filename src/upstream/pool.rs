@@ -3,7 +3,7 @@
 //! No lock: a pool belongs to one thread. Keyed by the backend's id, so that a backend that was replaced is never reached
 //! through an old connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -26,9 +26,10 @@ const MAX_IDLE: usize = 128;
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// One core's connections to all backends.
-#[derive(Default)]
 pub struct Upstreams {
     connector: Connector,
+    /// The time of the last pruning: precise enough for idle connections, and read without a system call.
+    looked: Cell<Instant>,
     idle: RefCell<HashMap<u64, Vec<Idle>>>,
     shared: RefCell<HashMap<u64, http2::SendRequest<Outgoing>>>,
 }
@@ -54,6 +55,17 @@ pub struct SendError {
     pub error: hyper::Error,
 }
 
+impl Default for Upstreams {
+    fn default() -> Self {
+        Self {
+            connector: Connector::default(),
+            looked: Cell::new(Instant::now()),
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+        }
+    }
+}
+
 impl Upstreams {
     /// An idle connection, or `None`.
     pub fn reuse(self: &Rc<Self>, backend: &Backend) -> Option<Lease> {
@@ -65,7 +77,7 @@ impl Upstreams {
         let waiting = idle.get_mut(&id)?;
         // Latest first: the one least likely to be closed by the backend meanwhile.
         while let Some(last) = waiting.pop() {
-            if last.sender.is_ready() && last.since.elapsed() < IDLE_TIMEOUT {
+            if last.sender.is_ready() {
                 return Some(self.lease(id, Sender::H1(last.sender), true));
             }
         }
@@ -91,6 +103,7 @@ impl Upstreams {
 
     /// Closes what has been idle for too long or was closed by the other side.
     pub fn prune(&self, now: Instant) {
+        self.looked.set(now);
         self.idle.borrow_mut().retain(|_, waiting| {
             waiting.retain(|c| !c.sender.is_closed() && now.duration_since(c.since) < IDLE_TIMEOUT);
             !waiting.is_empty()
@@ -136,7 +149,7 @@ impl Lease {
         if waiting.len() >= MAX_IDLE {
             waiting.remove(0);
         }
-        waiting.push(Idle { sender, since: Instant::now() });
+        waiting.push(Idle { sender, since: self.upstreams.looked.get() });
     }
 }
 

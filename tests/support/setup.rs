@@ -20,7 +20,6 @@ pub struct Setup {
     limits: String,
     service: String,
     health: String,
-    switch: String,
     site: String,
     rest: String,
 }
@@ -59,7 +58,6 @@ impl Setup {
             limits: String::new(),
             service: format!("{pools}\n"),
             health: String::new(),
-            switch: String::new(),
             site: String::new(),
             rest: String::new(),
         }
@@ -79,11 +77,6 @@ impl Setup {
 
     pub fn health(self, lines: &str) -> Self {
         Self { health: self.health + lines + "\n", ..self }
-    }
-
-    #[allow(dead_code, reason = "for the tests of switching")]
-    pub fn switch(self, lines: &str) -> Self {
-        Self { switch: self.switch + lines + "\n", ..self }
     }
 
     /// For both sites.
@@ -125,7 +118,7 @@ impl Setup {
             section("[log]", &log, ""),
             section("[service.app]", &[], &self.service),
             section("[service.app.health]", &health, &self.health),
-            section("[service.app.switch]", &[], &self.switch),
+            section("[service.app.switch]", &[], ""),
             section("[[site]]", &site("\"plain.test\"", "off"), &self.site),
             section(
                 "[[site]]",
