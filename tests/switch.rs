@@ -318,7 +318,7 @@ fn the_deadline_cuts_what_is_left_one_after_another_and_says_so() {
         (ran, closing.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>())
     });
     closed.sort_unstable();
-    let spread = closed[OPEN - 1] - closed[0];
+    let spread = closed[OPEN - 1].saturating_sub(closed[0]);
     assert!(closed[0] >= Duration::from_millis(300), "cut before the deadline: {closed:?}");
     assert!(spread > Duration::from_millis(300) && spread < seconds(3), "cut all at once, or late: {closed:?}");
     assert!(ran.stdout.contains("12 of 12 in flight cut at the deadline"), "{}", ran.stdout);

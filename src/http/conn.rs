@@ -22,6 +22,9 @@ use crate::decide::Peer;
 use crate::error::Failure;
 use crate::headers::Sender;
 
+/// What a new connection has for its first head once it is to finish.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
+
 /// One client connection, as its exchanges and the sweep see it.
 pub struct Conn {
     worker: Rc<Worker>,
@@ -107,8 +110,11 @@ impl Conn {
         self.listener
     }
 
-    /// What runs on it ends, then it closes.
+    /// What runs on it ends, then it closes. Who has just come in may still ask once: the request may be on its way.
     pub fn finish(&self) {
+        if self.is_fresh() {
+            self.deadline.set(self.deadline.get().min(Instant::now() + FIRST_REQUEST));
+        }
         self.order(Order::Finish);
     }
 
@@ -154,6 +160,11 @@ impl Conn {
             self.phase.set(Phase::Idle);
             self.deadline.set(now + self.limits.keepalive);
         }
+    }
+
+    /// Whether nothing was asked on it yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.exchanges.get() == 0
     }
 
     /// Whether this answer is the connection's last.

@@ -61,7 +61,8 @@ async fn serve_h1<T: ClientStream>(conn: Rc<Conn>, io: T) {
     let ended = poll_fn(|cx| {
         match conn.poll_order(cx) {
             Order::Abort => return Poll::Ready(false),
-            Order::Finish if !finishing => {
+            // A codec that has read nothing would close at once; that answer's `Connection: close` ends it.
+            Order::Finish if !finishing && !conn.is_fresh() => {
                 finishing = true;
                 Pin::new(&mut codec).graceful_shutdown();
             }

@@ -1,6 +1,6 @@
 //! Mixed traffic that runs while a test changes something under it, and the account of it afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -112,15 +112,12 @@ impl Load {
     /// Waits until every kind has been served anew: what began before this call does not count.
     pub fn runs_on(&self) {
         let since = Instant::now();
+        let before = self.shared.account.lock().unwrap().done.len();
         wait_until("the load to be served", || {
             let account = self.shared.account.lock().unwrap();
             assert!(account.lost.is_empty(), "lost: {:#?}", account.lost);
-            let mut kinds = BTreeMap::new();
-            for done in account.done.iter().rev().take_while(|done| done.started > since - Duration::from_secs(2)) {
-                if done.started > since {
-                    *kinds.entry(done.kind).or_insert(0) += 1;
-                }
-            }
+            let anew = account.done[before..].iter().filter(|done| done.started > since);
+            let kinds: BTreeSet<&str> = anew.map(|done| done.kind).collect();
             kinds.len() == self.clients.len()
         });
     }
