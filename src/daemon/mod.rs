@@ -57,12 +57,13 @@ pub fn serve_until(config_path: &Path, stop: impl Future<Output = ()>) -> Result
 }
 
 async fn run(config_path: &Path, loaded: Loaded, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
-    let world = World::start(config_path, loaded).await.map_err(ServeError::Failed)?;
+    // Before the doors open: whoever sees them open may already say stop.
     let fail = |e: std::io::Error| ServeError::Failed(format!("cannot listen for signals: {e}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(fail)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(fail)?;
     let mut reopen = signal(SignalKind::user_defined1()).map_err(fail)?;
+    let world = World::start(config_path, loaded).await.map_err(ServeError::Failed)?;
     let mut asked = world.open_admin();
     let mut changes = world.watch_files();
     let mut renew = tokio::time::interval(RENEWAL);
