@@ -205,7 +205,7 @@ impl<'a> Attempt<'a> {
             return Ok(Failure::UpstreamReset);
         }
         let failure = reset_reason(&lost.error);
-        let again = self.spare.take().filter(|_| failure == Failure::UpstreamReset);
+        let again = self.spare.as_ref().filter(|_| failure == Failure::UpstreamReset);
         self.request = again.map(|spare| spare.request(self.exchange)).transpose()?;
         if self.request.is_some() {
             return Ok(failure);
@@ -326,12 +326,12 @@ fn reset_reason(error: &hyper::Error) -> Failure {
 }
 
 impl Spare {
-    fn request(self, exchange: &mut Exchange) -> Result<Request<Outgoing>, Failure> {
+    fn request(&self, exchange: &mut Exchange) -> Result<Request<Outgoing>, Failure> {
         let mut request = Request::new(Outgoing::Empty);
         *request.method_mut() = exchange.method().clone();
         *request.uri_mut() = exchange.uri().clone();
         *request.version_mut() = exchange.version();
-        *request.headers_mut() = self.headers;
+        *request.headers_mut() = self.headers.clone();
         let (mut head, body) = request.into_parts();
         prepare(exchange, &mut head, self.trusted)?;
         Ok(Request::from_parts(head, body))
