@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-/// The fields of the access log, in its order. Absent ones are `None` and become `null` in JSON.
+/// The fields of the access log, in its order. Absent ones are `None` and left out of JSON.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
     /// When the answer ended.

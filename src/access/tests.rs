@@ -87,7 +87,7 @@ fn json_has_every_field_of_the_contract_in_its_order() {
             r#""protocol":"HTTP/2.0","tls":"1.3","status":200,"bytes_in":10,"bytes_out":2048,"#,
             r#""duration_ms":12.345,"upstream_ms":11.007,"site":"example.com","route":"/","#,
             r#""service":"app","color":"green","backend":"10.0.0.7:8000","attempts":1,"#,
-            r#""limited":null,"error":null,"user_agent":"curl/8","referer":null,"#,
+            r#""user_agent":"curl/8","#,
             r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"}"#
         )
     );

@@ -20,7 +20,7 @@ use super::handle::{finish_headers, refuse};
 use super::tunnel::Tunnel;
 use super::upload::{Progress, Upload};
 use crate::config::{self, Balance, UpstreamHost};
-use crate::error::Failure;
+use crate::error::{Broken, Failure};
 use crate::headers::{self, Forward, Hop};
 use crate::service::{Backend, HashKey, InFlight, Pool};
 use crate::site::{Route, Target, encoded, normalized};
@@ -173,8 +173,10 @@ impl<'a> Attempt<'a> {
                 }
             };
             self.address(&lease, &backend, hop);
-            let started = Instant::now();
-            let error = match self.send(&mut lease).await {
+            // The first try is as old as the exchange, but for what it took to decide.
+            let first = lease.reused() && self.tried.is_empty() && self.exchange.limited.is_none();
+            let started = if first { self.exchange.started() } else { Instant::now() };
+            let error = match self.send(&mut lease, started).await {
                 Ok(response) => {
                     self.exchange.upstream = Some(started.elapsed());
                     return Ok((response, lease));
@@ -253,19 +255,29 @@ impl<'a> Attempt<'a> {
     }
 
     /// Sends and waits for the head: `response_timeout` from the moment the request's last byte has come.
-    async fn send(&mut self, lease: &mut Lease) -> Result<Response<Incoming>, Unanswered> {
+    async fn send(&mut self, lease: &mut Lease, now: Instant) -> Result<Response<Incoming>, Unanswered> {
         let request = self.request.take().ok_or(Unanswered::Failed(Failure::Internal))?;
-        let answer = match self.exchange.live.unless_broken(self.answer(lease.send(request))).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Unanswered::Failed(Failure::DrainCut)),
+        let sending = lease.send(request);
+        let live = &self.exchange.live;
+        let answer = if self.progress.is_some() {
+            live.unless_broken(Box::pin(self.answer_to_upload(sending))).await
+        } else {
+            live.backend_until(Some(now + self.settings.response_timeout));
+            let answer = live.unless_broken(sending).await.map(|answer| answer.map_err(Unanswered::Lost));
+            live.backend_until(None);
+            answer
         };
+        let answer = answer.unwrap_or_else(|broken| {
+            let slow = broken == Broken::UpstreamTooSlow;
+            Err(Unanswered::Failed(if slow { Failure::ResponseTimeout } else { Failure::DrainCut }))
+        });
         match (answer, self.progress.as_ref().and_then(|p| p.failure())) {
             (Err(_), Some(failure)) => Err(Unanswered::Failed(failure)),
             (answer, _) => answer,
         }
     }
 
-    async fn answer(
+    async fn answer_to_upload(
         &self,
         sending: impl Future<Output = Result<Response<Incoming>, SendError>>,
     ) -> Result<Response<Incoming>, Unanswered> {

@@ -23,6 +23,8 @@ pub struct Live {
     /// Since when the client has not taken what we have for it.
     client_owes: Cell<Option<Instant>>,
     patience: Duration,
+    /// Until when the backend may take to answer.
+    backend_until: Cell<Option<Instant>>,
     cut_at: Cell<Option<Instant>>,
     broken: Cell<Option<Broken>>,
     waker: RefCell<Option<Waker>>,
@@ -46,6 +48,7 @@ impl LiveGuard {
             pool: RefCell::new(None),
             client_owes: Cell::new(None),
             patience,
+            backend_until: Cell::new(None),
             cut_at: Cell::new(None),
             broken: Cell::new(None),
             waker: RefCell::new(None),
@@ -86,6 +89,12 @@ impl Live {
         self.client_owes.set(None);
     }
 
+    /// The backend has until then to answer; `None`: nothing is asked of it. Looked at by the sweep: a timer for each request
+    /// would cost more than all that the sweep does.
+    pub fn backend_until(&self, deadline: Option<Instant>) {
+        self.backend_until.set(deadline);
+    }
+
     /// Why the sweep has broken this exchange, if it has.
     pub fn broken(&self) -> Option<Broken> {
         self.broken.get()
@@ -120,6 +129,9 @@ impl Live {
         }
         if self.client_owes.get().is_some_and(|since| now.duration_since(since) > self.patience) {
             self.break_off(Broken::ClientTooSlow);
+        }
+        if self.backend_until.get().is_some_and(|until| now > until) {
+            self.break_off(Broken::UpstreamTooSlow);
         }
         if !self.pool.borrow().as_ref().is_some_and(|pool| pool.is_cut()) {
             self.cut_at.set(None);
