@@ -12,6 +12,7 @@ mod headers;
 mod limits;
 mod reload;
 mod retries;
+mod routes;
 mod slow;
 mod startup;
 mod switch;

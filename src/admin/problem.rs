@@ -165,6 +165,7 @@ mod tests {
             of: 1,
             waited: Duration::from_secs(1),
             unready: vec![control::Unready { backend: "green:1".into(), why: "got 503".into() }],
+            forceable: true,
         };
         vec![
             Refused::NoSuchService { name: service(), known: String::new() },

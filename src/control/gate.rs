@@ -39,6 +39,8 @@ pub struct GateRefused {
     pub of: usize,
     pub waited: Duration,
     pub unready: Vec<Unready>,
+    /// Whether what was asked for has a `--force`.
+    pub forceable: bool,
 }
 
 /// One backend that kept the gate shut.
@@ -52,7 +54,7 @@ pub struct Unready {
 
 impl fmt::Display for GateRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { service, color, ready, needed, of, waited, unready } = self;
+        let Self { service, color, ready, needed, of, waited, unready, forceable } = self;
         write!(f, "service {service:?}: {color} has {ready} of {of} backends ready after {}", show_duration(*waited))?;
         if needed < of {
             write!(f, " ({needed} needed)")?;
@@ -60,7 +62,7 @@ impl fmt::Display for GateRefused {
         for one in unready {
             write!(f, "; {}: {}", one.backend, one.why)?;
         }
-        f.write_str("; see its log, or pass --force")
+        f.write_str(if *forceable { "; see its log, or pass --force" } else { "; see its log" })
     }
 }
 
@@ -196,6 +198,7 @@ fn refusal(
         of: candidates.len(),
         waited,
         unready: unready.map(|c| Unready { backend: c.label.clone(), why: c.why.clone() }).collect(),
+        forceable: false,
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::drain::drain;
-use super::gate::{Gatekeeper, millis};
+use super::gate::{GateRefused, Gatekeeper, millis};
 use super::history::{Action, Actor, History, Record};
 use super::operation::{DrainReport, Event, Goal, Refused, Request, Switched};
 use super::writer::Writer;
@@ -217,7 +217,9 @@ impl Operator {
     ) -> Result<u64, Refused> {
         let keeper = Gatekeeper { upstreams: self.upstreams.clone(), resolver: self.resolver.borrow().clone() };
         let timeout = request.timeout.unwrap_or(service.config().switch.timeout);
-        let took = keeper.pass(service, color, timeout, events).await?;
+        let forceable = matches!(request.goal, Goal::To(_));
+        let passed = keeper.pass(service, color, timeout, events).await;
+        let took = passed.map_err(|refused| GateRefused { forceable, ..refused })?;
         self.shared.metrics.service(service.name()).phase("gate", took);
         Ok(millis(took))
     }
@@ -314,6 +316,10 @@ impl Operator {
         self.shared.metrics.service(service.name()).switched(result);
         self.note(&Record {
             from: Some(active.color),
+            to: match request.goal {
+                Goal::To(color) | Goal::GateOnly(color) => Some(color),
+                Goal::Previous => active.previous,
+            },
             generation: active.generation,
             result: result.to_owned(),
             detail: Some(refused.to_string()),
