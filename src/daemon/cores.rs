@@ -14,6 +14,9 @@ use crate::http::{Shared, Worker};
 use crate::listen::{Admissions, Core, CoreOrder, Listener, run_core};
 use crate::tls::Tls;
 
+/// Tasks run before sockets are looked at again; under load they come in bursts of about this many.
+const EVENT_INTERVAL: u32 = 128;
+
 /// All cores.
 pub(super) struct Cores {
     orders: Vec<mpsc::UnboundedSender<CoreOrder>>,
@@ -105,7 +108,8 @@ fn run(
     log: WorkerLog,
     orders: mpsc::UnboundedReceiver<CoreOrder>,
 ) {
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    let runtime =
+        Builder::new_current_thread().event_interval(EVENT_INTERVAL).enable_all().build_local(LocalOptions::default());
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(id, %error, "a core could not start"),

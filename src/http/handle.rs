@@ -15,6 +15,7 @@ use super::answer::Answer;
 use super::conn::Conn;
 use super::exchange::Exchange;
 use super::forward;
+use crate::config::ZoneKey;
 use crate::decide::{Verdict, decide, host_of};
 use crate::error::Failure;
 use crate::headers::X_REQUEST_ID;
@@ -100,7 +101,8 @@ async fn take_limits(exchange: &mut Exchange, route: &Route) -> Result<(), Limit
 
 fn judge(exchange: &Exchange, limit: &Limit) -> LimitVerdict {
     let Some(head) = &exchange.head else { return LimitVerdict::Exempt };
-    let host = host_of(head).map(|host| host.name).unwrap_or_default();
+    let by_host = limit.limiter.zone().key == ZoneKey::Host;
+    let host = if by_host { host_of(head).map(|host| host.name).unwrap_or_default() } else { "".into() };
     let client = limit::Client { ip: exchange.client, host: &host, path: head.uri.path(), headers: &head.headers };
     limit.limiter.check(&client, exchange.started())
 }

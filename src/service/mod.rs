@@ -9,7 +9,7 @@ mod in_flight;
 mod pool;
 
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -29,6 +29,8 @@ pub struct Service {
     config: ArcSwap<config::Service>,
     pools: [Arc<Pool>; 2],
     active: ArcSwap<Active>,
+    /// That of `active`, to be looked at again without taking it again.
+    generation: AtomicU64,
 }
 
 /// What serves, since when: replaced as a whole, by one store.
@@ -49,6 +51,7 @@ impl Service {
         let service = Self {
             name: config.name.clone(),
             pools: [pool(Color::Blue), pool(Color::Green)],
+            generation: AtomicU64::new(active.generation),
             active: ArcSwap::from_pointee(active),
             config: ArcSwap::new(config.clone()),
         };
@@ -100,7 +103,9 @@ impl Service {
 
     /// The flip: one store, seen by every request that enters later. The caller has made it durable before.
     pub fn publish(&self, active: Active) {
+        let generation = active.generation;
         self.active.store(Arc::new(active));
+        self.generation.store(generation, Ordering::SeqCst);
         // Pairs with the fence in `enter`: either the request that counted itself in is seen by the drain, or the request
         // sees this generation and chooses again.
         fence(Ordering::SeqCst);
@@ -118,7 +123,7 @@ impl Service {
             };
             let guard = InFlight::enter(&self.pools[color.index()]);
             fence(Ordering::SeqCst);
-            if self.active.load().generation == generation {
+            if self.generation.load(Ordering::SeqCst) == generation {
                 return guard;
             }
         }

@@ -8,6 +8,8 @@ mod route;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 pub use path::{BadPath, encoded, normalized};
 pub use route::{Action, Limit, Route, Target};
 
@@ -42,8 +44,8 @@ impl Site {
 #[derive(Debug, Default)]
 pub struct Sites {
     all: Vec<Site>,
-    exact: HashMap<Box<str>, usize>,
-    wildcard: HashMap<Box<str>, usize>,
+    exact: HashMap<Box<str>, usize, RandomState>,
+    wildcard: HashMap<Box<str>, usize, RandomState>,
     any: Option<usize>,
 }
 

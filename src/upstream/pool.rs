@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
 use futures_util::TryFutureExt;
 use futures_util::future::Either;
 use http::{Request, Response};
@@ -30,8 +31,8 @@ pub struct Upstreams {
     connector: Connector,
     /// The time of the last pruning: precise enough for idle connections, and read without a system call.
     looked: Cell<Instant>,
-    idle: RefCell<HashMap<u64, Vec<Idle>>>,
-    shared: RefCell<HashMap<u64, http2::SendRequest<Outgoing>>>,
+    idle: RefCell<HashMap<u64, Vec<Idle>, RandomState>>,
+    shared: RefCell<HashMap<u64, http2::SendRequest<Outgoing>, RandomState>>,
 }
 
 struct Idle {
