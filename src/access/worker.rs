@@ -13,7 +13,7 @@ use super::time::Stamp;
 use super::writer::{Chunk, Queue};
 
 /// A buffer of this size goes to the writer.
-const FULL: usize = 32 * 1024;
+const FULL: usize = 64 * 1024;
 
 /// One worker's log. Dropping it flushes.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl WorkerLog {
         self.queue.is_some()
     }
 
-    /// Adds the request's line. Never waits; hands the buffer over when it has grown past 32 KiB.
+    /// Adds the request's line. Never waits; hands the buffer over when it has grown past 64 KiB.
     pub fn record(&mut self, entry: &Entry<'_>) {
         if self.queue.is_none() {
             return;

@@ -26,6 +26,8 @@ pub struct Exchange {
     conn: Rc<Conn>,
     pub route: Arc<Route>,
     started: Instant,
+    /// `started` on the wall's clock.
+    began: SystemTime,
     pub id: RequestId,
     /// `id` as it is sent, both ways.
     pub id_value: HeaderValue,
@@ -58,13 +60,21 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    pub fn begin(conn: &Rc<Conn>, route: &Arc<Route>, client: IpAddr, id: RequestId, head: Parts) -> Box<Self> {
+    pub fn begin(
+        conn: &Rc<Conn>,
+        route: &Arc<Route>,
+        client: IpAddr,
+        id: RequestId,
+        began: SystemTime,
+        head: Parts,
+    ) -> Box<Self> {
         let logged = |name| head.headers.get(name).cloned();
         Box::new(Self {
             live: LiveGuard::new(conn, conn.limits().body_timeout),
             conn: conn.clone(),
             route: route.clone(),
             started: Instant::now(),
+            began,
             id_value: id.header_value(),
             id,
             client,
@@ -151,7 +161,7 @@ impl Exchange {
         let authority = self.uri.authority().map(http::uri::Authority::as_str);
         let host = self.host.as_ref().and_then(|h| h.to_str().ok());
         Entry {
-            time: SystemTime::now(),
+            time: self.began + duration,
             request_id: self.id.as_str(),
             client: self.client,
             method: self.method.as_str(),

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::ready;
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -47,8 +48,10 @@ fn receive(conn: &Rc<Conn>, head: Parts, bad_head: Option<Failure>) -> (Box<Exch
     let snapshot = conn.worker().snapshot();
     let decision = decide(&snapshot, &head, conn.peer());
     let from_client = head.headers.get(X_REQUEST_ID).filter(|_| decision.trusted);
-    let id = from_client.and_then(|value| RequestId::from_client(value.as_bytes())).unwrap_or_else(RequestId::new);
-    let exchange = Exchange::begin(conn, decision.route, decision.client, id, head);
+    let now = SystemTime::now();
+    let id = from_client.and_then(|value| RequestId::from_client(value.as_bytes()));
+    let id = id.unwrap_or_else(|| RequestId::at(now));
+    let exchange = Exchange::begin(conn, decision.route, decision.client, id, now, head);
     (exchange, bad_head.map_or(decision.verdict, Verdict::Refuse), decision.trusted)
 }
 

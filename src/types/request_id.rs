@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::HeaderValue;
 use uuid::fmt::Hyphenated;
@@ -29,8 +30,17 @@ impl RequestId {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "each is different: a default would promise equality")]
     pub fn new() -> Self {
+        Self::at(SystemTime::now())
+    }
+
+    /// As [`RequestId::new`], for a moment that is known already.
+    #[must_use]
+    pub fn at(now: SystemTime) -> Self {
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let mut text = [0; Hyphenated::LENGTH];
-        Uuid::new_v7(Timestamp::now(NoContext)).hyphenated().encode_lower(&mut text);
+        Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()))
+            .hyphenated()
+            .encode_lower(&mut text);
         Self(Kind::Own(text))
     }
 
