@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::file::LogFile;
 
-/// Buffers that may wait: with 32 KiB each at most about 8 MiB.
+/// Buffers that may wait: with 64 KiB each at most about 16 MiB.
 const QUEUE: usize = 256;
 
 /// Emptied buffers kept for the workers.
