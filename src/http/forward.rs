@@ -1,30 +1,21 @@
-//! A request to its service and the answer back: pick, connect or reuse, send, try again where that is safe.
+//! A request to its service and the answer back: the head made the proxy's own, the pool entered, the answer passed on.
 //!
-//! A request is sent a second time only when nothing of it can have been processed, or when its method says that doing it
-//! twice is doing it once (RFC 9110, 9.2.2) and it has no body and was never answered.
-
-use std::cell::Cell;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+//! What happens in between, and what may happen twice: [`super::attempt`].
 
 use http::request::Parts;
-use http::uri::{PathAndQuery, Scheme as UriScheme};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
-use smallvec::SmallVec;
 
 use super::answer::Answer;
+use super::attempt::{Attempt, Spare};
 use super::exchange::Exchange;
 use super::handle::{finish_headers, refuse};
 use super::tunnel::Tunnel;
-use super::upload::{Progress, Upload};
-use crate::config::{self, Balance, UpstreamHost};
-use crate::error::{Broken, Failure};
+use crate::config;
+use crate::error::Failure;
 use crate::headers::{self, Forward, Hop};
-use crate::service::{Backend, HashKey, InFlight, Pool};
 use crate::site::{Route, Target, encoded, normalized};
-use crate::upstream::{ConnectError, Lease, Outgoing, SendError};
+use crate::upstream::Lease;
 
 /// Sends the request to the active pool and relays the answer.
 pub(super) async fn forward(
@@ -59,7 +50,7 @@ pub(super) async fn forward(
 }
 
 /// Makes the client's head the proxy's own: hop-by-hop fields out, forwarded fields in.
-fn prepare(exchange: &mut Exchange, head: &mut Parts, trusted: bool) -> Result<Hop, Failure> {
+pub(super) fn prepare(exchange: &mut Exchange, head: &mut Parts, trusted: bool) -> Result<Hop, Failure> {
     if head.headers.get(header::HOST).is_none() {
         let authority = head.uri.authority().ok_or(Failure::BadHost)?;
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Failure::BadHost)?;
@@ -100,304 +91,6 @@ fn without_prefix(route: &Route, uri: &Uri) -> Result<Uri, Failure> {
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(rest.parse().map_err(|_| Failure::BadPath)?);
     Uri::from_parts(parts).map_err(|_| Failure::BadPath)
-}
-
-fn outgoing(exchange: &mut Exchange, body: Incoming) -> (Outgoing, Option<Rc<Progress>>) {
-    if http_body::Body::is_end_stream(&body) {
-        return (Outgoing::Empty, None);
-    }
-    let bytes: Rc<Cell<u64>> = Rc::default();
-    exchange.bytes_in = Some(bytes.clone());
-    let route = &exchange.route;
-    let (upload, progress) = Upload::new(body, route.body_size, route.body_timeout, bytes);
-    (Outgoing::Stream(Box::pin(upload)), Some(progress))
-}
-
-fn hash_key(exchange: &Exchange, head: &Parts, settings: &config::Service) -> Option<HashKey> {
-    match &settings.balance {
-        Balance::LeastConn | Balance::RoundRobin => None,
-        Balance::HashIp => Some(HashKey::of(exchange.client)),
-        Balance::HashHeader(name) => Some(HashKey::of(head.headers.get(name).map(HeaderValue::as_bytes))),
-        Balance::HashCookie(name) => Some(HashKey::of(headers::cookie(&head.headers, name))),
-    }
-}
-
-fn choose(pool: &Pool, settings: &config::Service, hash: Option<HashKey>, tried: &[u64]) -> Option<Arc<Backend>> {
-    match (&settings.balance, hash) {
-        (Balance::RoundRobin, _) => pool.round_robin(tried),
-        (_, Some(key)) => pool.by_hash(key, tried),
-        _ => pool.least_conn(tried),
-    }
-}
-
-/// The tries at one request.
-struct Attempt<'a> {
-    exchange: &'a mut Exchange,
-    target: &'a Target,
-    settings: &'a config::Service,
-    hash: Option<HashKey>,
-    tried: SmallVec<[u64; 4]>,
-    progress: Option<Rc<Progress>>,
-    /// What is to be sent; `None` while it is on its way.
-    request: Option<Request<Outgoing>>,
-    spare: Option<Spare>,
-}
-
-/// What is needed to send a request without a body again: the client's own fields.
-struct Spare {
-    headers: HeaderMap,
-    trusted: bool,
-}
-
-impl<'a> Attempt<'a> {
-    fn new(exchange: &'a mut Exchange, target: &'a Target, request: Request<Incoming>, spare: Option<Spare>) -> Self {
-        let settings = &*target.settings;
-        let (head, body) = request.into_parts();
-        let hash = hash_key(exchange, &head, settings);
-        let (body, progress) = outgoing(exchange, body);
-        let request = Some(Request::from_parts(head, body));
-        Self { exchange, target, settings, hash, tried: SmallVec::new(), progress, request, spare }
-    }
-
-    async fn run(&mut self, hop: &Hop) -> Result<(Response<Incoming>, Lease), Failure> {
-        let mut failure = Failure::NoHealthyBackend;
-        let mut fresh_only = false;
-        loop {
-            let Some(backend) = self.next_backend() else { return Err(failure) };
-            let mut lease = match self.lease(&backend, fresh_only).await {
-                Ok(lease) => lease,
-                Err(why) => {
-                    failure = why;
-                    self.give_up(&backend, failure)?;
-                    continue;
-                }
-            };
-            self.address(&lease, &backend, hop);
-            // The first try is as old as the exchange, but for what it took to decide.
-            let first = lease.reused() && self.tried.is_empty() && self.exchange.limited.is_none();
-            let started = if first { self.exchange.started() } else { Instant::now() };
-            let error = match self.send(&mut lease, started).await {
-                Ok(response) => {
-                    self.exchange.upstream = Some(started.elapsed());
-                    return Ok((response, lease));
-                }
-                Err(Unanswered::Failed(why)) => return Err(why),
-                Err(Unanswered::Lost(error)) => error,
-            };
-            tracing::debug!(error = %error.error, backend = %backend.name(), "request not answered");
-            let stale = lease.reused();
-            let was_sent = error.unsent.is_none();
-            failure = self.recover(error)?;
-            if stale {
-                // The backend closed an idle connection: not a failure of the backend, and not an attempt.
-                fresh_only = true;
-                if was_sent {
-                    self.count_retry();
-                }
-            } else {
-                self.give_up(&backend, failure)?;
-            }
-        }
-    }
-
-    /// Puts back what may be sent again; an error when nothing may.
-    fn recover(&mut self, lost: SendError) -> Result<Failure, Failure> {
-        if let Some(unsent) = lost.unsent {
-            self.request = Some(*unsent);
-            return Ok(Failure::UpstreamReset);
-        }
-        let failure = reset_reason(&lost.error);
-        let again = self.spare.as_ref().filter(|_| failure == Failure::UpstreamReset);
-        self.request = again.map(|spare| spare.request(self.exchange)).transpose()?;
-        if self.request.is_some() {
-            return Ok(failure);
-        }
-        self.count_failure(failure);
-        Err(failure)
-    }
-
-    /// Gives the request the form this connection speaks.
-    fn address(&mut self, lease: &Lease, backend: &Backend, hop: &Hop) {
-        let Some(request) = &mut self.request else { return };
-        address(request, lease, backend, self.settings, hop);
-    }
-
-    /// The backend for the next try: the one assigned already unless it was given up.
-    fn next_backend(&mut self) -> Option<Arc<Backend>> {
-        let in_flight = self.exchange.in_flight.as_mut()?;
-        if let Some(assigned) = in_flight.backend().filter(|b| !self.tried.contains(&b.id())) {
-            return Some(assigned.clone());
-        }
-        let backend = choose(in_flight.pool(), self.settings, self.hash, &self.tried)?;
-        in_flight.assign(backend.clone());
-        self.exchange.attempts += 1;
-        Some(backend)
-    }
-
-    async fn lease(&mut self, backend: &Backend, fresh_only: bool) -> Result<Lease, Failure> {
-        let upstreams = self.exchange.conn().worker().upstreams.clone();
-        if !fresh_only && let Some(lease) = upstreams.reuse(backend) {
-            return Ok(lease);
-        }
-        // Boxed: rare and large, and the room it needs would be kept by every client connection.
-        let connecting = Box::pin(upstreams.connect(backend, self.settings));
-        match self.exchange.live.unless_broken(connecting).await {
-            Ok(Ok(lease)) => Ok(lease),
-            Ok(Err(error)) => {
-                tracing::warn!(service = %self.settings.name, backend = %backend.name(), %error, "connect failed");
-                Err(match error {
-                    ConnectError::Timeout(_) => Failure::ConnectTimeout,
-                    ConnectError::Failed(_) => Failure::ConnectFailed,
-                })
-            }
-            Err(_) => Err(Failure::DrainCut),
-        }
-    }
-
-    /// Sends and waits for the head: `response_timeout` from the moment the request's last byte has come.
-    async fn send(&mut self, lease: &mut Lease, now: Instant) -> Result<Response<Incoming>, Unanswered> {
-        let request = self.request.take().ok_or(Unanswered::Failed(Failure::Internal))?;
-        let sending = lease.send(request);
-        let live = &self.exchange.live;
-        let answer = if self.progress.is_some() {
-            live.unless_broken(Box::pin(self.answer_to_upload(sending))).await
-        } else {
-            live.backend_until(Some(now + self.settings.response_timeout));
-            let answer = live.unless_broken(sending).await.map(|answer| answer.map_err(Unanswered::Lost));
-            live.backend_until(None);
-            answer
-        };
-        let answer = answer.unwrap_or_else(|broken| {
-            let slow = broken == Broken::UpstreamTooSlow;
-            Err(Unanswered::Failed(if slow { Failure::ResponseTimeout } else { Failure::DrainCut }))
-        });
-        match (answer, self.progress.as_ref().and_then(|p| p.failure())) {
-            (Err(_), Some(failure)) => Err(Unanswered::Failed(failure)),
-            (answer, _) => answer,
-        }
-    }
-
-    async fn answer_to_upload(
-        &self,
-        sending: impl Future<Output = Result<Response<Incoming>, SendError>>,
-    ) -> Result<Response<Incoming>, Unanswered> {
-        let limit = self.settings.response_timeout;
-        let mut sending = std::pin::pin!(sending);
-        let mut wait = limit;
-        loop {
-            match tokio::time::timeout(wait, sending.as_mut()).await {
-                Ok(answer) => return answer.map_err(Unanswered::Lost),
-                Err(_) => wait = self.time_left(limit).ok_or(Unanswered::Failed(Failure::ResponseTimeout))?,
-            }
-        }
-    }
-
-    /// An upload that is still coming has bounds of its own.
-    fn time_left(&self, limit: Duration) -> Option<Duration> {
-        let progress = self.progress.as_ref()?;
-        let since = progress.last().map_or(Duration::ZERO, |last| last.elapsed());
-        if progress.is_done() { limit.checked_sub(since).filter(|d| !d.is_zero()) } else { Some(limit) }
-    }
-
-    /// Leaves this backend for another; an error when the retries are used up.
-    fn give_up(&mut self, backend: &Backend, failure: Failure) -> Result<(), Failure> {
-        self.tried.push(backend.id());
-        self.count_failure(failure);
-        let body_begun = self.progress.as_ref().is_some_and(|p| p.last().is_some());
-        let retries_left = self.exchange.attempts <= self.settings.retries;
-        if failure == Failure::DrainCut || body_begun || !retries_left {
-            return Err(failure);
-        }
-        self.count_retry();
-        Ok(())
-    }
-
-    fn count_failure(&self, failure: Failure) {
-        self.target.series.failed(self.color(), failure.reason());
-    }
-
-    fn count_retry(&self) {
-        self.target.series.retried(self.color());
-    }
-
-    fn color(&self) -> Option<crate::types::Color> {
-        self.exchange.in_flight.as_ref().and_then(|f: &InFlight| f.pool().color())
-    }
-}
-
-/// Why a try brought no answer.
-enum Unanswered {
-    /// The connection broke; it says whether the request had left.
-    Lost(SendError),
-    /// Something else ended it; there is no second try.
-    Failed(Failure),
-}
-
-fn reset_reason(error: &hyper::Error) -> Failure {
-    if error.is_parse() || error.is_parse_too_large() { Failure::UpstreamInvalid } else { Failure::UpstreamReset }
-}
-
-impl Spare {
-    fn request(&self, exchange: &mut Exchange) -> Result<Request<Outgoing>, Failure> {
-        let mut request = Request::new(Outgoing::Empty);
-        *request.method_mut() = exchange.method().clone();
-        *request.uri_mut() = exchange.uri().clone();
-        *request.version_mut() = exchange.version();
-        *request.headers_mut() = self.headers.clone();
-        let (mut head, body) = request.into_parts();
-        prepare(exchange, &mut head, self.trusted)?;
-        Ok(Request::from_parts(head, body))
-    }
-}
-
-/// Puts target, version, Host and the upgrade fields in the form this connection speaks.
-fn address(request: &mut Request<Outgoing>, lease: &Lease, backend: &Backend, settings: &config::Service, hop: &Hop) {
-    match &settings.host {
-        UpstreamHost::Preserve => {}
-        UpstreamHost::Literal(host) => {
-            request.headers_mut().insert(header::HOST, host.clone());
-        }
-        UpstreamHost::Backend => {
-            if let Ok(host) = HeaderValue::from_str(&backend.addr().authority()) {
-                request.headers_mut().insert(header::HOST, host);
-            }
-        }
-    }
-    if lease.is_h2() {
-        address_h2(request, hop);
-        return;
-    }
-    *request.version_mut() = Version::HTTP_11;
-    if request.uri().authority().is_some() || request.uri().path_and_query().is_none() {
-        *request.uri_mut() = origin_form(request.uri());
-    }
-    if let Some(upgrade) = &hop.upgrade {
-        request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        request.headers_mut().insert(header::UPGRADE, upgrade.clone());
-    }
-    if hop.te_trailers {
-        request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
-        request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("TE"));
-    }
-}
-
-fn address_h2(request: &mut Request<Outgoing>, hop: &Hop) {
-    let authority = request.headers_mut().remove(header::HOST);
-    let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(UriScheme::HTTP);
-    parts.authority = authority.and_then(|host| http::uri::Authority::try_from(host.as_bytes()).ok());
-    parts.path_and_query = request.uri().path_and_query().cloned().or(Some(PathAndQuery::from_static("/")));
-    if let Ok(uri) = Uri::from_parts(parts) {
-        *request.uri_mut() = uri;
-    }
-    *request.version_mut() = Version::HTTP_2;
-    if hop.te_trailers {
-        request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
-    }
-}
-
-fn origin_form(uri: &Uri) -> Uri {
-    uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()))
 }
 
 /// The backend's answer as the client gets it.

@@ -5,6 +5,7 @@
 //! come from: [`crate::listen`]; what decides: [`crate::decide`]; where requests go: [`crate::upstream`].
 
 mod answer;
+mod attempt;
 mod coalesce;
 mod conn;
 mod exchange;
