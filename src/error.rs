@@ -52,6 +52,9 @@ failures! {
     Misdirected = MISDIRECTED_REQUEST, "misdirected", "no site is served under this host name on this connection";
     Limited = TOO_MANY_REQUESTS, "limited", "too many requests; try again later";
     NoHealthyBackend = SERVICE_UNAVAILABLE, "no_healthy_backend", "no healthy backend; try again shortly";
+    Maintenance = SERVICE_UNAVAILABLE, "maintenance", "down for maintenance; try again shortly";
+    /// Held while the service is paused, for as long as was allowed, or one too many to hold.
+    Paused = SERVICE_UNAVAILABLE, "paused", "paused for a moment; try again shortly";
     ConnectFailed = BAD_GATEWAY, "connect_failed", "the backend could not be reached";
     ConnectTimeout = GATEWAY_TIMEOUT, "connect_timeout", "the backend could not be reached in time";
     UpstreamReset = BAD_GATEWAY, "upstream_reset", "the backend closed the connection without an answer";

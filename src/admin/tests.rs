@@ -89,7 +89,7 @@ async fn start(green_answers: bool) -> Daemon {
 fn shared(text: &str) -> Arc<Shared> {
     let loaded = config::parse("edge.toml", text, &|_| None).unwrap();
     let metrics = Arc::new(Metrics::new(1));
-    let active = Active { color: Color::Blue, generation: 1, previous: None, since: SystemTime::now() };
+    let active = Active::new(Color::Blue, 1, SystemTime::now());
     let add = |service: &Arc<config::Service>| Arc::new(Service::new(service.clone(), active.clone()));
     let snapshot = Snapshot::build(Arc::new(loaded.config), None, &metrics, &add);
     Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), metrics })

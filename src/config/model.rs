@@ -142,6 +142,8 @@ pub struct Service {
     pub read_timeout: Option<Duration>,
     pub websocket_idle_timeout: Duration,
     pub retries: u32,
+    /// While the colour that serves has no healthy backend, the other one stands in.
+    pub failover: bool,
     pub health: Health,
     pub switch: Switch,
     pub tls: UpstreamTls,
@@ -212,6 +214,14 @@ pub struct Switch {
     /// 1 to 100.
     pub min_healthy_percent: u8,
     pub drain: Duration,
+    /// How long the new colour is watched after the flip; zero: not at all.
+    pub watch: Duration,
+    /// The share of failed answers above which the watch rolls back, 0 to 1.
+    pub max_error_rate: f64,
+    /// The ratio of p95 to the old colour's above which the watch rolls back; zero: not judged.
+    pub max_latency_ratio: f64,
+    /// Fewer answers than this are no verdict.
+    pub min_requests: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -20,17 +20,17 @@ const CUT_GRACE: Duration = Duration::from_secs(5);
 /// a moment later, and moves on by itself.
 pub(super) async fn drain(pool: &Arc<Pool>, color: Color, deadline: Duration) -> DrainReport {
     let started = Instant::now();
-    let began_with = pool.in_flight();
+    let began_with = pool.residents();
     let report = |cut| DrainReport { color, took_ms: millis(started.elapsed()), began_with, cut, cancelled: false };
     if empties_within(pool, deadline).await {
         return report(0);
     }
-    let cut = pool.in_flight();
+    let cut = pool.residents();
     pool.cut();
     let emptied = empties_within(pool, CUT_GRACE).await;
     pool.uncut();
     if !emptied {
-        tracing::error!(%color, left = pool.in_flight(), "exchanges outlived the cut of their pool");
+        tracing::error!(%color, left = pool.residents(), "exchanges outlived the cut of their pool");
     }
     report(cut)
 }
@@ -39,7 +39,7 @@ async fn empties_within(pool: &Pool, limit: Duration) -> bool {
     let emptied = async {
         let mut zeros = 0;
         loop {
-            zeros = if pool.in_flight() == 0 { zeros + 1 } else { 0 };
+            zeros = if pool.residents() == 0 { zeros + 1 } else { 0 };
             if zeros == 2 {
                 return;
             }

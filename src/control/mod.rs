@@ -8,6 +8,7 @@ mod gate;
 mod history;
 mod operation;
 mod operator;
+mod plan;
 mod state_file;
 mod writer;
 

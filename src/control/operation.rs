@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gate::GateRefused;
 use super::history::Actor;
+use super::writer::NotDurable;
 use crate::types::Color;
 
 /// One switch or rollback as asked for.
@@ -119,6 +120,12 @@ pub enum Refused {
     NotDurable { error: String },
     #[error("the daemon is shutting down")]
     ShuttingDown,
+}
+
+impl From<NotDurable> for Refused {
+    fn from(NotDurable(error): NotDurable) -> Self {
+        Self::NotDurable { error: error.to_string() }
+    }
 }
 
 impl Refused {

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,6 +14,7 @@ use super::drain::drain;
 use super::gate::{GateRefused, Gatekeeper, millis};
 use super::history::{Action, Actor, History, Record};
 use super::operation::{DrainReport, Event, Goal, Refused, Request, Switched};
+use super::plan;
 use super::writer::Writer;
 use crate::http::Shared;
 use crate::resolve::Resolver;
@@ -192,8 +193,8 @@ impl Operator {
             switched.gate_ms = Some(self.gate(service, to, request, events).await?);
         }
         let started = Instant::now();
-        let after = self.writer.flip(service, to).await;
-        let after = after.map_err(|error| Refused::NotDurable { error: error.to_string() })?;
+        let flipped = self.writer.change(service, |now| Ok::<_, Refused>(plan::flip(now, to, SystemTime::now()))).await;
+        let (_, after) = flipped?;
         let took = started.elapsed();
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         switched.generation = after.generation;

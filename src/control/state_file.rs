@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::service::Active;
+use super::gate::millis;
+use crate::service::{Active, Canary, Maintenance, Pause};
 use crate::state::{set_aside, write_durably};
 use crate::types::Color;
 
@@ -32,6 +35,36 @@ struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     previous: Option<Color>,
     generation: u64,
+    since: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    canary: Option<CanaryEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    paused: Option<PauseEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    maintenance: Option<MaintenanceEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    preview_until: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct CanaryEntry {
+    color: Color,
+    percent: u8,
+    id: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct PauseEntry {
+    max_ms: u64,
+    since: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct MaintenanceEntry {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    allow: Vec<IpNet>,
     since: Timestamp,
 }
 
@@ -67,29 +100,56 @@ impl StateFile {
     /// What serves a service according to the disk.
     pub fn active(&self, service: &str) -> Option<Active> {
         let entry = self.state.services.get(service)?;
-        Some(Active {
-            color: entry.active,
-            generation: entry.generation,
-            previous: entry.previous,
-            since: SystemTime::from(entry.since),
-        })
+        Some(entry.active())
     }
 
     /// Makes `active` durable. On an error nothing has changed, neither here nor, as far as can be told, on disk.
     pub fn store(&mut self, service: &str, active: &Active) -> io::Result<()> {
         let mut next = self.state.clone();
-        let entry = Entry {
-            active: active.color,
-            previous: active.previous,
-            generation: active.generation,
-            since: Timestamp::try_from(active.since).unwrap_or_else(|_| Timestamp::now()),
-        };
-        next.services.insert(service.to_owned(), entry);
+        next.services.insert(service.to_owned(), Entry::of(active));
         let text = serde_json::to_vec_pretty(&next)?;
         write_durably(&self.path, &text)?;
         self.state = next;
         Ok(())
     }
+}
+
+impl Entry {
+    fn of(active: &Active) -> Self {
+        Self {
+            active: active.color,
+            previous: active.previous,
+            generation: active.generation,
+            since: stamp(active.since),
+            canary: active.canary.map(|c| CanaryEntry { color: c.color, percent: c.percent, id: c.id }),
+            paused: active.paused.map(|p| PauseEntry { max_ms: millis(p.max), since: stamp(p.since) }),
+            maintenance: active.maintenance.as_deref().map(|m| MaintenanceEntry {
+                message: m.message.clone(),
+                allow: m.allow.clone(),
+                since: stamp(m.since),
+            }),
+            preview_until: active.preview_until.map(stamp),
+        }
+    }
+
+    fn active(&self) -> Active {
+        Active {
+            color: self.active,
+            generation: self.generation,
+            previous: self.previous,
+            since: self.since.into(),
+            canary: self.canary.as_ref().map(|c| Canary { color: c.color, percent: c.percent.min(100), id: c.id }),
+            paused: self.paused.as_ref().map(|p| Pause { max: Duration::from_millis(p.max_ms), since: p.since.into() }),
+            maintenance: self.maintenance.as_ref().map(|m| {
+                Arc::new(Maintenance { message: m.message.clone(), allow: m.allow.clone(), since: m.since.into() })
+            }),
+            preview_until: self.preview_until.map(SystemTime::from),
+        }
+    }
+}
+
+fn stamp(time: SystemTime) -> Timestamp {
+    Timestamp::try_from(time).unwrap_or_else(|_| Timestamp::now())
 }
 
 fn parse(bytes: &[u8]) -> Result<State, String> {
@@ -106,11 +166,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (mut file, recovered) = StateFile::open(folder.path()).unwrap();
         assert_eq!(recovered, Recovered::Nothing);
+        let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let maintenance = Maintenance {
+            message: Some("back at ten".to_owned()),
+            allow: vec!["192.0.2.0/24".parse().unwrap()],
+            since,
+        };
         let active = Active {
-            color: Color::Green,
-            generation: 7,
             previous: Some(Color::Blue),
-            since: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000),
+            canary: Some(Canary { color: Color::Blue, percent: 5, id: 6 }),
+            paused: Some(Pause { max: Duration::from_secs(30), since }),
+            maintenance: Some(Arc::new(maintenance)),
+            preview_until: Some(since),
+            ..Active::new(Color::Green, 7, since)
         };
         file.store("app", &active).unwrap();
         let (again, recovered) = StateFile::open(folder.path()).unwrap();

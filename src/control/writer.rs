@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
@@ -12,6 +11,10 @@ use crate::http::Shared;
 use crate::service::{Active, Service};
 use crate::snapshot::Snapshot;
 use crate::types::Color;
+
+/// The disk did not take the new state: nothing has changed.
+#[derive(Debug)]
+pub struct NotDurable(pub io::Error);
 
 /// Serializes every change that requests can see.
 #[derive(Clone)]
@@ -25,23 +28,26 @@ impl Writer {
         Self { file: Arc::new(Mutex::new(file)), shared }
     }
 
-    /// The flip: on disk first, then one store. Answers what serves now.
-    pub async fn flip(&self, service: &Service, to: Color) -> io::Result<Active> {
+    /// Changes what serves: on disk first, then one store. `next` makes it from what serves at that moment, or refuses; the
+    /// generation is counted here. Answers what served and what serves now.
+    pub async fn change<E: From<NotDurable>>(
+        &self,
+        service: &Service,
+        next: impl FnOnce(&Active) -> Result<Active, E>,
+    ) -> Result<(Arc<Active>, Active), E> {
         let mut file = self.file.clone().lock_owned().await;
         let before = service.active();
-        let after = Active {
-            color: to,
-            generation: before.generation + 1,
-            previous: Some(before.color),
-            since: SystemTime::now(),
-        };
+        let after = Active { generation: before.generation + 1, ..next(&before)? };
         let (name, durable) = (service.name().clone(), after.clone());
         let stored = spawn_blocking(move || file.store(&name, &durable).map(|()| file)).await;
-        let _file = stored.map_err(io::Error::other)??;
+        let _file = stored.map_err(io::Error::other).flatten().map_err(NotDurable)?;
         // Traffic comes back to a pool whose drain may have cut it: that ends here, before anyone enters.
-        service.pool(to).uncut();
+        for color in Color::ALL.into_iter().filter(|color| after.sends_to(*color)) {
+            service.pool(color).uncut();
+        }
         service.publish(after.clone());
-        Ok(after)
+        service.look_at_detour();
+        Ok((before, after))
     }
 
     /// What the disk says now.

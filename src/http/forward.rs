@@ -8,12 +8,14 @@ use hyper::body::Incoming;
 
 use super::answer::Answer;
 use super::attempt::{Attempt, Spare};
+use super::entry::{self, Turned};
 use super::exchange::Exchange;
-use super::handle::{finish_headers, refuse};
+use super::handle::{finish_headers, refuse, refuse_for_maintenance};
 use super::tunnel::Tunnel;
 use crate::config;
 use crate::error::Failure;
 use crate::headers::{self, Forward, Hop};
+use crate::service::Visit;
 use crate::site::{Route, Target, encoded, normalized};
 use crate::upstream::Lease;
 
@@ -34,9 +36,12 @@ pub(super) async fn forward(
         Ok(hop) => hop,
         Err(failure) => return refuse(exchange, failure),
     };
-    let in_flight = target.service.enter();
-    exchange.live.enter(in_flight.pool());
-    exchange.in_flight = Some(in_flight);
+    let mut visit = Visit::of(exchange.client);
+    match entry::enter(&mut exchange, target, &mut visit).await {
+        Ok(()) => {}
+        Err(Turned::Away(failure)) => return refuse(exchange, failure),
+        Err(Turned::ForMaintenance(maintenance)) => return refuse_for_maintenance(exchange, &maintenance),
+    }
     let mut attempt = Attempt::new(&mut exchange, target, Request::from_parts(head, body), spare);
     let outcome = attempt.run(&hop).await;
     let uploaded = attempt.progress.take().is_some_and(|progress| progress.is_done());
@@ -132,6 +137,9 @@ fn switch_protocols(
         response.headers_mut().insert(header::UPGRADE, protocol);
     }
     exchange.status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
+    if let Some(in_flight) = &mut exchange.in_flight {
+        in_flight.become_tunnel();
+    }
     let conn = exchange.conn().clone();
     conn.become_tunnel(Tunnel::new(upstream, exchange, settings.websocket_idle_timeout));
     let (mut head, _) = response.into_parts();

@@ -23,6 +23,7 @@ use crate::headers::X_REQUEST_ID;
 use crate::limit::{self, Verdict as LimitVerdict};
 use crate::metrics::LimitMode;
 use crate::pages;
+use crate::service::Maintenance;
 use crate::site::{Action, Limit, Route};
 use crate::types::RequestId;
 
@@ -116,6 +117,18 @@ fn refuse_limited(mut exchange: Box<Exchange>, limited: Limited) -> Response<Ans
     let page =
         pages::problem(limited.status, failure.reason(), failure.text(), exchange.id.as_str(), exchange.wants_json());
     own(exchange, limited.status, page.body, Some(page.content_type), limited.fields)
+}
+
+/// Maintenance: the operator's words, where there are any.
+pub(super) fn refuse_for_maintenance(mut exchange: Box<Exchange>, maintenance: &Maintenance) -> Response<Answer> {
+    let failure = Failure::Maintenance;
+    let text = maintenance.message.as_deref().unwrap_or(failure.text());
+    exchange.failed(failure);
+    let page = pages::problem(failure.status(), failure.reason(), text, exchange.id.as_str(), exchange.wants_json());
+    let mut fields = HeaderMap::new();
+    fields.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    own(exchange, failure.status(), page.body, Some(page.content_type), fields)
 }
 
 /// The answer of one row of the failure table.

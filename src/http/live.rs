@@ -74,9 +74,10 @@ impl Drop for LiveGuard {
 }
 
 impl Live {
-    /// The exchange is in this pool now, and on the stream that runs: it ends when the pool is cut.
-    pub fn enter(&self, pool: &Arc<Pool>) {
-        *self.pool.borrow_mut() = Some(pool.clone());
+    /// The exchange is in this pool now, and on the stream that runs: it ends when the pool is cut, unless it is there as a
+    /// guest.
+    pub fn enter(&self, pool: &Arc<Pool>, is_guest: bool) {
+        *self.pool.borrow_mut() = (!is_guest).then(|| pool.clone());
         *self.scissors.borrow_mut() = Scissors::of_running_stream();
     }
 

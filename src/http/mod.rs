@@ -8,6 +8,7 @@ mod answer;
 mod attempt;
 mod coalesce;
 mod conn;
+mod entry;
 mod exchange;
 mod forward;
 mod handle;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::active::Way;
 use super::{Backend, Pool};
 
 /// Counts one exchange in its pool and, once chosen, on its backend. Leaves both by drop, whatever ended the exchange:
@@ -10,16 +11,23 @@ use super::{Backend, Pool};
 pub struct InFlight {
     pool: Arc<Pool>,
     backend: Option<Arc<Backend>>,
+    way: Way,
+    is_tunnel: bool,
 }
 
 impl InFlight {
-    pub(super) fn enter(pool: &Arc<Pool>) -> Self {
-        pool.count_in();
-        Self { pool: pool.clone(), backend: None }
+    pub(super) fn enter(pool: &Arc<Pool>, way: Way) -> Self {
+        pool.count_in(way.is_guest());
+        Self { pool: pool.clone(), backend: None, way, is_tunnel: false }
     }
 
     pub fn pool(&self) -> &Arc<Pool> {
         &self.pool
+    }
+
+    /// How it came to this pool.
+    pub fn way(&self) -> Way {
+        self.way
     }
 
     pub fn backend(&self) -> Option<&Arc<Backend>> {
@@ -33,6 +41,18 @@ impl InFlight {
             before.count_out();
         }
     }
+
+    /// Leaves its pool for the one that stands in.
+    pub fn move_to(&mut self, pool: &Arc<Pool>, way: Way) {
+        *self = Self::enter(pool, way);
+    }
+
+    /// It is a tunnel from now on: a pause does not wait for it.
+    pub fn become_tunnel(&mut self) {
+        if !std::mem::replace(&mut self.is_tunnel, true) {
+            self.pool.count_tunnel_in();
+        }
+    }
 }
 
 impl Drop for InFlight {
@@ -40,6 +60,9 @@ impl Drop for InFlight {
         if let Some(backend) = &self.backend {
             backend.count_out();
         }
-        self.pool.count_out();
+        if self.is_tunnel {
+            self.pool.count_tunnel_out();
+        }
+        self.pool.count_out(self.way.is_guest());
     }
 }

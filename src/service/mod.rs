@@ -3,17 +3,19 @@
 //! Owns the active colour of each service and the exact count of exchanges in each pool. Never opens a socket and never
 //! decides a switch: [`crate::control`] does, and publishes it here with one store. Who picks: [`crate::http`].
 
+mod active;
 mod backend;
 mod balance;
 mod in_flight;
 mod pool;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
+pub use active::{Active, Canary, Maintenance, Pause, Shut, TICKETS, Ticket, Visit, Way};
 pub use backend::{Backend, Endpoint, Health, Probe, ProbeOutcome};
 pub use balance::HashKey;
 pub use in_flight::InFlight;
@@ -31,17 +33,22 @@ pub struct Service {
     active: ArcSwap<Active>,
     /// That of `active`, to be looked at again without taking it again.
     generation: AtomicU64,
+    /// Whether `active` is anything but one colour, or requests are held.
+    special: AtomicBool,
+    /// Tickets drawn by canary clients so far.
+    drawn: AtomicU32,
+    /// The detour that the last exchange has taken, told to who writes the history.
+    detour: AtomicU8,
+    detours: watch::Sender<Option<Detour>>,
 }
 
-/// What serves, since when: replaced as a whole, by one store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Active {
-    pub color: Color,
-    /// Counts the changes of this service's colour; starts at 1 and survives restarts.
-    pub generation: u64,
-    /// What served before: where `rollback` goes.
-    pub previous: Option<Color>,
-    pub since: SystemTime,
+/// A standing in of one colour for the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detour {
+    /// The other colour serves: the one that should has no healthy backend.
+    Failover,
+    /// The canary's clients are served by the colour that serves: the canary has no healthy backend.
+    Fallback,
 }
 
 impl Service {
@@ -52,6 +59,10 @@ impl Service {
             name: config.name.clone(),
             pools: [pool(Color::Blue), pool(Color::Green)],
             generation: AtomicU64::new(active.generation),
+            special: AtomicBool::new(!active.is_plain()),
+            drawn: AtomicU32::new(fastrand::u32(..)),
+            detour: AtomicU8::new(0),
+            detours: watch::Sender::new(None),
             active: ArcSwap::from_pointee(active),
             config: ArcSwap::new(config.clone()),
         };
@@ -101,9 +112,16 @@ impl Service {
         self.pools[..count].iter()
     }
 
-    /// The flip: one store, seen by every request that enters later. The caller has made it durable before.
+    /// Whether anything but the active colour may be the answer to [`Service::enter`]: only then is a client worth a look.
+    pub fn is_special(&self) -> bool {
+        self.special.load(Ordering::Relaxed)
+    }
+
+    /// The flip, or any other change of what serves: one store, seen by every request that enters later. The caller has made
+    /// it durable before.
     pub fn publish(&self, active: Active) {
         let generation = active.generation;
+        self.special.store(!active.is_plain(), Ordering::Relaxed);
         self.active.store(Arc::new(active));
         self.generation.store(generation, Ordering::SeqCst);
         // Pairs with the fence in `enter`: either the request that counted itself in is seen by the drain, or the request
@@ -111,21 +129,77 @@ impl Service {
         fence(Ordering::SeqCst);
     }
 
-    /// Counts a new exchange into the active pool.
+    /// Counts a new exchange into the pool of the colour that is chosen for it.
     ///
     /// Once `publish` has returned, no call that starts later enters the old pool; a call that overlaps is either counted
     /// there before the drain looks, or it sees the new generation here and moves.
-    pub fn enter(&self) -> InFlight {
+    pub fn enter(&self, visit: &mut Visit, failover: bool) -> Result<InFlight, Shut> {
         loop {
-            let (color, generation) = {
+            let (color, way, generation) = {
                 let active = self.active.load();
-                (active.color, active.generation)
+                let healthy = |color: Color| self.pools[color.index()].has_healthy();
+                let (color, way) = active.choose(visit, || self.draw(), healthy, failover)?;
+                (color, way, active.generation)
             };
-            let guard = InFlight::enter(&self.pools[color.index()]);
+            let guard = InFlight::enter(&self.pools[color.index()], way);
             fence(Ordering::SeqCst);
             if self.generation.load(Ordering::SeqCst) == generation {
-                return guard;
+                if failover || way != Way::Active {
+                    self.note_way(way);
+                }
+                return Ok(guard);
             }
+        }
+    }
+
+    /// The next ticket number: every run of them is spread evenly, so that a share is exact after few clients.
+    fn draw(&self) -> u16 {
+        // Fibonacci hashing: multiples of the golden ratio leave the largest gaps in turn.
+        let turn = self.drawn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9);
+        ((u64::from(turn) * u64::from(TICKETS)) >> 32) as u16
+    }
+
+    /// Wakes when exchanges begin or cease to take a detour.
+    pub fn watch_detours(&self) -> watch::Receiver<Option<Detour>> {
+        self.detours.subscribe()
+    }
+
+    /// The detour that exchanges take now.
+    pub fn detour(&self) -> Option<Detour> {
+        *self.detours.borrow()
+    }
+
+    /// Looks whether a detour has begun or ended, without an exchange to tell it: called when health has changed.
+    pub fn look_at_detour(&self) {
+        let active = self.active();
+        let healthy = |color: Color| self.pools[color.index()].has_healthy();
+        let failover = self.config.load().failover && !healthy(active.color) && healthy(active.color.other());
+        let fallback = active.canary.is_some_and(|canary| canary.percent > 0 && !healthy(canary.color));
+        self.take_detour(match (failover, fallback) {
+            (true, _) => Some(Detour::Failover),
+            (_, true) => Some(Detour::Fallback),
+            _ => None,
+        });
+    }
+
+    fn note_way(&self, way: Way) {
+        match way {
+            Way::Failover => self.take_detour(Some(Detour::Failover)),
+            Way::Fallback => self.take_detour(Some(Detour::Fallback)),
+            // One exchange that takes none does not end what another takes: a look at health does.
+            Way::Active | Way::Canary if self.detour.load(Ordering::Relaxed) != 0 => self.look_at_detour(),
+            Way::Active | Way::Canary | Way::Preview => {}
+        }
+    }
+
+    fn take_detour(&self, detour: Option<Detour>) {
+        let code = match detour {
+            None => 0,
+            Some(Detour::Failover) => 1,
+            Some(Detour::Fallback) => 2,
+        };
+        if self.detour.load(Ordering::Relaxed) != code && self.detour.swap(code, Ordering::Relaxed) != code {
+            self.detours.send_replace(detour);
         }
     }
 }
@@ -135,7 +209,11 @@ mod tests {
     use super::*;
 
     pub fn active(color: Color, generation: u64) -> Active {
-        Active { color, generation, previous: None, since: SystemTime::UNIX_EPOCH }
+        Active::new(color, generation, std::time::SystemTime::UNIX_EPOCH)
+    }
+
+    fn visit() -> Visit {
+        Visit::of("192.0.2.1".parse().unwrap())
     }
 
     fn service() -> Service {
@@ -151,13 +229,32 @@ mod tests {
     #[test]
     fn an_exchange_enters_the_active_pool_and_leaves_it_by_drop() {
         let service = service();
-        let guard = service.enter();
+        let guard = service.enter(&mut visit(), false).unwrap();
         assert_eq!(service.pool(Color::Blue).in_flight(), 1);
         service.publish(active(Color::Green, 2));
-        let _second = service.enter();
+        let _second = service.enter(&mut visit(), false).unwrap();
         assert_eq!(service.pool(Color::Green).in_flight(), 1);
         drop(guard);
         assert_eq!(service.pool(Color::Blue).in_flight(), 0);
+    }
+
+    #[test]
+    fn few_clients_are_enough_for_an_exact_share() {
+        let service = service();
+        let canary = Some(Canary { color: Color::Green, percent: 10, id: 2 });
+        service.publish(Active { canary, ..active(Color::Blue, 2) });
+        let mut guards = Vec::new();
+        for _ in 0..200 {
+            let visit = &mut visit();
+            guards.push(service.enter(visit, false).unwrap());
+        }
+        // Nobody is healthy: those of the canary have fallen back, and it is known.
+        assert_eq!(service.detour(), Some(Detour::Fallback));
+        let fallen = guards.iter().filter(|guard| guard.way() == Way::Fallback).count();
+        assert!((18..=22).contains(&fallen), "{fallen} of 200 at 10 per cent");
+        service.publish(active(Color::Blue, 3));
+        service.look_at_detour();
+        assert_eq!(service.detour(), None);
     }
 
     #[test]
@@ -170,7 +267,7 @@ mod tests {
             std::thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     let generation_before = service.active().generation;
-                    let guard = service.enter();
+                    let guard = service.enter(&mut visit(), false).unwrap();
                     let color = if generation_before % 2 == 1 { Color::Blue } else { Color::Green };
                     let generation_after = service.active().generation;
                     if generation_before == generation_after {

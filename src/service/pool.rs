@@ -15,7 +15,11 @@ pub struct Pool {
     color: Option<Color>,
     targets: Mutex<Vec<Target>>,
     backends: ArcSwap<Vec<Arc<Backend>>>,
-    in_flight: AtomicUsize,
+    /// Who is here because the colour serves, or is a canary: what a drain waits for.
+    residents: AtomicUsize,
+    /// Who is here whatever serves: previews, and those whom the other colour could not take.
+    guests: AtomicUsize,
+    tunnels: AtomicUsize,
     turn: AtomicUsize,
     changed: watch::Sender<u64>,
     cut: AtomicBool,
@@ -53,7 +57,9 @@ impl Pool {
             color,
             targets: Mutex::default(),
             backends: ArcSwap::default(),
-            in_flight: AtomicUsize::new(0),
+            residents: AtomicUsize::new(0),
+            guests: AtomicUsize::new(0),
+            tunnels: AtomicUsize::new(0),
             turn: AtomicUsize::new(0),
             changed: watch::Sender::new(0),
             cut: AtomicBool::new(false),
@@ -69,8 +75,19 @@ impl Pool {
         self.color.map_or("", Color::as_str)
     }
 
+    /// All exchanges inside, tunnels included.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::SeqCst)
+        self.residents() + self.guests.load(Ordering::SeqCst)
+    }
+
+    /// Those that a drain waits for, and cuts.
+    pub fn residents(&self) -> usize {
+        self.residents.load(Ordering::SeqCst)
+    }
+
+    /// Those that a pause waits for: all but tunnels.
+    pub fn requests(&self) -> usize {
+        self.in_flight().saturating_sub(self.tunnels.load(Ordering::SeqCst))
     }
 
     pub fn backends(&self) -> Guard<Arc<Vec<Arc<Backend>>>> {
@@ -164,12 +181,24 @@ impl Pool {
         self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) fn count_in(&self) {
-        self.in_flight.fetch_add(1, Ordering::SeqCst);
+    pub(super) fn count_in(&self, is_guest: bool) {
+        self.count(is_guest).fetch_add(1, Ordering::SeqCst);
     }
 
-    pub(super) fn count_out(&self) {
-        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+    pub(super) fn count_out(&self, is_guest: bool) {
+        self.count(is_guest).fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn count(&self, is_guest: bool) -> &AtomicUsize {
+        if is_guest { &self.guests } else { &self.residents }
+    }
+
+    pub(super) fn count_tunnel_in(&self) {
+        self.tunnels.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn count_tunnel_out(&self) {
+        self.tunnels.fetch_sub(1, Ordering::SeqCst);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Target>> {

@@ -63,6 +63,19 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A number with or without a fraction.
+    pub fn number(&self, range: RangeInclusive<f64>) -> Result<f64, Mistake> {
+        let text = match self.item() {
+            DeValue::Integer(value) => value.as_str(),
+            DeValue::Float(value) => value.as_str(),
+            _ => return Err(self.wrong_type("a number")),
+        };
+        let number = text.replace('_', "").parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| {
+            Mistake::new(format!("{text} is out of range")).help(format!("from {} to {}", range.start(), range.end()))
+        })
+    }
+
     pub fn duration(&self) -> Result<Duration, Mistake> {
         match self.item() {
             DeValue::Integer(number) => Err(self.wrong_type("a duration").help(format!("write \"{number}s\""))),

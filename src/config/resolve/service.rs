@@ -36,6 +36,7 @@ fn service(Named { name, name_span, table: mut t }: Named<'_>) -> Service {
         read_timeout: t.read("read_timeout", Some(seconds(60)), unless_zero),
         websocket_idle_timeout: t.read("websocket_idle_timeout", seconds(3600), Value::duration_above_zero),
         retries: t.read("retries", 2, |v| v.integer(0..=10)),
+        failover: failover(&mut t, &pools),
         tls: upstream_tls(&mut t, &pools),
         health: health(t.table("health", "service.NAME.health")),
         switch: switch(t.table("switch", "service.NAME.switch")),
@@ -48,6 +49,18 @@ fn initial(t: &mut Table<'_>, pools: &Pools) -> Color {
         t.error("`initial` without colours", span, "leave it out: `backends` is one pool");
     }
     t.read("initial", Color::Blue, Value::parsed)
+}
+
+fn failover(t: &mut Table<'_>, pools: &Pools) -> bool {
+    let failover = t.read("failover", false, |value| match value.text()?.as_ref() {
+        "off" => Ok(false),
+        "other-color" => Ok(true),
+        other => Err(Mistake::unknown(format!("{other:?} is not a way to fail over"), other, ["off", "other-color"])),
+    });
+    if let (Pools::Single(_), Some(span), true) = (pools, t.key_span("failover"), failover) {
+        t.error("`failover` without colours", span, "leave it out: `backends` is one pool");
+    }
+    failover
 }
 
 fn balance(value: &Value<'_>) -> Result<Balance, Mistake> {
@@ -149,6 +162,10 @@ fn switch(mut t: Table<'_>) -> Switch {
         timeout: t.read("timeout", seconds(60), Value::duration_above_zero),
         min_healthy_percent: t.read("min_healthy", 100, percent),
         drain: t.read("drain", seconds(30), Value::duration),
+        watch: t.read("watch", Duration::ZERO, Value::duration),
+        max_error_rate: t.read("max_error_rate", 0.05, |v| v.number(0.0..=1.0)),
+        max_latency_ratio: t.read("max_latency_ratio", 0.0, |v| v.number(0.0..=1000.0)),
+        min_requests: t.read("min_requests", 20, |v| v.integer(1..=1_000_000)),
     }
 }
 
