@@ -10,6 +10,7 @@ mod dns;
 mod framing;
 mod headers;
 mod limits;
+mod numbers;
 mod reload;
 mod retries;
 mod routes;

@@ -44,6 +44,13 @@ fn history(edge: &Edge) -> Vec<Value> {
     edge.admin(&["history", "--json", "-n", "1000"]).ok().json()["records"].as_array().unwrap().clone()
 }
 
+/// What the history says of a command run by this user.
+fn me(pid: u32) -> Value {
+    let name = std::process::Command::new("id").arg("-un").output().unwrap().stdout;
+    let name = String::from_utf8(name).unwrap();
+    json!({ "uid": rustix::process::getuid().as_raw(), "user": name.trim(), "pid": pid })
+}
+
 /// The latest record of an action, waited for.
 fn recorded(edge: &Edge, action: &str, result: &str) -> Value {
     wait_for(&format!("{action} {result} in the history"), || {
@@ -203,8 +210,9 @@ fn of_two_switches_at_once_one_is_told_who_holds_it() {
     let before = state(&edge);
     let ran = edge.admin(&["switch", "green"]);
     assert_eq!(ran.code, Some(5), "{ran:?}");
-    let uid = rustix::process::getuid().as_raw();
-    let who = format!("is being switched by uid {uid} (pid {}) for 0 s", std::process::id());
+    let me = me(std::process::id());
+    let who =
+        format!("is being switched by {} (uid {}, pid {}) for 0 s", me["user"].as_str().unwrap(), me["uid"], me["pid"]);
     assert!(ran.stderr.contains(&who), "{who:?} is not said in {}", ran.stderr);
     let ran = edge.admin(&["rollback", "--json"]);
     assert_eq!(ran.code, Some(5), "{ran:?}");
@@ -425,7 +433,7 @@ fn the_history_says_who_did_what_and_why() {
     let pid = child.id();
     assert!(child.wait().unwrap().success());
     let record = recorded(&edge, "switch", "switched");
-    assert_eq!(record["actor"], json!({ "uid": rustix::process::getuid().as_raw(), "pid": pid }));
+    assert_eq!(record["actor"], me(pid));
     assert_eq!(record["reason"], "release 4.2");
     assert_eq!((&record["from"], &record["to"], &record["generation"]), (&json!("blue"), &json!("green"), &json!(2)));
     assert!(record["gate_ms"].is_u64() && record["flip_us"].is_u64() && record["time"].is_string(), "{record}");

@@ -171,7 +171,7 @@ mod tests {
             Refused::NoSuchService { name: service(), known: String::new() },
             Refused::NotColored { service: service() },
             Refused::NoPrevious { service: service() },
-            Refused::Conflict { service: service(), holder: Actor { uid: 0, pid: Some(7) }, seconds: 3 },
+            Refused::Conflict { service: service(), holder: Actor { uid: 0, user: None, pid: Some(7) }, seconds: 3 },
             Refused::Generation { service: service(), present: 8, asked: 7 },
             Refused::Gate(gate),
             Refused::NotDurable { error: "no space left on device".into() },

@@ -53,7 +53,7 @@ const NOBODY: u32 = 65_534;
 
 impl Caller {
     pub fn actor(self) -> Actor {
-        Actor { uid: self.uid.unwrap_or(NOBODY), pid: self.pid }
+        Actor::new(self.uid.unwrap_or(NOBODY), self.pid)
     }
 }
 

@@ -1,15 +1,20 @@
 //! The daemon's state in the words of the wire. Reads only; takes no lock longer than a copy.
 
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 
 use super::state::AdminState;
 use super::wire::{
-    BackendStatus, CertificateSource, CertificateStatus, PoolStatus, ProbeStatus, ServiceStatus, Status, Unresolved,
+    BackendStatus, CertificateSource, CertificateStatus, PoolStatus, ProbeStatus, ServiceStatus, Status, Traffic,
+    Unresolved,
 };
+use crate::metrics::{Metrics, Totals};
 use crate::service::{Active, Backend, Pool, Probe, Service};
 use crate::tls::{CertStatus, Source};
+
+/// What rates and quantiles are told of.
+const LATELY: Duration = Duration::from_secs(10);
 
 /// Everything, as it is now.
 pub(super) fn status(state: &AdminState) -> Status {
@@ -20,7 +25,7 @@ pub(super) fn status(state: &AdminState) -> Status {
         started: state.started,
         ready: (state.ready)(),
         connections: state.admissions.open(),
-        services: snapshot.services.values().map(|service| service_status(service)).collect(),
+        services: snapshot.services.values().map(|service| service_status(service, &state.shared.metrics)).collect(),
         certificates: certificates(state),
         listeners: state.listeners.load().to_vec(),
     }
@@ -30,9 +35,11 @@ pub(super) fn certificates(state: &AdminState) -> Vec<CertificateStatus> {
     state.certificates.status().into_iter().map(certificate_status).collect()
 }
 
-fn service_status(service: &Service) -> ServiceStatus {
+fn service_status(service: &Service, metrics: &Metrics) -> ServiceStatus {
     let active = service.is_colored().then(|| service.active());
     let active = active.as_deref();
+    let totals = metrics.totals(service.name());
+    let pools = service.pools().zip(&totals);
     ServiceStatus {
         name: service.name().to_string(),
         active: active.map(|a| a.color),
@@ -40,11 +47,11 @@ fn service_status(service: &Service) -> ServiceStatus {
         idle: active.map(|a| a.color.other()),
         generation: active.map(|a| a.generation),
         since: active.and_then(|a| timestamp(a.since)),
-        pools: service.pools().map(|pool| pool_status(pool, active)).collect(),
+        pools: pools.map(|(pool, totals)| pool_status(pool, active, traffic(service, pool, totals, metrics))).collect(),
     }
 }
 
-fn pool_status(pool: &Pool, active: Option<&Active>) -> PoolStatus {
+fn pool_status(pool: &Pool, active: Option<&Active>, traffic: Traffic) -> PoolStatus {
     let in_flight = pool.in_flight();
     let serves = active.is_none_or(|active| pool.color() == Some(active.color));
     let failed = pool.targets().into_iter().filter_map(|target| {
@@ -55,9 +62,29 @@ fn pool_status(pool: &Pool, active: Option<&Active>) -> PoolStatus {
         color: pool.color(),
         in_flight,
         draining: !serves && in_flight > 0,
+        traffic,
         backends: pool.backends().iter().map(|backend| backend_status(backend)).collect(),
         unresolved: failed.collect(),
     }
+}
+
+fn traffic(service: &Service, pool: &Pool, totals: &Totals, metrics: &Metrics) -> Traffic {
+    let (recents, now) = (metrics.recents(), Instant::now());
+    let lately = recents.over(service.name(), pool.color(), LATELY, now).unwrap_or_default();
+    let quantile = |of| lately.quantile(of).map(|took: Duration| to_figures(took.as_secs_f64() * 1e3));
+    Traffic {
+        requests: totals.requests,
+        failed: totals.failed,
+        per_second: to_figures(recents.per_second(service.name(), pool.color(), LATELY, now).unwrap_or_default()),
+        error_rate: (lately.requests > 0).then(|| lately.error_rate()),
+        p50_ms: quantile(0.5),
+        p95_ms: quantile(0.95),
+    }
+}
+
+/// More would be noise.
+fn to_figures(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
 }
 
 fn backend_status(backend: &Backend) -> BackendStatus {

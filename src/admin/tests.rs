@@ -153,7 +153,7 @@ fn a_switch_tells_its_steps_and_ends_in_the_status_and_the_history() {
         assert_eq!((app.active, app.idle, app.previous), (Some(Color::Green), Some(Color::Blue), Some(Color::Blue)));
         assert!(app.pools[1].backends[0].up);
         let records = daemon.client.history(Some("app"), 20).await.unwrap();
-        let me = Actor { uid: own_uid(&daemon.socket), pid: i32::try_from(std::process::id()).ok() };
+        let me = Actor::new(own_uid(&daemon.socket), i32::try_from(std::process::id()).ok());
         assert_eq!(records[0].actor, me);
         assert_eq!(records[0].reason.as_deref(), Some("release 4.2"));
     });

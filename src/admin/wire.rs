@@ -49,9 +49,26 @@ pub struct PoolStatus {
     pub in_flight: usize,
     /// Serves no longer, and exchanges are still inside.
     pub draining: bool,
+    #[serde(flatten)]
+    pub traffic: Traffic,
     pub backends: Vec<BackendStatus>,
     /// Names whose last look-up failed. Their last good addresses, if any, are still among the backends.
     pub unresolved: Vec<Unresolved>,
+}
+
+/// How a pool does. Counts are since the daemon's start, the rest is over the last 10 s; a request counts when it has ended.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Traffic {
+    pub requests: u64,
+    /// Answered 5xx, by the backend or for it, or broken off by it. What the client or a drain ended is none.
+    pub failed: u64,
+    pub per_second: f64,
+    /// Failed of all, from 0 to 1; null when nothing was asked.
+    pub error_rate: Option<f64>,
+    /// Until the backend's head; null when none has come.
+    pub p50_ms: Option<f64>,
+    pub p95_ms: Option<f64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

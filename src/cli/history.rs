@@ -4,9 +4,8 @@ use super::context::Context;
 use super::failure::Failure;
 use super::span::{clock, took_ms};
 use super::table::{Cell, Style, table};
-use super::users::Users;
 use crate::admin::wire::Records;
-use crate::control::{Action, Record};
+use crate::control::{Action, Actor, Record, user_name};
 use crate::types::Color;
 
 #[derive(Debug, clap::Args)]
@@ -33,14 +32,13 @@ impl Args {
             output.say("nothing has been switched yet");
             return Ok(());
         }
-        let users = Users::load();
-        let rows: Vec<_> = records.iter().map(|record| row(record, &users)).collect();
+        let rows: Vec<_> = records.iter().map(row).collect();
         output.show(table(&HEAD, &rows, output.color));
         Ok(())
     }
 }
 
-fn row(record: &Record, users: &Users) -> Vec<Cell> {
+fn row(record: &Record) -> Vec<Cell> {
     vec![
         Cell::new(clock(record.time), Style::Dim),
         Cell::plain(&record.service),
@@ -49,7 +47,7 @@ fn row(record: &Record, users: &Users) -> Vec<Cell> {
         Cell::new(&record.result, result_style(&record.result)),
         Cell::plain(record.generation.to_string()),
         Cell::plain(took(record)),
-        Cell::plain(users.show(&record.actor)),
+        Cell::plain(who(&record.actor)),
         Cell::plain(why(record)),
     ]
 }
@@ -60,6 +58,12 @@ fn action(action: Action) -> &'static str {
         Action::Rollback => "rollback",
         Action::Drain => "drain",
     }
+}
+
+/// A daemon in a container may not have known the name that this side knows.
+fn who(actor: &Actor) -> String {
+    let user = actor.user.clone().or_else(|| user_name(actor.uid));
+    Actor { user, ..*actor }.to_string()
 }
 
 fn colors(from: Option<Color>, to: Option<Color>) -> Cell {

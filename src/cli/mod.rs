@@ -25,7 +25,6 @@ mod status;
 mod switch;
 mod table;
 mod target;
-mod users;
 mod wait;
 
 #[cfg(test)]

@@ -1,23 +1,21 @@
 //! Who did what, when, why, and what came of it: JSON lines in `state_dir/history.jsonl`, only ever appended.
+//!
+//! What is in a line is here; the files, and how they make room, are in `journal`.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::journal::{FULL, Journal};
 use super::operation::DrainReport;
+use super::users::user_name;
 use crate::types::Color;
 
-/// The file. Appending blocks on the disk.
+/// The file, and those it was before. Appending blocks on the disk.
 #[derive(Debug)]
-pub struct History {
-    path: PathBuf,
-    file: Mutex<File>,
-}
+pub struct History(Journal);
 
 /// One line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,56 +55,62 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     pub uid: u32,
+    /// As it was called then, where the daemon runs; left out when it has no name there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<i32>,
 }
 
+impl Actor {
+    /// Looks the name up: reads a file.
+    pub fn new(uid: u32, pid: Option<i32>) -> Self {
+        Self { uid, user: user_name(uid), pid }
+    }
+}
+
+/// `deploy (uid 1000, pid 42)`, or `uid 1000 (pid 42)`.
 impl std::fmt::Display for Actor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "uid {}", self.uid)?;
-        self.pid.map_or(Ok(()), |pid| write!(f, " (pid {pid})"))
+        let Self { uid, user, pid } = self;
+        match (user, pid) {
+            (Some(user), Some(pid)) => write!(f, "{user} (uid {uid}, pid {pid})"),
+            (Some(user), None) => write!(f, "{user} (uid {uid})"),
+            (None, Some(pid)) => write!(f, "uid {uid} (pid {pid})"),
+            (None, None) => write!(f, "uid {uid}"),
+        }
     }
 }
 
 impl History {
     pub fn open(folder: &Path) -> io::Result<Self> {
-        let path = folder.join("history.jsonl");
-        let mut file = OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(&path)?;
-        end_torn_line(&mut file)?;
-        Ok(Self { path, file: Mutex::new(file) })
+        Journal::open(folder.join("history.jsonl"), FULL).map(Self)
     }
 
     /// One line, on disk when this returns.
     pub fn append(&self, record: &Record) -> io::Result<()> {
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(&line)?;
-        file.sync_data()
+        self.0.append(&line)
     }
 
     /// The last `count` records of a service, or of all, oldest first. A line that was torn by a crash is passed over.
     pub fn last(&self, service: Option<&str>, count: usize) -> io::Result<Vec<Record>> {
-        // By bytes: a torn line need not be text.
-        let lines = BufReader::new(File::open(&self.path)?).split(b'\n');
-        let mut records: Vec<Record> = lines
-            .map_while(Result::ok)
-            .filter_map(|line| serde_json::from_slice(&line).ok())
-            .filter(|record: &Record| service.is_none_or(|name| record.service == name))
-            .collect();
+        let mut records = Vec::new();
+        for file in self.0.files()? {
+            if records.len() >= count {
+                break;
+            }
+            // By bytes: a torn line need not be text.
+            let lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
+            let parsed = lines.filter_map(|line| serde_json::from_slice(&line).ok());
+            let mut older: Vec<_> =
+                parsed.filter(|record: &Record| service.is_none_or(|name| record.service == name)).collect();
+            older.append(&mut records);
+            records = older;
+        }
         Ok(records.split_off(records.len().saturating_sub(count)))
     }
-}
-
-/// A crash in the middle of an append leaves half a line: the next record must not be written behind it.
-fn end_torn_line(file: &mut File) -> io::Result<()> {
-    if file.seek(SeekFrom::End(0))? == 0 {
-        return Ok(());
-    }
-    let mut last = [0];
-    file.seek(SeekFrom::End(-1))?;
-    file.read_exact(&mut last)?;
-    if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
 }
 
 #[cfg(test)]
@@ -118,7 +122,7 @@ mod tests {
             time: Timestamp::UNIX_EPOCH,
             service: "app".to_owned(),
             action: Action::Switch,
-            actor: Actor { uid: 0, pid: None },
+            actor: Actor { uid: 0, user: None, pid: None },
             reason: Some("für alle".to_owned()),
             from: None,
             to: Some(Color::Green),
@@ -144,5 +148,34 @@ mod tests {
         history.append(&record(3)).unwrap();
         let generations: Vec<u64> = history.last(Some("app"), 10).unwrap().iter().map(|r| r.generation).collect();
         assert_eq!(generations, [2, 3]);
+    }
+
+    #[test]
+    fn the_last_are_found_across_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History(Journal::open(folder.path().join("history.jsonl"), 300).unwrap());
+        for generation in 1..=10 {
+            history
+                .append(&Record { service: ["app", "shop"][generation as usize % 2].into(), ..record(generation) })
+                .unwrap();
+        }
+        assert!(folder.path().join("history.jsonl.3").exists());
+        let last = |service, count| {
+            let records: Vec<Record> = history.last(service, count).unwrap();
+            records.iter().map(|record| record.generation).collect::<Vec<_>>()
+        };
+        assert_eq!(last(None, 1), [10]);
+        assert_eq!(last(None, 5), [6, 7, 8, 9, 10]);
+        assert_eq!(last(Some("app"), 3), [6, 8, 10]);
+        assert_eq!(last(None, 0), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn a_caller_has_a_name_where_there_is_one() {
+        let mut actor = Actor { uid: 1000, user: Some("deploy".to_owned()), pid: Some(42) };
+        assert_eq!(actor.to_string(), "deploy (uid 1000, pid 42)");
+        actor.user = None;
+        assert_eq!(actor.to_string(), "uid 1000 (pid 42)");
+        assert_eq!(serde_json::to_string(&actor).unwrap(), r#"{"uid":1000,"pid":42}"#);
     }
 }

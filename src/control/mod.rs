@@ -6,10 +6,12 @@
 mod drain;
 mod gate;
 mod history;
+mod journal;
 mod operation;
 mod operator;
 mod plan;
 mod state_file;
+mod users;
 mod writer;
 
 pub use gate::{GateRefused, Unready};
@@ -17,4 +19,5 @@ pub use history::{Action, Actor, History, Record};
 pub use operation::{DrainReport, Event, Goal, Refused, Request, Switched};
 pub use operator::{Handle, Operator};
 pub use state_file::{Recovered, State, StateFile};
+pub use users::user_name;
 pub use writer::Writer;

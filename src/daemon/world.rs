@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use super::cores::Cores;
 use super::gauges::Gauges;
@@ -39,6 +40,9 @@ const FIRST_PROBES: Duration = Duration::from_secs(10);
 
 /// How long a reload waits for the first probes of a service that it adds.
 const NEW_SERVICES: Duration = Duration::from_secs(5);
+
+/// How often it is noted how the colours do.
+const SAMPLES: Duration = Duration::from_secs(1);
 
 /// The running daemon, as its control runtime sees it.
 pub(super) struct World {
@@ -140,6 +144,7 @@ impl World {
         }
         self.resolve_now().await;
         self.keep_resolving();
+        self.keep_sampling();
         self.follow_services();
         self.listeners.apply(prepared, &self.cores).await;
         self.show_listeners();
@@ -229,6 +234,20 @@ impl World {
                 tokio::time::sleep(resolve::INTERVAL).await;
                 let resolver = resolver.borrow().clone();
                 refresh_all(&resolver, &shared).await;
+            }
+        });
+    }
+
+    /// Notes once a second how the colours do.
+    fn keep_sampling(&self) {
+        let shared = self.shared.clone();
+        // Ends with the control runtime.
+        tokio::task::spawn_local(async move {
+            let mut seconds = tokio::time::interval(SAMPLES);
+            seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                let now = seconds.tick().await;
+                shared.metrics.sample(shared.snapshot.load().services.keys(), now.into_std());
             }
         });
     }

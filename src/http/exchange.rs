@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::request::Parts;
-use http::{HeaderValue, Method, Uri, Version, header};
+use http::{HeaderValue, Method, StatusCode, Uri, Version, header};
 
 use super::conn::Conn;
 use super::live::LiveGuard;
@@ -150,9 +150,26 @@ impl Exchange {
         let took = now.duration_since(self.started);
         let color = self.in_flight.as_ref().and_then(|f| f.pool().color());
         self.route.series.record(worker.id, color, &self.method, self.status, took, self.bytes_out);
+        if self.in_flight.is_some() {
+            let is_tunnel = self.status == StatusCode::SWITCHING_PROTOCOLS.as_u16();
+            // A tunnel's head may be hours old: it says nothing of how fast the backend answers now.
+            let head_after = self.upstream.filter(|_| !is_tunnel);
+            self.route.series.outcome(worker.id, color, self.backend_failed(), head_after);
+        }
         let mut log = worker.log.borrow_mut();
         if log.is_on() {
             log.record(&self.entry(took));
+        }
+    }
+
+    /// Whether it is the backend's fault. Never what the client did (4xx, 499), nor a tunnel, nor what a drain has cut.
+    fn backend_failed(&self) -> bool {
+        let ended_by = |why: Broken| self.error == Some(why.reason());
+        match self.status {
+            // A head of the backend's own is its failure even where the drain then cut the body.
+            500.. => self.upstream.is_some() || !ended_by(Broken::DrainCut),
+            200..400 => ended_by(Broken::UpstreamAborted) || ended_by(Broken::UpstreamTooSlow),
+            _ => false,
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::types::Color;
 
-use super::histogram::{Histogram, Totals};
+use super::histogram::{Histogram, Sums};
 use super::registry::Registry;
 use super::series::{COLORS, color_slot};
 use super::text::{Kind, Text};
@@ -92,7 +92,7 @@ pub(super) fn render_services(registry: &Registry<Arc<str>, ServiceSeries>, text
     text.family("edge_switch_duration_seconds", "Phases of switches.", Kind::Histogram);
     for (service, series) in &all {
         for (phase, histogram) in &*lock(&series.phases) {
-            let mut totals = Totals::default();
+            let mut totals = Sums::default();
             totals.add(histogram);
             text.histogram(&[("service", service), ("phase", phase)], &totals);
         }

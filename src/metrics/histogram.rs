@@ -39,12 +39,12 @@ pub(super) fn bump(counter: &AtomicU64, by: u64) {
 
 /// Several histograms added up for the reader.
 #[derive(Debug, Default)]
-pub(super) struct Totals {
+pub(super) struct Sums {
     buckets: [u64; BUCKETS],
     sum: u64,
 }
 
-impl Totals {
+impl Sums {
     pub(super) fn add(&mut self, histogram: &Histogram) {
         for (total, bucket) in self.buckets.iter_mut().zip(&histogram.buckets) {
             *total += bucket.load(Relaxed);
@@ -74,7 +74,7 @@ impl Totals {
 
 #[cfg(test)]
 mod tests {
-    use super::{Histogram, Totals};
+    use super::{Histogram, Sums};
     use std::time::Duration;
 
     #[test]
@@ -83,7 +83,7 @@ mod tests {
         for micros in [0, 1_000, 1_001, 60_000_000, 60_000_001] {
             histogram.observe(Duration::from_micros(micros));
         }
-        let mut totals = Totals::default();
+        let mut totals = Sums::default();
         totals.add(&histogram);
         let cumulative: Vec<_> = totals.cumulative().collect();
         assert_eq!(cumulative[0], (0.001, 2));

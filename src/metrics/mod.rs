@@ -2,12 +2,15 @@
 //!
 //! Owns every counter and histogram of the process, by names that come from the config; they live as long as the
 //! process, so a reload keeps them. Requests count in a per-worker [`Series`]; rarer events in [`ServiceSeries`],
-//! [`ZoneSeries`] and here. Gauges that live elsewhere are given at scrape time. Never takes a label from a client.
+//! [`ZoneSeries`] and here. How the colours of a service do is in [`Totals`] and, over time, [`Recents`]. Gauges that live elsewhere are given at scrape time. Never takes a label from a client.
 //! The text: [`Text`].
 
 mod codes;
 mod events;
 mod histogram;
+mod latency;
+mod outcome;
+mod recent;
 mod registry;
 mod series;
 mod text;
@@ -15,9 +18,11 @@ mod text;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub use events::{LimitMode, ServiceSeries, ZoneSeries};
+pub use outcome::Totals;
+pub use recent::{Recent, Recents};
 pub use series::Series;
 pub use text::{Kind, Text, Value};
 
@@ -30,6 +35,7 @@ pub struct Metrics {
     series: Registry<(Arc<str>, Arc<str>), Series>,
     services: Registry<Arc<str>, ServiceSeries>,
     zones: Registry<Arc<str>, ZoneSeries>,
+    recents: Recents,
     /// By version and result. A handshake costs hundreds of microseconds: a lock is nothing to it.
     handshakes: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     reloads_done: AtomicU64,
@@ -46,6 +52,7 @@ impl Metrics {
             series: Registry::default(),
             services: Registry::default(),
             zones: Registry::default(),
+            recents: Recents::default(),
             handshakes: Mutex::default(),
             reloads_done: AtomicU64::new(0),
             reloads_failed: AtomicU64::new(0),
@@ -58,6 +65,29 @@ impl Metrics {
     pub fn series(&self, site: &str, service: &str) -> Arc<Series> {
         let key = (site.into(), service.into());
         self.series.find_or_make(key, || Series::new(self.workers))
+    }
+
+    /// What the colours of a service have done since the start, by [`crate::types::Color::index`]; a service with one pool is
+    /// at 0. Adds up every site and worker: not for a request's way.
+    pub fn totals(&self, service: &str) -> [Totals; 2] {
+        let mut totals = <[Totals; 2]>::default();
+        for ((_, of), series) in self.series.all() {
+            if &*of == service {
+                series.add_to(&mut totals);
+            }
+        }
+        totals
+    }
+
+    /// The same over the last minutes.
+    pub fn recents(&self) -> &Recents {
+        &self.recents
+    }
+
+    /// Notes what each of these services has done so far. To be called about once a second; services that are no longer
+    /// named are forgotten.
+    pub fn sample<'a>(&self, services: impl Iterator<Item = &'a Arc<str>>, now: Instant) {
+        self.recents.keep(services.map(|name| (name.clone(), self.totals(name))), now);
     }
 
     /// What happens to one service apart from its requests. Found or made, as [`Self::series`].

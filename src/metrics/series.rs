@@ -13,7 +13,8 @@ use http::Method;
 use crate::types::Color;
 
 use super::codes::{self, CODE_SLOTS, METHODS};
-use super::histogram::{Histogram, Totals, bump};
+use super::histogram::{Histogram, Sums, bump};
+use super::outcome::{Outcomes, Totals};
 use super::registry::Registry;
 use super::text::{Kind, Text};
 
@@ -35,6 +36,7 @@ pub struct Series {
 #[repr(align(128))]
 struct Shard {
     colors: [OnceLock<Box<Requests>>; COLORS.len()],
+    outcomes: [OnceLock<Box<Outcomes>>; COLORS.len()],
     bytes: AtomicU64,
 }
 
@@ -79,6 +81,25 @@ impl Series {
         requests.durations.observe(duration);
     }
 
+    /// Judges one finished request that entered a pool, beside [`Self::record`]: whether the backend failed it, and how long
+    /// its head took, where one came. What the client or the proxy ended is no failure of the backend.
+    pub fn outcome(&self, worker: usize, color: Option<Color>, failed: bool, head_after: Option<Duration>) {
+        if let Some(shard) = self.shards.get(worker) {
+            shard.outcomes[color_slot(color)].get_or_init(Box::default).count(failed, head_after);
+        }
+    }
+
+    /// Adds what each colour has done, by [`Color::index`]; a service with one pool is at 0.
+    pub(super) fn add_to(&self, totals: &mut [Totals; 2]) {
+        for shard in &self.shards {
+            for (slot, outcomes) in shard.outcomes.iter().enumerate() {
+                if let Some(outcomes) = outcomes.get() {
+                    totals[slot.saturating_sub(1)].add(outcomes);
+                }
+            }
+        }
+    }
+
     fn requests(&self, color: usize) -> impl Iterator<Item = &Requests> {
         self.shards.iter().filter_map(move |shard| shard.colors[color].get().map(Box::as_ref))
     }
@@ -88,8 +109,8 @@ impl Series {
         tables.map(|codes| codes.0[code].load(Relaxed)).sum()
     }
 
-    fn durations(&self, color: usize) -> Totals {
-        let mut totals = Totals::default();
+    fn durations(&self, color: usize) -> Sums {
+        let mut totals = Sums::default();
         for requests in self.requests(color) {
             totals.add(&requests.durations);
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use http::Method;
 
@@ -169,4 +169,42 @@ fn gauges_from_elsewhere_are_written_and_escaped() {
     assert!(text.contains("# HELP edge_backend_up Line one\\nand \\\\ two.\n"));
     assert!(text.contains("edge_backend_up{backend=\"a\\\"b\\\\c\\nd\"} 1\n"));
     assert!(text.ends_with("edge_half 0.5\n"));
+}
+
+#[test]
+fn outcomes_add_up_over_sites_and_workers_by_colour() {
+    let metrics = Metrics::new(2);
+    for (worker, site) in [(0, "a"), (1, "a"), (0, "b")] {
+        let series = metrics.series(site, "app");
+        series.outcome(worker, Some(Color::Blue), false, Some(3 * MS));
+        series.outcome(worker, Some(Color::Green), true, None);
+    }
+    metrics.series("a", "other").outcome(0, None, true, Some(MS));
+    let [blue, green] = metrics.totals("app");
+    assert_eq!((blue.requests, blue.failed, blue.error_rate()), (3, 0, 0.0));
+    assert_eq!((green.requests, green.failed, green.error_rate()), (3, 3, 1.0));
+    assert_eq!(green.quantile(0.5), None);
+    let median = blue.quantile(0.5).unwrap();
+    assert!(median > MS * 27 / 10 && median < MS * 33 / 10, "{median:?}");
+    let [only, none] = metrics.totals("other");
+    assert_eq!((only.requests, only.failed, none.requests), (1, 1, 0));
+    assert_eq!(metrics.totals("no such service")[0].requests, 0);
+}
+
+#[test]
+fn what_a_service_did_lately_is_at_hand() {
+    let metrics = Metrics::new(1);
+    let series = metrics.series("a", "app");
+    let begin = Instant::now();
+    let app = Arc::from("app");
+    metrics.sample([&app].into_iter(), begin);
+    for _ in 0..20 {
+        series.outcome(0, Some(Color::Green), false, Some(MS));
+    }
+    let now = begin + Duration::from_secs(2);
+    metrics.sample([&app].into_iter(), now);
+    let window = Duration::from_secs(10);
+    assert_eq!(metrics.recents().over("app", Some(Color::Green), window, now).unwrap().requests, 20);
+    assert_eq!(metrics.recents().per_second("app", Some(Color::Green), window, now), Some(10.0));
+    assert_eq!(metrics.recents().per_second("app", Some(Color::Blue), window, now), Some(0.0));
 }

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write};
 
-use super::histogram::Totals;
+use super::histogram::Sums;
 
 /// What a family's numbers mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl Text {
         self.line("", labels, None, value.into());
     }
 
-    pub(super) fn histogram(&mut self, labels: &[(&str, &str)], totals: &Totals) {
+    pub(super) fn histogram(&mut self, labels: &[(&str, &str)], totals: &Sums) {
         for (bound, count) in totals.cumulative() {
             let bound = Value::from(bound).to_string();
             self.line("_bucket", labels, Some(("le", &bound)), count.into());

@@ -1,0 +1,196 @@
+//! Lines on disk that are only ever appended, in a file that starts anew when it is full.
+//!
+//! `history.jsonl` at [`FULL`] becomes `history.jsonl.1`, what was that becomes `.2`, and so on to [`KEPT`]; the oldest goes.
+//! A crash between two of these renames leaves a number free: the next round moves only what is below it, so it loses
+//! nothing.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// Bytes from which on the next line begins a new file: some ten thousand switches.
+pub const FULL: u64 = 4 * 1024 * 1024;
+
+/// Full files that are kept.
+pub const KEPT: u32 = 5;
+
+/// The files. Everything blocks on the disk.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    full: u64,
+    file: Mutex<File>,
+}
+
+impl Journal {
+    pub fn open(path: PathBuf, full: u64) -> io::Result<Self> {
+        let mut file = open(&path)?;
+        end_torn_line(&mut file)?;
+        sync_folder(&path)?;
+        Ok(Self { path, full, file: Mutex::new(file) })
+    }
+
+    /// One line, with its newline; on disk when this returns. A file that can't be rotated is gone on with.
+    pub fn append(&self, line: &[u8]) -> io::Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if file.metadata()?.len() >= self.full {
+            match self.rotate() {
+                Ok(fresh) => *file = fresh,
+                Err(error) => tracing::error!(%error, path = %self.path.display(), "history not rotated"),
+            }
+        }
+        file.write_all(line)?;
+        file.sync_data()
+    }
+
+    /// The files there are, newest first. Opened at one moment: a line is in exactly one of them.
+    pub fn files(&self) -> io::Result<Vec<File>> {
+        let _still = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let paths = std::iter::once(self.path.clone()).chain((1..=KEPT).map(|number| self.numbered(number)));
+        let there = paths.map(File::open).filter(|file| !file.as_ref().is_err_and(is_missing));
+        there.collect()
+    }
+
+    fn rotate(&self) -> io::Result<File> {
+        let free = (1..=KEPT).find(|number| !self.numbered(*number).exists()).unwrap_or(KEPT);
+        for number in (1..free).rev() {
+            self.rename(&self.numbered(number), number + 1)?;
+        }
+        // Missing when the last round failed behind this point.
+        match self.rename(&self.path, 1) {
+            Err(error) if !is_missing(&error) => return Err(error),
+            _ => {}
+        }
+        let fresh = open(&self.path)?;
+        sync_folder(&self.path)?;
+        Ok(fresh)
+    }
+
+    /// On disk before the next one begins: a crash of the machine may not keep the later and lose the earlier.
+    fn rename(&self, from: &Path, number: u32) -> io::Result<()> {
+        fs::rename(from, self.numbered(number))?;
+        sync_folder(&self.path)
+    }
+
+    fn numbered(&self, number: u32) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{number}"));
+        name.into()
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(path)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound
+}
+
+/// A crash in the middle of an append leaves half a line: the next one must not be written behind it.
+fn end_torn_line(file: &mut File) -> io::Result<()> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(());
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: usize = 4;
+
+    /// Two lines to a file.
+    fn journal(folder: &Path) -> Journal {
+        Journal::open(folder.join("history.jsonl"), 2 * LINE as u64).unwrap()
+    }
+
+    fn write(journal: &Journal, lines: std::ops::Range<u32>) {
+        for line in lines {
+            journal.append(format!("{line:03}\n").as_bytes()).unwrap();
+        }
+    }
+
+    /// Oldest first.
+    fn read(journal: &Journal) -> Vec<u32> {
+        let mut files = journal.files().unwrap();
+        files.reverse();
+        let mut text = String::new();
+        for mut file in files {
+            file.read_to_string(&mut text).unwrap();
+        }
+        text.lines().map(|line| line.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn full_files_are_kept_up_to_their_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = journal(folder.path());
+        write(&journal, 0..12);
+        assert_eq!(read(&journal), Vec::from_iter(0..12));
+        write(&journal, 12..13);
+        assert_eq!(read(&journal), Vec::from_iter(2..13), "the oldest file has gone");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1 + KEPT as usize);
+    }
+
+    #[test]
+    fn a_crash_at_any_rename_loses_nothing() {
+        for full in 0..=KEPT {
+            let begin = full * 2 + 2;
+            let renames = Vec::from_iter((1..(full + 1).min(KEPT)).rev());
+            for done in 0..=renames.len() {
+                let folder = tempfile::tempdir().unwrap();
+                let crashed = journal(folder.path());
+                write(&crashed, 0..begin);
+                for number in &renames[..done] {
+                    crashed.rename(&crashed.numbered(*number), number + 1).unwrap();
+                }
+                let kept = read(&crashed);
+                let again = journal(folder.path());
+                assert_eq!(read(&again), kept);
+                write(&again, begin..begin + 1);
+                let lost = if full == KEPT && done == 0 { 2 } else { 0 };
+                assert_eq!(read(&again).len(), kept.len() + 1 - lost, "{done} of {renames:?} done");
+            }
+        }
+    }
+
+    #[test]
+    fn a_crash_before_the_new_file_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let crashed = journal(folder.path());
+        write(&crashed, 0..2);
+        crashed.rename(&crashed.path, 1).unwrap();
+        assert_eq!(read(&crashed), [0, 1]);
+        // The old handle goes on in the renamed file until a round succeeds.
+        write(&crashed, 2..3);
+        assert_eq!(read(&crashed).len(), 3);
+        let again = journal(folder.path());
+        write(&again, 3..4);
+        assert_eq!(read(&again).len(), 4);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_rotated_is_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = journal(folder.path());
+        // A folder in the way of the rename.
+        fs::create_dir_all(folder.path().join("history.jsonl.1/x")).unwrap();
+        for number in 2..=KEPT {
+            fs::create_dir_all(folder.path().join(format!("history.jsonl.{number}/x"))).unwrap();
+        }
+        write(&journal, 0..7);
+        let text = fs::read_to_string(folder.path().join("history.jsonl")).unwrap();
+        assert_eq!(text.lines().count(), 7);
+    }
+}
