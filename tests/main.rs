@@ -17,4 +17,5 @@ mod slow;
 mod startup;
 mod switch;
 mod tls;
+mod warmup;
 mod websocket;

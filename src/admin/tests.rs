@@ -19,7 +19,7 @@ use tokio::task::LocalSet;
 use super::wire::Ask;
 use super::*;
 use crate::config;
-use crate::control::{Actor, History, Operator, StateFile, Writer};
+use crate::control::{Actor, Errands, History, Operator, StateFile, Writer};
 use crate::http::Shared;
 use crate::listen::Admissions;
 use crate::metrics::Metrics;
@@ -65,6 +65,7 @@ async fn start(green_answers: bool) -> Daemon {
         Rc::new(Upstreams::default()),
         Resolver::new(&[]),
         Box::new(|_| {}),
+        Errands { cores: 1, send: Box::new(|_, _| Box::pin(async { Ok(()) })) },
     );
     let (reload, reloads) = mpsc::unbounded_channel();
     let state = AdminState {

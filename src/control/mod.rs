@@ -9,6 +9,7 @@ mod history;
 mod operation;
 mod operator;
 mod state_file;
+mod warmup;
 mod writer;
 
 pub use gate::{GateRefused, Unready};
@@ -16,4 +17,5 @@ pub use history::{Action, Actor, History, Record};
 pub use operation::{DrainReport, Event, Goal, Refused, Request, Switched};
 pub use operator::{Handle, Operator};
 pub use state_file::{Recovered, State, StateFile};
+pub use warmup::{Errand, Errands};
 pub use writer::Writer;

@@ -101,6 +101,7 @@ impl World {
             upstreams.clone(),
             resolver.clone(),
             Box::new(cores.teller()),
+            cores.errands(),
         );
         let world = Rc::new(Self {
             config_path: config_path.to_owned(),
