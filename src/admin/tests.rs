@@ -27,6 +27,7 @@ use crate::resolve::Resolver;
 use crate::service::{Active, Service};
 use crate::snapshot::Snapshot;
 use crate::tls::CertStore;
+use crate::token::Signer;
 use crate::types::Color;
 use crate::upstream::Upstreams;
 
@@ -54,7 +55,7 @@ async fn start(green_answers: bool) -> Daemon {
         "[[site]]\nhosts = [\"app.test\"]\nservice = \"app\"\n[service.app]\nblue = [\"{blue}\"]\ngreen = [\"{green}\"]\n\
          [service.single]\nbackends = [\"{blue}\"]\n"
     );
-    let shared = shared(&text);
+    let shared = shared(&text, folder.path());
     let history = Arc::new(History::open(folder.path()).unwrap());
     let (file, _) = StateFile::open(folder.path()).unwrap();
     let writer = Writer::new(file, shared.clone());
@@ -87,13 +88,14 @@ async fn start(green_answers: bool) -> Daemon {
     Daemon { client: Client::new(socket.clone()), socket, reloads, _folder: folder }
 }
 
-fn shared(text: &str) -> Arc<Shared> {
+fn shared(text: &str, folder: &Path) -> Arc<Shared> {
     let loaded = config::parse("edge.toml", text, &|_| None).unwrap();
     let metrics = Arc::new(Metrics::new(1));
     let active = Active { color: Color::Blue, generation: 1, previous: None, since: SystemTime::now() };
     let add = |service: &Arc<config::Service>| Arc::new(Service::new(service.clone(), active.clone()));
     let snapshot = Snapshot::build(Arc::new(loaded.config), None, &metrics, &add);
-    Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), metrics })
+    let signer = Signer::open(folder).unwrap();
+    Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), metrics, signer: Arc::new(signer) })
 }
 
 async fn backend() -> SocketAddr {
