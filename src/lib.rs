@@ -20,6 +20,7 @@ pub mod pages;
 pub mod service;
 pub mod site;
 pub mod snapshot;
+pub mod token;
 // 3: towards the backends, and towards the clients
 pub mod health;
 pub mod http;

@@ -16,7 +16,7 @@ const SIBLINGS: &[(&str, &[&str])] = &[
     ("decide", &["error", "headers", "site", "snapshot"]),
     ("health", &["upstream"]),
     ("http", &["upstream"]),
-    ("listen", &["http", "tls"]),
+    ("listen", &["health", "http", "tls", "upstream"]),
     ("daemon", &["admin"]),
     ("demo", &["admin", "daemon"]),
 ];

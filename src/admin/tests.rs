@@ -19,7 +19,7 @@ use tokio::task::LocalSet;
 use super::wire::Ask;
 use super::*;
 use crate::config;
-use crate::control::{Actor, History, Operator, StateFile, Writer};
+use crate::control::{Actor, Errands, History, Operator, StateFile, Writer};
 use crate::http::Shared;
 use crate::listen::Admissions;
 use crate::metrics::Metrics;
@@ -27,6 +27,7 @@ use crate::resolve::Resolver;
 use crate::service::{Active, Service};
 use crate::snapshot::Snapshot;
 use crate::tls::CertStore;
+use crate::token::Signer;
 use crate::types::Color;
 use crate::upstream::Upstreams;
 
@@ -54,7 +55,7 @@ async fn start(green_answers: bool) -> Daemon {
         "[[site]]\nhosts = [\"app.test\"]\nservice = \"app\"\n[service.app]\nblue = [\"{blue}\"]\ngreen = [\"{green}\"]\n\
          [service.single]\nbackends = [\"{blue}\"]\n"
     );
-    let shared = shared(&text);
+    let shared = shared(&text, folder.path());
     let history = Arc::new(History::open(folder.path()).unwrap());
     let (file, _) = StateFile::open(folder.path()).unwrap();
     let writer = Writer::new(file, shared.clone());
@@ -65,6 +66,7 @@ async fn start(green_answers: bool) -> Daemon {
         Rc::new(Upstreams::default()),
         Resolver::new(&[]),
         Box::new(|_| {}),
+        Errands { cores: 1, send: Box::new(|_, _| Box::pin(async { Ok(()) })) },
     );
     let (reload, reloads) = mpsc::unbounded_channel();
     let state = AdminState {
@@ -86,13 +88,14 @@ async fn start(green_answers: bool) -> Daemon {
     Daemon { client: Client::new(socket.clone()), socket, reloads, _folder: folder }
 }
 
-fn shared(text: &str) -> Arc<Shared> {
+fn shared(text: &str, folder: &Path) -> Arc<Shared> {
     let loaded = config::parse("edge.toml", text, &|_| None).unwrap();
     let metrics = Arc::new(Metrics::new(1));
     let active = Active::new(Color::Blue, 1, SystemTime::now());
     let add = |service: &Arc<config::Service>| Arc::new(Service::new(service.clone(), active.clone()));
     let snapshot = Snapshot::build(Arc::new(loaded.config), None, &metrics, &add);
-    Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), metrics })
+    let signer = Signer::open(folder).unwrap();
+    Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), metrics, signer: Arc::new(signer) })
 }
 
 async fn backend() -> SocketAddr {

@@ -53,6 +53,10 @@ fn describe(event: &Event) -> String {
         }
         Event::Probed { backend, passes, of, outcome } => format!("{backend}: {outcome} ({passes} of {of} in a row)"),
         Event::GatePassed { took_ms: ms } => format!("gate passed in {}", took_ms(*ms)),
+        Event::WarmedUp { requests, took_ms: ms } => {
+            let s = if *requests == 1 { "" } else { "s" };
+            format!("warmed up with {requests} request{s} in {}", took_ms(*ms))
+        }
         Event::Flipped { from, to, generation, .. } => {
             format!("{to} serves, {from} no longer (generation {generation})")
         }

@@ -213,6 +213,8 @@ pub struct Switch {
     pub timeout: Duration,
     /// 1 to 100.
     pub min_healthy_percent: u8,
+    /// Paths asked of each backend before it gets traffic.
+    pub warmup: Vec<String>,
     pub drain: Duration,
     /// How long the new colour is watched after the flip; zero: not at all.
     pub watch: Duration,

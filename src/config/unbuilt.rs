@@ -19,13 +19,11 @@ enum Refused {
     Unless(&'static str),
     /// All but this number, compared as text.
     UnlessNumber(&'static str),
-    /// All but `[]`.
-    UnlessEmpty,
     /// This text alone; the others are built.
     Only(&'static str),
 }
 
-use Refused::{All, Only, Unless, UnlessEmpty, UnlessNumber};
+use Refused::{All, Only, Unless, UnlessNumber};
 
 const ROWS: &[Row] = &[
     row("tls", "client_ca", Unless("")),
@@ -33,7 +31,6 @@ const ROWS: &[Row] = &[
     row("service.NAME", "max_in_flight", UnlessNumber("0")),
     row("service.NAME", "queue_timeout", Unless("5s")),
     row("service.NAME", "sticky", Unless("off")),
-    row("service.NAME.switch", "warmup", UnlessEmpty),
     row("site", "tls", Only("acme")),
     row("site", "client_ca", Unless("")),
     row("site", "client_auth", Unless("require")),
@@ -67,7 +64,6 @@ pub(super) fn refuses(section: &str, key: &str, value: &DeValue<'_>) -> bool {
             DeValue::Float(value) => value.as_str().parse::<f64>().ok() != number.parse().ok(),
             _ => true,
         },
-        UnlessEmpty => !value.as_array().is_some_and(|list| list.is_empty()),
         Only(text) => value.as_str() == Some(text),
     })
 }

@@ -8,6 +8,9 @@ use super::operation::DrainReport;
 use crate::service::Pool;
 use crate::types::Color;
 
+/// Told when a pool has drained: its idle connections can be closed.
+pub type OnDrained = Box<dyn Fn(&[u64])>;
+
 /// How often the count is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 

@@ -20,13 +20,25 @@ use crate::types::{Color, show_duration};
 use crate::upstream::Upstreams;
 
 /// The pause between two probes of the gate: shorter than the background's, a deploy is waiting.
-const PAUSE: Duration = Duration::from_millis(250);
+pub(super) const PAUSE: Duration = Duration::from_millis(250);
 
 /// What the gate probes with.
 #[derive(Clone)]
 pub(super) struct Gatekeeper {
     pub upstreams: Rc<Upstreams>,
     pub resolver: Resolver,
+}
+
+/// The gate is open.
+pub(super) struct Passed {
+    pub took: Duration,
+    pub backends: Vec<Ready>,
+}
+
+/// A backend that has passed it, and what it is called.
+pub(super) struct Ready {
+    pub backend: Arc<Backend>,
+    pub label: String,
 }
 
 /// The gate was not passed in time; nothing has changed.
@@ -84,7 +96,7 @@ impl Gatekeeper {
         color: Color,
         timeout: Duration,
         events: &mpsc::UnboundedSender<Event>,
-    ) -> Result<Duration, GateRefused> {
+    ) -> Result<Passed, GateRefused> {
         let started = Instant::now();
         let pool = service.pool(color);
         let config = service.config();
@@ -105,7 +117,9 @@ impl Gatekeeper {
         if tokio::time::timeout(timeout, rounds).await.is_ok() {
             let took = started.elapsed();
             let _ = events.send(Event::GatePassed { took_ms: millis(took) });
-            return Ok(took);
+            let passed = candidates.into_iter().filter(|c| c.passes >= config.health.rise);
+            let backends = passed.filter_map(|c| Some(Ready { backend: c.backend?, label: c.label })).collect();
+            return Ok(Passed { took, backends });
         }
         Err(refusal(service, color, timeout, &candidates, &config))
     }

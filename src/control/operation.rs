@@ -56,6 +56,11 @@ pub enum Event {
     GatePassed {
         took_ms: u64,
     },
+    /// Every warm-up path was answered by every backend that passed; each core has a connection to each of them.
+    WarmedUp {
+        requests: usize,
+        took_ms: u64,
+    },
     /// Durable, published: every request that starts from here on sees it.
     Flipped {
         from: Color,

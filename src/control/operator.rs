@@ -10,11 +10,15 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::drain::drain;
+use super::drain::{OnDrained, drain};
 use super::gate::{GateRefused, Gatekeeper, millis};
 use super::history::{Action, Actor, History, Record};
 use super::operation::{DrainReport, Event, Goal, Refused, Request, Switched};
+<<<<<<< HEAD
 use super::plan;
+=======
+use super::warmup::Errands;
+>>>>>>> visit
 use super::writer::Writer;
 use crate::http::Shared;
 use crate::resolve::Resolver;
@@ -43,9 +47,6 @@ impl Handle {
     }
 }
 
-/// Told when a pool has drained: its idle connections can be closed.
-pub type OnDrained = Box<dyn Fn(&[u64])>;
-
 /// Lives on the control runtime's thread.
 pub struct Operator {
     shared: Arc<Shared>,
@@ -56,6 +57,7 @@ pub struct Operator {
     held: RefCell<HashMap<Arc<str>, (Actor, Instant)>>,
     drains: RefCell<HashMap<Arc<str>, Drain>>,
     on_drained: OnDrained,
+    errands: Errands,
 }
 
 /// A drain that runs.
@@ -72,6 +74,7 @@ impl Operator {
         upstreams: Rc<Upstreams>,
         resolver: Resolver,
         on_drained: OnDrained,
+        errands: Errands,
     ) -> Rc<Self> {
         Rc::new(Self {
             shared,
@@ -82,6 +85,7 @@ impl Operator {
             held: RefCell::default(),
             drains: RefCell::default(),
             on_drained,
+            errands,
         })
     }
 
@@ -219,10 +223,13 @@ impl Operator {
         let keeper = Gatekeeper { upstreams: self.upstreams.clone(), resolver: self.resolver.borrow().clone() };
         let timeout = request.timeout.unwrap_or(service.config().switch.timeout);
         let forceable = matches!(request.goal, Goal::To(_));
-        let passed = keeper.pass(service, color, timeout, events).await;
-        let took = passed.map_err(|refused| GateRefused { forceable, ..refused })?;
-        self.shared.metrics.service(service.name()).phase("gate", took);
-        Ok(millis(took))
+        let refused = |refused| GateRefused { forceable, ..refused };
+        let passed = keeper.pass(service, color, timeout, events).await.map_err(refused)?;
+        self.shared.metrics.service(service.name()).phase("gate", passed.took);
+        if !matches!(request.goal, Goal::GateOnly(_)) {
+            self.errands.warm_up(service, color, &passed, timeout, events).await.map_err(refused)?;
+        }
+        Ok(millis(passed.took))
     }
 
     fn lock(self: &Rc<Self>, service: &Arc<Service>, actor: &Actor) -> Result<Lock, Refused> {
@@ -288,8 +295,10 @@ impl Operator {
             done = drain(pool, color, deadline) => done,
         };
         self.drains.borrow_mut().remove(service.name());
-        let backends: Vec<u64> = pool.backends().iter().map(|b| b.id()).collect();
-        (self.on_drained)(&backends);
+        // A switch back that runs has connections of this pool in its hands: it may be warming it up.
+        if !self.held.borrow().contains_key(service.name()) {
+            (self.on_drained)(&pool.backends().iter().map(|b| b.id()).collect::<Vec<u64>>());
+        }
         self.shared.metrics.service(service.name()).phase("drain", started.elapsed());
         tracing::info!(service = %service.name(), %color, cut = done.cut, took_ms = done.took_ms, "drained");
         done

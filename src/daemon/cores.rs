@@ -10,6 +10,8 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access::{AccessLog, WorkerLog};
+use crate::control::{Errand, Errands};
+use crate::health::WarmUp;
 use crate::http::{Shared, Worker};
 use crate::listen::{Admissions, Core, CoreOrder, Listener, run_core};
 use crate::tls::Tls;
@@ -75,6 +77,19 @@ impl Cores {
                 let _ = core.send(CoreOrder::Forget(backends.clone()));
             }
         }
+    }
+
+    /// What sends one core on an errand, and outlives a borrow of this.
+    pub fn errands(&self) -> Errands {
+        let orders = self.orders.clone();
+        let send = move |core: usize, errand: WarmUp| -> Errand {
+            let (answer, answered) = oneshot::channel();
+            if let Some(core) = orders.get(core) {
+                let _ = core.send(CoreOrder::WarmUp(errand, answer));
+            }
+            Box::pin(async { answered.await.unwrap_or_else(|_| Err("the daemon is shutting down".to_owned())) })
+        };
+        Errands { cores: self.orders.len(), send: Box::new(send) }
     }
 
     /// Stops accepting, lets what runs finish until `limit`, cuts the rest. Answers whether nothing had to be cut.

@@ -32,6 +32,7 @@ use crate::service::{Active, Probe, Service};
 use crate::snapshot::Snapshot;
 use crate::state::{DirLock, create_private_dir};
 use crate::tls::{CertStore, InternalCa, Tls};
+use crate::token::Signer;
 use crate::types::Color;
 use crate::upstream::Upstreams;
 
@@ -82,7 +83,9 @@ impl World {
         let history = Arc::new(history);
         let metrics = Arc::new(Metrics::new(config.server.workers));
         let snapshot = Snapshot::build(config.clone(), None, &metrics, &|service| added(&state, service));
-        let shared = Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), metrics });
+        let signer = Signer::open(&config.server.state_dir).map_err(|e| in_state_dir(&config, &e))?;
+        let snapshot = ArcSwap::from_pointee(snapshot);
+        let shared = Arc::new(Shared { snapshot, metrics, signer: Arc::new(signer) });
         let writer = Writer::new(state, shared.clone());
         let ca = InternalCa::open(&config.server.state_dir.join("ca")).map_err(|e| e.to_string())?;
         let certificates = Arc::new(CertStore::default());
@@ -105,6 +108,7 @@ impl World {
             upstreams.clone(),
             resolver.clone(),
             Box::new(cores.teller()),
+            cores.errands(),
         );
         let world = Rc::new(Self {
             config_path: config_path.to_owned(),

@@ -3,14 +3,17 @@
 use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
-use http::{HeaderValue, Request, Response, header};
+use http::Response;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
+use super::request::Own;
 use crate::config;
 use crate::service::{Backend, Probe, ProbeOutcome};
 use crate::types::show_duration;
-use crate::upstream::{Outgoing, Upstreams};
+use crate::upstream::Upstreams;
+
+const USER_AGENT: &str = concat!("edgectl-health/", env!("CARGO_PKG_VERSION"));
 
 /// How much of an answer's body is looked at.
 const BODY_LIMIT: usize = 256 * 1024;
@@ -29,22 +32,10 @@ pub async fn probe(upstreams: &Rc<Upstreams>, backend: &Backend, service: &confi
 
 async fn ask(upstreams: &Rc<Upstreams>, backend: &Backend, service: &config::Service) -> Result<(), String> {
     let mut lease = upstreams.connect(backend, service).await.map_err(|e| e.to_string())?;
-    let request = request(backend, &service.health, lease.is_h2()).map_err(|e| e.to_string())?;
+    let own = Own { path: &service.health.path, user_agent: USER_AGENT, h2: lease.is_h2(), stays: false };
+    let request = own.request(backend, &service.health).map_err(|e| e.to_string())?;
     let response = lease.send(request).await.map_err(|e| format!("no HTTP answer: {}", e.error))?;
     judge(response, &service.health).await
-}
-
-fn request(backend: &Backend, health: &config::Health, h2: bool) -> Result<Request<Outgoing>, http::Error> {
-    let authority = backend.addr().authority();
-    let host = match &health.host {
-        Some(host) => host.clone(),
-        None => HeaderValue::from_str(&authority)?,
-    };
-    let builder = Request::get(if h2 { format!("http://{authority}{}", health.path) } else { health.path.clone() });
-    let builder = builder.header(header::USER_AGENT, concat!("edgectl-health/", env!("CARGO_PKG_VERSION")));
-    let builder = builder.header(header::ACCEPT, "*/*");
-    let builder = if h2 { builder } else { builder.header(header::HOST, host).header(header::CONNECTION, "close") };
-    builder.body(Outgoing::Empty)
 }
 
 async fn judge(response: Response<Incoming>, health: &config::Health) -> Result<(), String> {

@@ -17,6 +17,7 @@ use super::slot::Shelf;
 use crate::access::WorkerLog;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
+use crate::token::Signer;
 use crate::upstream::Upstreams;
 
 /// How often deadlines are looked at: what bounds their precision.
@@ -26,6 +27,7 @@ pub const SWEEP: Duration = Duration::from_millis(100);
 pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     pub metrics: Arc<Metrics>,
+    pub signer: Arc<Signer>,
 }
 
 /// One core's state.

@@ -17,8 +17,10 @@ use super::admission::{Admissions, Admitted};
 use super::proxy_protocol;
 use super::socket::{Bound, Listener};
 use crate::decide::Peer;
+use crate::health::WarmUp;
 use crate::http::{Conn, SWEEP, Worker, serve};
 use crate::tls::Tls;
+use crate::upstream::Upstreams;
 
 /// How often what is idle is looked through even when no connection is open.
 const IDLE_SWEEP: Duration = Duration::from_secs(1);
@@ -31,6 +33,9 @@ pub enum CoreOrder {
     Unlisten(usize, oneshot::Sender<()>),
     /// These backends' idle connections can go.
     Forget(Arc<[u64]>),
+    /// A connection to a backend, and perhaps a request on it, before traffic comes; answers with what was got instead.
+    /// Nobody waiting for the answer any more ends it.
+    WarmUp(WarmUp, oneshot::Sender<Result<(), String>>),
     /// Stops accepting; ends once the last connection has finished.
     Stop,
     /// The shutdown's deadline: cuts what still runs.
@@ -66,6 +71,10 @@ pub async fn run_core(core: Rc<Core>, mut orders: mpsc::UnboundedReceiver<CoreOr
                     let _ = done.send(());
                 }
                 Some(CoreOrder::Forget(backends)) => core.worker.upstreams.forget(&backends),
+                Some(CoreOrder::WarmUp(errand, answer)) => {
+                    // Ends with its answer, which is bounded in time.
+                    tokio::task::spawn_local(warm_up(core.worker.upstreams.clone(), errand, answer));
+                }
                 Some(CoreOrder::Stop) => {
                     for (_, stopped) in accepting.drain() {
                         stopped.stop().await;
@@ -82,6 +91,14 @@ pub async fn run_core(core: Rc<Core>, mut orders: mpsc::UnboundedReceiver<CoreOr
         }
     }
     core.worker.sweep(Instant::now());
+}
+
+async fn warm_up(upstreams: Rc<Upstreams>, errand: WarmUp, mut answer: oneshot::Sender<Result<(), String>>) {
+    let result = tokio::select! {
+        result = errand.run(&upstreams) => result,
+        () = answer.closed() => return,
+    };
+    let _ = answer.send(result);
 }
 
 /// One socket's accept loop on one core.

@@ -116,6 +116,11 @@ impl Origin {
         })
     }
 
+    /// Connections taken in so far, of probes too.
+    pub fn accepted(&self) -> usize {
+        self.state.sockets.lock().unwrap().len()
+    }
+
     /// What probes are told from now on.
     pub fn set_health(&self, status: u16) {
         self.state.health.store(status, Ordering::SeqCst);

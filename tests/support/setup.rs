@@ -20,6 +20,7 @@ pub struct Setup {
     limits: String,
     service: String,
     health: String,
+    switch: String,
     site: String,
     rest: String,
 }
@@ -48,7 +49,11 @@ impl Setup {
     }
 
     pub fn blue_green(blue: &str, green: &str) -> Self {
-        Self::new(&format!("blue = [{blue:?}]\ngreen = [{green:?}]"))
+        Self::pools(&[blue], &[green])
+    }
+
+    pub fn pools(blue: &[&str], green: &[&str]) -> Self {
+        Self::new(&format!("blue = {blue:?}\ngreen = {green:?}"))
     }
 
     fn new(pools: &str) -> Self {
@@ -58,6 +63,7 @@ impl Setup {
             limits: String::new(),
             service: format!("{pools}\n"),
             health: String::new(),
+            switch: String::new(),
             site: String::new(),
             rest: String::new(),
         }
@@ -77,6 +83,10 @@ impl Setup {
 
     pub fn health(self, lines: &str) -> Self {
         Self { health: self.health + lines + "\n", ..self }
+    }
+
+    pub fn switch(self, lines: &str) -> Self {
+        Self { switch: self.switch + lines + "\n", ..self }
     }
 
     /// For both sites.
@@ -118,7 +128,7 @@ impl Setup {
             section("[log]", &log, ""),
             section("[service.app]", &[], &self.service),
             section("[service.app.health]", &health, &self.health),
-            section("[service.app.switch]", &[], ""),
+            section("[service.app.switch]", &[], &self.switch),
             section("[[site]]", &site("\"plain.test\"", "off"), &self.site),
             section(
                 "[[site]]",

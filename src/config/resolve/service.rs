@@ -115,7 +115,7 @@ fn upstream_tls(t: &mut Table<'_>, pools: &Pools) -> UpstreamTls {
 
 fn health(mut t: Table<'_>) -> Health {
     Health {
-        path: t.optional("path", probe_path).unwrap_or_else(|| "/health/".to_owned()),
+        path: t.optional("path", own_path).unwrap_or_else(|| "/health/".to_owned()),
         interval: t.read("interval", seconds(2), Value::duration_above_zero),
         timeout: t.read("timeout", seconds(1), Value::duration_above_zero),
         rise: t.read("rise", 2, |v| v.integer(1..=1000)),
@@ -126,7 +126,7 @@ fn health(mut t: Table<'_>) -> Health {
     }
 }
 
-fn probe_path(value: &Value<'_>) -> Result<String, Mistake> {
+fn own_path(value: &Value<'_>) -> Result<String, Mistake> {
     let path = value.string()?;
     request_path(&path).map(|()| path)
 }
@@ -161,6 +161,7 @@ fn switch(mut t: Table<'_>) -> Switch {
     Switch {
         timeout: t.read("timeout", seconds(60), Value::duration_above_zero),
         min_healthy_percent: t.read("min_healthy", 100, percent),
+        warmup: t.list("warmup", own_path).unwrap_or_default(),
         drain: t.read("drain", seconds(30), Value::duration),
         watch: t.read("watch", Duration::ZERO, Value::duration),
         max_error_rate: t.read("max_error_rate", 0.05, |v| v.number(0.0..=1.0)),
