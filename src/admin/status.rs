@@ -1,14 +1,15 @@
 //! The daemon's state in the words of the wire. Reads only; takes no lock longer than a copy.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use jiff::Timestamp;
 
 use super::state::AdminState;
 use super::wire::{
-    BackendStatus, CertificateSource, CertificateStatus, PoolStatus, ProbeStatus, ServiceStatus, Status, Unresolved,
+    BackendStatus, CertificateSource, CertificateStatus, EjectedStatus, PoolStatus, ProbeStatus, ServiceStatus, Status,
+    Unresolved,
 };
-use crate::service::{Active, Backend, Pool, Probe, Service};
+use crate::service::{Active, Backend, Ejected, Pool, Probe, Service};
 use crate::tls::{CertStatus, Source};
 
 /// Everything, as it is now.
@@ -67,8 +68,14 @@ fn backend_status(backend: &Backend) -> BackendStatus {
         endpoint: backend.name().to_string(),
         up: health.up,
         last_probe: health.last.and_then(probe_status),
+        ejected: backend.ejected().map(ejected_status),
         in_flight: backend.in_flight(),
     }
+}
+
+fn ejected_status(ejected: Ejected) -> EjectedStatus {
+    let left = ejected.until.saturating_duration_since(Instant::now());
+    EjectedStatus { seconds_left: left.as_secs_f64().ceil() as u64, why: ejected.why }
 }
 
 fn probe_status(probe: Probe) -> Option<ProbeStatus> {

@@ -63,7 +63,17 @@ pub struct BackendStatus {
     pub up: bool,
     /// Null until the first probe has ended.
     pub last_probe: Option<ProbeStatus>,
+    /// Null unless it was taken out because it failed requests.
+    #[serde(default)]
+    pub ejected: Option<EjectedStatus>,
     pub in_flight: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EjectedStatus {
+    /// Until it is let in again, if its probes pass then.
+    pub seconds_left: u64,
+    pub why: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -132,7 +132,11 @@ fn state_cell(service: &ServiceStatus, pool: &PoolStatus) -> Cell {
 fn backend_row(backend: &BackendStatus, now: Timestamp) -> Vec<Cell> {
     let BackendStatus { address, endpoint, .. } = backend;
     let place = if address.ends_with(endpoint) { address.clone() } else { format!("{address} ({endpoint})") };
-    let health = if backend.up { Cell::new("up", Style::Green) } else { Cell::new("down", Style::Red) };
+    let health = match (&backend.ejected, backend.up) {
+        (_, false) => Cell::new("down", Style::Red),
+        (Some(ejected), true) => Cell::new(format!("ejected, {} s left", ejected.seconds_left), Style::Yellow),
+        (None, true) => Cell::new("up", Style::Green),
+    };
     let probe = backend.last_probe.as_ref().map_or_else(
         || "none yet".to_owned(),
         |probe| format!("{} in {}, {} ago", probe.outcome, took_ms(probe.took_ms), since(probe.at, now)),

@@ -196,6 +196,10 @@ pub struct Health {
     pub body: String,
     /// Host header of the probe; `None`: the backend's address.
     pub host: Option<HeaderValue>,
+    /// Requests failed in a row that take a backend out; 0: never.
+    pub max_fails: u32,
+    /// For how long, the first time.
+    pub fail_timeout: Duration,
 }
 
 /// `"2xx"` or `"204"`.

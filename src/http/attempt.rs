@@ -67,6 +67,7 @@ impl<'a> Attempt<'a> {
                 Ok(lease) => lease,
                 Err(why) => {
                     failure = why;
+                    self.blame(&backend, failure);
                     self.give_up(&backend, failure)?;
                     continue;
                 }
@@ -77,6 +78,7 @@ impl<'a> Attempt<'a> {
             let started = if first { self.exchange.started() } else { Instant::now() };
             let error = match self.send(&mut lease, started).await {
                 Ok(response) => {
+                    backend.answered();
                     self.exchange.upstream = Some(started.elapsed());
                     return Ok((response, lease));
                 }
@@ -86,6 +88,9 @@ impl<'a> Attempt<'a> {
             tracing::debug!(error = %error.error, backend = %backend.name(), "request not answered");
             let stale = lease.reused();
             let was_sent = error.unsent.is_none();
+            if !stale {
+                self.blame(&backend, reset_reason(&error.error));
+            }
             failure = self.recover(error)?;
             if stale {
                 // The backend closed an idle connection: not a failure of the backend, and not an attempt.
@@ -209,6 +214,22 @@ impl<'a> Attempt<'a> {
         }
         self.count_retry();
         Ok(())
+    }
+
+    /// A failure of the backend itself, by its own doing: too many in a row take it out of its pool.
+    fn blame(&self, backend: &Backend, failure: Failure) {
+        let health = &self.settings.health;
+        let is_its_own = matches!(failure, Failure::ConnectFailed | Failure::ConnectTimeout | Failure::UpstreamReset);
+        if !is_its_own || !backend.failed(health.max_fails) {
+            return;
+        }
+        let Some(in_flight) = &self.exchange.in_flight else { return };
+        let (pool, why) = (in_flight.pool(), failure.reason());
+        let why = format!("{} failures in a row, the last: {why}", health.max_fails);
+        let Some(out) = pool.eject(backend, health, why.clone(), Instant::now()) else { return };
+        self.target.series.ejected(pool.color(), backend.addr().to_string());
+        let (service, color, backend) = (&self.settings.name, pool.color_label(), backend.name());
+        tracing::warn!(service = %service, color, backend = %backend, ?out, why, "backend ejected");
     }
 
     fn count_failure(&self, failure: Failure) {

@@ -1,8 +1,8 @@
 //! What happens more rarely than requests: failures, retries, switches, refusals.
 //!
 //! Owns counters by service and by zone. What a flood can cause (retries, refusals) is an atomic; what names a reason
-//! goes through a short lock. Reasons, results and phases are `&'static str`: the code's own words, so nothing
-//! outside can add a time series.
+//! goes through a short lock. Reasons, results and phases are `&'static str`: the code's own words; backends are the
+//! config's: nothing outside can add a time series.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -21,6 +21,7 @@ use super::text::{Kind, Text};
 pub struct ServiceSeries {
     retries: [AtomicU64; COLORS.len()],
     failures: Mutex<BTreeMap<(usize, &'static str), u64>>,
+    ejections: Mutex<BTreeMap<(usize, String), u64>>,
     switches: Mutex<BTreeMap<&'static str, u64>>,
     phases: Mutex<BTreeMap<&'static str, Histogram>>,
 }
@@ -34,6 +35,11 @@ impl ServiceSeries {
     /// A request was sent again to another backend.
     pub fn retried(&self, color: Option<Color>) {
         self.retries[color_slot(color)].fetch_add(1, Relaxed);
+    }
+
+    /// A backend, named as the config names it, was taken out because it failed requests.
+    pub fn ejected(&self, color: Option<Color>, backend: String) {
+        *lock(&self.ejections).entry((color_slot(color), backend)).or_default() += 1;
     }
 
     /// A switch or rollback ended.
@@ -81,6 +87,13 @@ pub(super) fn render_services(registry: &Registry<Arc<str>, ServiceSeries>, text
     for (service, series) in &all {
         for (color, count) in COLORS.iter().zip(&series.retries) {
             text.sample(&[("service", service), ("color", color)], count.load(Relaxed));
+        }
+    }
+    text.family("edge_backend_ejections_total", "Backends taken out because they failed requests.", Kind::Counter);
+    for (service, series) in &all {
+        for ((color, backend), &count) in &*lock(&series.ejections) {
+            let color = COLORS[*color];
+            text.sample(&[("service", service), ("color", color), ("backend", backend)], count);
         }
     }
     text.family("edge_switches_total", "Switches and rollbacks.", Kind::Counter);

@@ -31,12 +31,12 @@ impl Pool {
     pub fn least_conn(&self, tried: &[u64]) -> Option<Arc<Backend>> {
         let backends = self.backends();
         if let [only] = backends.as_slice() {
-            return (only.is_up() && !tried.contains(&only.id())).then(|| only.clone());
+            return (only.serves() && !tried.contains(&only.id())).then(|| only.clone());
         }
         let start = self.next_turn();
         (0..backends.len())
             .map(|i| &backends[(start + i) % backends.len()])
-            .filter(|b| b.is_up() && !tried.contains(&b.id()))
+            .filter(|b| b.serves() && !tried.contains(&b.id()))
             .min_by_key(|b| b.in_flight())
             .cloned()
     }
@@ -47,12 +47,12 @@ impl Pool {
         let start = self.next_turn();
         (0..backends.len())
             .map(|i| &backends[(start + i) % backends.len()])
-            .find(|b| b.is_up() && !tried.contains(&b.id()))
+            .find(|b| b.serves() && !tried.contains(&b.id()))
             .cloned()
     }
 
     /// The same backend for the same key, as long as it is healthy.
     pub fn by_hash(&self, key: HashKey, tried: &[u64]) -> Option<Arc<Backend>> {
-        self.backends().iter().filter(|b| b.is_up() && !tried.contains(&b.id())).max_by_key(|b| key.weight(b)).cloned()
+        self.backends().iter().filter(|b| b.serves() && !tried.contains(&b.id())).max_by_key(|b| key.weight(b)).cloned()
     }
 }

@@ -5,6 +5,7 @@
 
 mod backend;
 mod balance;
+mod ejection;
 mod in_flight;
 mod pool;
 
@@ -16,6 +17,7 @@ use arc_swap::ArcSwap;
 
 pub use backend::{Backend, Endpoint, Health, Probe, ProbeOutcome};
 pub use balance::HashKey;
+pub use ejection::Ejected;
 pub use in_flight::InFlight;
 pub use pool::{Pool, Target};
 

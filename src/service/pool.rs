@@ -2,11 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
 use super::backend::{Backend, Endpoint};
+use crate::config;
 use crate::types::{BackendAddr, Color, Scheme};
 
 /// The backends of one colour, or of a service with a single pool.
@@ -85,7 +87,36 @@ impl Pool {
         self.backends().iter().any(|b| b.is_up())
     }
 
-    /// Wakes when the set of backends changed: the prober starts and ends its tasks by it.
+    /// Takes a backend out that has failed too many requests in a row; answers for how long.
+    ///
+    /// `None`, and nothing has changed: it is out already, half of the pool is, or no other would be left to serve. Whoever
+    /// follows [`Pool::watch_backends`] lets it in again with [`Pool::readmit`].
+    pub fn eject(&self, backend: &Backend, health: &config::Health, why: String, now: Instant) -> Option<Duration> {
+        // Held so that two cores can't eject the two halves at once.
+        let _targets = self.lock();
+        let backends = self.backends();
+        let out = backends.iter().filter(|b| b.ejected().is_some()).count();
+        let another_serves = backends.iter().any(|b| b.id() != backend.id() && b.serves());
+        let too_many = (out + 1) * 2 > backends.len();
+        if too_many || !another_serves || !backend.serves() {
+            return None;
+        }
+        let lasts = backend.eject(now, health.fail_timeout, health.max_fails, why);
+        self.changed.send_modify(|n| *n += 1);
+        Some(lasts)
+    }
+
+    /// Lets those in again whose time out is over, and answers which.
+    pub fn readmit(&self, now: Instant) -> Vec<Arc<Backend>> {
+        self.backends().iter().filter(|b| b.readmit(now)).cloned().collect()
+    }
+
+    /// When the next one is to be let in.
+    pub fn next_readmission(&self) -> Option<Instant> {
+        self.backends().iter().filter_map(|b| b.ejected()).map(|ejected| ejected.until).min()
+    }
+
+    /// Wakes when the set of backends changed or one was ejected: the prober starts and ends its tasks by it.
     pub fn watch_backends(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }

@@ -110,6 +110,8 @@ fn health(mut t: Table<'_>) -> Health {
         status: statuses(&mut t),
         body: t.optional("body", Value::string).unwrap_or_default(),
         host: t.read("host", None, |v| v.unless_empty(host_header)),
+        max_fails: t.read("max_fails", 3, |v| v.integer(0..=1000)),
+        fail_timeout: t.read("fail_timeout", seconds(10), Value::duration_above_zero),
     }
 }
 
