@@ -52,6 +52,10 @@ failures! {
     Misdirected = MISDIRECTED_REQUEST, "misdirected", "no site is served under this host name on this connection";
     Limited = TOO_MANY_REQUESTS, "limited", "too many requests; try again later";
     NoHealthyBackend = SERVICE_UNAVAILABLE, "no_healthy_backend", "no healthy backend; try again shortly";
+    /// Every backend that serves had `max_in_flight` inside for all of `queue_timeout`.
+    QueueTimeout = SERVICE_UNAVAILABLE, "queue_timeout", "all backends are busy; try again shortly";
+    /// As many as may wait for a backend wait already.
+    QueueFull = SERVICE_UNAVAILABLE, "queue_full", "all backends are busy; try again later";
     ConnectFailed = BAD_GATEWAY, "connect_failed", "the backend could not be reached";
     ConnectTimeout = GATEWAY_TIMEOUT, "connect_timeout", "the backend could not be reached in time";
     UpstreamReset = BAD_GATEWAY, "upstream_reset", "the backend closed the connection without an answer";

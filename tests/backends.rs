@@ -1,8 +1,13 @@
 //! A backend that fails requests is left alone for a while; one that is full is not given more than it can take.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Edge, Origin, Setup, Then, wait_until};
+use crate::support::load::{echo, open_websocket};
+use crate::support::{Client, Edge, Origin, Setup, Then, assert_dressed, serves_load, wait_until};
 
 /// Which probes find well, and which resets every request but on `/well`.
 fn resetting(color: &str) -> Origin {
@@ -141,4 +146,165 @@ fn max_fails_0_leaves_it_to_the_probes() {
     }
     assert_eq!(ejections(&edge), 0.0);
     assert!(bad.count("/") > 3);
+}
+
+/// On `/slow` it answers when told to, once for each word.
+fn held() -> (Origin, Sender<()>) {
+    let origin = Origin::start("held");
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    origin.on("/slow", move |_, wire| {
+        let _ = released.lock().unwrap().recv();
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
+        Then::Keep
+    });
+    (origin, release)
+}
+
+fn waiting(edge: &Edge, count: usize) {
+    wait_until(&format!("{count} in the queue"), || edge.metric("edge_http_requests_queued") == count as f64);
+}
+
+/// Its request is on the way and not answered.
+fn asks(edge: &Edge, path: &str) -> Client {
+    let mut client = edge.plain();
+    client.begin("GET", path, "");
+    client
+}
+
+#[test]
+fn no_backend_ever_has_more_than_its_bound_and_all_are_served() {
+    let origins = [Origin::start("a"), Origin::start("b")];
+    let most = origins.each_ref().map(|origin| {
+        let (inside, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+        let seen = most.clone();
+        origin.on("/work", move |_, wire| {
+            seen.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(5));
+            inside.fetch_sub(1, Ordering::SeqCst);
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            Then::Keep
+        });
+        most
+    });
+    let edge = pool(&origins.each_ref(), "", "max_in_flight = 3");
+    thread::scope(|scope| {
+        for _ in 0..24 {
+            scope.spawn(|| {
+                let mut client = edge.plain();
+                for _ in 0..10 {
+                    assert_eq!(client.get("/work").status, 200);
+                }
+            });
+        }
+    });
+    assert_eq!(most.map(|most| most.load(Ordering::SeqCst)), [3, 3]);
+    waiting(&edge, 0);
+    assert!(edge.status()["pools"][0]["backends"][0]["in_flight"] == 0);
+}
+
+#[test]
+fn who_waits_is_served_in_the_order_of_coming() {
+    let (origin, release) = held();
+    let edge = pool(&[&origin], "", "max_in_flight = 1");
+    let mut clients = vec![asks(&edge, "/slow?0")];
+    wait_until("the first at the backend", || origin.count("/slow") == 1);
+    for n in 1..=8 {
+        clients.push(asks(&edge, &format!("/slow?{n}")));
+        waiting(&edge, n);
+    }
+    assert_eq!(edge.status()["pools"][0]["queued"], 8);
+    for client in &mut clients {
+        release.send(()).unwrap();
+        assert_eq!(client.answer().text(), "done");
+    }
+    let order: Vec<String> = origin.seen().iter().map(|seen| seen.head.word(1).to_owned()).collect();
+    assert_eq!(order, (0..=8).map(|n| format!("/slow?{n}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn after_queue_timeout_the_answer_is_503_with_retry_after() {
+    let (origin, release) = held();
+    let edge = pool(&[&origin], "", "max_in_flight = 1\nqueue_timeout = \"300ms\"");
+    let mut first = asks(&edge, "/slow");
+    wait_until("the first at the backend", || origin.count("/slow") == 1);
+    let begun = Instant::now();
+    let answer = edge.get("/");
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    assert_eq!((answer.status, answer.get("retry-after")), (503, Some("5")));
+    assert!(answer.text().contains("all backends are busy"), "{}", answer.text());
+    assert_dressed(&answer);
+    assert_eq!(edge.logged(answer.id())["error"], "queue_timeout");
+    release.send(()).unwrap();
+    assert_eq!(first.answer().text(), "done");
+    assert_eq!(edge.get("/").status, 200);
+}
+
+#[test]
+fn a_client_that_goes_away_leaves_the_queue() {
+    let (origin, release) = held();
+    let edge = pool(&[&origin], "", "max_in_flight = 1");
+    let mut first = asks(&edge, "/slow");
+    wait_until("the first at the backend", || origin.count("/slow") == 1);
+    let impatient = asks(&edge, "/gone");
+    waiting(&edge, 1);
+    let mut patient = asks(&edge, "/");
+    waiting(&edge, 2);
+    drop(impatient);
+    waiting(&edge, 1);
+    release.send(()).unwrap();
+    assert_eq!((first.answer().text(), patient.answer().text()), ("done".to_owned(), "held".to_owned()));
+    assert_eq!(origin.count("/gone"), 0);
+    assert_eq!(edge.logged_path("/gone")["status"], 499);
+}
+
+#[test]
+fn a_websocket_takes_a_place_until_it_ends() {
+    let origin = Origin::start("blue");
+    serves_load(&origin, "blue");
+    let edge = pool(&[&origin], "", "max_in_flight = 1\nqueue_timeout = \"200ms\"");
+    let (mut websocket, _) = open_websocket(edge.http()).unwrap();
+    assert_eq!(edge.get("/").status, 503);
+    echo(&mut websocket, "still here").unwrap();
+    drop(websocket);
+    wait_until("its place to be free", || edge.get("/").status == 200);
+}
+
+#[test]
+fn a_backend_that_comes_up_takes_those_who_wait() {
+    let ((full, release), late) = (held(), Origin::start("late"));
+    late.set_health(500);
+    let edge =
+        Setup::pool(&[full.backend(), late.backend()]).service("max_in_flight = 2\nqueue_timeout = \"30s\"").start();
+    wait_until("one to be up", || edge.get("/").status == 200);
+    let mut first = [asks(&edge, "/slow"), asks(&edge, "/slow")];
+    wait_until("both at the backend", || full.count("/slow") == 2);
+    let mut rest: Vec<Client> = (0..5).map(|_| asks(&edge, "/")).collect();
+    waiting(&edge, 5);
+    late.set_health(200);
+    for client in &mut rest {
+        assert_eq!(client.answer().text(), "late");
+    }
+    for _ in &first {
+        release.send(()).unwrap();
+    }
+    for client in &mut first {
+        assert_eq!(client.answer().text(), "done");
+    }
+}
+
+#[test]
+fn who_waits_in_a_pool_that_is_cut_does_not_wait_on() {
+    let ((blue, release), green) = (held(), Origin::start("green"));
+    let edge = Setup::colors(&blue, &green).service("max_in_flight = 1\nqueue_timeout = \"30s\"").start();
+    let mut first = asks(&edge, "/slow");
+    wait_until("the first at the backend", || blue.count("/slow") == 1);
+    let mut second = asks(&edge, "/");
+    waiting(&edge, 1);
+    edge.admin(&["switch", "green", "--drain", "100ms"]).ok();
+    // The first is cut; its place may come to the second before its own turn to be cut.
+    assert_eq!(first.answer().status, 503);
+    assert!([200, 503].contains(&second.answer().status));
+    assert_eq!(edge.get("/").text(), "green");
+    drop(release);
 }

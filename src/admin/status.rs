@@ -55,6 +55,7 @@ fn pool_status(pool: &Pool, active: Option<&Active>) -> PoolStatus {
     PoolStatus {
         color: pool.color(),
         in_flight,
+        queued: pool.queue().len(),
         draining: !serves && in_flight > 0,
         backends: pool.backends().iter().map(|backend| backend_status(backend)).collect(),
         unresolved: failed.collect(),

@@ -47,6 +47,9 @@ pub struct PoolStatus {
     /// Null for the one pool of a service without colours.
     pub color: Option<Color>,
     pub in_flight: usize,
+    /// Of these, waiting for a backend that is not full.
+    #[serde(default)]
+    pub queued: usize,
     /// Serves no longer, and exchanges are still inside.
     pub draining: bool,
     pub backends: Vec<BackendStatus>,

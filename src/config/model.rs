@@ -142,6 +142,10 @@ pub struct Service {
     pub read_timeout: Option<Duration>,
     pub websocket_idle_timeout: Duration,
     pub retries: u32,
+    /// Per backend; 0: no bound.
+    pub max_in_flight: usize,
+    /// How long a request waits while every backend has its most.
+    pub queue_timeout: Duration,
     pub health: Health,
     pub switch: Switch,
     pub tls: UpstreamTls,

@@ -30,8 +30,6 @@ use Refused::{All, Only, Unless, UnlessEmpty, UnlessNumber};
 const ROWS: &[Row] = &[
     row("tls", "client_ca", Unless("")),
     row("tls", "client_auth", Unless("require")),
-    row("service.NAME", "max_in_flight", UnlessNumber("0")),
-    row("service.NAME", "queue_timeout", Unless("5s")),
     row("service.NAME", "sticky", Unless("off")),
     row("service.NAME", "failover", Unless("off")),
     row("service.NAME.switch", "warmup", UnlessEmpty),

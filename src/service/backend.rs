@@ -134,7 +134,7 @@ impl Backend {
     }
 
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.in_flight.load(Ordering::SeqCst)
     }
 
     pub fn health(&self) -> Health {
@@ -200,12 +200,20 @@ impl Backend {
         true
     }
 
-    pub(super) fn count_in(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    /// Counts an exchange in unless `max` are inside, exact over all cores; 0: no bound.
+    pub(super) fn count_in(&self, max: usize) -> bool {
+        if max == 0 {
+            self.in_flight.fetch_add(1, Ordering::Relaxed);
+            return true;
+        }
+        let room = |inside| (inside < max).then_some(inside + 1);
+        // Sequentially consistent, as is `count_out`: who waits for room joins the queue, then looks here; who leaves is
+        // counted out, then looks at the queue. One of the two sees the other.
+        self.in_flight.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).is_ok()
     }
 
     pub(super) fn count_out(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Makes what requests read say what the state says.

@@ -8,6 +8,7 @@ mod balance;
 mod ejection;
 mod in_flight;
 mod pool;
+mod queue;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -16,10 +17,11 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 pub use backend::{Backend, Endpoint, Health, Probe, ProbeOutcome};
-pub use balance::HashKey;
+pub use balance::{HashKey, Wanted};
 pub use ejection::Ejected;
 pub use in_flight::InFlight;
 pub use pool::{Pool, Target};
+pub use queue::{Full, Queue, Ticket};
 
 use crate::config;
 use crate::types::Color;

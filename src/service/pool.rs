@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
 use super::backend::{Backend, Endpoint};
+use super::queue::Queue;
 use crate::config;
 use crate::types::{BackendAddr, Color, Scheme};
 
@@ -19,6 +20,7 @@ pub struct Pool {
     backends: ArcSwap<Vec<Arc<Backend>>>,
     in_flight: AtomicUsize,
     turn: AtomicUsize,
+    queue: Queue,
     changed: watch::Sender<u64>,
     cut: AtomicBool,
 }
@@ -57,6 +59,7 @@ impl Pool {
             backends: ArcSwap::default(),
             in_flight: AtomicUsize::new(0),
             turn: AtomicUsize::new(0),
+            queue: Queue::default(),
             changed: watch::Sender::new(0),
             cut: AtomicBool::new(false),
         }
@@ -77,6 +80,11 @@ impl Pool {
 
     pub fn backends(&self) -> Guard<Arc<Vec<Arc<Backend>>>> {
         self.backends.load()
+    }
+
+    /// Those for whom every backend that serves is full.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     pub fn targets(&self) -> Vec<Target> {
@@ -108,7 +116,11 @@ impl Pool {
 
     /// Lets those in again whose time out is over, and answers which.
     pub fn readmit(&self, now: Instant) -> Vec<Arc<Backend>> {
-        self.backends().iter().filter(|b| b.readmit(now)).cloned().collect()
+        let back: Vec<_> = self.backends().iter().filter(|b| b.readmit(now)).cloned().collect();
+        if !back.is_empty() {
+            self.room_made();
+        }
+        back
     }
 
     /// When the next one is to be let in.
@@ -146,7 +158,8 @@ impl Pool {
         self.rebuild(&targets);
     }
 
-    /// Lets go of backends that were only kept until one of their successors is healthy.
+    /// A backend has come up or gone down: lets go of those that were only kept until one of their successors is healthy, and
+    /// calls who waits for room.
     pub fn settle(&self) {
         let targets = self.lock();
         self.rebuild(&targets);
@@ -173,6 +186,15 @@ impl Pool {
         if !same {
             self.backends.store(Arc::new(next));
             self.changed.send_modify(|n| *n += 1);
+        }
+        self.room_made();
+    }
+
+    /// Someone has left a backend, or one has come: who has waited longest looks whether it fits, and calls the next if there
+    /// is room for more.
+    pub(super) fn room_made(&self) {
+        if !self.queue.is_empty() {
+            self.queue.call_one();
         }
     }
 

@@ -36,6 +36,8 @@ fn service(Named { name, name_span, table: mut t }: Named<'_>) -> Service {
         read_timeout: t.read("read_timeout", Some(seconds(60)), unless_zero),
         websocket_idle_timeout: t.read("websocket_idle_timeout", seconds(3600), Value::duration_above_zero),
         retries: t.read("retries", 2, |v| v.integer(0..=10)),
+        max_in_flight: t.read("max_in_flight", 0, |v| v.integer(0..=1_000_000)),
+        queue_timeout: t.read("queue_timeout", seconds(5), Value::duration),
         tls: upstream_tls(&mut t, &pools),
         health: health(t.table("health", "service.NAME.health")),
         switch: switch(t.table("switch", "service.NAME.switch")),
