@@ -4,6 +4,7 @@
 
 mod support;
 
+mod backends;
 mod crash;
 mod data_path;
 mod dns;

@@ -24,7 +24,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 const HISTORY_LIMIT: usize = 10_000;
 
 /// The contract's verbs that later versions will have.
-const NOT_BUILT: [&str; 5] = ["canary", "preview", "pause", "resume", "maintenance"];
+const NOT_BUILT: [&str; 1] = ["preview"];
 
 pub(super) fn router(state: AdminState) -> Router {
     let mut router = Router::new()
@@ -36,7 +36,11 @@ pub(super) fn router(state: AdminState) -> Router {
         .route("/v1/services/{name}/history", get(read_service_history))
         .route("/v1/services/{name}/switch", post(switch))
         .route("/v1/services/{name}/rollback", post(rollback))
-        .route("/v1/services/{name}/gate", post(gate));
+        .route("/v1/services/{name}/gate", post(gate))
+        .route("/v1/services/{name}/canary", post(canary))
+        .route("/v1/services/{name}/pause", post(pause))
+        .route("/v1/services/{name}/resume", post(resume))
+        .route("/v1/services/{name}/maintenance", post(maintenance));
     for verb in NOT_BUILT {
         router = router.route(&format!("/v1/services/{{name}}/{verb}"), post(not_built));
     }
@@ -52,7 +56,7 @@ async fn read_status(State(state): State<AdminState>) -> Json<Status> {
 }
 
 async fn read_health(State(state): State<AdminState>) -> (StatusCode, Json<Health>) {
-    let ready = (state.ready)();
+    let ready = (state.fit)();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Health { ready }))
 }
@@ -115,6 +119,25 @@ async fn rollback(State(state): State<AdminState>, call: Call) -> Result<Respons
 async fn gate(State(state): State<AdminState>, call: Call) -> Result<Response, Problem> {
     let color = call.color()?;
     operate(&state, call, Goal::GateOnly(color)).await
+}
+
+async fn canary(State(state): State<AdminState>, call: Call) -> Result<Response, Problem> {
+    let goal = call.canary()?;
+    operate(&state, call, goal).await
+}
+
+async fn pause(State(state): State<AdminState>, call: Call) -> Result<Response, Problem> {
+    let goal = call.pause()?;
+    operate(&state, call, goal).await
+}
+
+async fn resume(State(state): State<AdminState>, call: Call) -> Result<Response, Problem> {
+    operate(&state, call, Goal::Resume).await
+}
+
+async fn maintenance(State(state): State<AdminState>, call: Call) -> Result<Response, Problem> {
+    let goal = call.maintenance()?;
+    operate(&state, call, goal).await
 }
 
 async fn operate(state: &AdminState, call: Call, goal: Goal) -> Result<Response, Problem> {

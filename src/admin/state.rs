@@ -27,6 +27,8 @@ pub struct AdminState {
     pub reload: mpsc::UnboundedSender<ReloadRequest>,
     /// What `/readyz` says too.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Whether the process itself is: a pause or a maintenance is no illness to restart it for.
+    pub fit: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The file that a reload rereads.
     pub config_path: Arc<PathBuf>,
     pub started: Timestamp,

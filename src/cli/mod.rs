@@ -5,6 +5,7 @@
 //! JSON value, or one a line, on stdout instead. The tree of commands is here, what they share in `context`.
 
 mod active;
+mod canary;
 mod check;
 mod completions;
 mod context;
@@ -14,10 +15,13 @@ mod failure;
 mod health;
 mod history;
 mod idle;
+mod maintenance;
 mod operation;
 mod output;
+mod pause;
 mod progress;
 mod reload;
+mod resume;
 mod rollback;
 mod serve;
 mod span;
@@ -101,6 +105,14 @@ enum Command {
     Switch(switch::Args),
     /// Go back to the previous colour, gate included
     Rollback(rollback::Args),
+    /// Send a share of the clients to the other colour, or no longer
+    Canary(canary::Args),
+    /// Hold new requests, until what is in flight has finished and beyond
+    Pause(pause::Args),
+    /// Let go what a pause has held
+    Resume(resume::Args),
+    /// Answer 503 with a page, or no longer
+    Maintenance(maintenance::Args),
     /// Show services, backends, certificates and listeners
     Status(status::Args),
     /// Print the colour that serves
@@ -146,6 +158,10 @@ impl Command {
             Self::Check(args) => args.run(context),
             Self::Switch(args) => args.run(context),
             Self::Rollback(args) => args.run(context),
+            Self::Canary(args) => args.run(context),
+            Self::Pause(args) => args.run(context),
+            Self::Resume(args) => args.run(context),
+            Self::Maintenance(args) => args.run(context),
             Self::Status(args) => args.run(context),
             Self::Active(args) => args.run(context),
             Self::Idle(args) => args.run(context),

@@ -77,6 +77,9 @@ impl Output {
 
     /// The end of a command that failed: for people on stderr, for programs on stdout.
     pub fn fail(&self, failure: &Failure) {
+        if failure.text.is_empty() {
+            return;
+        }
         let prefix = if failure.is_rendered { String::new() } else { Style::Red.paint("error: ", self.color_err) };
         let _ = writeln!(io::stderr(), "{prefix}{}", failure.text);
         if self.json {

@@ -60,6 +60,12 @@ fn describe(event: &Event) -> String {
         Event::Flipped { from, to, generation, .. } => {
             format!("{to} serves, {from} no longer (generation {generation})")
         }
+        Event::Canary { color, percent, generation } => {
+            format!("{percent} % of the clients go to {color} (generation {generation})")
+        }
+        Event::Watching { color, for_ms } => format!("watching {color} for {}", took_ms(*for_ms)),
+        Event::Watched(verdict) => format!("{}: {}", verdict.color, verdict.why),
+        Event::Pausing { in_flight } => format!("new requests are held; {in_flight} still in flight"),
         Event::Draining { color, in_flight, deadline_ms } => {
             format!("draining {color}: {in_flight} in flight, cut after {}", took_ms(*deadline_ms))
         }

@@ -144,6 +144,10 @@ pub struct Service {
     pub retries: u32,
     /// While the colour that serves has no healthy backend, the other one stands in.
     pub failover: bool,
+    /// Per backend; 0: no bound.
+    pub max_in_flight: usize,
+    /// How long a request waits while every backend has its most.
+    pub queue_timeout: Duration,
     pub health: Health,
     pub switch: Switch,
     pub tls: UpstreamTls,
@@ -198,6 +202,10 @@ pub struct Health {
     pub body: String,
     /// Host header of the probe; `None`: the backend's address.
     pub host: Option<HeaderValue>,
+    /// Requests failed in a row that take a backend out; 0: never.
+    pub max_fails: u32,
+    /// For how long, the first time.
+    pub fail_timeout: Duration,
 }
 
 /// `"2xx"` or `"204"`.

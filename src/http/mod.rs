@@ -13,6 +13,7 @@ mod exchange;
 mod forward;
 mod handle;
 mod live;
+mod pick;
 mod refusal;
 mod scan;
 mod serve;
