@@ -18,4 +18,5 @@ mod slow;
 mod startup;
 mod switch;
 mod tls;
+mod top;
 mod websocket;

@@ -25,7 +25,7 @@ pub fn run(context: &Context, service: Option<&str>, verb: &str, ask: &Ask) -> R
 }
 
 /// What serves now, and what it took to get there.
-fn describe(done: &Switched, waited: bool) -> String {
+pub fn describe(done: &Switched, waited: bool) -> String {
     let Switched { service, result, from, to, generation, .. } = done;
     match result.as_str() {
         "unchanged" => format!("{service}: {to} serves already (generation {generation}); nothing was changed"),
