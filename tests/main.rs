@@ -19,5 +19,6 @@ mod slow;
 mod startup;
 mod switch;
 mod tls;
+mod top;
 mod warmup;
 mod websocket;

@@ -29,6 +29,7 @@ mod status;
 mod switch;
 mod table;
 mod target;
+mod top;
 mod wait;
 
 #[cfg(test)]
@@ -115,6 +116,8 @@ enum Command {
     Maintenance(maintenance::Args),
     /// Show services, backends, certificates and listeners
     Status(status::Args),
+    /// Watch the colours side by side, live; switch and roll back at a key
+    Top(top::Args),
     /// Print the colour that serves
     Active(active::Args),
     /// Print the colour to deploy to
@@ -163,6 +166,7 @@ impl Command {
             Self::Resume(args) => args.run(context),
             Self::Maintenance(args) => args.run(context),
             Self::Status(args) => args.run(context),
+            Self::Top(args) => args.run(context),
             Self::Active(args) => args.run(context),
             Self::Idle(args) => args.run(context),
             Self::Wait(args) => args.run(context),

@@ -57,7 +57,7 @@ fn failure(done: &Done) -> Option<Failure> {
 }
 
 /// What serves now, and what it took to get there.
-fn describe(done: &Done, waited: bool) -> String {
+pub fn describe(done: &Done, waited: bool) -> String {
     let Done { service, result, from, to, generation, .. } = done;
     match result.as_str() {
         "unchanged" => format!("{service}: {to} serves already (generation {generation}); nothing was changed"),

@@ -46,7 +46,8 @@ impl Drop for Progress<'_> {
     }
 }
 
-fn describe(event: &Event) -> String {
+/// One line about a step.
+pub fn describe(event: &Event) -> String {
     match event {
         Event::GateStarted { service, color, timeout_ms } => {
             format!("{service}: probing {color}, for at most {}", took_ms(*timeout_ms))

@@ -30,8 +30,8 @@ impl Args {
     pub fn run(self, context: &Context) -> Result<(), Failure> {
         context.block_on(async {
             loop {
-                self.show(context, context.client.status().await?)?;
-                if !self.watch {
+                let is_read = self.show(context, context.client.status().await?)?;
+                if !self.watch || !is_read {
                     return Ok(());
                 }
                 tokio::time::sleep(REFRESH).await;
@@ -39,7 +39,8 @@ impl Args {
         })
     }
 
-    fn show(&self, context: &Context, mut status: Status) -> Result<(), Failure> {
+    /// False when nobody reads it any more.
+    fn show(&self, context: &Context, mut status: Status) -> Result<bool, Failure> {
         let output = &context.output;
         if let Some(name) = &self.service {
             let known = names(&status.services);
@@ -49,14 +50,13 @@ impl Args {
             }
         }
         if output.json {
-            output.json(&status);
-            return Ok(());
+            let line = serde_json::to_string(&status).map_err(|error| Failure::failed(error.to_string()))?;
+            return Ok(output.try_show(line).is_ok());
         }
         let text = render(&status, self.service.is_none(), Timestamp::now(), output.color);
         // Home and clear: the screen is drawn anew in place.
-        let home = if self.watch && output.is_live { "\x1b[H\x1b[2J" } else { "" };
-        output.show(format!("{home}{text}"));
-        Ok(())
+        let home = if self.watch && output.is_screen() { "\x1b[H\x1b[2J" } else { "" };
+        Ok(output.try_show(format!("{home}{text}")).is_ok())
     }
 }
 
@@ -145,7 +145,8 @@ fn color_cell(pool: &PoolStatus) -> Cell {
     pool.color.map_or_else(|| Cell::plain("-"), |color| Cell::new(color.as_str(), color.into()))
 }
 
-fn state_cell(service: &ServiceStatus, pool: &PoolStatus) -> Cell {
+/// What a pool is about, in a word or two.
+pub(super) fn state_cell(service: &ServiceStatus, pool: &PoolStatus) -> Cell {
     if let Some(canary) = service.canary.as_ref().filter(|canary| pool.color == Some(canary.color)) {
         return Cell::new(format!("canary {} %", canary.percent), Style::Yellow);
     }
