@@ -30,6 +30,7 @@ fn every_command_of_the_readme_is_understood() {
         "rollback app --reason slow",
         "--json status --watch",
         "status app --color always",
+        "top",
         "active",
         "idle app",
         "wait app green --timeout 10s",
