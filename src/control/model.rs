@@ -67,6 +67,8 @@ struct Course {
     /// The hold that a rollout keeps on its way; a watch has none.
     hold: Option<Entry>,
     want: Want,
+    /// The moves of the traffic when it was last its own.
+    moves: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,6 +100,7 @@ struct World {
     tasks: Vec<Task>,
     /// Pools that a drain has cut.
     cut: [bool; 2],
+    moves: u32,
 }
 
 impl Next {
@@ -117,7 +120,7 @@ impl World {
     fn start(asks: &[Ask]) -> Self {
         let now = Next { color: Color::Blue, previous: None, generation: 1, canary: None };
         let tasks = asks.iter().map(|ask| Task::Asked(*ask)).collect();
-        Self { now, ledger: Ledger::default(), tasks, cut: [false; 2] }
+        Self { now, ledger: Ledger::default(), tasks, cut: [false; 2], moves: 0 }
     }
 
     /// Every world that one step of one task leads to.
@@ -169,7 +172,14 @@ impl World {
 
     fn passed(mut self, ask: Ask, hold: Entry, from: Color) -> Self {
         if let Ask::Steps(to) = ask {
-            let course = Course { entry: self.ledger.begin_course(), from, to, hold: Some(hold), want: Want::Step };
+            let course = Course {
+                entry: self.ledger.begin_course(),
+                from,
+                to,
+                hold: Some(hold),
+                want: Want::Step,
+                moves: self.moves,
+            };
             return self.with(Task::Moves { course });
         }
         self.with(Task::Ready { ask, hold: Some(hold), from })
@@ -194,7 +204,7 @@ impl World {
 
     fn decide_course(self, course: Course) -> Self {
         let now = self.now.active();
-        let Course { entry, from, to, hold, want } = course;
+        let Course { entry, from, to, hold, want, moves } = course;
         let next = match (want, hold) {
             _ if !self.ledger.is_on(entry) => None,
             (Want::Step, _) => plan::canary("app", &now, to, 5).ok(),
@@ -202,6 +212,7 @@ impl World {
             (Want::Back, Some(_)) => Some(plan::no_canary(&now)),
             (Want::Back, None) => plan::flip("app", &now, to, from, SystemTime::UNIX_EPOCH).ok(),
         };
+        assert!(next.is_none() || moves == self.moves, "moves what someone else has moved: {self:?}");
         let by = Writing::Course(course);
         match next {
             Some(next) => self.write(by, &next),
@@ -240,6 +251,7 @@ impl World {
         match by {
             Writing::Operation { ask: Ask::Else, .. } => self,
             Writing::Operation { ask, hold, from } => {
+                self.moves += 1;
                 self.ledger.traffic_moved(&after, None);
                 let mut world = match ask {
                     Ask::Switch(to) => self.begin_drain(from).begin_watch(from, to),
@@ -252,9 +264,13 @@ impl World {
                 world
             }
             Writing::Course(course) => {
+                self.moves += 1;
                 self.ledger.traffic_moved(&after, Some(course.entry));
                 match course.want {
-                    Want::Step => self.with(Task::Watches { course }),
+                    Want::Step => {
+                        let course = Course { moves: self.moves, ..course };
+                        self.with(Task::Watches { course })
+                    }
                     Want::Top => {
                         let Course { from, to, .. } = course;
                         self.end(by).begin_drain(from).begin_watch(from, to)
@@ -271,7 +287,8 @@ impl World {
     }
 
     fn begin_watch(mut self, from: Color, to: Color) -> Self {
-        let course = Course { entry: self.ledger.begin_course(), from, to, hold: None, want: Want::Back };
+        let course =
+            Course { entry: self.ledger.begin_course(), from, to, hold: None, want: Want::Back, moves: self.moves };
         self.with(Task::Watches { course })
     }
 
