@@ -1,27 +1,32 @@
 //! The daemon's state in the words of the wire. Reads only; takes no lock longer than a copy.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use jiff::Timestamp;
 
 use super::state::AdminState;
 use super::wire::{
-    BackendStatus, CertificateSource, CertificateStatus, EjectedStatus, PoolStatus, ProbeStatus, ServiceStatus, Status,
-    Unresolved,
+    BackendStatus, CertificateSource, CertificateStatus, EjectedStatus, Left, PoolStatus, ProbeStatus, ServiceStatus,
+    Status, Unresolved,
 };
+use crate::http::{Census, Kind, Tally};
 use crate::service::{Active, Backend, Ejected, Pool, Probe, Service};
 use crate::tls::{CertStatus, Source};
 
 /// Everything, as it is now.
-pub(super) fn status(state: &AdminState) -> Status {
-    let snapshot = state.shared.snapshot.load();
+pub(super) async fn status(state: &AdminState) -> Status {
+    let snapshot = state.shared.snapshot.load_full();
+    let pools: Arc<[Arc<Pool>]> = snapshot.services.values().flat_map(|service| service.pools()).cloned().collect();
+    let mut inside = (state.census)(pools).await.into_iter();
+    let services = snapshot.services.values().map(|service| service_status(service, &mut inside));
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config: state.config_path.to_path_buf(),
         started: state.started,
         ready: (state.ready)(),
         connections: state.admissions.open(),
-        services: snapshot.services.values().map(|service| service_status(service)).collect(),
+        services: services.collect(),
         certificates: certificates(state),
         listeners: state.listeners.load().to_vec(),
     }
@@ -31,7 +36,8 @@ pub(super) fn certificates(state: &AdminState) -> Vec<CertificateStatus> {
     state.certificates.status().into_iter().map(certificate_status).collect()
 }
 
-fn service_status(service: &Service) -> ServiceStatus {
+/// `inside`: of each pool, in their order.
+fn service_status(service: &Service, inside: &mut impl Iterator<Item = Census>) -> ServiceStatus {
     let active = service.is_colored().then(|| service.active());
     let active = active.as_deref();
     ServiceStatus {
@@ -41,11 +47,11 @@ fn service_status(service: &Service) -> ServiceStatus {
         idle: active.map(|a| a.color.other()),
         generation: active.map(|a| a.generation),
         since: active.and_then(|a| timestamp(a.since)),
-        pools: service.pools().map(|pool| pool_status(pool, active)).collect(),
+        pools: service.pools().map(|pool| pool_status(pool, active, inside.next().as_ref())).collect(),
     }
 }
 
-fn pool_status(pool: &Pool, active: Option<&Active>) -> PoolStatus {
+fn pool_status(pool: &Pool, active: Option<&Active>, inside: Option<&Census>) -> PoolStatus {
     let in_flight = pool.in_flight();
     let serves = active.is_none_or(|active| pool.color() == Some(active.color));
     let failed = pool.targets().into_iter().filter_map(|target| {
@@ -57,9 +63,14 @@ fn pool_status(pool: &Pool, active: Option<&Active>) -> PoolStatus {
         in_flight,
         queued: pool.queue().len(),
         draining: !serves && in_flight > 0,
+        left: inside.into_iter().flat_map(Census::present).map(left).collect(),
         backends: pool.backends().iter().map(|backend| backend_status(backend)).collect(),
         unresolved: failed.collect(),
     }
+}
+
+fn left((kind, tally): (Kind, Tally)) -> Left {
+    Left { kind, count: tally.count, oldest_seconds: tally.oldest.as_secs() }
 }
 
 fn backend_status(backend: &Backend) -> BackendStatus {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use crate::control::{Event, Record, Switched};
+use crate::http::Kind;
 use crate::types::Color;
 
 /// `GET /v1/status`: everything at one moment.
@@ -52,9 +53,20 @@ pub struct PoolStatus {
     pub queued: usize,
     /// Serves no longer, and exchanges are still inside.
     pub draining: bool,
+    /// What is in flight, by kind; the kinds there are none of are left out.
+    #[serde(default)]
+    pub left: Vec<Left>,
     pub backends: Vec<BackendStatus>,
     /// Names whose last look-up failed. Their last good addresses, if any, are still among the backends.
     pub unresolved: Vec<Unresolved>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Left {
+    pub kind: Kind,
+    pub count: usize,
+    /// Age of the oldest.
+    pub oldest_seconds: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

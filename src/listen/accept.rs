@@ -17,7 +17,8 @@ use super::admission::{Admissions, Admitted};
 use super::proxy_protocol;
 use super::socket::{Bound, Listener};
 use crate::decide::Peer;
-use crate::http::{Conn, SWEEP, Worker, serve};
+use crate::http::{Census, Conn, SWEEP, Worker, serve};
+use crate::service::Pool;
 use crate::tls::Tls;
 
 /// How often what is idle is looked through even when no connection is open.
@@ -31,6 +32,8 @@ pub enum CoreOrder {
     Unlisten(usize, oneshot::Sender<()>),
     /// These backends' idle connections can go.
     Forget(Arc<[u64]>),
+    /// Answers what is inside each of these pools.
+    Census(Arc<[Arc<Pool>]>, oneshot::Sender<Vec<Census>>),
     /// Stops accepting; ends once the last connection has finished.
     Stop,
     /// The shutdown's deadline: cuts what still runs.
@@ -47,8 +50,9 @@ pub struct Core {
 /// Runs until told to stop and the last connection has finished, or the orders' sender is gone.
 pub async fn run_core(core: Rc<Core>, mut orders: mpsc::UnboundedReceiver<CoreOrder>) {
     let mut accepting: HashMap<usize, Accepting> = HashMap::new();
+    // Of its own, not begun anew with each order: who asks often would keep it from ever coming.
+    let mut next_sweep = std::pin::pin!(tokio::time::sleep(SWEEP));
     loop {
-        let pause = if core.worker.is_idle() { IDLE_SWEEP } else { SWEEP };
         tokio::select! {
             order = orders.recv() => match order {
                 Some(CoreOrder::Listen(listener)) => {
@@ -66,6 +70,9 @@ pub async fn run_core(core: Rc<Core>, mut orders: mpsc::UnboundedReceiver<CoreOr
                     let _ = done.send(());
                 }
                 Some(CoreOrder::Forget(backends)) => core.worker.upstreams.forget(&backends),
+                Some(CoreOrder::Census(pools, answer)) => {
+                    let _ = answer.send(core.worker.census(&pools));
+                }
                 Some(CoreOrder::Stop) => {
                     for (_, stopped) in accepting.drain() {
                         stopped.stop().await;
@@ -75,7 +82,14 @@ pub async fn run_core(core: Rc<Core>, mut orders: mpsc::UnboundedReceiver<CoreOr
                 Some(CoreOrder::Abort) => core.worker.abort(),
                 None => break,
             },
-            () = tokio::time::sleep(pause) => core.worker.sweep(Instant::now()),
+            () = &mut next_sweep => {
+                core.worker.sweep(Instant::now());
+                next_sweep.as_mut().reset(tokio::time::Instant::now() + IDLE_SWEEP);
+            }
+        }
+        let soon = tokio::time::Instant::now() + SWEEP;
+        if !core.worker.is_idle() && next_sweep.deadline() > soon {
+            next_sweep.as_mut().reset(soon);
         }
         if core.worker.is_stopping() && core.worker.connections() == 0 {
             break;
