@@ -329,6 +329,23 @@ fn the_deadline_cuts_what_is_left_one_after_another_and_says_so() {
 }
 
 #[test]
+fn a_cut_that_is_cancelled_reports_what_it_had_cut() {
+    const OPEN: usize = 20;
+    let (blue, green) = colors();
+    let edge = start(&blue, &green);
+    let mut open: Vec<_> = (0..OPEN).map(|_| open_websocket(edge.http()).unwrap().0).collect();
+    edge.admin(&["switch", "green", "--drain", "50ms", "--no-wait"]).ok();
+    wait_until("the cut to have begun", || edge.status()["pools"][0]["in_flight"] != json!(OPEN));
+    edge.admin(&["switch", "blue", "--force", "--no-wait"]).ok();
+    let record = recorded(&edge, "drain", "cancelled");
+    let cut = record["drain"]["cut"].as_u64().unwrap() as usize;
+    wait_until("the cut ones to be gone", || edge.status()["pools"][0]["in_flight"] == json!(OPEN - cut));
+    let whole = open.iter_mut().filter_map(|websocket| echo(websocket, "still here").ok()).count();
+    assert!((1..OPEN).contains(&cut), "{record}");
+    assert_eq!(whole, OPEN - cut, "{record}");
+}
+
+#[test]
 fn status_says_what_a_drain_waits_for() {
     let (blue, green) = colors();
     blue.on("/events", |_, wire| {

@@ -20,19 +20,18 @@ const CUT_GRACE: Duration = Duration::from_secs(5);
 /// a moment later, and moves on by itself.
 pub(super) async fn drain(pool: &Arc<Pool>, color: Color, deadline: Duration) -> DrainReport {
     let started = Instant::now();
-    let began_with = pool.in_flight();
+    let (began_with, cuts_before) = (pool.in_flight(), pool.cuts());
     let report = |cut| DrainReport { color, took_ms: millis(started.elapsed()), began_with, cut, cancelled: false };
     if empties_within(pool, deadline).await {
         return report(0);
     }
-    let cut = pool.in_flight();
     pool.cut();
     let emptied = empties_within(pool, CUT_GRACE).await;
     pool.uncut();
     if !emptied {
         tracing::error!(%color, left = pool.in_flight(), "exchanges outlived the cut of their pool");
     }
-    report(cut)
+    report(pool.cuts() - cuts_before)
 }
 
 async fn empties_within(pool: &Pool, limit: Duration) -> bool {

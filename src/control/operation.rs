@@ -77,9 +77,9 @@ pub struct DrainReport {
     pub took_ms: u64,
     /// In flight when the drain began.
     pub began_with: usize,
-    /// Still in flight at the deadline, and closed.
+    /// Closed after the deadline.
     pub cut: usize,
-    /// A switch back ended the drain; nothing was cut.
+    /// A switch back ended the drain: nothing was cut from then on.
     pub cancelled: bool,
 }
 

@@ -275,14 +275,14 @@ impl Operator {
         cancelled: oneshot::Receiver<()>,
     ) -> DrainReport {
         let pool = service.pool(color);
-        let (started, began_with) = (Instant::now(), pool.in_flight());
+        let (started, began_with, cuts_before) = (Instant::now(), pool.in_flight(), pool.cuts());
         // The cancel first: a deadline that has passed in the same moment would cut the colour that serves again, and an end
         // would take the next drain off the books.
         let done = tokio::select! {
             biased;
             _ = cancelled => {
                 let took_ms = millis(started.elapsed());
-                return DrainReport { color, took_ms, began_with, cut: 0, cancelled: true };
+                return DrainReport { color, took_ms, began_with, cut: pool.cuts() - cuts_before, cancelled: true };
             }
             done = drain(pool, color, deadline) => done,
         };
