@@ -11,8 +11,8 @@ use crate::types::Color;
 /// How often the count is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What a cut pool may take to empty: the spread of the closes and a margin.
-const CUT_GRACE: Duration = Duration::from_secs(5);
+/// What a cut pool may take to empty: the spread of the closes, the farewell of a WebSocket, and a margin.
+const CUT_GRACE: Duration = Duration::from_secs(8);
 
 /// Waits until nothing is in flight, at most until `deadline`; then cuts.
 ///
