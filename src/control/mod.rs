@@ -11,11 +11,8 @@ mod operation;
 mod operator;
 mod plan;
 mod state_file;
-<<<<<<< HEAD
 mod users;
-=======
 mod warmup;
->>>>>>> visit
 mod writer;
 
 pub use gate::{GateRefused, Unready};
@@ -23,9 +20,6 @@ pub use history::{Action, Actor, History, Record};
 pub use operation::{DrainReport, Event, Goal, Refused, Request, Switched};
 pub use operator::{Handle, Operator};
 pub use state_file::{Recovered, State, StateFile};
-<<<<<<< HEAD
 pub use users::user_name;
-=======
 pub use warmup::{Errand, Errands};
->>>>>>> visit
 pub use writer::Writer;

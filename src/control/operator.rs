@@ -14,11 +14,8 @@ use super::drain::{OnDrained, drain};
 use super::gate::{GateRefused, Gatekeeper, millis};
 use super::history::{Action, Actor, History, Record};
 use super::operation::{DrainReport, Event, Goal, Refused, Request, Switched};
-<<<<<<< HEAD
 use super::plan;
-=======
 use super::warmup::Errands;
->>>>>>> visit
 use super::writer::Writer;
 use crate::http::Shared;
 use crate::resolve::Resolver;
