@@ -16,6 +16,7 @@ mod retries;
 mod routes;
 mod slow;
 mod startup;
+mod sticky;
 mod switch;
 mod tls;
 mod warmup;

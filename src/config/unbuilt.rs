@@ -30,7 +30,6 @@ const ROWS: &[Row] = &[
     row("tls", "client_auth", Unless("require")),
     row("service.NAME", "max_in_flight", UnlessNumber("0")),
     row("service.NAME", "queue_timeout", Unless("5s")),
-    row("service.NAME", "sticky", Unless("off")),
     row("site", "tls", Only("acme")),
     row("site", "client_ca", Unless("")),
     row("site", "client_auth", Unless("require")),

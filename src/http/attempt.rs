@@ -127,7 +127,9 @@ impl<'a> Attempt<'a> {
         if let Some(assigned) = in_flight.backend().filter(|b| !self.tried.contains(&b.id())) {
             return Some(assigned.clone());
         }
-        let backend = choose(in_flight.pool(), self.settings, self.hash, &self.tried)?;
+        let kept = self.exchange.guest.as_ref().and_then(|guest| guest.backend());
+        let kept = kept.and_then(|id| in_flight.pool().one(id, &self.tried));
+        let backend = kept.or_else(|| choose(in_flight.pool(), self.settings, self.hash, &self.tried))?;
         in_flight.assign(backend.clone());
         self.exchange.attempts += 1;
         Some(backend)
@@ -240,7 +242,7 @@ impl Spare {
     fn request(&self, exchange: &mut Exchange) -> Result<Request<Outgoing>, Failure> {
         let mut request = Request::new(Outgoing::Empty);
         *request.method_mut() = exchange.method().clone();
-        *request.uri_mut() = exchange.uri().clone();
+        *request.uri_mut() = exchange.uri.clone();
         *request.version_mut() = exchange.version();
         *request.headers_mut() = self.headers.clone();
         let (mut head, body) = request.into_parts();

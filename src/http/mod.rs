@@ -20,6 +20,7 @@ mod slot;
 mod stream;
 mod tunnel;
 mod upload;
+mod visit;
 mod worker;
 
 pub use conn::Conn;

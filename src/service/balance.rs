@@ -51,6 +51,11 @@ impl Pool {
             .cloned()
     }
 
+    /// That one, if it serves.
+    pub fn one(&self, id: u64, tried: &[u64]) -> Option<Arc<Backend>> {
+        self.backends().iter().find(|b| b.id() == id && b.is_up() && !tried.contains(&b.id())).cloned()
+    }
+
     /// The same backend for the same key, as long as it is healthy.
     pub fn by_hash(&self, key: HashKey, tried: &[u64]) -> Option<Arc<Backend>> {
         self.backends().iter().filter(|b| b.is_up() && !tried.contains(&b.id())).max_by_key(|b| key.weight(b)).cloned()

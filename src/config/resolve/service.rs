@@ -37,6 +37,7 @@ fn service(Named { name, name_span, table: mut t }: Named<'_>) -> Service {
         websocket_idle_timeout: t.read("websocket_idle_timeout", seconds(3600), Value::duration_above_zero),
         retries: t.read("retries", 2, |v| v.integer(0..=10)),
         failover: failover(&mut t, &pools),
+        sticky: t.read("sticky", false, |v| v.choice(&[("off", false), ("cookie", true)])),
         tls: upstream_tls(&mut t, &pools),
         health: health(t.table("health", "service.NAME.health")),
         switch: switch(t.table("switch", "service.NAME.switch")),
