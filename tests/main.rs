@@ -11,6 +11,7 @@ mod framing;
 mod headers;
 mod limits;
 mod numbers;
+mod preview;
 mod reload;
 mod retries;
 mod routes;

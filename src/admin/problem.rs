@@ -54,6 +54,8 @@ pub enum Code {
     NoSuchService,
     NotColored,
     NoPrevious,
+    /// Nothing that a link could lead to.
+    NoHost,
     Conflict,
     GenerationConflict,
     GateNotPassed,
@@ -80,7 +82,7 @@ impl Code {
             Self::BadRequest | Self::UnknownColor | Self::BadDuration => StatusCode::BAD_REQUEST,
             Self::NoSuchService | Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Conflict | Self::NotColored | Self::NoPrevious => StatusCode::CONFLICT,
+            Self::Conflict | Self::NotColored | Self::NoPrevious | Self::NoHost => StatusCode::CONFLICT,
             Self::GenerationConflict => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::GateNotPassed | Self::InvalidConfig => StatusCode::UNPROCESSABLE_ENTITY,

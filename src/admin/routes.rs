@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use super::call::Call;
 use super::problem::{Code, Problem};
 use super::state::{AdminState, ReloadFailed, ReloadReport, ReloadRequest};
-use super::wire::{Certificates, Health, Records, Status};
-use super::{status, stream};
+use super::wire::{Certificates, Health, PreviewLink, Records, Status};
+use super::{preview, status, stream};
 use crate::control::{Goal, Record, Refused};
 
 /// A body larger than this is refused unread.
@@ -24,7 +24,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 const HISTORY_LIMIT: usize = 10_000;
 
 /// The contract's verbs that later versions will have.
-const NOT_BUILT: [&str; 5] = ["canary", "preview", "pause", "resume", "maintenance"];
+const NOT_BUILT: [&str; 4] = ["canary", "pause", "resume", "maintenance"];
 
 pub(super) fn router(state: AdminState) -> Router {
     let mut router = Router::new()
@@ -36,7 +36,8 @@ pub(super) fn router(state: AdminState) -> Router {
         .route("/v1/services/{name}/history", get(read_service_history))
         .route("/v1/services/{name}/switch", post(switch))
         .route("/v1/services/{name}/rollback", post(rollback))
-        .route("/v1/services/{name}/gate", post(gate));
+        .route("/v1/services/{name}/gate", post(gate))
+        .route("/v1/services/{name}/preview", post(preview));
     for verb in NOT_BUILT {
         router = router.route(&format!("/v1/services/{{name}}/{verb}"), post(not_built));
     }
@@ -115,6 +116,10 @@ async fn rollback(State(state): State<AdminState>, call: Call) -> Result<Respons
 async fn gate(State(state): State<AdminState>, call: Call) -> Result<Response, Problem> {
     let color = call.color()?;
     operate(&state, call, Goal::GateOnly(color)).await
+}
+
+async fn preview(State(state): State<AdminState>, call: Call) -> Result<Json<PreviewLink>, Problem> {
+    preview::mint(&state, &call).await.map(Json)
 }
 
 async fn operate(state: &AdminState, call: Call, goal: Goal) -> Result<Response, Problem> {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::wire::ListenerStatus;
-use crate::control::{Handle, History};
+use crate::control::{Handle, History, Writer};
 use crate::http::Shared;
 use crate::listen::Admissions;
 use crate::tls::CertStore;
@@ -17,6 +17,7 @@ use crate::tls::CertStore;
 #[derive(Clone)]
 pub struct AdminState {
     pub control: Handle,
+    pub writer: Writer,
     pub shared: Arc<Shared>,
     pub certificates: Arc<CertStore>,
     pub history: Arc<History>,

@@ -61,7 +61,7 @@ async fn start(green_answers: bool) -> Daemon {
     let writer = Writer::new(file, shared.clone());
     let operator = Operator::new(
         shared.clone(),
-        writer,
+        writer.clone(),
         history.clone(),
         Rc::new(Upstreams::default()),
         Resolver::new(&[]),
@@ -71,6 +71,7 @@ async fn start(green_answers: bool) -> Daemon {
     let (reload, reloads) = mpsc::unbounded_channel();
     let state = AdminState {
         control: operator.start(),
+        writer,
         shared,
         certificates: Arc::new(CertStore::default()),
         history,

@@ -163,6 +163,9 @@ pub struct Ask {
     /// Not built yet: answered with `not_built`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watch: Option<String>,
+    /// How long a preview's link is valid, `1s` to `30d`; 1 h unless said otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
     /// Skips the gate.
     pub force: bool,
     /// Whether to answer only when the old colour has drained. True unless said otherwise.
@@ -182,12 +185,26 @@ impl Default for Ask {
             timeout: None,
             drain: None,
             watch: None,
+            ttl: None,
             force: false,
             wait: true,
             if_generation: None,
             reason: None,
         }
     }
+}
+
+/// Answer to `preview`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewLink {
+    pub service: String,
+    pub color: Color,
+    /// On the first site that has a route to the service.
+    pub url: String,
+    /// On its other sites: a link holds for its own host, the token in it for all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
+    pub expires: Timestamp,
 }
 
 /// One line of a streamed operation. The last one is an [`End`].

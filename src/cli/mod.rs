@@ -16,6 +16,7 @@ mod history;
 mod idle;
 mod operation;
 mod output;
+mod preview;
 mod progress;
 mod reload;
 mod rollback;
@@ -101,6 +102,8 @@ enum Command {
     Switch(switch::Args),
     /// Go back to the previous colour, gate included
     Rollback(rollback::Args),
+    /// Print a signed link that lets its holder see a colour
+    Preview(preview::Args),
     /// Show services, backends, certificates and listeners
     Status(status::Args),
     /// Print the colour that serves
@@ -146,6 +149,7 @@ impl Command {
             Self::Check(args) => args.run(context),
             Self::Switch(args) => args.run(context),
             Self::Rollback(args) => args.run(context),
+            Self::Preview(args) => args.run(context),
             Self::Status(args) => args.run(context),
             Self::Active(args) => args.run(context),
             Self::Idle(args) => args.run(context),

@@ -59,6 +59,7 @@ impl Args {
             wait: !self.no_wait,
             if_generation: self.if_generation,
             reason: self.reason,
+            ..Ask::default()
         };
         operation::run(context, target.service.as_deref(), "switch", &ask)
     }

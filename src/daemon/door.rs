@@ -18,6 +18,7 @@ impl World {
         let listener = self.admin.borrow_mut().take();
         let state = AdminState {
             control: self.handle.clone(),
+            writer: self.writer.clone(),
             shared: self.shared.clone(),
             certificates: self.certificates.clone(),
             history: self.history.clone(),
