@@ -55,6 +55,10 @@ failures! {
     Maintenance = SERVICE_UNAVAILABLE, "maintenance", "down for maintenance; try again shortly";
     /// Held while the service is paused, for as long as was allowed, or one too many to hold.
     Paused = SERVICE_UNAVAILABLE, "paused", "paused for a moment; try again shortly";
+    /// Every backend that serves had `max_in_flight` inside for all of `queue_timeout`.
+    QueueTimeout = SERVICE_UNAVAILABLE, "queue_timeout", "all backends are busy; try again shortly";
+    /// As many as may wait for a backend wait already.
+    QueueFull = SERVICE_UNAVAILABLE, "queue_full", "all backends are busy; try again later";
     ConnectFailed = BAD_GATEWAY, "connect_failed", "the backend could not be reached";
     ConnectTimeout = GATEWAY_TIMEOUT, "connect_timeout", "the backend could not be reached in time";
     UpstreamReset = BAD_GATEWAY, "upstream_reset", "the backend closed the connection without an answer";

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod backends;
 mod crash;
 mod data_path;
 mod dns;
@@ -20,5 +21,6 @@ mod startup;
 mod sticky;
 mod switch;
 mod tls;
+mod top;
 mod warmup;
 mod websocket;

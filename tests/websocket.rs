@@ -1,8 +1,10 @@
 //! A WebSocket is a pipe: nothing is lost at its beginning, in its silence or at its end.
 
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
-use crate::support::{Client, Edge, Origin, Setup, Then, seconds};
+use crate::support::wire::Wire;
+use crate::support::{Client, Edge, Origin, Setup, Then, seconds, wait_until};
 
 const ASK: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -192,4 +194,179 @@ fn a_large_message_waits_for_a_slow_reader() {
     std::thread::sleep(Duration::from_millis(500));
     assert!(edge.memory() - before < 16, "{} MiB more", edge.memory() - before);
     assert_eq!(client.exactly(SIZE).unwrap().len(), SIZE);
+}
+
+/// One frame as it came, unmasked: its first byte, whether it was masked, its payload.
+fn frame(wire: &mut Wire) -> std::io::Result<(u8, bool, Vec<u8>)> {
+    let head = wire.exactly(2)?;
+    let is_masked = head[1] & 0x80 != 0;
+    let length = match head[1] & 0x7f {
+        126 => wire.exactly(2)?.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)),
+        127 => wire.exactly(8)?.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)),
+        short => usize::from(short),
+    };
+    let mask = if is_masked { wire.exactly(4)? } else { vec![0; 4] };
+    let payload = wire.exactly(length)?;
+    Ok((head[0], is_masked, payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect()))
+}
+
+/// What a client would send.
+fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [7, 0, 255, 9];
+    let masked = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+    [0x80 | opcode, 0x80 | u8::try_from(payload.len()).unwrap()].into_iter().chain(mask).chain(masked).collect()
+}
+
+fn closing(code: u16, reason: &str) -> Vec<u8> {
+    [&code.to_be_bytes(), reason.as_bytes()].concat()
+}
+
+/// A frame of the backend's with a payload of 64 KiB, in two halves.
+fn large() -> (Vec<u8>, Vec<u8>) {
+    let mut frame = vec![0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0];
+    frame.extend(vec![0x88; 0x1_0000]);
+    let rest = frame.split_off(frame.len() / 2);
+    (frame, rest)
+}
+
+/// Echoes frames, answers a Close with the same, tells which frame was the last.
+fn speaking() -> (Origin, Receiver<(u8, bool, Vec<u8>)>) {
+    let origin = Origin::start("blue");
+    let (heard, hearing) = channel();
+    origin.on("/ws", move |_, wire| {
+        wire.send(format!("{SWITCH}\u{1}\u{7}welcome"));
+        while let Ok((first, is_masked, payload)) = frame(wire) {
+            wire.send([&[first, u8::try_from(payload.len()).unwrap()], &*payload].concat());
+            if first == 0x88 {
+                heard.send((first, is_masked, payload)).unwrap();
+                break;
+            }
+        }
+        Then::Close
+    });
+    (origin, hearing)
+}
+
+/// Past the 101 and the first message.
+fn speak(mut client: Client) -> Client {
+    client.begin("GET", "/ws", ASK);
+    assert_eq!(client.head().expect("an answer").word(1), "101");
+    assert_eq!(frame(&mut client).unwrap(), (1, false, b"welcome".to_vec()));
+    client.send(masked(1, b"hello"));
+    assert_eq!(frame(&mut client).unwrap(), (0x81, false, b"hello".to_vec()));
+    client
+}
+
+fn cut(edge: &Edge) {
+    edge.admin(&["switch", "green", "--drain", "50ms", "--no-wait"]).ok();
+}
+
+#[test]
+fn a_drain_that_cuts_says_service_restart_to_both_sides_and_hears_their_answer() {
+    for tls in [false, true] {
+        let ((blue, heard), green) = (speaking(), Origin::start("green"));
+        let edge = Setup::colors(&blue, &green).start();
+        let mut client = speak(if tls { edge.tls("app.test") } else { edge.plain() });
+        cut(&edge);
+        assert_eq!(frame(&mut client).unwrap(), (0x88, false, closing(1012, "service restart")));
+        let (first, is_masked, payload) = heard.recv_timeout(seconds(5)).unwrap();
+        assert_eq!((first, is_masked, payload), (0x88, true, closing(1012, "service restart")));
+        let begun = Instant::now();
+        client.send(masked(8, &closing(1012, "")));
+        assert!(client.closes_within(seconds(3)));
+        assert!(begun.elapsed() < Duration::from_millis(800), "it waited although both had answered");
+        let line = edge.logged_path("/ws");
+        assert_eq!((&line["error"], &line["status"]), (&"drain_cut".into(), &101.into()), "{line}");
+    }
+}
+
+#[test]
+fn a_frame_on_its_way_is_finished_before_the_farewell() {
+    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
+    blue.on("/ws", |_, wire| {
+        let (half, rest) = large();
+        wire.send(SWITCH).send(half);
+        // Told at once: in this direction no frame is on its way. Then what is missing, and a frame that comes too late.
+        assert_eq!(frame(wire).unwrap().2, closing(1012, "service restart"));
+        wire.send(rest).send([0x81, 2, b'n', b'o']).send([0x88, 0]);
+        wire.closes_within(seconds(3));
+        Then::Close
+    });
+    let edge = Setup::colors(&blue, &green).start();
+    for mut client in [edge.plain(), edge.tls("app.test")] {
+        edge.admin(&["switch", "blue", "--no-wait"]).ok();
+        client.begin("GET", "/ws", ASK);
+        client.head().unwrap();
+        let (half, rest) = large();
+        assert_eq!(client.exactly(half.len()).unwrap(), half);
+        cut(&edge);
+        assert_eq!(client.exactly(rest.len()).unwrap(), rest);
+        assert_eq!(frame(&mut client).unwrap(), (0x88, false, closing(1012, "service restart")));
+        client.send(masked(8, b""));
+        assert_eq!(client.some().unwrap(), b"");
+    }
+}
+
+#[test]
+fn a_frame_that_does_not_end_is_not_spoken_into() {
+    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
+    blue.on("/ws", |_, wire| {
+        wire.send(SWITCH).send(large().0);
+        wire.closes_within(seconds(8));
+        Then::Close
+    });
+    let edge = Setup::colors(&blue, &green).start();
+    let mut client = edge.plain();
+    client.begin("GET", "/ws", ASK);
+    client.head().unwrap();
+    client.exactly(large().0.len()).unwrap();
+    cut(&edge);
+    assert_eq!(client.some().unwrap(), b"", "nothing but the end");
+}
+
+#[test]
+fn another_protocol_than_websocket_is_simply_closed() {
+    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
+    blue.on("/chat", |_, wire| {
+        wire.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\nhi");
+        assert_eq!(wire.some().unwrap(), b"", "nothing of ours is put into it");
+        Then::Close
+    });
+    let edge = Setup::colors(&blue, &green).start();
+    let mut client = edge.plain();
+    client.begin("GET", "/chat", "Connection: Upgrade\r\nUpgrade: chat\r\n");
+    assert_eq!(client.head().unwrap().word(1), "101");
+    assert_eq!(client.exactly(2).unwrap(), b"hi");
+    cut(&edge);
+    assert_eq!(client.some().unwrap(), b"");
+    wait_until("its end", || edge.status()["pools"][0]["in_flight"] == 0);
+}
+
+#[test]
+fn who_was_silent_too_long_and_who_is_left_at_the_shutdown_hear_going_away() {
+    let (origin, heard) = speaking();
+    let edge = Setup::to(&origin).service("websocket_idle_timeout = \"500ms\"").start();
+    let mut client = speak(edge.plain());
+    assert_eq!(frame(&mut client).unwrap(), (0x88, false, closing(1001, "going away")));
+    assert_eq!(heard.recv_timeout(seconds(5)).unwrap(), (0x88, true, closing(1001, "going away")));
+    drop(edge);
+    let mut edge = Setup::to(&origin).start();
+    let mut client = speak(edge.tls("app.test"));
+    edge.terminate();
+    assert_eq!(frame(&mut client).unwrap(), (0x88, false, closing(1001, "going away")));
+    assert_eq!(heard.recv_timeout(seconds(5)).unwrap(), (0x88, true, closing(1001, "going away")));
+    client.send(masked(8, &closing(1001, "")));
+    assert!(client.closes_within(seconds(3)));
+    assert!(edge.wait().success());
+}
+
+#[test]
+fn a_close_of_their_own_is_passed_on_and_not_followed_by_ours() {
+    let (origin, heard) = speaking();
+    let edge = Setup::to(&origin).start();
+    let mut client = speak(edge.plain());
+    client.send(masked(8, &closing(1000, "")));
+    assert_eq!(frame(&mut client).unwrap(), (0x88, false, closing(1000, "")));
+    assert_eq!(heard.recv_timeout(seconds(5)).unwrap(), (0x88, true, closing(1000, "")));
+    assert_eq!(client.some().unwrap(), b"");
 }

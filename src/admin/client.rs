@@ -19,7 +19,7 @@ use super::problem::{MEDIA_TYPE, Problem};
 use super::state::ReloadReport;
 use super::stream::NDJSON;
 use super::wire::{Ask, End, Health, Line, PreviewLink, Records, Status};
-use crate::control::{Event, Record, Switched};
+use crate::control::{Done, Event, Record};
 
 /// How long a daemon that is alive may take to answer a read.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -89,7 +89,7 @@ impl Client {
         verb: &str,
         ask: &Ask,
         on_step: &mut dyn FnMut(&Event),
-    ) -> Result<Switched, ClientError> {
+    ) -> Result<Done, ClientError> {
         let body = serde_json::to_vec(ask).map_err(broken_off)?;
         let mut request = request(Method::POST, format!("/v1/services/{}/{verb}", segment(service)), body.into())?;
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(NDJSON));
@@ -175,7 +175,7 @@ async fn collect(response: Response<Incoming>) -> Result<Bytes, ClientError> {
 }
 
 /// Reads lines until the one that ends the operation.
-async fn follow(mut body: Incoming, on_step: &mut dyn FnMut(&Event)) -> Result<Switched, ClientError> {
+async fn follow(mut body: Incoming, on_step: &mut dyn FnMut(&Event)) -> Result<Done, ClientError> {
     let mut unread = Vec::new();
     while let Some(frame) = body.frame().await {
         unread.extend_from_slice(frame.map_err(broken_off)?.data_ref().unwrap_or(&Bytes::new()));

@@ -3,14 +3,14 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 
 use super::call::Call;
 use super::problem::{Code, Problem};
 use super::state::AdminState;
 use super::wire::PreviewLink;
 use crate::config::{Action, Config, Route, RoutePath, Site, SiteTls};
-use crate::control::Refused;
-use crate::service::{Active, Service};
+use crate::control::Goal;
 use crate::site::encoded;
 use crate::token::Preview;
 use crate::types::{HostPattern, ListenAddr, parse_duration};
@@ -20,35 +20,24 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_hours(30 * 24);
 
 /// A link for the colour that is asked for; valid once this has returned, over restarts too.
-pub(super) async fn mint(state: &AdminState, call: &Call) -> Result<PreviewLink, Problem> {
+pub(super) async fn mint(state: &AdminState, call: Call) -> Result<PreviewLink, Problem> {
     let color = call.color()?;
     let ttl = ttl(call.ask.ttl.as_deref())?;
+    let service = call.service.clone();
     let snapshot = state.shared.snapshot.load_full();
-    let service = snapshot.services.get(call.service.as_str()).ok_or_else(|| {
-        let known: Vec<String> = snapshot.services.keys().map(|known| format!("{known:?}")).collect();
-        Refused::NoSuchService { name: call.service.clone(), known: known.join(", ") }
-    })?;
-    if !service.is_colored() {
-        return Err(Refused::NotColored { service: call.service.clone() }.into());
-    }
-    let addresses = addresses(&snapshot.config, service.name())?;
+    // What is not known, or has no colours, control refuses.
+    let is_fit = snapshot.services.get(service.as_str()).is_some_and(|service| service.is_colored());
+    let addresses = if is_fit { addresses(&snapshot.config, &service)? } else { Vec::new() };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let preview = Preview { color, expires: (now + ttl).as_secs() };
     let until = UNIX_EPOCH + Duration::from_secs(preview.expires);
-    announce(state, service, until).await?;
-    let token = preview.token(&state.shared.signer, service.name());
-    let mut urls = addresses.iter().map(|address| format!("{address}?edge_preview={token}")).collect::<Vec<_>>();
+    let (nobody, _) = mpsc::unbounded_channel();
+    state.control.run(call.request(Goal::Preview { color, until })?, nobody).await?;
+    let token = preview.token(&state.shared.signer, &service);
+    let mut urls = addresses.iter().map(|address| format!("{address}?edge_preview={token}"));
+    let (url, others) = (urls.next().unwrap_or_default(), urls.collect());
     let expires = Timestamp::try_from(until).unwrap_or_else(|_| Timestamp::now());
-    Ok(PreviewLink { service: call.service.clone(), color, url: urls.remove(0), others: urls, expires })
-}
-
-/// From here on the cores look for tokens.
-async fn announce(state: &AdminState, service: &Service, until: SystemTime) -> Result<(), Problem> {
-    let later = |now: &Active| {
-        let until = now.preview_until.map_or(until, |already| already.max(until));
-        Ok::<_, Refused>(Active { preview_until: Some(until), ..now.clone() })
-    };
-    state.writer.change(service, later).await.map(drop).map_err(Problem::from)
+    Ok(PreviewLink { service, color, url, others, expires })
 }
 
 fn ttl(text: Option<&str>) -> Result<Duration, Problem> {

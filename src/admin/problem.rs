@@ -56,7 +56,10 @@ pub enum Code {
     NoPrevious,
     /// Nothing that a link could lead to.
     NoHost,
+    ServesAlready,
     Conflict,
+    /// Someone moved the traffic while this one was on its way.
+    Overtaken,
     GenerationConflict,
     GateNotPassed,
     NotDurable,
@@ -82,7 +85,12 @@ impl Code {
             Self::BadRequest | Self::UnknownColor | Self::BadDuration => StatusCode::BAD_REQUEST,
             Self::NoSuchService | Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Conflict | Self::NotColored | Self::NoPrevious | Self::NoHost => StatusCode::CONFLICT,
+            Self::Conflict
+            | Self::Overtaken
+            | Self::NotColored
+            | Self::NoPrevious
+            | Self::NoHost
+            | Self::ServesAlready => StatusCode::CONFLICT,
             Self::GenerationConflict => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::GateNotPassed | Self::InvalidConfig => StatusCode::UNPROCESSABLE_ENTITY,
@@ -97,6 +105,8 @@ impl Code {
             Refused::NoSuchService { .. } => Self::NoSuchService,
             Refused::NotColored { .. } => Self::NotColored,
             Refused::NoPrevious { .. } => Self::NoPrevious,
+            Refused::ServesAlready { .. } => Self::ServesAlready,
+            Refused::Overtaken { .. } => Self::Overtaken,
             Refused::Conflict { .. } => Self::Conflict,
             Refused::Generation { .. } => Self::GenerationConflict,
             Refused::Gate(_) => Self::GateNotPassed,
@@ -173,6 +183,8 @@ mod tests {
             Refused::NoSuchService { name: service(), known: String::new() },
             Refused::NotColored { service: service() },
             Refused::NoPrevious { service: service() },
+            Refused::ServesAlready { service: service(), color: Color::Blue },
+            Refused::Overtaken { service: service(), present: 8 },
             Refused::Conflict { service: service(), holder: Actor { uid: 0, user: None, pid: Some(7) }, seconds: 3 },
             Refused::Generation { service: service(), present: 8, asked: 7 },
             Refused::Gate(gate),
@@ -193,9 +205,9 @@ mod tests {
     fn a_refusal_tells_the_facts_behind_it() {
         let problems: Vec<Problem> = refusals().into_iter().map(Problem::from).collect();
         let json = serde_json::to_value(&problems).unwrap();
-        assert_eq!(json[3]["holder"], serde_json::json!({ "uid": 0, "pid": 7, "seconds": 3 }));
-        assert_eq!(json[4]["generation"], 8);
-        assert_eq!(json[5]["backends"][0]["why"], "got 503");
+        assert_eq!(json[5]["holder"], serde_json::json!({ "uid": 0, "pid": 7, "seconds": 3 }));
+        assert_eq!(json[6]["generation"], 8);
+        assert_eq!(json[7]["backends"][0]["why"], "got 503");
         assert_eq!(serde_json::from_value::<Vec<Problem>>(json).unwrap(), problems);
     }
 }

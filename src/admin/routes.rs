@@ -23,11 +23,8 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// Most records that one request for the history can have.
 const HISTORY_LIMIT: usize = 10_000;
 
-/// The contract's verbs that later versions will have.
-const NOT_BUILT: [&str; 4] = ["canary", "pause", "resume", "maintenance"];
-
 pub(super) fn router(state: AdminState) -> Router {
-    let mut router = Router::new()
+    Router::new()
         .route("/v1/status", get(read_status))
         .route("/v1/health", get(read_health))
         .route("/v1/certificates", get(read_certificates))
@@ -37,11 +34,11 @@ pub(super) fn router(state: AdminState) -> Router {
         .route("/v1/services/{name}/switch", post(switch))
         .route("/v1/services/{name}/rollback", post(rollback))
         .route("/v1/services/{name}/gate", post(gate))
-        .route("/v1/services/{name}/preview", post(preview));
-    for verb in NOT_BUILT {
-        router = router.route(&format!("/v1/services/{{name}}/{verb}"), post(not_built));
-    }
-    router
+        .route("/v1/services/{name}/canary", post(canary))
+        .route("/v1/services/{name}/pause", post(pause))
+        .route("/v1/services/{name}/resume", post(resume))
+        .route("/v1/services/{name}/maintenance", post(maintenance))
+        .route("/v1/services/{name}/preview", post(preview))
         .fallback(no_such_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -53,7 +50,7 @@ async fn read_status(State(state): State<AdminState>) -> Json<Status> {
 }
 
 async fn read_health(State(state): State<AdminState>) -> (StatusCode, Json<Health>) {
-    let ready = (state.ready)();
+    let ready = (state.fit)();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Health { ready }))
 }
@@ -119,7 +116,26 @@ async fn gate(State(state): State<AdminState>, call: Call) -> Result<Response, P
 }
 
 async fn preview(State(state): State<AdminState>, call: Call) -> Result<Json<PreviewLink>, Problem> {
-    preview::mint(&state, &call).await.map(Json)
+    preview::mint(&state, call).await.map(Json)
+}
+
+async fn canary(State(state): State<AdminState>, call: Call) -> Result<Response, Problem> {
+    let goal = call.canary()?;
+    operate(&state, call, goal).await
+}
+
+async fn pause(State(state): State<AdminState>, call: Call) -> Result<Response, Problem> {
+    let goal = call.pause()?;
+    operate(&state, call, goal).await
+}
+
+async fn resume(State(state): State<AdminState>, call: Call) -> Result<Response, Problem> {
+    operate(&state, call, Goal::Resume).await
+}
+
+async fn maintenance(State(state): State<AdminState>, call: Call) -> Result<Response, Problem> {
+    let goal = call.maintenance()?;
+    operate(&state, call, goal).await
 }
 
 async fn operate(state: &AdminState, call: Call, goal: Goal) -> Result<Response, Problem> {
@@ -139,11 +155,6 @@ impl From<ReloadFailed> for Problem {
     fn from(failed: ReloadFailed) -> Self {
         Self { diagnostics: Some(Box::new(failed.diagnostics)), ..Self::new(Code::InvalidConfig, failed.text) }
     }
-}
-
-async fn not_built(request: extract::Request) -> Problem {
-    let verb = request.uri().path().rsplit('/').next().unwrap_or_default();
-    Problem::new(Code::NotBuilt, format!("`{verb}` is not built yet; nothing was changed"))
 }
 
 async fn no_such_path(request: extract::Request) -> Problem {

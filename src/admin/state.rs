@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::wire::ListenerStatus;
-use crate::control::{Handle, History, Writer};
+use crate::control::{Handle, History};
 use crate::http::Shared;
 use crate::listen::Admissions;
 use crate::tls::CertStore;
@@ -17,7 +17,6 @@ use crate::tls::CertStore;
 #[derive(Clone)]
 pub struct AdminState {
     pub control: Handle,
-    pub writer: Writer,
     pub shared: Arc<Shared>,
     pub certificates: Arc<CertStore>,
     pub history: Arc<History>,
@@ -28,6 +27,8 @@ pub struct AdminState {
     pub reload: mpsc::UnboundedSender<ReloadRequest>,
     /// What `/readyz` says too.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Whether the process itself is: a pause or a maintenance is no illness to restart it for.
+    pub fit: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The file that a reload rereads.
     pub config_path: Arc<PathBuf>,
     pub started: Timestamp,

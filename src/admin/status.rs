@@ -6,11 +6,11 @@ use jiff::Timestamp;
 
 use super::state::AdminState;
 use super::wire::{
-    BackendStatus, CertificateSource, CertificateStatus, PoolStatus, ProbeStatus, ServiceStatus, Status, Traffic,
-    Unresolved,
+    BackendStatus, CanaryStatus, CertificateSource, CertificateStatus, EjectedStatus, MaintenanceStatus, PauseStatus,
+    PoolStatus, ProbeStatus, ServiceStatus, Status, Traffic, Unresolved,
 };
 use crate::metrics::{Metrics, Totals};
-use crate::service::{Active, Backend, Pool, Probe, Service};
+use crate::service::{Active, Backend, Ejected, Pool, Probe, Service};
 use crate::tls::{CertStatus, Source};
 
 /// What rates and quantiles are told of.
@@ -36,8 +36,8 @@ pub(super) fn certificates(state: &AdminState) -> Vec<CertificateStatus> {
 }
 
 fn service_status(service: &Service, metrics: &Metrics) -> ServiceStatus {
-    let active = service.is_colored().then(|| service.active());
-    let active = active.as_deref();
+    let now = service.active();
+    let active = service.is_colored().then_some(&*now);
     let totals = metrics.totals(service.name());
     let pools = service.pools().zip(&totals);
     ServiceStatus {
@@ -47,13 +47,26 @@ fn service_status(service: &Service, metrics: &Metrics) -> ServiceStatus {
         idle: active.map(|a| a.color.other()),
         generation: active.map(|a| a.generation),
         since: active.and_then(|a| timestamp(a.since)),
+        canary: now.canary.map(|canary| CanaryStatus { color: canary.color, percent: canary.percent }),
+        paused: now.paused.map(|pause| PauseStatus {
+            since: timestamp(pause.since),
+            max_ms: u64::try_from(pause.max.as_millis()).unwrap_or(u64::MAX),
+            held: service.held().len(),
+        }),
+        maintenance: now.maintenance.as_ref().map(|maintenance| MaintenanceStatus {
+            since: timestamp(maintenance.since),
+            message: maintenance.message.clone(),
+            allow: maintenance.allow.iter().map(ToString::to_string).collect(),
+        }),
+        detour: service.detour().map(|detour| detour.as_str().to_owned()),
+        preview_until: now.preview_until.and_then(timestamp),
         pools: pools.map(|(pool, totals)| pool_status(pool, active, traffic(service, pool, totals, metrics))).collect(),
     }
 }
 
 fn pool_status(pool: &Pool, active: Option<&Active>, traffic: Traffic) -> PoolStatus {
     let in_flight = pool.in_flight();
-    let serves = active.is_none_or(|active| pool.color() == Some(active.color));
+    let serves = active.zip(pool.color()).is_none_or(|(active, color)| active.sends_to(color));
     let failed = pool.targets().into_iter().filter_map(|target| {
         let address = target.addr.to_string();
         target.error.map(|error| Unresolved { address, error })
@@ -61,7 +74,8 @@ fn pool_status(pool: &Pool, active: Option<&Active>, traffic: Traffic) -> PoolSt
     PoolStatus {
         color: pool.color(),
         in_flight,
-        draining: !serves && in_flight > 0,
+        queued: pool.queue().len(),
+        draining: !serves && pool.residents() > 0,
         traffic,
         backends: pool.backends().iter().map(|backend| backend_status(backend)).collect(),
         unresolved: failed.collect(),
@@ -94,8 +108,14 @@ fn backend_status(backend: &Backend) -> BackendStatus {
         endpoint: backend.name().to_string(),
         up: health.up,
         last_probe: health.last.and_then(probe_status),
+        ejected: backend.ejected().map(ejected_status),
         in_flight: backend.in_flight(),
     }
+}
+
+fn ejected_status(ejected: Ejected) -> EjectedStatus {
+    let left = ejected.until.saturating_duration_since(Instant::now());
+    EjectedStatus { seconds_left: left.as_secs_f64().ceil() as u64, why: ejected.why }
 }
 
 fn probe_status(probe: Probe) -> Option<ProbeStatus> {

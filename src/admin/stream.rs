@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::problem::Problem;
 use super::wire::{End, Line};
-use crate::control::{Event, Handle, Refused, Request, Switched};
+use crate::control::{Done, Event, Handle, Refused, Request};
 
 /// The media type that asks for steps.
 pub const NDJSON: &str = "application/x-ndjson";
@@ -30,7 +30,7 @@ pub(super) async fn answer(control: &Handle, request: Request, streams: bool) ->
 /// One operation and what it has said so far.
 struct Running {
     events: mpsc::UnboundedReceiver<Event>,
-    answer: oneshot::Receiver<Result<Switched, Refused>>,
+    answer: oneshot::Receiver<Result<Done, Refused>>,
 }
 
 impl Running {
@@ -44,7 +44,7 @@ impl Running {
         Self { events: incoming, answer: answered }
     }
 
-    async fn end(self) -> Result<Switched, Refused> {
+    async fn end(self) -> Result<Done, Refused> {
         self.answer.await.unwrap_or(Err(Refused::ShuttingDown))
     }
 
@@ -75,7 +75,7 @@ impl IntoResponse for Running {
     }
 }
 
-fn end(result: Result<Switched, Refused>) -> End {
+fn end(result: Result<Done, Refused>) -> End {
     match result {
         Ok(result) => End::Result { result },
         Err(refused) => End::Error { problem: refused.into() },

@@ -61,7 +61,7 @@ async fn start(green_answers: bool) -> Daemon {
     let writer = Writer::new(file, shared.clone());
     let operator = Operator::new(
         shared.clone(),
-        writer.clone(),
+        writer,
         history.clone(),
         Rc::new(Upstreams::default()),
         Resolver::new(&[]),
@@ -71,7 +71,6 @@ async fn start(green_answers: bool) -> Daemon {
     let (reload, reloads) = mpsc::unbounded_channel();
     let state = AdminState {
         control: operator.start(),
-        writer,
         shared,
         certificates: Arc::new(CertStore::default()),
         history,
@@ -79,6 +78,7 @@ async fn start(green_answers: bool) -> Daemon {
         admissions: Arc::new(Admissions::default()),
         reload,
         ready: Arc::new(|| true),
+        fit: Arc::new(|| true),
         config_path: Arc::new("edge.toml".into()),
         started: Timestamp::now(),
     };
@@ -183,11 +183,17 @@ fn what_cannot_be_understood_is_refused_with_the_fix() {
             ("switch", r#"{"color":"green","timeout":"30"}"#, 400, "bad_duration"),
             ("switch", r#"{"colour":"green"}"#, 400, "bad_request"),
             ("switch", "{", 400, "bad_request"),
-            ("switch", r#"{"color":"green","watch":"1m"}"#, 501, "not_built"),
+            ("switch", r#"{"color":"green","max":"1m"}"#, 400, "bad_request"),
             ("switch", r#"{"color":"green","if_generation":7}"#, 412, "generation_conflict"),
             ("rollback", r#"{"color":"green"}"#, 400, "bad_request"),
             ("rollback", "", 409, "no_previous"),
-            ("canary", "", 501, "not_built"),
+            ("canary", "", 400, "bad_request"),
+            ("canary", r#"{"color":"blue","percent":5}"#, 409, "serves_already"),
+            ("canary", r#"{"color":"green","percent":101}"#, 400, "bad_request"),
+            ("switch", r#"{"color":"green","steps":[25,5]}"#, 400, "bad_request"),
+            ("pause", r#"{"max":"0s"}"#, 400, "bad_request"),
+            ("maintenance", r#"{"allow":["everyone"]}"#, 400, "bad_request"),
+            ("resume", r#"{"message":"x"}"#, 400, "bad_request"),
             ("nonsense", "", 404, "no_such_path"),
         ];
         for (verb, body, status, code) in cases {

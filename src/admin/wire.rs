@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use crate::control::{Event, Record, Switched};
+use crate::control::{Done, Event, Record};
 use crate::types::Color;
 
 /// `GET /v1/status`: everything at one moment.
@@ -39,7 +39,45 @@ pub struct ServiceStatus {
     pub idle: Option<Color>,
     pub generation: Option<u64>,
     pub since: Option<Timestamp>,
+    /// The share of the clients that goes to the other colour.
+    #[serde(default)]
+    pub canary: Option<CanaryStatus>,
+    /// New requests are held.
+    #[serde(default)]
+    pub paused: Option<PauseStatus>,
+    /// New requests get 503.
+    #[serde(default)]
+    pub maintenance: Option<MaintenanceStatus>,
+    /// `failover`: the other colour serves, because the active one has no healthy backend. `fallback`: the active one serves
+    /// the canary's clients, for the same reason.
+    #[serde(default)]
+    pub detour: Option<String>,
+    /// Until when preview links are valid.
+    #[serde(default)]
+    pub preview_until: Option<Timestamp>,
     pub pools: Vec<PoolStatus>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CanaryStatus {
+    pub color: Color,
+    pub percent: u8,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PauseStatus {
+    pub since: Option<Timestamp>,
+    /// How long one request is held.
+    pub max_ms: u64,
+    /// Requests that wait now.
+    pub held: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MaintenanceStatus {
+    pub since: Option<Timestamp>,
+    pub message: Option<String>,
+    pub allow: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -47,6 +85,9 @@ pub struct PoolStatus {
     /// Null for the one pool of a service without colours.
     pub color: Option<Color>,
     pub in_flight: usize,
+    /// Of these, waiting for a backend that is not full.
+    #[serde(default)]
+    pub queued: usize,
     /// Serves no longer, and exchanges are still inside.
     pub draining: bool,
     #[serde(flatten)]
@@ -80,7 +121,17 @@ pub struct BackendStatus {
     pub up: bool,
     /// Null until the first probe has ended.
     pub last_probe: Option<ProbeStatus>,
+    /// Null unless it was taken out because it failed requests.
+    #[serde(default)]
+    pub ejected: Option<EjectedStatus>,
     pub in_flight: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EjectedStatus {
+    /// Until it is let in again, if its probes pass then.
+    pub seconds_left: u64,
+    pub why: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -130,7 +181,7 @@ pub struct ListenerStatus {
     pub tls: bool,
 }
 
-/// `GET /v1/health`; the status is 503 while not ready.
+/// `GET /v1/health`; the status is 503 while the daemon starts or leaves. A pause or a maintenance does not count here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     pub ready: bool,
@@ -148,27 +199,50 @@ pub struct Records {
     pub records: Vec<Record>,
 }
 
-/// Body of `switch`, `rollback` and `gate`; empty is `{}`.
+/// Body of an operation on a service; empty is `{}`. Which fields a verb takes: [`Ask::fields`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ask {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub color: Option<String>,
-    /// For the gate; else the service's `switch.timeout`.
+    /// For the gate, else the service's `switch.timeout`; of a pause, until nothing is in flight, else `switch.drain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
     /// Else the service's `switch.drain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain: Option<String>,
-    /// Not built yet: answered with `not_built`.
+    /// Else the service's `switch.watch`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watch: Option<String>,
     /// How long a preview's link is valid, `1s` to `30d`; 1 h unless said otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<String>,
+    /// Shares of a canary before the flip, in per cent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<u8>,
+    /// How long each step is watched; 30 s unless said otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_time: Option<String>,
+    /// The canary's share, 0 to 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
+    /// Ends a canary or a maintenance.
+    #[serde(skip_serializing_if = "is_false")]
+    pub off: bool,
+    /// How long a pause holds one request; 30 s unless said otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<String>,
+    /// For the page of a maintenance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Addresses and networks that pass a maintenance.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
     /// Skips the gate.
+    #[serde(skip_serializing_if = "is_false")]
     pub force: bool,
-    /// Whether to answer only when the old colour has drained. True unless said otherwise.
+    /// Whether to answer only when the watch has ended and the old colour has drained. True unless said otherwise.
+    #[serde(skip_serializing_if = "is_true")]
     pub wait: bool,
     /// Refused with `generation_conflict` unless this is the present one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -186,6 +260,13 @@ impl Default for Ask {
             drain: None,
             watch: None,
             ttl: None,
+            steps: Vec::new(),
+            step_time: None,
+            percent: None,
+            off: false,
+            max: None,
+            message: None,
+            allow: Vec::new(),
             force: false,
             wait: true,
             if_generation: None,
@@ -207,6 +288,44 @@ pub struct PreviewLink {
     pub expires: Timestamp,
 }
 
+impl Ask {
+    /// What a verb takes: any other field would be ignored, so it is refused.
+    pub fn fields(verb: &str) -> &'static [&'static str] {
+        match verb {
+            "switch" => &[
+                "color",
+                "timeout",
+                "drain",
+                "watch",
+                "steps",
+                "step_time",
+                "force",
+                "wait",
+                "if_generation",
+                "reason",
+            ],
+            "rollback" => &["timeout", "drain", "watch", "wait", "if_generation", "reason"],
+            "gate" => &["color", "timeout"],
+            "canary" => &["color", "percent", "off", "timeout", "drain", "wait", "if_generation", "reason"],
+            "pause" => &["max", "timeout", "if_generation", "reason"],
+            "resume" => &["if_generation", "reason"],
+            "preview" => &["color", "ttl", "reason"],
+            "maintenance" => &["off", "message", "allow", "if_generation", "reason"],
+            _ => &[],
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
 /// One line of a streamed operation. The last one is an [`End`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -221,7 +340,7 @@ pub enum Line {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum End {
-    Result { result: Switched },
+    Result { result: Done },
     Error { problem: Problem },
 }
 

@@ -36,6 +36,17 @@ impl Context {
         }
     }
 
+    /// The same for what needs no colours: `named`, or the only service there is.
+    pub async fn any_service(&self, named: Option<&str>) -> Result<String, Failure> {
+        if let Some(name) = named {
+            return Ok(name.to_owned());
+        }
+        match self.client.status().await?.services.as_slice() {
+            [only] => Ok(only.name.clone()),
+            services => Err(Failure::usage(format!("say which service: {}", names(services)))),
+        }
+    }
+
     /// The same, with what the daemon says of it.
     pub async fn colored(&self, named: Option<&str>) -> Result<ServiceStatus, Failure> {
         let services = self.client.status().await?.services;

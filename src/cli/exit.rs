@@ -33,7 +33,7 @@ impl From<Code> for Exit {
     fn from(code: Code) -> Self {
         match code {
             Code::GateNotPassed => Self::GateNotPassed,
-            Code::Conflict | Code::GenerationConflict => Self::Conflict,
+            Code::Conflict | Code::GenerationConflict | Code::Overtaken => Self::Conflict,
             Code::NoSuchService
             | Code::NotColored
             | Code::InvalidConfig
@@ -44,6 +44,7 @@ impl From<Code> for Exit {
             | Code::NotBuilt => Self::Usage,
             Code::NoPrevious
             | Code::NoHost
+            | Code::ServesAlready
             | Code::NotDurable
             | Code::ShuttingDown
             | Code::NoSuchPath

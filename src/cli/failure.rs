@@ -27,6 +27,17 @@ impl Failure {
         Self::new(Exit::Usage, "usage", text)
     }
 
+    /// Exit 6.
+    pub fn rolled_back(text: impl Into<String>) -> Self {
+        Self::new(Exit::RolledBack, "rolled_back", text)
+    }
+
+    /// The same, but what there is to say has been said on stdout.
+    pub fn told(mut self) -> Self {
+        self.text.clear();
+        self
+    }
+
     /// Exit 2: a config that is refused.
     pub fn invalid_config(diagnostics: &Diagnostics, color: bool) -> Self {
         let found = serde_json::to_value(diagnostics).unwrap_or_default();

@@ -57,6 +57,13 @@ fn action(action: Action) -> &'static str {
         Action::Switch => "switch",
         Action::Rollback => "rollback",
         Action::Drain => "drain",
+        Action::Watch => "watch",
+        Action::Canary => "canary",
+        Action::Pause => "pause",
+        Action::Resume => "resume",
+        Action::Maintenance => "maintenance",
+        Action::Preview => "preview",
+        Action::Failover => "failover",
     }
 }
 
@@ -76,8 +83,8 @@ fn colors(from: Option<Color>, to: Option<Color>) -> Cell {
 
 fn result_style(result: &str) -> Style {
     match result {
-        "refused" | "failed" => Style::Red,
-        "conflict" | "forced" | "cancelled" => Style::Yellow,
+        "refused" | "failed" | "rolled-back" | "failover" => Style::Red,
+        "conflict" | "forced" | "cancelled" | "inconclusive" | "fallback" => Style::Yellow,
         _ => Style::Plain,
     }
 }

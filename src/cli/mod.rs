@@ -5,6 +5,7 @@
 //! JSON value, or one a line, on stdout instead. The tree of commands is here, what they share in `context`.
 
 mod active;
+mod canary;
 mod check;
 mod completions;
 mod context;
@@ -14,11 +15,14 @@ mod failure;
 mod health;
 mod history;
 mod idle;
+mod maintenance;
 mod operation;
 mod output;
+mod pause;
 mod preview;
 mod progress;
 mod reload;
+mod resume;
 mod rollback;
 mod serve;
 mod span;
@@ -26,6 +30,7 @@ mod status;
 mod switch;
 mod table;
 mod target;
+mod top;
 mod wait;
 
 #[cfg(test)]
@@ -102,10 +107,20 @@ enum Command {
     Switch(switch::Args),
     /// Go back to the previous colour, gate included
     Rollback(rollback::Args),
+    /// Send a share of the clients to the other colour, or no longer
+    Canary(canary::Args),
+    /// Hold new requests, until what is in flight has finished and beyond
+    Pause(pause::Args),
+    /// Let go what a pause has held
+    Resume(resume::Args),
+    /// Answer 503 with a page, or no longer
+    Maintenance(maintenance::Args),
     /// Print a signed link that lets its holder see a colour
     Preview(preview::Args),
     /// Show services, backends, certificates and listeners
     Status(status::Args),
+    /// Watch the colours side by side, live; switch and roll back at a key
+    Top(top::Args),
     /// Print the colour that serves
     Active(active::Args),
     /// Print the colour to deploy to
@@ -149,8 +164,13 @@ impl Command {
             Self::Check(args) => args.run(context),
             Self::Switch(args) => args.run(context),
             Self::Rollback(args) => args.run(context),
+            Self::Canary(args) => args.run(context),
+            Self::Pause(args) => args.run(context),
+            Self::Resume(args) => args.run(context),
+            Self::Maintenance(args) => args.run(context),
             Self::Preview(args) => args.run(context),
             Self::Status(args) => args.run(context),
+            Self::Top(args) => args.run(context),
             Self::Active(args) => args.run(context),
             Self::Idle(args) => args.run(context),
             Self::Wait(args) => args.run(context),

@@ -7,28 +7,74 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::span::{took, took_ms};
 use crate::admin::wire::{Ask, End, Line};
-use crate::control::{DrainReport, Switched};
+use crate::control::{Done, DrainReport, Verdict, Word};
 
 /// Runs `verb` on a service to its end.
 pub fn run(context: &Context, service: Option<&str>, verb: &str, ask: &Ask) -> Result<(), Failure> {
     let switched = context.block_on(async {
-        let service = context.service_name(service).await?;
+        let service = match verb {
+            "pause" | "resume" | "maintenance" => context.any_service(service).await?,
+            _ => context.service_name(service).await?,
+        };
         let mut progress = Progress::new(&context.output);
         Ok(context.client.operate(&service, verb, ask, &mut |event| progress.step(event)).await?)
     })?;
+    let failure = failure(&switched);
     if context.output.json {
         context.output.json(&Line::End(End::Result { result: switched }));
-    } else {
-        context.output.say(describe(&switched, ask.wait));
+        return failure.map_or(Ok(()), |failure| Err(failure.told()));
     }
-    Ok(())
+    match failure {
+        Some(failure) => Err(failure),
+        None => {
+            context.output.say(describe(&switched, ask.wait));
+            Ok(())
+        }
+    }
+}
+
+/// What was done, but not what was hoped for.
+fn failure(done: &Done) -> Option<Failure> {
+    let Done { service, from, to, generation, .. } = done;
+    let verdict = done.verdict.as_ref();
+    match (verdict.map(|verdict| verdict.verdict), verdict) {
+        (Some(Word::RolledBack), Some(verdict)) => {
+            let why =
+                format!("{service}: rolled back, {from} serves (generation {generation}): of {to}, {}", verdict.why);
+            return Some(Failure::rolled_back(why));
+        }
+        (Some(Word::Failed), Some(verdict)) => {
+            let why =
+                format!("{service}: {to} serves (generation {generation}) but its watch has failed: {}", verdict.why);
+            return Some(Failure::failed(why));
+        }
+        _ => {}
+    }
+    let left = done.in_flight.filter(|left| *left > 0)?;
+    Some(Failure::failed(format!(
+        "{service}: paused, but {left} still in flight; `edgectl status` says which, `edgectl resume` lets go"
+    )))
 }
 
 /// What serves now, and what it took to get there.
-fn describe(done: &Switched, waited: bool) -> String {
-    let Switched { service, result, from, to, generation, .. } = done;
+pub fn describe(done: &Done, waited: bool) -> String {
+    let Done { service, result, from, to, generation, .. } = done;
     match result.as_str() {
         "unchanged" => format!("{service}: {to} serves already (generation {generation}); nothing was changed"),
+        "canary" => {
+            let percent = done.percent.unwrap_or_default();
+            format!("{service}: {percent} % of the clients go to {to}, the others to {from} (generation {generation})")
+        }
+        "canary-off" => {
+            let drain = done.drain.as_ref().map(|report| format!("\n{}", drained(report))).unwrap_or_default();
+            format!("{service}: all clients go to {to} (generation {generation}){drain}")
+        }
+        "paused" => {
+            format!("{service}: paused, nothing is in flight (generation {generation}); `edgectl resume` lets go")
+        }
+        "resumed" => format!("{service}: requests go on (generation {generation})"),
+        "maintenance-on" => format!("{service}: in maintenance (generation {generation})"),
+        "maintenance-off" => format!("{service}: out of maintenance (generation {generation})"),
         "ready" => {
             let gate = done.gate_ms.map(|ms| format!(", gate passed in {}", took_ms(ms))).unwrap_or_default();
             format!("{service}: {to} is ready{gate}; {from} still serves (generation {generation})")
@@ -37,7 +83,7 @@ fn describe(done: &Switched, waited: bool) -> String {
     }
 }
 
-fn times(done: &Switched, waited: bool) -> String {
+fn times(done: &Done, waited: bool) -> String {
     let gate = match done.gate_ms {
         Some(ms) => format!("gate {}", took_ms(ms)),
         None => "gate skipped (--force): nothing has probed it".to_owned(),
@@ -48,8 +94,17 @@ fn times(done: &Switched, waited: bool) -> String {
         None if waited => String::new(),
         None => format!("{} drains on in the daemon", done.from),
     };
-    let parts = [Some(gate), flip, Some(drain).filter(|text| !text.is_empty())];
+    let watch = done.verdict.as_ref().map(watched);
+    let parts = [Some(gate), flip, watch, Some(drain).filter(|text| !text.is_empty())];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+fn watched(verdict: &Verdict) -> String {
+    let spent = took_ms(verdict.watched_ms);
+    match verdict.verdict {
+        Word::Inconclusive => format!("watch {spent}: INCONCLUSIVE, {}", verdict.why),
+        _ => format!("watch {spent}: {}", verdict.why),
+    }
 }
 
 fn drained(report: &DrainReport) -> String {
@@ -68,8 +123,8 @@ mod tests {
     use super::*;
     use crate::types::Color;
 
-    fn switched(result: &str, drain: Option<DrainReport>) -> Switched {
-        Switched {
+    fn switched(result: &str, drain: Option<DrainReport>) -> Done {
+        Done {
             service: "app".into(),
             result: result.into(),
             from: Color::Blue,
@@ -78,6 +133,9 @@ mod tests {
             gate_ms: (result != "forced").then_some(1_240),
             flip_us: Some(312),
             drain,
+            verdict: None,
+            percent: None,
+            in_flight: None,
         }
     }
 

@@ -41,7 +41,17 @@ impl Output {
 
     /// What was asked for: printed in any case, with a newline.
     pub fn show(&self, text: impl Display) {
-        let _ = writeln!(io::stdout(), "{text}");
+        let _ = self.try_show(text);
+    }
+
+    /// The same; an error means that nobody reads it.
+    pub fn try_show(&self, text: impl Display) -> io::Result<()> {
+        writeln!(io::stdout(), "{text}")
+    }
+
+    /// Someone watches stdout: it may be drawn anew in place.
+    pub fn is_screen(&self) -> bool {
+        io::stdout().is_terminal()
     }
 
     /// How it went: nothing when quiet, nothing beside JSON.
@@ -77,6 +87,9 @@ impl Output {
 
     /// The end of a command that failed: for people on stderr, for programs on stdout.
     pub fn fail(&self, failure: &Failure) {
+        if failure.text.is_empty() {
+            return;
+        }
         let prefix = if failure.is_rendered { String::new() } else { Style::Red.paint("error: ", self.color_err) };
         let _ = writeln!(io::stderr(), "{prefix}{}", failure.text);
         if self.json {

@@ -46,7 +46,8 @@ impl Drop for Progress<'_> {
     }
 }
 
-fn describe(event: &Event) -> String {
+/// One line about a step.
+pub fn describe(event: &Event) -> String {
     match event {
         Event::GateStarted { service, color, timeout_ms } => {
             format!("{service}: probing {color}, for at most {}", took_ms(*timeout_ms))
@@ -60,6 +61,12 @@ fn describe(event: &Event) -> String {
         Event::Flipped { from, to, generation, .. } => {
             format!("{to} serves, {from} no longer (generation {generation})")
         }
+        Event::Canary { color, percent, generation } => {
+            format!("{percent} % of the clients go to {color} (generation {generation})")
+        }
+        Event::Watching { color, for_ms } => format!("watching {color} for {}", took_ms(*for_ms)),
+        Event::Watched(verdict) => format!("{}: {}", verdict.color, verdict.why),
+        Event::Pausing { in_flight } => format!("new requests are held; {in_flight} still in flight"),
         Event::Draining { color, in_flight, deadline_ms } => {
             format!("draining {color}: {in_flight} in flight, cut after {}", took_ms(*deadline_ms))
         }

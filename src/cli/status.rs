@@ -30,8 +30,8 @@ impl Args {
     pub fn run(self, context: &Context) -> Result<(), Failure> {
         context.block_on(async {
             loop {
-                self.show(context, context.client.status().await?)?;
-                if !self.watch {
+                let is_read = self.show(context, context.client.status().await?)?;
+                if !self.watch || !is_read {
                     return Ok(());
                 }
                 tokio::time::sleep(REFRESH).await;
@@ -39,7 +39,8 @@ impl Args {
         })
     }
 
-    fn show(&self, context: &Context, mut status: Status) -> Result<(), Failure> {
+    /// False when nobody reads it any more.
+    fn show(&self, context: &Context, mut status: Status) -> Result<bool, Failure> {
         let output = &context.output;
         if let Some(name) = &self.service {
             let known = names(&status.services);
@@ -49,14 +50,13 @@ impl Args {
             }
         }
         if output.json {
-            output.json(&status);
-            return Ok(());
+            let line = serde_json::to_string(&status).map_err(|error| Failure::failed(error.to_string()))?;
+            return Ok(output.try_show(line).is_ok());
         }
         let text = render(&status, self.service.is_none(), Timestamp::now(), output.color);
         // Home and clear: the screen is drawn anew in place.
-        let home = if self.watch && output.is_live { "\x1b[H\x1b[2J" } else { "" };
-        output.show(format!("{home}{text}"));
-        Ok(())
+        let home = if self.watch && output.is_screen() { "\x1b[H\x1b[2J" } else { "" };
+        Ok(output.try_show(format!("{home}{text}")).is_ok())
     }
 }
 
@@ -65,6 +65,7 @@ fn render(status: &Status, whole: bool, now: Timestamp, color: bool) -> String {
     let mut parts = vec![summary(status, now, color)];
     let rows: Vec<_> = status.services.iter().flat_map(|service| service_rows(service, now)).collect();
     parts.push(table(&["SERVICE", "COLOR", "STATE", "BACKEND", "HEALTH", "LAST PROBE", "IN FLIGHT"], &rows, color));
+    parts.extend(status.services.iter().flat_map(|service| notices(service, now, color)));
     let generations = status.services.iter().filter_map(|service| generation_row(service, now));
     parts.push(table(
         &["SERVICE", "ACTIVE", "GENERATION", "SINCE", "PREVIOUS"],
@@ -86,6 +87,32 @@ fn summary(status: &Status, now: Timestamp, color: bool) -> String {
     let Status { version, connections, .. } = status;
     let (up, config) = (since(status.started, now), status.config.display());
     format!("edgectl {version} · {ready} · up {up} · {connections} connections · {config}")
+}
+
+/// What is out of the ordinary, a line each.
+fn notices(service: &ServiceStatus, now: Timestamp, color: bool) -> Vec<String> {
+    let ago = |time: Option<Timestamp>| time.map(|time| format!(" for {}", since(time, now))).unwrap_or_default();
+    let mut notices = Vec::new();
+    if let Some(pause) = &service.paused {
+        notices.push(format!(
+            "PAUSED{}: {} held, each for at most {}",
+            ago(pause.since),
+            pause.held,
+            took_ms(pause.max_ms)
+        ));
+    }
+    if let Some(maintenance) = &service.maintenance {
+        notices.push(format!("IN MAINTENANCE{}", ago(maintenance.since)));
+    }
+    match service.detour.as_deref() {
+        Some("failover") => {
+            notices.push("FAILOVER: the other colour serves, the active one has no healthy backend".into())
+        }
+        Some("fallback") => notices
+            .push("FALLBACK: the canary has no healthy backend, its clients are served by the active colour".into()),
+        _ => {}
+    }
+    notices.into_iter().map(|notice| Style::Yellow.paint(&format!("{}: {notice}", service.name), color)).collect()
 }
 
 fn service_rows(service: &ServiceStatus, now: Timestamp) -> Vec<Vec<Cell>> {
@@ -118,7 +145,11 @@ fn color_cell(pool: &PoolStatus) -> Cell {
     pool.color.map_or_else(|| Cell::plain("-"), |color| Cell::new(color.as_str(), color.into()))
 }
 
-fn state_cell(service: &ServiceStatus, pool: &PoolStatus) -> Cell {
+/// What a pool is about, in a word or two.
+pub(super) fn state_cell(service: &ServiceStatus, pool: &PoolStatus) -> Cell {
+    if let Some(canary) = service.canary.as_ref().filter(|canary| pool.color == Some(canary.color)) {
+        return Cell::new(format!("canary {} %", canary.percent), Style::Yellow);
+    }
     if pool.color == service.active {
         Cell::new("active", Style::Bold)
     } else if pool.draining {
@@ -132,7 +163,11 @@ fn state_cell(service: &ServiceStatus, pool: &PoolStatus) -> Cell {
 fn backend_row(backend: &BackendStatus, now: Timestamp) -> Vec<Cell> {
     let BackendStatus { address, endpoint, .. } = backend;
     let place = if address.ends_with(endpoint) { address.clone() } else { format!("{address} ({endpoint})") };
-    let health = if backend.up { Cell::new("up", Style::Green) } else { Cell::new("down", Style::Red) };
+    let health = match (&backend.ejected, backend.up) {
+        (_, false) => Cell::new("down", Style::Red),
+        (Some(ejected), true) => Cell::new(format!("ejected, {} s left", ejected.seconds_left), Style::Yellow),
+        (None, true) => Cell::new("up", Style::Green),
+    };
     let probe = backend.last_probe.as_ref().map_or_else(
         || "none yet".to_owned(),
         |probe| format!("{} in {}, {} ago", probe.outcome, took_ms(probe.took_ms), since(probe.at, now)),

@@ -15,6 +15,8 @@ use crate::types::{parse_duration, show_duration};
     after_long_help = "Examples:
   edgectl switch green
   edgectl switch green shop --timeout 2m --drain 5m --reason 'release 4.2'
+  edgectl switch green --watch 5m
+  edgectl switch green --steps 5,25,50 --step-time 30s
   edgectl switch $(edgectl idle) --no-wait --json"
 )]
 pub struct Args {
@@ -26,9 +28,15 @@ pub struct Args {
     /// How long the old colour may finish what runs [default: the service's switch.drain]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     drain: Option<Duration>,
-    /// Not built yet.
-    #[arg(long, value_name = "DURATION", hide = true)]
-    watch: Option<String>,
+    /// How long the new colour is watched after the flip, and rolled back if it fails [default: the service's switch.watch]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    watch: Option<Duration>,
+    /// Shares of the clients, in per cent, that go there first, each under the watch's eyes
+    #[arg(long, value_name = "PERCENT,...", value_delimiter = ',')]
+    steps: Vec<u8>,
+    /// How long each step is watched [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "steps")]
+    step_time: Option<Duration>,
     /// Skip the gate: traffic moves to backends that nothing has probed
     #[arg(long)]
     force: bool,
@@ -44,17 +52,17 @@ pub struct Args {
 }
 
 impl Args {
-    /// Exit 4 when the gate was not passed, 5 when another switch runs or the generation differs; nothing has changed then.
+    /// Exit 4 when the gate was not passed, 5 when another switch runs or the generation differs: nothing has changed then.
+    /// Exit 6 when the watch has rolled back.
     pub fn run(self, context: &Context) -> Result<(), Failure> {
-        if self.watch.is_some() {
-            return Err(Failure::usage("--watch is not built yet; nothing was changed"));
-        }
         let target = Target::parse(&self.target, Preferred::First)?;
         let ask = Ask {
             color: Some(target.color.to_string()),
             timeout: self.timeout.map(show_duration),
             drain: self.drain.map(show_duration),
-            watch: None,
+            watch: self.watch.map(show_duration),
+            steps: self.steps,
+            step_time: self.step_time.map(show_duration),
             force: self.force,
             wait: !self.no_wait,
             if_generation: self.if_generation,

@@ -41,8 +41,8 @@ impl From<Color> for Style {
 /// One cell. Text may come from a backend or from whoever gave a reason: what could steer a terminal is shown escaped.
 #[derive(Debug, Clone)]
 pub struct Cell {
-    text: String,
-    style: Style,
+    pub(super) text: String,
+    pub(super) style: Style,
 }
 
 impl Cell {

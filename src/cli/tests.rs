@@ -51,7 +51,11 @@ fn what_is_not_understood_is_a_usage_error() {
         ("switch green app more", ErrorKind::UnknownArgument),
         ("switch green --timeout 30", ErrorKind::ValueValidation),
         ("switch green --if-generation new", ErrorKind::ValueValidation),
-        ("canary green 5", ErrorKind::InvalidSubcommand),
+        ("canary", ErrorKind::MissingRequiredArgument),
+        ("canary green 5 app more", ErrorKind::TooManyValues),
+        ("switch green --step-time 30s", ErrorKind::MissingRequiredArgument),
+        ("maintenance maybe", ErrorKind::InvalidValue),
+        ("paws", ErrorKind::InvalidSubcommand),
         ("status --color maybe", ErrorKind::InvalidValue),
         ("check --config edge.toml", ErrorKind::UnknownArgument),
     ] {
@@ -111,6 +115,11 @@ fn the_service_may_be_left_out_when_there_is_one() {
         idle: active.map(Color::other),
         generation: None,
         since: None,
+        canary: None,
+        paused: None,
+        maintenance: None,
+        detour: None,
+        preview_until: None,
         pools: Vec::new(),
     };
     let pick = |services: &[(&str, bool)], named| {

@@ -146,6 +146,10 @@ pub struct Service {
     pub failover: bool,
     /// A client stays with its backend, by a cookie of ours.
     pub sticky: bool,
+    /// Per backend; 0: no bound.
+    pub max_in_flight: usize,
+    /// How long a request waits while every backend has its most.
+    pub queue_timeout: Duration,
     pub health: Health,
     pub switch: Switch,
     pub tls: UpstreamTls,
@@ -200,6 +204,10 @@ pub struct Health {
     pub body: String,
     /// Host header of the probe; `None`: the backend's address.
     pub host: Option<HeaderValue>,
+    /// Requests failed in a row that take a backend out; 0: never.
+    pub max_fails: u32,
+    /// For how long, the first time.
+    pub fail_timeout: Duration,
 }
 
 /// `"2xx"` or `"204"`.

@@ -17,19 +17,15 @@ enum Refused {
     All,
     /// All but this text.
     Unless(&'static str),
-    /// All but this number, compared as text.
-    UnlessNumber(&'static str),
     /// This text alone; the others are built.
     Only(&'static str),
 }
 
-use Refused::{All, Only, Unless, UnlessNumber};
+use Refused::{All, Only, Unless};
 
 const ROWS: &[Row] = &[
     row("tls", "client_ca", Unless("")),
     row("tls", "client_auth", Unless("require")),
-    row("service.NAME", "max_in_flight", UnlessNumber("0")),
-    row("service.NAME", "queue_timeout", Unless("5s")),
     row("site", "tls", Only("acme")),
     row("site", "client_ca", Unless("")),
     row("site", "client_auth", Unless("require")),
@@ -58,11 +54,6 @@ pub(super) fn refuses(section: &str, key: &str, value: &DeValue<'_>) -> bool {
     find(section, key).is_some_and(|row| match row.refused {
         All => true,
         Unless(text) => value.as_str() != Some(text),
-        UnlessNumber(number) => match value {
-            DeValue::Integer(value) => value.as_str().parse::<f64>().ok() != number.parse().ok(),
-            DeValue::Float(value) => value.as_str().parse::<f64>().ok() != number.parse().ok(),
-            _ => true,
-        },
         Only(text) => value.as_str() == Some(text),
     })
 }
@@ -70,7 +61,6 @@ pub(super) fn refuses(section: &str, key: &str, value: &DeValue<'_>) -> bool {
 pub(super) fn help(section: &str, key: &str) -> String {
     match find(section, key).map(|row| &row.refused) {
         Some(Unless(text)) => format!("leave it out, or set it to {text:?}"),
-        Some(UnlessNumber(number)) => format!("leave it out, or set it to {number}"),
         Some(Only(text)) => format!("leave {text:?} out; the other values of `{key}` are built"),
         _ => "leave it out".to_owned(),
     }

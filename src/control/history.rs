@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::journal::{FULL, Journal};
-use super::operation::DrainReport;
+use super::operation::{DrainReport, Verdict};
 use super::users::user_name;
 use crate::types::Color;
 
@@ -30,8 +30,12 @@ pub struct Record {
     pub from: Option<Color>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Color>,
+    /// The one before, where this has changed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_generation: Option<u64>,
     pub generation: u64,
-    /// `switched`, `forced`, `refused`, `conflict`, `failed`, `drained`.
+    /// Of an operation as in `Done`, or `refused`, `conflict`, `failed`; of a watch `passed`, `inconclusive`, `rolled-back`,
+    /// `failed`, `ended`; of a drain `drained`, `cancelled`; `failover`, `fallback`, `recovered`.
     pub result: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -41,6 +45,11 @@ pub struct Record {
     pub flip_us: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<DrainReport>,
+    /// The canary's share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +58,13 @@ pub enum Action {
     Switch,
     Rollback,
     Drain,
+    Watch,
+    Canary,
+    Pause,
+    Resume,
+    Maintenance,
+    Preview,
+    Failover,
 }
 
 /// The process on the other end of the admin socket, as the kernel says.
@@ -132,6 +148,9 @@ mod tests {
             gate_ms: None,
             flip_us: None,
             drain: None,
+            from_generation: None,
+            percent: None,
+            verdict: None,
         }
     }
 

@@ -3,21 +3,28 @@
 //! Owns the state file, the history and the lock of each service. Never touches a client's request: it stores a new
 //! [`crate::service::Active`] and watches the old pool empty. Who asks: [`crate::admin`].
 
+mod canary;
 mod drain;
 mod gate;
 mod history;
+mod hold;
 mod journal;
+mod ledger;
+mod notes;
 mod operation;
 mod operator;
 mod plan;
+mod rollout;
 mod state_file;
+mod switch;
 mod users;
 mod warmup;
+mod watch;
 mod writer;
 
 pub use gate::{GateRefused, Unready};
 pub use history::{Action, Actor, History, Record};
-pub use operation::{DrainReport, Event, Goal, Refused, Request, Switched};
+pub use operation::{Done, DrainReport, Event, Goal, Options, Refused, Request, Verdict, Word};
 pub use operator::{Handle, Operator};
 pub use state_file::{Recovered, State, StateFile};
 pub use users::user_name;

@@ -1,7 +1,8 @@
 //! What is asked of a service and what is answered: the words of the admin API, made here so that both ends share them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::gate::GateRefused;
@@ -9,32 +10,62 @@ use super::history::Actor;
 use super::writer::NotDurable;
 use crate::types::Color;
 
-/// One switch or rollback as asked for.
+/// One operation as asked for.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub service: String,
     pub goal: Goal,
     pub actor: Actor,
     pub reason: Option<String>,
-    /// For the gate; else the service's `switch.timeout`.
-    pub timeout: Option<Duration>,
-    /// Else the service's `switch.drain`.
-    pub drain: Option<Duration>,
-    /// Skips the gate.
-    pub force: bool,
-    /// Whether to answer only when the old colour has drained.
-    pub wait: bool,
     /// Refused unless this is the present generation.
     pub if_generation: Option<u64>,
+    pub options: Options,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a switch is to go about it; `None` and empty: as the service's `switch` says.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// For the gate; for a pause, until nothing is left in flight.
+    pub timeout: Option<Duration>,
+    pub drain: Option<Duration>,
+    pub watch: Option<Duration>,
+    /// Shares of a canary before the flip, in per cent.
+    pub steps: Vec<u8>,
+    /// How long each step is watched.
+    pub step_time: Option<Duration>,
+    /// Skips the gate.
+    pub force: bool,
+    /// Whether to answer only when the watch has ended and the old colour has drained.
+    pub wait: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Goal {
     To(Color),
-    /// Back to what served before.
+    /// Back to what served before; while there is a canary, back to none.
     Previous,
     /// Pass the gate and change nothing.
     GateOnly(Color),
+    Canary {
+        color: Color,
+        percent: u8,
+    },
+    CanaryOff,
+    /// Each request is held this long at most.
+    Pause {
+        max: Duration,
+    },
+    Resume,
+    MaintenanceOn {
+        message: Option<String>,
+        allow: Vec<IpNet>,
+    },
+    MaintenanceOff,
+    /// Preview links of this colour are valid until then.
+    Preview {
+        color: Color,
+        until: SystemTime,
+    },
 }
 
 /// One step of a running operation, as it happens; NDJSON on the admin socket.
@@ -61,6 +92,12 @@ pub enum Event {
         requests: usize,
         took_ms: u64,
     },
+    /// A share of the clients goes to the new colour.
+    Canary {
+        color: Color,
+        percent: u8,
+        generation: u64,
+    },
     /// Durable, published: every request that starts from here on sees it.
     Flipped {
         from: Color,
@@ -68,12 +105,21 @@ pub enum Event {
         generation: u64,
         took_us: u64,
     },
+    Watching {
+        color: Color,
+        for_ms: u64,
+    },
+    Watched(Verdict),
     Draining {
         color: Color,
         in_flight: usize,
         deadline_ms: u64,
     },
     Drained(DrainReport),
+    /// New requests are held; these are still in flight.
+    Pausing {
+        in_flight: usize,
+    },
 }
 
 /// How an old colour emptied.
@@ -85,17 +131,57 @@ pub struct DrainReport {
     pub began_with: usize,
     /// Still in flight at the deadline, and closed.
     pub cut: usize,
-    /// A switch back ended the drain; nothing was cut.
+    /// A switch back ended the drain; what had not been cut until then goes on.
     pub cancelled: bool,
 }
 
-/// A switch that was done, or that had nothing to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Switched {
+/// What a watch has seen, and what it thinks of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub color: Color,
+    pub verdict: Word,
+    /// Answers of the colour during the watch, those to warm-up paths among them.
+    pub requests: u64,
+    /// Of these: 5xx, failed connects, timeouts.
+    pub failed: u64,
+    pub max_error_rate: f64,
+    pub min_requests: u64,
+    /// Until the answer's head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p95_ms: Option<f64>,
+    /// The old colour's, before the flip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_p95_ms: Option<f64>,
+    pub watched_ms: u64,
+    /// One sentence, with the numbers.
+    pub why: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Word {
+    Passed,
+    /// Too few requests to tell; the colour is kept.
+    Inconclusive,
+    /// Out of bounds: the traffic is where it was before.
+    RolledBack,
+    /// Out of bounds, and the traffic could not go back.
+    Failed,
+    /// Someone moved the traffic before there was a verdict.
+    Ended,
+}
+
+/// An operation that was done, or that had nothing to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Done {
     pub service: String,
-    /// `switched`, `forced`, `unchanged` (that colour serves already), or `ready` (the gate alone was asked for).
+    /// `switched`, `forced`, `inconclusive` (kept, but too few requests to judge), `rolled-back`, `unchanged` (it was so
+    /// already), `ready` (the gate alone was asked for), `canary`, `canary-off`, `paused`, `resumed`, `maintenance-on`,
+    /// `maintenance-off`, `preview`.
     pub result: String,
+    /// What served before.
     pub from: Color,
+    /// What was asked for.
     pub to: Color,
     pub generation: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,6 +190,14 @@ pub struct Switched {
     pub flip_us: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<DrainReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// The canary's share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
+    /// Still in flight although the service is paused; tunnels aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<usize>,
 }
 
 /// Why nothing has changed.
@@ -115,13 +209,19 @@ pub enum Refused {
     NotColored { service: String },
     #[error("service {service:?} has not been switched yet: there is no colour to go back to")]
     NoPrevious { service: String },
+    #[error("service {service:?}: {color} serves already; a canary is of the other colour, {}", color.other())]
+    ServesAlready { service: String, color: Color },
     #[error("service {service:?} is being switched by {holder} for {seconds} s; wait for it to end")]
     Conflict { service: String, holder: Actor, seconds: u64 },
-    #[error("service {service:?} is at generation {present}, not {asked}: someone has switched it meanwhile")]
+    #[error("service {service:?} is at generation {present}, not {asked}: someone has changed it meanwhile")]
     Generation { service: String, present: u64, asked: u64 },
+    #[error(
+        "service {service:?}: someone has moved the traffic meanwhile (generation {present}); see `edgectl history`"
+    )]
+    Overtaken { service: String, present: u64 },
     #[error(transparent)]
     Gate(#[from] GateRefused),
-    #[error("the new state could not be written, so nothing was switched: {error}; is the disk of state_dir full?")]
+    #[error("the new state could not be written, so nothing was changed: {error}; is the disk of state_dir full?")]
     NotDurable { error: String },
     #[error("the daemon is shutting down")]
     ShuttingDown,
@@ -140,11 +240,43 @@ impl Refused {
             Self::NoSuchService { .. } => "no_such_service",
             Self::NotColored { .. } => "not_colored",
             Self::NoPrevious { .. } => "no_previous",
+            Self::ServesAlready { .. } => "serves_already",
             Self::Conflict { .. } => "conflict",
             Self::Generation { .. } => "generation_conflict",
+            Self::Overtaken { .. } => "overtaken",
             Self::Gate(_) => "gate_not_passed",
             Self::NotDurable { .. } => "not_durable",
             Self::ShuttingDown => "shutting_down",
+        }
+    }
+
+    /// The word of the history and of `edge_switches_total`.
+    pub(super) fn result(&self) -> &'static str {
+        match self {
+            Self::Conflict { .. } | Self::Generation { .. } | Self::Overtaken { .. } => "conflict",
+            Self::Gate(_) | Self::NoPrevious { .. } | Self::ServesAlready { .. } => "refused",
+            Self::NoSuchService { .. } | Self::NotColored { .. } | Self::NotDurable { .. } | Self::ShuttingDown => {
+                "failed"
+            }
+        }
+    }
+}
+
+impl Done {
+    /// Nothing was done yet, or was to be done.
+    pub(super) fn unchanged(service: &str, from: Color, to: Color, generation: u64) -> Self {
+        Self {
+            service: service.to_owned(),
+            result: "unchanged".to_owned(),
+            from,
+            to,
+            generation,
+            gate_ms: None,
+            flip_us: None,
+            drain: None,
+            verdict: None,
+            percent: None,
+            in_flight: None,
         }
     }
 }

@@ -14,11 +14,10 @@ impl World {
     /// Answers on the admin socket until the control runtime ends; reloads are asked for on what it returns.
     pub fn open_admin(&self) -> mpsc::UnboundedReceiver<ReloadRequest> {
         let (reload, asked) = mpsc::unbounded_channel();
-        let ready = self.readiness();
+        let (ready, fit) = (self.readiness(), self.fitness());
         let listener = self.admin.borrow_mut().take();
         let state = AdminState {
             control: self.handle.clone(),
-            writer: self.writer.clone(),
             shared: self.shared.clone(),
             certificates: self.certificates.clone(),
             history: self.history.clone(),
@@ -26,6 +25,7 @@ impl World {
             admissions: self.admissions.clone(),
             reload,
             ready: Arc::new(move || ready().is_ok()),
+            fit: Arc::new(move || fit().is_ok()),
             config_path: Arc::new(self.config_path.clone()),
             started: self.started_at,
         };

@@ -28,6 +28,7 @@ impl Gauges {
         let snapshot = self.shared.snapshot.load();
         let services: Vec<&Arc<Service>> = snapshot.services.values().collect();
         in_flight(text, &services);
+        queued(text, &services);
         backends(text, &services);
         active(text, &services);
         text.family("edge_rate_limit_keys", "Keys a zone remembers now.", Kind::Gauge);
@@ -62,6 +63,16 @@ fn in_flight(text: &mut Text, services: &[&Arc<Service>]) {
         for pool in service.pools() {
             let labels = [("service", &**service.name()), ("color", pool.color_label())];
             text.sample(&labels, pool.in_flight() as u64);
+        }
+    }
+}
+
+fn queued(text: &mut Text, services: &[&Arc<Service>]) {
+    text.family("edge_http_requests_queued", "Requests waiting for a backend that is not full.", Kind::Gauge);
+    for service in services {
+        for pool in service.pools() {
+            let labels = [("service", &**service.name()), ("color", pool.color_label())];
+            text.sample(&labels, pool.queue().len() as u64);
         }
     }
 }

@@ -171,6 +171,15 @@ impl World {
 
     /// Whether this process is to be sent requests; else why not.
     pub fn readiness(&self) -> Arc<dyn Fn() -> Result<(), String> + Send + Sync> {
+        let (fit, shared) = (self.fitness(), self.shared.clone());
+        Arc::new(move || {
+            fit()?;
+            shared.snapshot.load().services.values().try_for_each(|service| serves(service))
+        })
+    }
+
+    /// Whether the process itself is able to serve, whatever the operator has closed.
+    pub fn fitness(&self) -> Arc<dyn Fn() -> Result<(), String> + Send + Sync> {
         let (ready, stopping) = (self.ready.clone(), self.stopping.clone());
         Arc::new(move || match (stopping.load(Ordering::Relaxed), ready.load(Ordering::Relaxed)) {
             (true, _) => Err("shutting down".to_owned()),
@@ -198,6 +207,7 @@ impl World {
     pub fn follow_services(&self) {
         let snapshot = self.shared.snapshot.load_full();
         self.monitor.borrow_mut().follow(snapshot.services.values());
+        self.operator.follow(snapshot.services.values());
     }
 
     /// The services that `next` adds, probed before anyone is sent to them: a site that moves to a new service loses nothing.
@@ -285,6 +295,16 @@ impl World {
     }
 }
 
+/// Whether the service takes requests, by the operator's will; else what it does instead.
+fn serves(service: &Service) -> Result<(), String> {
+    let active = service.active();
+    match (&active.maintenance, &active.paused) {
+        (Some(_), _) => Err(format!("service {:?} is in maintenance", service.name())),
+        (None, Some(_)) => Err(format!("service {:?} is paused", service.name())),
+        (None, None) => Ok(()),
+    }
+}
+
 /// Has no healthy backend yet, and one that has not failed a probe either.
 fn may_come_up(service: &Service) -> bool {
     let pool = service.pool(service.active().color);
@@ -308,7 +328,11 @@ fn initial(state: &StateFile, service: &config::Service) -> Active {
     let fresh = Active::new(service.initial, 1, SystemTime::now());
     match service.pools {
         config::Pools::BlueGreen { .. } => state.active(&service.name).unwrap_or(fresh),
-        config::Pools::Single(_) => Active { color: Color::Blue, ..fresh },
+        // It has no colours, but may be paused or in maintenance.
+        config::Pools::Single(_) => {
+            let known = state.active(&service.name).unwrap_or(fresh);
+            Active { color: Color::Blue, previous: None, canary: None, ..known }
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::tally::Tally;
 use super::traffic::Traffic;
 use crate::admin::Client;
 use crate::admin::wire::Ask;
-use crate::control::Switched;
+use crate::control::Done;
 use crate::types::Color;
 
 const SERVICE: &str = "app";
@@ -55,7 +55,7 @@ impl Play<'_> {
         if switched.to == to { Ok(()) } else { Err(format!("{verb} went to {}, not to {to}", switched.to)) }
     }
 
-    fn tell(&self, verb: &'static str, switched: &Switched) {
+    fn tell(&self, verb: &'static str, switched: &Done) {
         self.reporter.step(&Step::Switched {
             at_ms: millis(self.started.elapsed()),
             verb,

@@ -1,9 +1,9 @@
-//! Which probe tasks run: one for each backend there is now, none for those that are gone.
+//! Which probe tasks run: one for each backend there is now, none for those that are gone; and when an ejected one is back.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -66,9 +66,25 @@ async fn follow_pool(upstreams: Rc<Upstreams>, service: Arc<Service>, pool: Arc<
             });
         }
         while tasks.try_join_next().is_some() {}
-        if changes.changed().await.is_err() {
-            return;
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = next_readmission(&pool) => readmit(&service, &pool),
         }
+    }
+}
+
+/// Pending while none is out; who ejects one wakes [`follow_pool`], which then asks again.
+async fn next_readmission(pool: &Pool) {
+    match pool.next_readmission() {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn readmit(service: &Service, pool: &Pool) {
+    for backend in pool.readmit(Instant::now()) {
+        let (name, color, serves) = (service.name(), pool.color_label(), backend.serves());
+        tracing::info!(service = %name, color, backend = %backend.name(), serves, "backend no longer ejected");
     }
 }
 
@@ -82,6 +98,7 @@ async fn probe_forever(upstreams: Rc<Upstreams>, service: Arc<Service>, pool: Ar
         if backend.observe(seen, config.health.rise, config.health.fall) {
             report(&service, &pool, &backend, &outcome);
             pool.settle();
+            service.look_at_detour();
         }
         has_been_up |= backend.is_up();
         let pause =

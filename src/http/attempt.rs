@@ -8,19 +8,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme as UriScheme};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header};
 use hyper::body::Incoming;
-use smallvec::SmallVec;
 
 use super::exchange::Exchange;
 use super::forward::prepare;
+use super::pick::Picker;
 use super::upload::{Progress, Upload};
-use crate::config::{self, Balance, UpstreamHost};
+use crate::config::{self, UpstreamHost};
 use crate::error::{Broken, Failure};
-use crate::headers::{self, Hop};
-use crate::service::{Backend, HashKey, InFlight, Pool};
+use crate::headers::Hop;
+use crate::service::{Backend, InFlight};
 use crate::site::Target;
 use crate::upstream::{ConnectError, Lease, Outgoing, SendError};
 
@@ -29,8 +28,7 @@ pub(super) struct Attempt<'a> {
     exchange: &'a mut Exchange,
     target: &'a Target,
     settings: &'a config::Service,
-    hash: Option<HashKey>,
-    tried: SmallVec<[u64; 4]>,
+    picker: Picker<'a>,
     pub progress: Option<Rc<Progress>>,
     /// What is to be sent; `None` while it is on its way.
     request: Option<Request<Outgoing>>,
@@ -52,31 +50,36 @@ impl<'a> Attempt<'a> {
     ) -> Self {
         let settings = &*target.settings;
         let (head, body) = request.into_parts();
-        let hash = hash_key(exchange, &head, settings);
+        let picker = Picker::new(exchange, &head, settings);
         let (body, progress) = outgoing(exchange, body);
         let request = Some(Request::from_parts(head, body));
-        Self { exchange, target, settings, hash, tried: SmallVec::new(), progress, request, spare }
+        Self { exchange, target, settings, picker, progress, request, spare }
     }
 
     pub async fn run(&mut self, hop: &Hop) -> Result<(Response<Incoming>, Lease), Failure> {
         let mut failure = Failure::NoHealthyBackend;
         let mut fresh_only = false;
         loop {
-            let Some(backend) = self.next_backend() else { return Err(failure) };
+            let Some(backend) = self.next_backend() else {
+                self.wait_for_backend(failure).await?;
+                continue;
+            };
             let mut lease = match self.lease(&backend, fresh_only).await {
                 Ok(lease) => lease,
                 Err(why) => {
                     failure = why;
+                    self.blame(&backend, failure);
                     self.give_up(&backend, failure)?;
                     continue;
                 }
             };
             self.address(&lease, &backend, hop);
             // The first try is as old as the exchange, but for what it took to decide.
-            let first = lease.reused() && self.tried.is_empty() && self.exchange.limited.is_none();
+            let first = lease.reused() && !self.picker.has_tried_any() && !self.exchange.has_waited;
             let started = if first { self.exchange.started() } else { Instant::now() };
             let error = match self.send(&mut lease, started).await {
                 Ok(response) => {
+                    backend.answered();
                     self.exchange.upstream = Some(started.elapsed());
                     return Ok((response, lease));
                 }
@@ -86,6 +89,9 @@ impl<'a> Attempt<'a> {
             tracing::debug!(error = %error.error, backend = %backend.name(), "request not answered");
             let stale = lease.reused();
             let was_sent = error.unsent.is_none();
+            if !stale {
+                self.blame(&backend, reset_reason(&error.error));
+            }
             failure = self.recover(error)?;
             if stale {
                 // The backend closed an idle connection: not a failure of the backend, and not an attempt.
@@ -124,15 +130,26 @@ impl<'a> Attempt<'a> {
     /// The backend for the next try: the one assigned already unless it was given up.
     fn next_backend(&mut self) -> Option<Arc<Backend>> {
         let in_flight = self.exchange.in_flight.as_mut()?;
-        if let Some(assigned) = in_flight.backend().filter(|b| !self.tried.contains(&b.id())) {
+        if let Some(assigned) = in_flight.backend().filter(|b| !self.picker.has_tried(b)) {
             return Some(assigned.clone());
         }
-        let kept = self.exchange.guest.as_ref().and_then(|guest| guest.backend());
-        let kept = kept.and_then(|id| in_flight.pool().one(id, &self.tried));
-        let backend = kept.or_else(|| choose(in_flight.pool(), self.settings, self.hash, &self.tried))?;
-        in_flight.assign(backend.clone());
+        let backend = self.picker.pick(in_flight)?;
         self.exchange.attempts += 1;
         Some(backend)
+    }
+
+    /// All that serve are full: waits until one has room, and has the exchange assigned to it. Without any: `failure`.
+    async fn wait_for_backend(&mut self, failure: Failure) -> Result<(), Failure> {
+        let in_flight = self.exchange.in_flight.as_mut().ok_or(failure)?;
+        if !self.picker.may_wait(in_flight.pool()) {
+            return Err(failure);
+        }
+        // Boxed: rare, and the room it needs would be kept by every client connection.
+        let waited = Box::pin(self.picker.wait(in_flight, &self.exchange.live)).await;
+        waited.inspect_err(|why| self.count_failure(*why))?;
+        self.exchange.has_waited = true;
+        self.exchange.attempts += 1;
+        Ok(())
     }
 
     async fn lease(&mut self, backend: &Backend, fresh_only: bool) -> Result<Lease, Failure> {
@@ -202,7 +219,7 @@ impl<'a> Attempt<'a> {
 
     /// Leaves this backend for another; an error when the retries are used up.
     fn give_up(&mut self, backend: &Backend, failure: Failure) -> Result<(), Failure> {
-        self.tried.push(backend.id());
+        self.picker.strike(backend);
         self.count_failure(failure);
         let body_begun = self.progress.as_ref().is_some_and(|p| p.last().is_some());
         let retries_left = self.exchange.attempts <= self.settings.retries;
@@ -211,6 +228,22 @@ impl<'a> Attempt<'a> {
         }
         self.count_retry();
         Ok(())
+    }
+
+    /// A failure of the backend itself, by its own doing: too many in a row take it out of its pool.
+    fn blame(&self, backend: &Backend, failure: Failure) {
+        let health = &self.settings.health;
+        let is_its_own = matches!(failure, Failure::ConnectFailed | Failure::ConnectTimeout | Failure::UpstreamReset);
+        if !is_its_own || !backend.failed(health.max_fails) {
+            return;
+        }
+        let Some(in_flight) = &self.exchange.in_flight else { return };
+        let (pool, why) = (in_flight.pool(), failure.reason());
+        let why = format!("{} failures in a row, the last: {why}", health.max_fails);
+        let Some(out) = pool.eject(backend, health, why.clone(), Instant::now()) else { return };
+        self.target.series.ejected(pool.color(), backend.addr().to_string());
+        let (service, color, backend) = (&self.settings.name, pool.color_label(), backend.name());
+        tracing::warn!(service = %service, color, backend = %backend, ?out, why, "backend ejected");
     }
 
     fn count_failure(&self, failure: Failure) {
@@ -310,21 +343,4 @@ fn outgoing(exchange: &mut Exchange, body: Incoming) -> (Outgoing, Option<Rc<Pro
     let route = &exchange.route;
     let (upload, progress) = Upload::new(body, route.body_size, route.body_timeout, bytes);
     (Outgoing::Stream(Box::pin(upload)), Some(progress))
-}
-
-fn hash_key(exchange: &Exchange, head: &Parts, settings: &config::Service) -> Option<HashKey> {
-    match &settings.balance {
-        Balance::LeastConn | Balance::RoundRobin => None,
-        Balance::HashIp => Some(HashKey::of(exchange.client)),
-        Balance::HashHeader(name) => Some(HashKey::of(head.headers.get(name).map(HeaderValue::as_bytes))),
-        Balance::HashCookie(name) => Some(HashKey::of(headers::cookie(&head.headers, name))),
-    }
-}
-
-fn choose(pool: &Pool, settings: &config::Service, hash: Option<HashKey>, tried: &[u64]) -> Option<Arc<Backend>> {
-    match (&settings.balance, hash) {
-        (Balance::RoundRobin, _) => pool.round_robin(tried),
-        (_, Some(key)) => pool.by_hash(key, tried),
-        _ => pool.least_conn(tried),
-    }
 }

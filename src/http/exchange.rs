@@ -54,6 +54,8 @@ pub struct Exchange {
     pub upstream: Option<Duration>,
     pub attempts: u32,
     pub limited: Option<Arc<str>>,
+    /// In a queue of ours: it is older than what it asks of its backend.
+    pub has_waited: bool,
     pub error: Option<&'static str>,
     pub in_flight: Option<InFlight>,
     /// Who is to be told something by the answer.
@@ -98,6 +100,7 @@ impl Exchange {
             upstream: None,
             attempts: 0,
             limited: None,
+            has_waited: false,
             error: None,
             in_flight: None,
             guest: None,

@@ -136,7 +136,7 @@ fn switch_protocols(
     headers::strip_response(response.headers_mut());
     finish_headers(&exchange, response.headers_mut());
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    if let Some(protocol) = chosen {
+    if let Some(protocol) = chosen.clone() {
         response.headers_mut().insert(header::UPGRADE, protocol);
     }
     exchange.status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
@@ -144,7 +144,7 @@ fn switch_protocols(
         in_flight.become_tunnel();
     }
     let conn = exchange.conn().clone();
-    conn.become_tunnel(Tunnel::new(upstream, exchange, settings.websocket_idle_timeout));
+    conn.become_tunnel(Tunnel::new(upstream, exchange, settings.websocket_idle_timeout, chosen.as_ref()));
     let (mut head, _) = response.into_parts();
     head.extensions.clear();
     head.version = Version::HTTP_11;

@@ -1,63 +1,103 @@
-//! After a 101: bytes both ways until one side is done, silence lasts too long, or the drain's deadline cuts it.
+//! After a 101: bytes both ways until one side is done, silence lasts too long, or the drain's deadline cuts it; then a
+//! WebSocket is told why.
 //!
 //! The exchange lives as long as the tunnel: it counts in its pool's drain and is logged when the tunnel ends.
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
-use std::{io, pin::pin};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
+use http::HeaderValue;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 
 use super::exchange::Exchange;
+use super::farewell::{Ends, Farewell};
+use super::pipe::{Pipe, Side};
+use super::ws_frames::{Frames, From};
 use crate::error::Broken;
 
-/// Bytes read at once, each way. nginx: `proxy_buffer_size`.
-const BUFFER: usize = 8 * 1024;
+/// What each step of a farewell may take: a frame's end, the answer, the close.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The same once the shutdown's own time is over.
+const HASTE: Duration = Duration::from_millis(400);
 
 /// What a connection becomes once its 101 is written.
 pub struct Tunnel {
     upstream: OnUpgrade,
     exchange: Box<Exchange>,
     idle_timeout: Duration,
+    is_websocket: bool,
 }
 
 impl Tunnel {
-    pub fn new(upstream: OnUpgrade, exchange: Box<Exchange>, idle_timeout: Duration) -> Self {
-        Self { upstream, exchange, idle_timeout }
+    /// `protocol`: what was switched to.
+    pub fn new(
+        upstream: OnUpgrade,
+        exchange: Box<Exchange>,
+        idle_timeout: Duration,
+        protocol: Option<&HeaderValue>,
+    ) -> Self {
+        let is_websocket = protocol.is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        Self { upstream, exchange, idle_timeout, is_websocket }
     }
 
     /// `early`: what the client sent right behind its request.
-    pub async fn run<T: AsyncRead + AsyncWrite + Unpin>(self, client: T, early: Bytes) {
-        let Self { upstream, mut exchange, idle_timeout } = self;
+    pub async fn run<T: AsyncRead + AsyncWrite + Unpin>(self, mut client: T, early: Bytes) {
+        let Self { upstream, mut exchange, idle_timeout, is_websocket } = self;
         let conn = exchange.conn().clone();
         let Ok(upgraded) = upstream.await else {
             exchange.broke(Broken::UpstreamAborted);
             return;
         };
-        let mut up = Pipe::new(early);
-        let mut down = Pipe::new(Bytes::new());
+        let mut upstream = TokioIo::new(upgraded);
+        let frames = |from| is_websocket.then(|| Frames::new(from));
+        let mut up = Pipe::new(early, frames(From::Client));
+        let mut down = Pipe::new(Bytes::new(), frames(From::Server));
         let ended = {
-            let relay = relay(client, TokioIo::new(upgraded), &mut up, &mut down, idle_timeout);
+            let relay = relay(&mut client, &mut upstream, &mut up, &mut down, idle_timeout);
             conn.unless_aborted(exchange.live.unless_broken(relay)).await
         };
-        match ended {
-            Some(Ok(End::Closed)) => exchange.complete = true,
-            Some(Ok(End::ClientGone)) => exchange.broke(Broken::ClientAborted),
-            Some(Ok(End::UpstreamGone | End::Idle)) => exchange.broke(Broken::UpstreamAborted),
-            Some(Err(why)) => exchange.broke(why),
-            None => exchange.broke(Broken::DrainCut),
+        let farewell = match ended {
+            Some(Ok(End::Closed)) => {
+                exchange.complete = true;
+                None
+            }
+            Some(Ok(End::ClientGone)) => {
+                exchange.broke(Broken::ClientAborted);
+                None
+            }
+            Some(Ok(End::UpstreamGone)) => {
+                exchange.broke(Broken::UpstreamAborted);
+                None
+            }
+            Some(Ok(End::Idle)) => {
+                exchange.broke(Broken::UpstreamAborted);
+                Some((Farewell::GoingAway, PATIENCE))
+            }
+            Some(Err(why)) => {
+                exchange.broke(why);
+                Some((Farewell::ServiceRestart, PATIENCE))
+            }
+            None => {
+                exchange.broke(Broken::DrainCut);
+                Some((Farewell::GoingAway, HASTE))
+            }
+        };
+        if let Some((farewell, patience)) = farewell {
+            let ends = Ends { client: &mut client, upstream: &mut upstream, up: &mut up, down: &mut down };
+            ends.part(farewell, patience).await;
         }
         exchange.complete = true;
-        exchange.bytes_in = Some(Rc::new(Cell::new(up.total)));
-        exchange.bytes_out += down.total;
+        exchange.bytes_in = Some(Rc::new(Cell::new(up.total())));
+        exchange.bytes_out += down.total();
     }
 }
 
@@ -69,7 +109,7 @@ enum End {
 }
 
 /// Both directions on one task; a side that ends its stream half-closes the other.
-async fn relay<C, U>(mut client: C, mut upstream: U, up: &mut Pipe, down: &mut Pipe, idle: Duration) -> End
+async fn relay<C, U>(client: &mut C, upstream: &mut U, up: &mut Pipe, down: &mut Pipe, idle: Duration) -> End
 where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
@@ -77,10 +117,10 @@ where
     let mut seen = 0;
     let mut timer = pin!(sleep_until(Instant::now() + idle));
     poll_fn(|cx| {
-        let upward = up.poll(cx, &mut client, &mut upstream);
-        let downward = down.poll(cx, &mut upstream, &mut client);
-        if up.total + down.total != seen {
-            seen = up.total + down.total;
+        let upward = up.poll(cx, client, upstream);
+        let downward = down.poll(cx, upstream, client);
+        if up.total() + down.total() != seen {
+            seen = up.total() + down.total();
             timer.as_mut().reset(Instant::now() + idle);
         }
         match (upward, downward) {
@@ -91,99 +131,4 @@ where
         }
     })
     .await
-}
-
-/// Which end of a pipe failed.
-enum Side {
-    From,
-    To,
-}
-
-/// One direction.
-struct Pipe {
-    early: Bytes,
-    buffer: Box<[u8]>,
-    filled: usize,
-    sent: usize,
-    unflushed: bool,
-    ended: bool,
-    closed: bool,
-    total: u64,
-}
-
-impl Pipe {
-    fn new(early: Bytes) -> Self {
-        let buffer = vec![0; BUFFER].into_boxed_slice();
-        Self { early, buffer, filled: 0, sent: 0, unflushed: false, ended: false, closed: false, total: 0 }
-    }
-
-    fn poll<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<Result<(), Side>>
-    where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
-    {
-        loop {
-            ready!(self.poll_send(cx, to)).map_err(|_| Side::To)?;
-            if self.ended {
-                ready!(self.poll_close(cx, to));
-                return Poll::Ready(Ok(()));
-            }
-            match self.poll_fill(cx, from) {
-                Poll::Ready(result) => result.map_err(|_| Side::From)?,
-                Poll::Pending => {
-                    ready!(self.poll_flush(cx, to)).map_err(|_| Side::To)?;
-                    return Poll::Pending;
-                }
-            }
-        }
-    }
-
-    fn poll_fill<R: AsyncRead + Unpin>(&mut self, cx: &mut Context<'_>, from: &mut R) -> Poll<io::Result<()>> {
-        let mut buf = ReadBuf::new(&mut self.buffer);
-        ready!(Pin::new(from).poll_read(cx, &mut buf))?;
-        self.filled = buf.filled().len();
-        self.sent = 0;
-        self.ended = self.filled == 0;
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_send<W: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, to: &mut W) -> Poll<io::Result<()>> {
-        while !self.early.is_empty() {
-            let n = ready!(Pin::new(&mut *to).poll_write(cx, &self.early))?;
-            self.early.advance(written(n)?);
-            self.count(n);
-        }
-        while self.sent < self.filled {
-            let n = ready!(Pin::new(&mut *to).poll_write(cx, &self.buffer[self.sent..self.filled]))?;
-            self.sent += written(n)?;
-            self.count(n);
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_flush<W: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, to: &mut W) -> Poll<io::Result<()>> {
-        if self.unflushed {
-            ready!(Pin::new(to).poll_flush(cx))?;
-            self.unflushed = false;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// The other side may be gone already; it has said everything either way.
-    fn poll_close<W: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, to: &mut W) -> Poll<()> {
-        if !self.closed {
-            let _ = ready!(Pin::new(to).poll_shutdown(cx));
-            self.closed = true;
-        }
-        Poll::Ready(())
-    }
-
-    fn count(&mut self, bytes: usize) {
-        self.total += bytes as u64;
-        self.unflushed = true;
-    }
-}
-
-fn written(n: usize) -> io::Result<usize> {
-    if n == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(n) }
 }

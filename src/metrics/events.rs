@@ -1,8 +1,8 @@
 //! What happens more rarely than requests: failures, retries, switches, refusals.
 //!
 //! Owns counters by service and by zone. What a flood can cause (retries, refusals) is an atomic; what names a reason
-//! goes through a short lock. Reasons, results and phases are `&'static str`: the code's own words, so nothing
-//! outside can add a time series.
+//! goes through a short lock. Reasons, results and phases are `&'static str`: the code's own words; backends are the
+//! config's: nothing outside can add a time series.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -21,7 +21,9 @@ use super::text::{Kind, Text};
 pub struct ServiceSeries {
     retries: [AtomicU64; COLORS.len()],
     failures: Mutex<BTreeMap<(usize, &'static str), u64>>,
+    ejections: Mutex<BTreeMap<(usize, String), u64>>,
     switches: Mutex<BTreeMap<&'static str, u64>>,
+    detours: Mutex<BTreeMap<&'static str, u64>>,
     phases: Mutex<BTreeMap<&'static str, Histogram>>,
 }
 
@@ -36,9 +38,19 @@ impl ServiceSeries {
         self.retries[color_slot(color)].fetch_add(1, Relaxed);
     }
 
+    /// A backend, named as the config names it, was taken out because it failed requests.
+    pub fn ejected(&self, color: Option<Color>, backend: String) {
+        *lock(&self.ejections).entry((color_slot(color), backend)).or_default() += 1;
+    }
+
     /// A switch or rollback ended.
     pub fn switched(&self, result: &'static str) {
         *lock(&self.switches).entry(result).or_default() += 1;
+    }
+
+    /// One colour stands in for the other (`failover`, `fallback`), or does so no longer (`recovered`).
+    pub fn detoured(&self, result: &'static str) {
+        *lock(&self.detours).entry(result).or_default() += 1;
     }
 
     /// A phase of a switch (gate, flip, watch, drain) took this long.
@@ -83,9 +95,22 @@ pub(super) fn render_services(registry: &Registry<Arc<str>, ServiceSeries>, text
             text.sample(&[("service", service), ("color", color)], count.load(Relaxed));
         }
     }
+    text.family("edge_backend_ejections_total", "Backends taken out because they failed requests.", Kind::Counter);
+    for (service, series) in &all {
+        for ((color, backend), &count) in &*lock(&series.ejections) {
+            let color = COLORS[*color];
+            text.sample(&[("service", service), ("color", color), ("backend", backend)], count);
+        }
+    }
     text.family("edge_switches_total", "Switches and rollbacks.", Kind::Counter);
     for (service, series) in &all {
         for (result, &count) in &*lock(&series.switches) {
+            text.sample(&[("service", service), ("result", result)], count);
+        }
+    }
+    text.family("edge_failovers_total", "One colour stands in for the other, or no longer.", Kind::Counter);
+    for (service, series) in &all {
+        for (result, &count) in &*lock(&series.detours) {
             text.sample(&[("service", service), ("result", result)], count);
         }
     }

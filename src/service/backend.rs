@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 use std::{fmt, sync::Arc};
 
+use super::ejection::{Ejected, Ejections};
 use crate::types::BackendAddr;
 
 /// Where a backend is reached, its name already resolved.
@@ -34,8 +34,18 @@ pub struct Backend {
     endpoint: Endpoint,
     name: Arc<str>,
     up: AtomicBool,
+    /// Up and not ejected: what a request asks.
+    serves: AtomicBool,
+    /// Failures in a row of requests, not of probes.
+    fails: AtomicU32,
     in_flight: AtomicUsize,
-    health: Mutex<Health>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    health: Health,
+    ejections: Ejections,
 }
 
 /// What the probes have seen. A new backend is down until `rise` probes in a row have passed.
@@ -87,8 +97,10 @@ impl Backend {
             addr,
             endpoint,
             up: AtomicBool::new(false),
+            serves: AtomicBool::new(false),
+            fails: AtomicU32::new(0),
             in_flight: AtomicUsize::new(0),
-            health: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
@@ -111,21 +123,46 @@ impl Backend {
         &self.name
     }
 
+    /// What the probes say.
     pub fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
     }
 
+    /// Whether requests may be sent to it: it passes its probes and is not ejected.
+    pub fn serves(&self) -> bool {
+        self.serves.load(Ordering::Relaxed)
+    }
+
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.in_flight.load(Ordering::SeqCst)
     }
 
     pub fn health(&self) -> Health {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().health.clone()
+    }
+
+    /// Since it failed too many requests; `None` while it may be asked.
+    pub fn ejected(&self) -> Option<Ejected> {
+        self.lock().ejections.present().cloned()
+    }
+
+    /// It has answered a request: the failures before are forgotten.
+    pub fn answered(&self) {
+        // Looked at first: the line is shared by all cores, and a store would take it from them.
+        if self.fails.load(Ordering::Relaxed) != 0 {
+            self.fails.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// It has failed a request; answers whether that makes `max_fails` in a row. 0: never.
+    pub fn failed(&self, max_fails: u32) -> bool {
+        max_fails > 0 && self.fails.fetch_add(1, Ordering::Relaxed).saturating_add(1) >= max_fails
     }
 
     /// Takes a probe in; answers whether that changed up to down or down to up.
     pub fn observe(&self, probe: Probe, rise: u32, fall: u32) -> bool {
-        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        let health = &mut state.health;
         let passed = probe.outcome.passed();
         let same = health.last.as_ref().is_some_and(|last| last.outcome.passed() == passed);
         health.streak = if same { health.streak.saturating_add(1) } else { 1 };
@@ -136,16 +173,57 @@ impl Backend {
         } else if !passed && health.streak >= fall {
             health.up = false;
         }
-        self.up.store(health.up, Ordering::Relaxed);
-        health.up != was
+        let changed = health.up != was;
+        if changed {
+            // What failed before it was down, or new, says nothing about what it is now.
+            self.fails.store(0, Ordering::Relaxed);
+        }
+        self.show(&state);
+        changed
     }
 
-    pub(super) fn count_in(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    /// Out for a while; who is in the pool beside it is the caller's concern. Answers for how long.
+    pub(super) fn eject(&self, now: Instant, first: Duration, max_fails: u32, why: String) -> Duration {
+        let mut state = self.lock();
+        let lasts = state.ejections.eject(now, first, max_fails, why);
+        self.show(&state);
+        lasts
+    }
+
+    /// Ends its ejection if its time is over; answers whether it was.
+    pub(super) fn readmit(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        let Some(ended) = state.ejections.end(now) else { return false };
+        // As good as its next answer: one more failure takes it out again.
+        self.fails.store(ended.streak, Ordering::Relaxed);
+        self.show(&state);
+        true
+    }
+
+    /// Counts an exchange in unless `max` are inside, exact over all cores; 0: no bound.
+    pub(super) fn count_in(&self, max: usize) -> bool {
+        if max == 0 {
+            self.in_flight.fetch_add(1, Ordering::Relaxed);
+            return true;
+        }
+        let room = |inside| (inside < max).then_some(inside + 1);
+        // Sequentially consistent, as is `count_out`: who waits for room joins the queue, then looks here; who leaves is
+        // counted out, then looks at the queue. One of the two sees the other.
+        self.in_flight.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).is_ok()
     }
 
     pub(super) fn count_out(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Makes what requests read say what the state says.
+    fn show(&self, state: &State) {
+        self.up.store(state.health.up, Ordering::Relaxed);
+        self.serves.store(state.health.up && state.ejections.present().is_none(), Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -172,6 +250,32 @@ mod tests {
         assert!(!backend.is_up());
         assert!(backend.observe(probe(true), 2, 3));
         assert!(backend.is_up());
+    }
+
+    #[test]
+    fn an_ejected_backend_serves_again_after_its_time_if_it_is_up() {
+        let (backend, now) = (backend(), Instant::now());
+        backend.observe(probe(true), 1, 1);
+        assert!(!backend.failed(2) && backend.failed(2));
+        let lasts = backend.eject(now, Duration::from_secs(10), 2, "refused".into());
+        assert!(backend.is_up() && !backend.serves());
+        assert!(!backend.readmit(now), "too early");
+        assert!(backend.readmit(now + lasts) && backend.serves());
+        assert!(backend.failed(2), "one more failure is enough");
+        let lasts = backend.eject(now + lasts, Duration::from_secs(10), 2, "refused".into());
+        backend.observe(probe(false), 1, 1);
+        assert!(backend.readmit(now + Duration::from_secs(10) + lasts) && !backend.serves(), "its probes say down");
+        backend.observe(probe(true), 1, 1);
+        assert!(backend.serves() && !backend.failed(2), "it begins anew");
+    }
+
+    #[test]
+    fn an_answer_ends_the_row_of_failures() {
+        let backend = backend();
+        assert!(!backend.failed(2));
+        backend.answered();
+        assert!(!backend.failed(2) && backend.failed(2));
+        assert!(!backend.failed(0), "0 is off");
     }
 
     #[test]

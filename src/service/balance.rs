@@ -26,38 +26,57 @@ impl HashKey {
     }
 }
 
+/// What a backend must be for this request, beside serving at all.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Not one of these: they have been tried.
+    pub tried: &'a [u64],
+    /// Fewer exchanges inside than this; 0: however many.
+    pub max_in_flight: usize,
+}
+
+impl Wanted<'_> {
+    fn fits(&self, backend: &Backend) -> bool {
+        backend.serves()
+            && !self.tried.contains(&backend.id())
+            && (self.max_in_flight == 0 || backend.in_flight() < self.max_in_flight)
+    }
+}
+
 impl Pool {
+    /// Whether there is any such backend.
+    pub fn has(&self, wanted: Wanted<'_>) -> bool {
+        self.backends().iter().any(|b| wanted.fits(b))
+    }
+
     /// Fewest exchanges in flight; among equals, in turn.
-    pub fn least_conn(&self, tried: &[u64]) -> Option<Arc<Backend>> {
+    pub fn least_conn(&self, wanted: Wanted<'_>) -> Option<Arc<Backend>> {
         let backends = self.backends();
         if let [only] = backends.as_slice() {
-            return (only.is_up() && !tried.contains(&only.id())).then(|| only.clone());
+            return wanted.fits(only).then(|| only.clone());
         }
         let start = self.next_turn();
         (0..backends.len())
             .map(|i| &backends[(start + i) % backends.len()])
-            .filter(|b| b.is_up() && !tried.contains(&b.id()))
+            .filter(|b| wanted.fits(b))
             .min_by_key(|b| b.in_flight())
             .cloned()
     }
 
     /// The next healthy one in turn.
-    pub fn round_robin(&self, tried: &[u64]) -> Option<Arc<Backend>> {
+    pub fn round_robin(&self, wanted: Wanted<'_>) -> Option<Arc<Backend>> {
         let backends = self.backends();
         let start = self.next_turn();
-        (0..backends.len())
-            .map(|i| &backends[(start + i) % backends.len()])
-            .find(|b| b.is_up() && !tried.contains(&b.id()))
-            .cloned()
+        (0..backends.len()).map(|i| &backends[(start + i) % backends.len()]).find(|b| wanted.fits(b)).cloned()
     }
 
-    /// That one, if it serves.
-    pub fn one(&self, id: u64, tried: &[u64]) -> Option<Arc<Backend>> {
-        self.backends().iter().find(|b| b.id() == id && b.is_up() && !tried.contains(&b.id())).cloned()
+    /// That one, if it is such.
+    pub fn one(&self, id: u64, wanted: Wanted<'_>) -> Option<Arc<Backend>> {
+        self.backends().iter().find(|b| b.id() == id && wanted.fits(b)).cloned()
     }
 
     /// The same backend for the same key, as long as it is healthy.
-    pub fn by_hash(&self, key: HashKey, tried: &[u64]) -> Option<Arc<Backend>> {
-        self.backends().iter().filter(|b| b.is_up() && !tried.contains(&b.id())).max_by_key(|b| key.weight(b)).cloned()
+    pub fn by_hash(&self, key: HashKey, wanted: Wanted<'_>) -> Option<Arc<Backend>> {
+        self.backends().iter().filter(|b| wanted.fits(b)).max_by_key(|b| key.weight(b)).cloned()
     }
 }

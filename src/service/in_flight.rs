@@ -34,11 +34,21 @@ impl InFlight {
         self.backend.as_ref()
     }
 
-    /// Moves the exchange to a backend; a retry replaces the one before.
-    pub fn assign(&mut self, backend: Arc<Backend>) {
-        backend.count_in();
-        if let Some(before) = self.backend.replace(backend) {
-            before.count_out();
+    /// Moves the exchange to a backend, unless `max` are inside already (0: no bound); a retry replaces the one before.
+    pub fn assign(&mut self, backend: &Arc<Backend>, max: usize) -> bool {
+        if !backend.count_in(max) {
+            return false;
+        }
+        self.unassign();
+        self.backend = Some(backend.clone());
+        true
+    }
+
+    /// Leaves its backend, if it has one, and tells who waits for room there.
+    pub fn unassign(&mut self) {
+        if let Some(backend) = self.backend.take() {
+            backend.count_out();
+            self.pool.room_made();
         }
     }
 
@@ -57,9 +67,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if let Some(backend) = &self.backend {
-            backend.count_out();
-        }
+        self.unassign();
         if self.is_tunnel {
             self.pool.count_tunnel_out();
         }

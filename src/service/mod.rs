@@ -6,8 +6,10 @@
 mod active;
 mod backend;
 mod balance;
+mod ejection;
 mod in_flight;
 mod pool;
+mod queue;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
@@ -17,9 +19,11 @@ use tokio::sync::watch;
 
 pub use active::{Active, Canary, Maintenance, Pause, Shut, TICKETS, Ticket, Visit, Way};
 pub use backend::{Backend, Endpoint, Health, Probe, ProbeOutcome};
-pub use balance::HashKey;
+pub use balance::{HashKey, Wanted};
+pub use ejection::Ejected;
 pub use in_flight::InFlight;
 pub use pool::{Pool, Target};
+pub use queue::{Full, Place, Queue};
 
 use crate::config;
 use crate::types::Color;
@@ -40,6 +44,8 @@ pub struct Service {
     /// The detour that the last exchange has taken, told to who writes the history.
     detour: AtomicU8,
     detours: watch::Sender<Option<Detour>>,
+    /// Requests that a pause holds back.
+    held: Queue,
 }
 
 /// A standing in of one colour for the other.
@@ -49,6 +55,15 @@ pub enum Detour {
     Failover,
     /// The canary's clients are served by the colour that serves: the canary has no healthy backend.
     Fallback,
+}
+
+impl Detour {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failover => "failover",
+            Self::Fallback => "fallback",
+        }
+    }
 }
 
 impl Service {
@@ -63,6 +78,7 @@ impl Service {
             drawn: AtomicU32::new(fastrand::u32(..)),
             detour: AtomicU8::new(0),
             detours: watch::Sender::new(None),
+            held: Queue::default(),
             active: ArcSwap::from_pointee(active),
             config: ArcSwap::new(config.clone()),
         };
@@ -121,8 +137,8 @@ impl Service {
     /// it durable before.
     pub fn publish(&self, active: Active) {
         let generation = active.generation;
-        self.special.store(!active.is_plain(), Ordering::Relaxed);
         self.active.store(Arc::new(active));
+        self.look_whether_special();
         self.generation.store(generation, Ordering::SeqCst);
         // Pairs with the fence in `enter`: either the request that counted itself in is seen by the drain, or the request
         // sees this generation and chooses again.
@@ -150,6 +166,21 @@ impl Service {
                 return Ok(guard);
             }
         }
+    }
+
+    /// The line of those whom a pause holds back; they go on in its order.
+    pub fn held(&self) -> &Queue {
+        &self.held
+    }
+
+    /// The pause has ended: the first who was held goes on, and calls the next.
+    pub fn let_go(&self) {
+        self.held.call_one();
+    }
+
+    /// To be called when what makes a service special may have changed: what is published, or who is held.
+    pub fn look_whether_special(&self) {
+        self.special.store(!self.active.load().is_plain() || !self.held.is_empty(), Ordering::SeqCst);
     }
 
     /// The next ticket number: every run of them is spread evenly, so that a share is exact after few clients.

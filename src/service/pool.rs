@@ -2,11 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
 use super::backend::{Backend, Endpoint};
+use super::queue::Queue;
+use crate::config;
 use crate::types::{BackendAddr, Color, Scheme};
 
 /// The backends of one colour, or of a service with a single pool.
@@ -21,6 +24,7 @@ pub struct Pool {
     guests: AtomicUsize,
     tunnels: AtomicUsize,
     turn: AtomicUsize,
+    queue: Queue,
     changed: watch::Sender<u64>,
     cut: AtomicBool,
 }
@@ -61,6 +65,7 @@ impl Pool {
             guests: AtomicUsize::new(0),
             tunnels: AtomicUsize::new(0),
             turn: AtomicUsize::new(0),
+            queue: Queue::default(),
             changed: watch::Sender::new(0),
             cut: AtomicBool::new(false),
         }
@@ -94,6 +99,11 @@ impl Pool {
         self.backends.load()
     }
 
+    /// Those for whom every backend that serves is full.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
     pub fn targets(&self) -> Vec<Target> {
         self.lock().clone()
     }
@@ -102,7 +112,40 @@ impl Pool {
         self.backends().iter().any(|b| b.is_up())
     }
 
-    /// Wakes when the set of backends changed: the prober starts and ends its tasks by it.
+    /// Takes a backend out that has failed too many requests in a row; answers for how long.
+    ///
+    /// `None`, and nothing has changed: it is out already, half of the pool is, or no other would be left to serve. Whoever
+    /// follows [`Pool::watch_backends`] lets it in again with [`Pool::readmit`].
+    pub fn eject(&self, backend: &Backend, health: &config::Health, why: String, now: Instant) -> Option<Duration> {
+        // Held so that two cores can't eject the two halves at once.
+        let _targets = self.lock();
+        let backends = self.backends();
+        let out = backends.iter().filter(|b| b.ejected().is_some()).count();
+        let another_serves = backends.iter().any(|b| b.id() != backend.id() && b.serves());
+        let too_many = (out + 1) * 2 > backends.len();
+        if too_many || !another_serves || !backend.serves() {
+            return None;
+        }
+        let lasts = backend.eject(now, health.fail_timeout, health.max_fails, why);
+        self.changed.send_modify(|n| *n += 1);
+        Some(lasts)
+    }
+
+    /// Lets those in again whose time out is over, and answers which.
+    pub fn readmit(&self, now: Instant) -> Vec<Arc<Backend>> {
+        let back: Vec<_> = self.backends().iter().filter(|b| b.readmit(now)).cloned().collect();
+        if !back.is_empty() {
+            self.room_made();
+        }
+        back
+    }
+
+    /// When the next one is to be let in.
+    pub fn next_readmission(&self) -> Option<Instant> {
+        self.backends().iter().filter_map(|b| b.ejected()).map(|ejected| ejected.until).min()
+    }
+
+    /// Wakes when the set of backends changed or one was ejected: the prober starts and ends its tasks by it.
     pub fn watch_backends(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
@@ -132,7 +175,8 @@ impl Pool {
         self.rebuild(&targets);
     }
 
-    /// Lets go of backends that were only kept until one of their successors is healthy.
+    /// A backend has come up or gone down: lets go of those that were only kept until one of their successors is healthy, and
+    /// calls who waits for room.
     pub fn settle(&self) {
         let targets = self.lock();
         self.rebuild(&targets);
@@ -159,6 +203,15 @@ impl Pool {
         if !same {
             self.backends.store(Arc::new(next));
             self.changed.send_modify(|n| *n += 1);
+        }
+        self.room_made();
+    }
+
+    /// Someone has left a backend, or one has come: who has waited longest looks whether it fits, and calls the next if there
+    /// is room for more.
+    pub(super) fn room_made(&self) {
+        if !self.queue.is_empty() {
+            self.queue.call_one();
         }
     }
 

@@ -1,5 +1,5 @@
 //! What the tests are told with: the daemon ([`Edge`]), its config ([`Setup`]), backends ([`Origin`], [`H2Origin`]),
-//! clients ([`Client`], [`h2::H2`]) and whole crowds of them ([`Load`]), name servers ([`Dns`]).
+//! clients ([`Client`], [`h2::H2`]) and whole crowds of them ([`Load`]), name servers ([`Dns`]), a screen and a keyboard ([`Terminal`]).
 
 pub mod client;
 pub mod dns;
@@ -8,6 +8,7 @@ pub mod h2;
 pub mod load;
 pub mod origin;
 pub mod setup;
+pub mod terminal;
 pub mod tls;
 pub mod wait;
 pub mod wire;
@@ -20,6 +21,7 @@ pub use load::{Load, Turn, serves_load};
 pub use origin::{Origin, Then};
 pub use rustix::process::Signal;
 pub use setup::{Setup, own_address};
+pub use terminal::Terminal;
 pub use tls::Identity;
 pub use wait::{PATIENCE, wait_for, wait_until};
 

@@ -38,6 +38,8 @@ fn service(Named { name, name_span, table: mut t }: Named<'_>) -> Service {
         retries: t.read("retries", 2, |v| v.integer(0..=10)),
         failover: failover(&mut t, &pools),
         sticky: t.read("sticky", false, |v| v.choice(&[("off", false), ("cookie", true)])),
+        max_in_flight: t.read("max_in_flight", 0, |v| v.integer(0..=1_000_000)),
+        queue_timeout: t.read("queue_timeout", seconds(5), Value::duration),
         tls: upstream_tls(&mut t, &pools),
         health: health(t.table("health", "service.NAME.health")),
         switch: switch(t.table("switch", "service.NAME.switch")),
@@ -124,6 +126,8 @@ fn health(mut t: Table<'_>) -> Health {
         status: statuses(&mut t),
         body: t.optional("body", Value::string).unwrap_or_default(),
         host: t.read("host", None, |v| v.unless_empty(host_header)),
+        max_fails: t.read("max_fails", 3, |v| v.integer(0..=1000)),
+        fail_timeout: t.read("fail_timeout", seconds(10), Value::duration_above_zero),
     }
 }
 

@@ -1,0 +1,44 @@
+//! `edgectl pause`: holds new requests and returns when none is in flight any more.
+
+use std::time::Duration;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::operation;
+use crate::admin::wire::Ask;
+use crate::types::{parse_duration, show_duration};
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  edgectl pause && ./manage.py migrate; edgectl resume
+                                a database migration that no request sees")]
+pub struct Args {
+    /// The service, where there are several
+    service: Option<String>,
+    /// How long one request is held before it gets 503 [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    max: Option<Duration>,
+    /// How long what is in flight may take before this gives up waiting [default: the service's switch.drain]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+    /// Refuse unless the service is at this generation
+    #[arg(long, value_name = "N")]
+    if_generation: Option<u64>,
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+impl Args {
+    /// Exit 1 when something was still in flight after the timeout; the service stays paused then.
+    pub fn run(self, context: &Context) -> Result<(), Failure> {
+        let ask = Ask {
+            max: self.max.map(show_duration),
+            timeout: self.timeout.map(show_duration),
+            if_generation: self.if_generation,
+            reason: self.reason,
+            ..Ask::default()
+        };
+        operation::run(context, self.service.as_deref(), "pause", &ask)
+    }
+}

@@ -1,0 +1,166 @@
+//! What the screen shows, and what keys do to it, on a terminal that is not there.
+
+use std::time::{Duration, Instant};
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use serde_json::json;
+
+use super::model::{Effect, Input, Key, Model, Notice, Order, Verb};
+use super::view::render;
+use crate::admin::wire::Status;
+use crate::types::Color;
+
+/// As a newer daemon might say it: with fields nobody here knows.
+fn status(generation: u64, requests: u64) -> Status {
+    let (active, previous, idle) =
+        if generation.is_multiple_of(2) { ("green", "blue", "blue") } else { ("blue", "green", "green") };
+    let backend = |port: u16, up: bool| {
+        json!({ "address": format!("app:{port}"), "endpoint": format!("10.0.0.7:{port}"), "up": up, "in_flight": 2,
+            "last_probe": { "at": "2026-03-01T17:00:00Z", "took_ms": 1, "passed": up, "outcome": "got 503" } })
+    };
+    let pool = |color: &str, draining: bool| {
+        json!({ "color": color, "in_flight": 7, "draining": draining, "requests": requests, "failed": 3,
+            "per_second": 12.34, "error_rate": 0.05, "p50_ms": 1.23, "p95_ms": 456.7, "mood": "good",
+            "backends": [backend(8000, true), backend(8001, false)], "unresolved": [] })
+    };
+    let one = json!({ "color": null, "in_flight": 0, "draining": false, "backends": [], "unresolved": [] });
+    serde_json::from_value(json!({
+        "version": "9.9.9", "config": "edge.toml", "started": "2026-03-01T17:00:00Z", "ready": true, "connections": 5,
+        "weather": "fine", "certificates": [], "listeners": [],
+        "services": [
+            { "name": "app", "active": active, "previous": (generation > 1).then_some(previous), "idle": idle,
+              "generation": generation, "since": null, "paused": false,
+              "pools": [pool("blue", active == "green"), pool("green", false)] },
+            { "name": "docs", "active": null, "previous": null, "idle": null, "generation": null, "since": null,
+              "pools": [one] },
+        ],
+    }))
+    .unwrap()
+}
+
+/// Has looked a few times, and seen a switch when `generation` is above 1.
+fn model(generation: u64) -> Model {
+    let (mut model, begin) = (Model::default(), Instant::now());
+    for second in 0..5 {
+        let seen = if second < 3 { 1.min(generation) } else { generation };
+        let status = status(seen, second * 50);
+        model.take(Input::Status(Box::new(Ok(status)), begin + Duration::from_secs(second)));
+    }
+    model
+}
+
+fn screen(model: &Model, width: u16, height: u16) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| render(model, true, frame)).unwrap();
+    let buffer = terminal.backend().buffer();
+    let cells: Vec<&str> = buffer.content().iter().map(|cell| cell.symbol()).collect();
+    cells.chunks(width.max(1).into()).map(|line| line.concat().trim_end().to_owned() + "\n").collect()
+}
+
+#[track_caller]
+fn assert_shows(screen: &str, texts: &[&str]) {
+    for text in texts {
+        assert!(screen.contains(text), "no {text:?} in\n{screen}");
+    }
+}
+
+#[test]
+fn both_colours_are_seen_side_by_side() {
+    let screen = screen(&model(1), 100, 30);
+    assert_shows(&screen, &["edgectl 9.9.9 · ready · 5 connections", "blue serves · generation 1", "▸ app", "docs"]);
+    let titles = screen.lines().find(|line| line.contains("● blue · active")).unwrap();
+    assert!(titles.contains("green · idle"), "{titles}");
+    assert_shows(&screen, &["12.3 req/s", "5.0% errors", "p50 1.2ms   p95 457ms", "7 in flight"]);
+    assert_shows(&screen, &["up   app:8000 (10.0.0.7:8000) 2 in flight", "down app:8001 (10.0.0.7:8001) got 503"]);
+    assert_shows(&screen, &["the highest bar is 50.0", "s switch"]);
+}
+
+#[test]
+fn a_switch_is_seen_in_the_trail() {
+    let screen = screen(&model(2), 100, 30);
+    assert_shows(&screen, &["green serves · generation 2 · blue before", "● green · active", "blue · draining", "▲2"]);
+}
+
+#[test]
+fn no_size_is_too_small_and_none_too_large() {
+    let mut asking = model(2);
+    asking.take(Input::Key(Key::Switch));
+    for model in [Model::default(), model(2), asking] {
+        for (width, height) in (1..=40).flat_map(|width| (1..=20).map(move |height| (width, height))) {
+            screen(&model, width, height);
+        }
+        for (width, height) in [(1, 200), (500, 1), (400, 120), (80, 24)] {
+            screen(&model, width, height);
+        }
+    }
+}
+
+#[test]
+fn a_question_is_seen_where_little_else_is() {
+    let mut model = model(1);
+    model.take(Input::Key(Key::Switch));
+    for height in 2..6 {
+        assert_shows(&screen(&model, 60, height), &["switch app to green (generation 1 now)? y/n"]);
+    }
+}
+
+#[test]
+fn a_yes_switches_what_was_seen() {
+    let mut model = model(1);
+    assert_eq!(model.take(Input::Key(Key::Switch)), Effect::Nothing);
+    // Someone else switches meanwhile: the order still names what was asked about.
+    model.take(Input::Status(Box::new(Ok(status(2, 0))), Instant::now()));
+    let order = Order { verb: Verb::Switch, service: "app".into(), to: Color::Green, generation: 1 };
+    assert_eq!(model.take(Input::Key(Key::Yes)), Effect::Run(order.clone()));
+    let ask = order.ask();
+    assert_eq!((ask.color.as_deref(), ask.if_generation, ask.wait), (Some("green"), Some(1), false));
+    model.take(Input::Key(Key::Switch));
+    assert_shows(&screen(&model, 100, 30), &["app is being switched from here already"]);
+    model.take(Input::Ended { service: "app".into(), notice: Notice::bad("someone has switched it") });
+    assert_shows(&screen(&model, 100, 30), &["someone has switched it"]);
+    model.take(Input::Key(Key::Switch));
+    assert_shows(&screen(&model, 100, 30), &["switch app to blue (generation 2 now)? y/n"]);
+}
+
+#[test]
+fn whatever_is_not_a_yes_is_a_no() {
+    for key in [Key::No, Key::Quit, Key::Up, Key::Rollback] {
+        let mut model = model(2);
+        model.take(Input::Key(Key::Rollback));
+        assert_shows(&screen(&model, 100, 30), &["roll app back to blue (generation 2 now)? y/n"]);
+        assert_eq!(model.take(Input::Key(key)), Effect::Nothing);
+        assert_shows(&screen(&model, 100, 30), &["nothing was changed"]);
+        assert_eq!(model.take(Input::Key(Key::Yes)), Effect::Nothing);
+    }
+    let mut model = model(2);
+    model.take(Input::Key(Key::Rollback));
+    assert_eq!(model.take(Input::Key(Key::Break)), Effect::Leave);
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let mut first = model(1);
+    first.take(Input::Key(Key::Rollback));
+    assert_shows(&screen(&first, 100, 30), &["there is no colour to go back to"]);
+    first.take(Input::Key(Key::Down));
+    first.take(Input::Key(Key::Down));
+    first.take(Input::Key(Key::Switch));
+    assert_shows(&screen(&first, 100, 30), &["▸ docs", "docs has one pool"]);
+    let mut nothing = Model::default();
+    nothing.take(Input::Key(Key::Switch));
+    assert_shows(&screen(&nothing, 100, 30), &["there is no service"]);
+}
+
+#[test]
+fn a_daemon_that_is_gone_is_told_and_asked_nothing() {
+    let mut model = model(1);
+    model.take(Input::Key(Key::Switch));
+    model.take(Input::Status(Box::new(Err("no daemon answers".into())), Instant::now()));
+    assert_shows(&screen(&model, 100, 30), &["not reachable, this is old", "trying again: no daemon answers"]);
+    assert_eq!(model.take(Input::Key(Key::Yes)), Effect::Nothing);
+    model.take(Input::Key(Key::Switch));
+    assert_eq!(model.take(Input::Key(Key::Yes)), Effect::Nothing);
+    model.take(Input::Status(Box::new(Ok(status(1, 0))), Instant::now()));
+    assert_shows(&screen(&model, 100, 30), &["ready"]);
+}

@@ -1,0 +1,226 @@
+//! Draws a [`Model`] into a frame of any size, down to one cell. Decides nothing.
+//!
+//! From above: the daemon, the services, the colours of the chosen one side by side, their sparklines, and what was asked or
+//! done last. What has no room is left out, the sparklines first.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color as Ink, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Paragraph, Wrap};
+
+use super::chart;
+use super::model::Model;
+use crate::admin::wire::{BackendStatus, PoolStatus, ServiceStatus, Status, Traffic};
+use crate::cli::status::state_cell;
+use crate::cli::table;
+use crate::types::Color;
+
+const KEYS: &str = " ↑↓ choose   s switch   b roll back   q leave";
+
+/// Lines of a colour's numbers, and its frame.
+const NUMBERS: u16 = 5;
+
+/// Lines that what was asked or done may take.
+const NOTE: u16 = 3;
+
+/// Inks, or none.
+#[derive(Debug, Clone, Copy)]
+pub struct Theme {
+    color: bool,
+}
+
+impl Theme {
+    pub fn of(self, style: table::Style) -> Style {
+        let ink = |ink| if self.color { Style::new().fg(ink) } else { Style::new() };
+        match style {
+            table::Style::Plain => Style::new(),
+            table::Style::Bold => Style::new().add_modifier(Modifier::BOLD),
+            table::Style::Dim => Style::new().add_modifier(Modifier::DIM),
+            table::Style::Red => ink(Ink::Red),
+            table::Style::Yellow => ink(Ink::Yellow),
+            table::Style::Green => ink(Ink::Green),
+            table::Style::Blue => ink(Ink::LightBlue),
+        }
+    }
+
+    pub fn color(self, color: Option<Color>) -> Style {
+        color.map_or_else(Style::new, |color| self.of(color.into()))
+    }
+}
+
+pub fn render(model: &Model, color: bool, frame: &mut Frame) {
+    let theme = Theme { color };
+    let area = frame.area();
+    let service = model.service();
+    let services = model.services().len() as u16;
+    let list = if services > 1 { services.min((area.height / 4).max(1)) } else { 0 };
+    let backends = service.iter().flat_map(|service| &service.pools).map(backend_lines).max().unwrap_or(0);
+    let panels = (NUMBERS + backends).min(area.height * 2 / 3);
+    // The last lines come first when there is no room: a question must be seen.
+    let note = bottom(model, theme);
+    let lines = (note.width() as u16 / area.width.max(1) + 1).min(NOTE);
+    let [rest, bottom, keys] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(lines), Constraint::Length(1)]).areas(area);
+    let [head, list, title, panels, chart] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(list),
+        Constraint::Length(1),
+        Constraint::Length(panels),
+        Constraint::Fill(1),
+    ])
+    .areas(rest);
+    frame.render_widget(headline(model, theme), head);
+    services_list(model, theme, frame, list);
+    if let Some(service) = service {
+        frame.render_widget(service_line(service, theme), title);
+        colors(service, theme, frame, panels);
+        if let Some(trail) = model.trail(&service.name) {
+            chart::render(service, trail, theme, frame, chart);
+        }
+    }
+    frame.render_widget(Paragraph::new(note).wrap(Wrap { trim: true }), bottom);
+    frame.render_widget(Line::styled(KEYS, theme.of(table::Style::Dim)), keys);
+}
+
+fn headline(model: &Model, theme: Theme) -> Line<'_> {
+    let Some(Status { version, ready, connections, .. }) = &model.status else {
+        return Line::raw(" edgectl");
+    };
+    let state = match (&model.gone, ready) {
+        (Some(_), _) => Span::styled("not reachable, this is old", theme.of(table::Style::Red)),
+        (None, true) => Span::styled("ready", theme.of(table::Style::Green)),
+        (None, false) => Span::styled("not ready", theme.of(table::Style::Red)),
+    };
+    Line::from_iter([format!(" edgectl {version} · ").into(), state, format!(" · {connections} connections").into()])
+}
+
+/// What is asked, else why nothing is new, else what was done last.
+fn bottom(model: &Model, theme: Theme) -> Line<'_> {
+    if let Some(order) = &model.question {
+        let style = theme.of(table::Style::Yellow).add_modifier(Modifier::BOLD);
+        return Line::styled(order.question(), style);
+    }
+    if let Some(why) = &model.gone {
+        return Line::styled(format!("trying again: {why}"), theme.of(table::Style::Red));
+    }
+    let Some(notice) = &model.notice else { return Line::default() };
+    let style = if notice.is_bad { table::Style::Red } else { table::Style::Plain };
+    Line::styled(notice.text.as_str(), theme.of(style))
+}
+
+/// One line each; scrolled so that the chosen one is seen.
+fn services_list(model: &Model, theme: Theme, frame: &mut Frame, area: Rect) {
+    let first = (model.place() + 1).saturating_sub(usize::from(area.height));
+    let width = model.services().iter().map(|service| service.name.chars().count()).max().unwrap_or(0);
+    let shown = model.services().iter().enumerate().skip(first).take(area.height.into());
+    let lines = shown.map(|(place, service)| {
+        let is_chosen = place == model.place();
+        let mark = if is_chosen { " ▸ " } else { "   " };
+        let mut spans = vec![Span::raw(format!("{mark}{:width$}", service.name))];
+        for pool in &service.pools {
+            let name = pool.color.map_or("one pool", Color::as_str);
+            let marker = if pool.color == service.active { "●" } else { " " };
+            let failed = pool.traffic.error_rate.unwrap_or_default();
+            spans.push(Span::styled(format!("   {marker} {name} "), theme.color(pool.color)));
+            spans.push(Span::raw(format!("{} req/s ", short(pool.traffic.per_second))));
+            spans.push(Span::styled(percent(failed), error_style(failed, theme)));
+        }
+        let line = Line::from(spans);
+        if is_chosen { line.style(theme.of(table::Style::Bold)) } else { line }
+    });
+    frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()), area);
+}
+
+fn service_line(service: &ServiceStatus, theme: Theme) -> Line<'_> {
+    let mut spans = vec![Span::styled(format!(" {}", service.name), theme.of(table::Style::Bold))];
+    if let (Some(active), Some(generation)) = (service.active, service.generation) {
+        spans.push(" · ".into());
+        spans.push(Span::styled(format!("{active} serves"), theme.color(Some(active))));
+        spans.push(format!(" · generation {generation}").into());
+    }
+    if let Some(previous) = service.previous {
+        spans.push(format!(" · {previous} before").into());
+    }
+    Line::from(spans)
+}
+
+/// Side by side.
+fn colors(service: &ServiceStatus, theme: Theme, frame: &mut Frame, area: Rect) {
+    let halves = Layout::horizontal(service.pools.iter().map(|_| Constraint::Fill(1))).split(area);
+    for (pool, half) in service.pools.iter().zip(halves.iter()) {
+        let state = state_cell(service, pool);
+        let marker = if pool.color == service.active { "● " } else { "" };
+        let name = pool.color.map_or("one pool", Color::as_str);
+        let mut block = Block::bordered()
+            .title(Span::styled(format!(" {marker}{name} · {} ", state.text), theme.of(state.style)))
+            .border_style(theme.color(pool.color));
+        if pool.color != service.active {
+            block = block.border_style(theme.color(pool.color).add_modifier(Modifier::DIM));
+        }
+        let text = Paragraph::new(pool_lines(pool, theme)).block(block);
+        frame.render_widget(text, *half);
+    }
+}
+
+fn pool_lines(pool: &PoolStatus, theme: Theme) -> Vec<Line<'_>> {
+    let Traffic { per_second, error_rate, p50_ms, p95_ms, .. } = &pool.traffic;
+    let failed = error_rate.unwrap_or_default();
+    let time = |ms: &Option<f64>| ms.map_or_else(|| "-".to_owned(), millis);
+    let mut lines = vec![
+        Line::from_iter([
+            format!("{} req/s   ", short(*per_second)).into(),
+            Span::styled(
+                format!("{} errors", error_rate.map_or_else(|| "-".to_owned(), percent)),
+                error_style(failed, theme),
+            ),
+        ]),
+        Line::raw(format!("p50 {}   p95 {}", time(p50_ms), time(p95_ms))),
+        Line::raw(format!("{} in flight", pool.in_flight)),
+    ];
+    lines.extend(pool.backends.iter().map(|backend| backend_line(backend, theme)));
+    lines.extend(
+        pool.unresolved
+            .iter()
+            .map(|name| Line::styled(format!("{}: {}", name.address, name.error), theme.of(table::Style::Red))),
+    );
+    lines
+}
+
+fn backend_lines(pool: &PoolStatus) -> u16 {
+    (pool.backends.len() + pool.unresolved.len()) as u16
+}
+
+fn backend_line(backend: &BackendStatus, theme: Theme) -> Line<'_> {
+    let BackendStatus { address, endpoint, up, last_probe, in_flight, .. } = backend;
+    let place = if address.ends_with(endpoint) { address.clone() } else { format!("{address} ({endpoint})") };
+    let (word, style) = if *up { ("up  ", table::Style::Green) } else { ("down", table::Style::Red) };
+    let why = match last_probe {
+        Some(probe) if !up => format!(" {}", probe.outcome),
+        None => " not probed yet".to_owned(),
+        _ => format!(" {in_flight} in flight"),
+    };
+    Line::from_iter([Span::styled(word, theme.of(style)), format!(" {place}{why}").into()])
+}
+
+fn error_style(rate: f64, theme: Theme) -> Style {
+    theme.of(if rate > 0.0 { table::Style::Red } else { table::Style::Plain })
+}
+
+pub fn short(per_second: f64) -> String {
+    if per_second < 100.0 { format!("{per_second:.1}") } else { format!("{per_second:.0}") }
+}
+
+/// What is not nothing is not shown as nothing.
+fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent > 0.0 && percent < 0.1 { "<0.1%".to_owned() } else { format!("{percent:.1}%") }
+}
+
+fn millis(millis: f64) -> String {
+    match millis {
+        ..10.0 => format!("{millis:.1}ms"),
+        ..1_000.0 => format!("{millis:.0}ms"),
+        _ => format!("{:.1}s", millis / 1e3),
+    }
+}

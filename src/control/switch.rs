@@ -1,0 +1,133 @@
+//! A switch from its gate to its last word: gate, steps, flip, then the watch and the drain.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::drain::Draining;
+use super::ledger::Entry;
+use super::operation::{Done, Event, Goal, Refused, Request, Verdict, Word};
+use super::operator::{Events, Operator};
+use super::plan;
+use super::watch::Watching;
+use crate::service::{Active, Service};
+use crate::types::Color;
+
+impl Operator {
+    pub(super) async fn switch(
+        self: &Rc<Self>,
+        service: &Arc<Service>,
+        request: &Request,
+        events: &Events,
+    ) -> Result<Done, Refused> {
+        let hold = self.hold(service, &request.actor)?;
+        let before = service.active();
+        plan::check_generation(service.name(), &before, request.if_generation)?;
+        let to = target(service, &before, request)?;
+        let mut done = Done::unchanged(service.name(), before.color, to, before.generation);
+        if to == before.color {
+            return Ok(done);
+        }
+        if !request.options.force {
+            done.gate_ms = Some(self.gate(service, to, request, events).await?);
+            let now = service.active();
+            plan::check_generation(service.name(), &now, request.if_generation)?;
+        }
+        let mut course = None;
+        if !request.options.steps.is_empty() {
+            match self.climb(service, to, request, events).await? {
+                Ok(climbed) => course = Some(climbed),
+                Err(stopped) => return Ok(self.end_of_steps(done, stopped, request, events).await),
+            }
+        }
+        done.result = if request.options.force { "forced" } else { "switched" }.to_owned();
+        let baseline = self.recent_p95(service, before.color);
+        self.flip(service, &mut done, course, events).await?;
+        self.note_done(request, &done, before.generation);
+        let draining = self.start_drain(service, before.color, request, events);
+        let watching = self.start_watch(service, &done, baseline, request, events);
+        drop(hold);
+        if request.options.wait {
+            self.wait_out(&mut done, watching, draining, events).await;
+        }
+        Ok(done)
+    }
+
+    /// The flip itself, and its figures into `done`.
+    pub(super) async fn flip(
+        &self,
+        service: &Arc<Service>,
+        done: &mut Done,
+        course: Option<Entry>,
+        events: &Events,
+    ) -> Result<(), Refused> {
+        let (from, to) = (done.from, done.to);
+        let flip = |now: &Active| plan::flip(service.name(), now, from, to, SystemTime::now());
+        let (after, took) = self.move_traffic(service, course, flip).await?;
+        done.generation = after.generation;
+        done.flip_us = Some(micros(took));
+        self.shared.metrics.service(service.name()).phase("flip", took);
+        tracing::info!(service = %service.name(), %from, %to, generation = after.generation, "switched");
+        let _ = events.send(Event::Flipped { from, to, generation: after.generation, took_us: micros(took) });
+        Ok(())
+    }
+
+    /// What a caller who waits is told: the watch's verdict, and how what is left without traffic has drained.
+    async fn wait_out(&self, done: &mut Done, watching: Option<Watching>, draining: Draining, events: &Events) {
+        let mut draining = draining;
+        if let Some(watching) = watching {
+            if let Some(watched) = watching.ended().await {
+                let _ = events.send(Event::Watched(watched.verdict.clone()));
+                done.judge(watched.verdict);
+                if let Some(back) = watched.rolled_back {
+                    done.generation = back.generation;
+                    draining = back.draining;
+                }
+            }
+        }
+        let report = draining.ended().await;
+        let _ = events.send(Event::Drained(report.clone()));
+        done.drain = Some(report);
+    }
+
+    /// A rollout that its watch has stopped before the flip.
+    async fn end_of_steps(
+        &self,
+        mut done: Done,
+        stopped: super::rollout::Stopped,
+        request: &Request,
+        events: &Events,
+    ) -> Done {
+        done.generation = stopped.generation;
+        done.judge(stopped.verdict);
+        if request.options.wait {
+            let report = stopped.draining.ended().await;
+            let _ = events.send(Event::Drained(report.clone()));
+            done.drain = Some(report);
+        }
+        done
+    }
+}
+
+impl Done {
+    /// The watch's word becomes the result's.
+    fn judge(&mut self, verdict: Verdict) {
+        match verdict.verdict {
+            Word::Inconclusive => "inconclusive".clone_into(&mut self.result),
+            Word::RolledBack => "rolled-back".clone_into(&mut self.result),
+            Word::Passed | Word::Failed | Word::Ended => {}
+        }
+        self.verdict = Some(verdict);
+    }
+}
+
+fn target(service: &Service, before: &Active, request: &Request) -> Result<Color, Refused> {
+    match request.goal {
+        Goal::To(color) => Ok(color),
+        _ => before.previous.ok_or_else(|| Refused::NoPrevious { service: service.name().to_string() }),
+    }
+}
+
+pub(super) fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,277 @@
+//! A line of those who wait for their turn, first come first served.
+//!
+//! Generic: knows neither what is waited for nor who calls. Whoever makes room calls one; whoever is called and goes away,
+//! or can't use its turn, hands it to the next. Shared by all cores, behind a lock that is taken by those alone who wait.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// The line itself. Clones are the same line.
+#[derive(Debug, Clone, Default)]
+pub struct Queue {
+    line: Arc<Line>,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    /// Tickets there are, called or not.
+    len: AtomicUsize,
+    places: Mutex<Places>,
+}
+
+/// Who waits to be called, by number: the lowest has waited longest.
+#[derive(Debug, Default)]
+struct Places {
+    next: u64,
+    waiting: BTreeMap<u64, Option<Waker>>,
+}
+
+/// As many wait as may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the queue is full")]
+pub struct Full;
+
+/// A place in the line: ready when it is called. Leaves by drop, and then hands on the turn it has not used.
+#[derive(Debug)]
+pub struct Place {
+    line: Arc<Line>,
+    number: u64,
+    /// The turn was used: there is nothing to hand on.
+    used: bool,
+}
+
+impl Queue {
+    /// A place at the end, unless `bound` are in the line already.
+    ///
+    /// What was freed before this returns has called nobody: look once more afterwards, and call the first if there is room.
+    pub fn join(&self, bound: usize) -> Result<Place, Full> {
+        let mut places = self.line.lock();
+        if self.line.len.load(Ordering::SeqCst) >= bound {
+            return Err(Full);
+        }
+        self.line.len.fetch_add(1, Ordering::SeqCst);
+        let number = places.next;
+        places.next += 1;
+        places.waiting.insert(number, None);
+        Ok(Place { line: self.line.clone(), number, used: false })
+    }
+
+    /// Calls the first who waits; answers whether there was one.
+    pub fn call_one(&self) -> bool {
+        self.line.call_from(0)
+    }
+
+    /// How many are in the line: those who wait, and those who were called and have not used their turn yet. Who finds it
+    /// empty overtakes nobody.
+    pub fn len(&self) -> usize {
+        self.line.len.load(Ordering::SeqCst)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Place {
+    /// The turn was used: leaves the line without handing it on.
+    pub fn done(mut self) {
+        self.used = true;
+    }
+
+    /// The turn can't be used by this one: back to its place, and the next behind it is called instead.
+    ///
+    /// What was freed meanwhile may have called nobody: look once more afterwards.
+    pub fn pass(&mut self) {
+        self.line.lock().waiting.entry(self.number).or_default();
+        self.line.call_from(self.number + 1);
+    }
+}
+
+impl Future for Place {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut places = self.line.lock();
+        let Some(waker) = places.waiting.get_mut(&self.number) else { return Poll::Ready(()) };
+        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let was_waiting = self.line.lock().waiting.remove(&self.number).is_some();
+        self.line.len.fetch_sub(1, Ordering::SeqCst);
+        if !was_waiting && !self.used {
+            self.line.call_from(0);
+        }
+    }
+}
+
+impl Line {
+    fn call_from(&self, number: u64) -> bool {
+        let called = {
+            let mut places = self.lock();
+            let Some((&first, _)) = places.waiting.range(number..).next() else { return false };
+            places.waiting.remove(&first)
+        };
+        if let Some(waker) = called.flatten() {
+            waker.wake();
+        }
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::time::{Duration, Instant};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn is_called(ticket: &mut Place) -> bool {
+        ticket.now_or_never().is_some()
+    }
+
+    #[test]
+    fn the_first_to_come_is_the_first_to_be_called() {
+        let queue = Queue::default();
+        let mut all: Vec<Place> = (0..3).map(|_| queue.join(3).unwrap()).collect();
+        assert_eq!(queue.join(3).unwrap_err(), Full);
+        assert!(!all.iter_mut().any(is_called));
+        for called in 1..=3 {
+            assert!(queue.call_one());
+            assert_eq!(all.iter_mut().filter_map(FutureExt::now_or_never).count(), called);
+            assert!(is_called(&mut all[called - 1]));
+        }
+        assert!(!queue.call_one(), "nobody waits");
+        assert_eq!(queue.len(), 3, "but none has used its turn");
+        all.into_iter().for_each(Place::done);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_turn_that_is_not_used_goes_to_the_next() {
+        let queue = Queue::default();
+        let [first, mut second, mut third] = [(); 3].map(|()| queue.join(9).unwrap());
+        queue.call_one();
+        drop(first);
+        assert!(is_called(&mut second) && !is_called(&mut third));
+        second.pass();
+        assert!(!is_called(&mut second) && is_called(&mut third));
+        queue.call_one();
+        assert!(is_called(&mut second), "it has kept its place");
+        drop(third);
+        assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn who_leaves_before_being_called_hands_nothing_on() {
+        let queue = Queue::default();
+        let [first, mut second] = [(); 2].map(|()| queue.join(9).unwrap());
+        drop(first);
+        assert!(!is_called(&mut second));
+        queue.call_one();
+        second.done();
+        assert!(queue.is_empty());
+    }
+
+    /// Slots as a backend has them, and a line before them.
+    struct Slots {
+        free: AtomicUsize,
+        queue: Queue,
+    }
+
+    impl Slots {
+        fn take(&self) -> bool {
+            let less = |free: usize| free.checked_sub(1);
+            self.free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
+        }
+
+        fn put(&self) {
+            self.free.fetch_add(1, Ordering::SeqCst);
+            if !self.queue.is_empty() {
+                self.queue.call_one();
+            }
+        }
+
+        async fn wait(&self) {
+            let mut ticket = self.queue.join(usize::MAX).unwrap();
+            if self.free.load(Ordering::SeqCst) > 0 {
+                self.queue.call_one();
+            }
+            loop {
+                (&mut ticket).await;
+                if self.take() {
+                    break;
+                }
+                ticket.pass();
+                if self.take() {
+                    break;
+                }
+            }
+            ticket.done();
+            if self.free.load(Ordering::SeqCst) > 0 {
+                self.queue.call_one();
+            }
+        }
+    }
+
+    /// Threads take slots, hold them for a moment or give up waiting: none waits for ever, none gets what is not there.
+    #[test]
+    fn no_wake_up_is_lost_under_stress() {
+        const THREADS: usize = 8;
+        let slots = Slots { free: AtomicUsize::new(2), queue: Queue::default() };
+        let (inside, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let begun = Instant::now();
+        let served: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+                        let mut served = 0;
+                        while begun.elapsed() < Duration::from_secs(2) {
+                            let gives_up = fastrand::u8(..10) == 0;
+                            let patience = if gives_up { Duration::ZERO } else { Duration::from_secs(10) };
+                            let got = (slots.queue.is_empty() && slots.take())
+                                || runtime
+                                    .block_on(async { tokio::time::timeout(patience, slots.wait()).await.is_ok() });
+                            if !got {
+                                assert!(
+                                    gives_up,
+                                    "waited in vain: {} free, {} wait",
+                                    slots.free.load(Ordering::SeqCst),
+                                    slots.queue.len()
+                                );
+                                continue;
+                            }
+                            over.fetch_or(inside.fetch_add(1, Ordering::SeqCst) >= 2, Ordering::SeqCst);
+                            for _ in 0..fastrand::u8(..3) {
+                                std::thread::yield_now();
+                            }
+                            inside.fetch_sub(1, Ordering::SeqCst);
+                            slots.put();
+                            served += 1;
+                        }
+                        served
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert!(!over.load(Ordering::SeqCst), "more inside than there were slots");
+        assert!(served > 1000, "{served}");
+        assert_eq!((slots.free.load(Ordering::SeqCst), slots.queue.len()), (2, 0));
+    }
+}

@@ -1,0 +1,310 @@
+//! A backend that fails requests is left alone for a while; one that is full is not given more than it can take.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::load::{echo, open_websocket};
+use crate::support::{Client, Edge, Origin, Setup, Then, assert_dressed, serves_load, wait_until};
+
+/// Which probes find well, and which resets every request but on `/well`.
+fn resetting(color: &str) -> Origin {
+    let origin = Origin::start(color);
+    origin.on("/", |_, _| Then::Close);
+    origin
+}
+
+fn pool(origins: &[&Origin], health: &str, service: &str) -> Edge {
+    let backends: Vec<&str> = origins.iter().map(|origin| origin.backend()).collect();
+    let edge = Setup::pool(&backends).health(health).service(service).start();
+    wait_until("all to be up", || edge.metric("edge_backend_up") == origins.len() as f64);
+    edge
+}
+
+fn ejections(edge: &Edge) -> f64 {
+    edge.metric("edge_backend_ejections_total")
+}
+
+/// What status says of the backend of this number.
+fn ejected(edge: &Edge, number: usize) -> serde_json::Value {
+    edge.status()["pools"][0]["backends"][number]["ejected"].clone()
+}
+
+#[test]
+fn three_resets_in_a_row_take_a_backend_out_and_no_request_is_lost() {
+    let (good, bad) = (Origin::start("good"), resetting("bad"));
+    let edge = pool(&[&good, &bad], "fail_timeout = \"1500ms\"", "");
+    let begun = Instant::now();
+    for _ in 0..40 {
+        assert_eq!(edge.get("/").text(), "good");
+    }
+    assert!(begun.elapsed() < Duration::from_millis(1500), "too slow a machine for this test");
+    assert_eq!(bad.count("/"), 3, "asked again while it is out");
+    let status = ejected(&edge, 1);
+    assert!(status["seconds_left"].as_u64().is_some_and(|left| (1..=2).contains(&left)), "{status}");
+    assert_eq!(status["why"], "3 failures in a row, the last: upstream_reset", "{status}");
+    assert!(ejected(&edge, 0).is_null());
+    let sample = format!("edge_backend_ejections_total{{service=\"app\",color=\"\",backend=\"{}\"}} 1", bad.backend());
+    assert_eq!(edge.metric(sample.trim_end_matches(" 1")), 1.0);
+    edge.said("backend ejected");
+    // Back after its time: the next failure takes it out at once, for twice as long.
+    wait_until("it to be asked again", || edge.get("/").text() == "good" && bad.count("/") > 3);
+    assert!(begun.elapsed() >= Duration::from_millis(1500), "back too early");
+    edge.said("backend no longer ejected");
+    wait_until("it to be out again", || ejections(&edge) == 2.0);
+    assert_eq!(bad.count("/"), 4);
+    let left = ejected(&edge, 1)["seconds_left"].as_u64();
+    assert!(left.is_some_and(|left| (2..=3).contains(&left)), "{left:?}");
+}
+
+#[test]
+fn a_backend_that_is_well_again_serves_again() {
+    let (good, bad) = (Origin::start("good"), resetting("bad"));
+    let edge = pool(&[&good, &bad], "fail_timeout = \"500ms\"", "");
+    wait_until("it to be out", || edge.get("/").text() == "good" && ejections(&edge) == 1.0);
+    bad.answers("/", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell");
+    wait_until("it to serve", || edge.get("/").text() == "well");
+    assert!(ejected(&edge, 1).is_null());
+    assert_eq!(ejections(&edge), 1.0);
+}
+
+#[test]
+fn refused_connections_count_although_the_last_probe_has_passed() {
+    let (good, gone) = (Origin::start("good"), Origin::start("gone"));
+    let edge = pool(&[&good, &gone], "interval = \"1h\"\nfail_timeout = \"1h\"", "");
+    gone.stop();
+    for _ in 0..30 {
+        assert_eq!(edge.get("/").text(), "good");
+    }
+    assert_eq!(ejections(&edge), 1.0);
+    assert!(ejected(&edge, 1)["why"].as_str().is_some_and(|why| why.contains("connect_failed")));
+    assert_eq!(edge.metric("edge_upstream_failures_total"), 3.0, "it was tried while it was out");
+}
+
+#[test]
+fn at_most_half_of_a_pool_is_out_and_never_its_last() {
+    let [a, b, c] = ["a", "b", "c"].map(resetting);
+    let edge = pool(&[&a, &b, &c], "fail_timeout = \"1h\"", "");
+    for _ in 0..12 {
+        assert_eq!(edge.get("/").status, 502);
+    }
+    assert_eq!(ejections(&edge), 1.0, "one of three");
+    let alone = resetting("alone");
+    let edge = pool(&[&alone], "", "");
+    for _ in 0..5 {
+        assert_eq!(edge.get("/").status, 502);
+    }
+    assert_eq!((ejections(&edge), alone.count("/")), (0.0, 5));
+}
+
+#[test]
+fn the_last_that_serves_is_not_taken_out_when_the_others_are_down() {
+    let (last, down) = (resetting("last"), Origin::start("down"));
+    let edge = pool(&[&last, &down], "fall = 1", "");
+    down.set_health(500);
+    wait_until("one to be down", || edge.metric("edge_backend_up") == 1.0);
+    for _ in 0..5 {
+        assert_eq!(edge.get("/").status, 502);
+    }
+    assert_eq!(ejections(&edge), 0.0);
+}
+
+#[test]
+fn an_answer_in_between_ends_the_row() {
+    let (good, bad) = (Origin::start("good"), resetting("bad"));
+    let edge = pool(&[&good, &bad], "max_fails = 2", "balance = \"round-robin\"\nretries = 0");
+    // On connections of their own for each: a turn of two requests meets both backends.
+    for _ in 0..5 {
+        let met = [edge.get("/").status, edge.get("/").status];
+        assert!(met.contains(&502) && met.contains(&200), "{met:?}");
+        let met = [edge.get("/well").text(), edge.get("/well").text()];
+        assert!(met.contains(&"bad".to_owned()), "{met:?}");
+    }
+    assert_eq!(ejections(&edge), 0.0);
+}
+
+#[test]
+fn a_connection_that_was_closed_while_idle_is_nobodys_failure() {
+    let (one, two) = (Origin::start("one"), Origin::start("two"));
+    let edge = pool(&[&one, &two], "max_fails = 1", "");
+    for _ in 0..20 {
+        assert_eq!((edge.get("/").status, edge.get("/").status), (200, 200));
+        one.close_connections();
+        two.close_connections();
+    }
+    assert_eq!(ejections(&edge), 0.0);
+}
+
+#[test]
+fn max_fails_0_leaves_it_to_the_probes() {
+    let (good, bad) = (Origin::start("good"), resetting("bad"));
+    let edge = pool(&[&good, &bad], "max_fails = 0", "");
+    for _ in 0..20 {
+        assert_eq!(edge.get("/").text(), "good");
+    }
+    assert_eq!(ejections(&edge), 0.0);
+    assert!(bad.count("/") > 3);
+}
+
+/// On `/slow` it answers when told to, once for each word.
+fn held() -> (Origin, Sender<()>) {
+    let origin = Origin::start("held");
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    origin.on("/slow", move |_, wire| {
+        let _ = released.lock().unwrap().recv();
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
+        Then::Keep
+    });
+    (origin, release)
+}
+
+fn waiting(edge: &Edge, count: usize) {
+    wait_until(&format!("{count} in the queue"), || edge.metric("edge_http_requests_queued") == count as f64);
+}
+
+/// Its request is on the way and not answered.
+fn asks(edge: &Edge, path: &str) -> Client {
+    let mut client = edge.plain();
+    client.begin("GET", path, "");
+    client
+}
+
+#[test]
+fn no_backend_ever_has_more_than_its_bound_and_all_are_served() {
+    let origins = [Origin::start("a"), Origin::start("b")];
+    let most = origins.each_ref().map(|origin| {
+        let (inside, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+        let seen = most.clone();
+        origin.on("/work", move |_, wire| {
+            seen.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(5));
+            inside.fetch_sub(1, Ordering::SeqCst);
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            Then::Keep
+        });
+        most
+    });
+    let edge = pool(&origins.each_ref(), "", "max_in_flight = 3");
+    thread::scope(|scope| {
+        for _ in 0..24 {
+            scope.spawn(|| {
+                let mut client = edge.plain();
+                for _ in 0..10 {
+                    assert_eq!(client.get("/work").status, 200);
+                }
+            });
+        }
+    });
+    assert_eq!(most.map(|most| most.load(Ordering::SeqCst)), [3, 3]);
+    waiting(&edge, 0);
+    assert!(edge.status()["pools"][0]["backends"][0]["in_flight"] == 0);
+}
+
+#[test]
+fn who_waits_is_served_in_the_order_of_coming() {
+    let (origin, release) = held();
+    let edge = pool(&[&origin], "", "max_in_flight = 1");
+    let mut clients = vec![asks(&edge, "/slow?0")];
+    wait_until("the first at the backend", || origin.count("/slow") == 1);
+    for n in 1..=8 {
+        clients.push(asks(&edge, &format!("/slow?{n}")));
+        waiting(&edge, n);
+    }
+    assert_eq!(edge.status()["pools"][0]["queued"], 8);
+    for client in &mut clients {
+        release.send(()).unwrap();
+        assert_eq!(client.answer().text(), "done");
+    }
+    let order: Vec<String> = origin.seen().iter().map(|seen| seen.head.word(1).to_owned()).collect();
+    assert_eq!(order, (0..=8).map(|n| format!("/slow?{n}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn after_queue_timeout_the_answer_is_503_with_retry_after() {
+    let (origin, release) = held();
+    let edge = pool(&[&origin], "", "max_in_flight = 1\nqueue_timeout = \"300ms\"");
+    let mut first = asks(&edge, "/slow");
+    wait_until("the first at the backend", || origin.count("/slow") == 1);
+    let begun = Instant::now();
+    let answer = edge.get("/");
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    assert_eq!((answer.status, answer.get("retry-after")), (503, Some("5")));
+    assert!(answer.text().contains("all backends are busy"), "{}", answer.text());
+    assert_dressed(&answer);
+    assert_eq!(edge.logged(answer.id())["error"], "queue_timeout");
+    release.send(()).unwrap();
+    assert_eq!(first.answer().text(), "done");
+    assert_eq!(edge.get("/").status, 200);
+}
+
+#[test]
+fn a_client_that_goes_away_leaves_the_queue() {
+    let (origin, release) = held();
+    let edge = pool(&[&origin], "", "max_in_flight = 1");
+    let mut first = asks(&edge, "/slow");
+    wait_until("the first at the backend", || origin.count("/slow") == 1);
+    let impatient = asks(&edge, "/gone");
+    waiting(&edge, 1);
+    let mut patient = asks(&edge, "/");
+    waiting(&edge, 2);
+    drop(impatient);
+    waiting(&edge, 1);
+    release.send(()).unwrap();
+    assert_eq!((first.answer().text(), patient.answer().text()), ("done".to_owned(), "held".to_owned()));
+    assert_eq!(origin.count("/gone"), 0);
+    assert_eq!(edge.logged_path("/gone")["status"], 499);
+}
+
+#[test]
+fn a_websocket_takes_a_place_until_it_ends() {
+    let origin = Origin::start("blue");
+    serves_load(&origin, "blue");
+    let edge = pool(&[&origin], "", "max_in_flight = 1\nqueue_timeout = \"200ms\"");
+    let (mut websocket, _) = open_websocket(edge.http()).unwrap();
+    assert_eq!(edge.get("/").status, 503);
+    echo(&mut websocket, "still here").unwrap();
+    drop(websocket);
+    wait_until("its place to be free", || edge.get("/").status == 200);
+}
+
+#[test]
+fn a_backend_that_comes_up_takes_those_who_wait() {
+    let ((full, release), late) = (held(), Origin::start("late"));
+    late.set_health(500);
+    let edge =
+        Setup::pool(&[full.backend(), late.backend()]).service("max_in_flight = 2\nqueue_timeout = \"30s\"").start();
+    wait_until("one to be up", || edge.get("/").status == 200);
+    let mut first = [asks(&edge, "/slow"), asks(&edge, "/slow")];
+    wait_until("both at the backend", || full.count("/slow") == 2);
+    let mut rest: Vec<Client> = (0..5).map(|_| asks(&edge, "/")).collect();
+    waiting(&edge, 5);
+    late.set_health(200);
+    for client in &mut rest {
+        assert_eq!(client.answer().text(), "late");
+    }
+    for _ in &first {
+        release.send(()).unwrap();
+    }
+    for client in &mut first {
+        assert_eq!(client.answer().text(), "done");
+    }
+}
+
+#[test]
+fn who_waits_in_a_pool_that_is_cut_does_not_wait_on() {
+    let ((blue, release), green) = (held(), Origin::start("green"));
+    let edge = Setup::colors(&blue, &green).service("max_in_flight = 1\nqueue_timeout = \"30s\"").start();
+    let mut first = asks(&edge, "/slow");
+    wait_until("the first at the backend", || blue.count("/slow") == 1);
+    let mut second = asks(&edge, "/");
+    waiting(&edge, 1);
+    edge.admin(&["switch", "green", "--drain", "100ms"]).ok();
+    // The first is cut; its place may come to the second before its own turn to be cut.
+    assert_eq!(first.answer().status, 503);
+    assert!([200, 503].contains(&second.answer().status));
+    assert_eq!(edge.get("/").text(), "green");
+    drop(release);
+}
