@@ -32,6 +32,7 @@ fn every_command_of_the_readme_is_understood() {
         "preview app green",
         "--json status --watch",
         "status app --color always",
+        "top",
         "active",
         "idle app",
         "wait app green --timeout 10s",

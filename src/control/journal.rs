@@ -137,9 +137,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let journal = journal(folder.path());
         write(&journal, 0..12);
-        assert_eq!(read(&journal), Vec::from_iter(0..12));
+        assert_eq!(read(&journal), (0..12).collect::<Vec<_>>());
         write(&journal, 12..13);
-        assert_eq!(read(&journal), Vec::from_iter(2..13), "the oldest file has gone");
+        assert_eq!(read(&journal), (2..13).collect::<Vec<_>>(), "the oldest file has gone");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1 + KEPT as usize);
     }
 
@@ -147,7 +147,7 @@ mod tests {
     fn a_crash_at_any_rename_loses_nothing() {
         for full in 0..=KEPT {
             let begin = full * 2 + 2;
-            let renames = Vec::from_iter((1..(full + 1).min(KEPT)).rev());
+            let renames: Vec<u32> = (1..(full + 1).min(KEPT)).rev().collect();
             for done in 0..=renames.len() {
                 let folder = tempfile::tempdir().unwrap();
                 let crashed = journal(folder.path());

@@ -54,7 +54,7 @@ fn screen(model: &Model, width: u16, height: u16) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| render(model, true, frame)).unwrap();
     let buffer = terminal.backend().buffer();
-    let cells: Vec<&str> = buffer.content().iter().map(|cell| cell.symbol()).collect();
+    let cells: Vec<&str> = buffer.content().iter().map(ratatui::buffer::Cell::symbol).collect();
     cells.chunks(width.max(1).into()).map(|line| line.concat().trim_end().to_owned() + "\n").collect()
 }
 
