@@ -20,6 +20,7 @@ mod slow;
 mod startup;
 mod sticky;
 mod switch;
+mod ticket;
 mod tls;
 mod top;
 mod warmup;
