@@ -9,6 +9,7 @@ use super::ledger::{Entry, Ledger};
 use super::operation::{Event, Refused, Request, Verdict, Word};
 use super::operator::{Events, Operator};
 use super::plan;
+use super::watch::Bounds;
 use crate::service::{Active, Service};
 use crate::types::Color;
 
@@ -33,31 +34,45 @@ impl Operator {
         events: &Events,
     ) -> Result<Result<Entry, Stopped>, Refused> {
         let from = service.active().color;
-        let step_time = request.options.step_time.unwrap_or(STEP_TIME);
         let bounds = Self::bounds(service, self.recent_p95(service, from));
         let course = self.ledger(service, Ledger::begin_course);
+        let climbed = self.steps(service, to, course, &bounds, request, events).await;
+        if !matches!(climbed, Ok(None)) {
+            self.ledger(service, |ledger| ledger.end_course(course));
+        }
+        Ok(climbed?.map_or(Ok(course), Err))
+    }
+
+    /// `None`: at the top.
+    async fn steps(
+        self: &Rc<Self>,
+        service: &Arc<Service>,
+        to: Color,
+        course: Entry,
+        bounds: &Bounds,
+        request: &Request,
+        events: &Events,
+    ) -> Result<Option<Stopped>, Refused> {
+        let step_time = request.options.step_time.unwrap_or(STEP_TIME);
         for percent in &request.options.steps {
             let step = |now: &Active| {
                 // Asked where it is decided: the wait for the disk's lock was long enough for someone else.
-                if self.ledger(service, |ledger| ledger.is_on(course)) {
-                    plan::canary(service.name(), now, to, *percent)
-                } else {
-                    Err(overtaken(service))
-                }
+                self.still_on(service, course)?;
+                plan::canary(service.name(), now, to, *percent)
             };
             let (after, _) = self.move_traffic(service, Some(course), step).await?;
             let generation = after.generation;
             let _ = events.send(Event::Canary { color: to, percent: *percent, generation });
             let before = self.totals(service, to);
-            let verdict = self.watch(service, to, course, &bounds, &before, step_time).await;
+            let verdict = self.watch(service, to, course, bounds, &before, step_time).await;
             let _ = events.send(Event::Watched(verdict.clone()));
             match verdict.verdict {
                 Word::Ended => return Err(overtaken(service)),
-                Word::RolledBack => return self.climb_down(service, verdict, course, request, events).await.map(Err),
+                Word::RolledBack => return self.climb_down(service, verdict, course, request, events).await.map(Some),
                 _ => {}
             }
         }
-        Ok(Ok(course))
+        Ok(None)
     }
 
     async fn climb_down(
@@ -68,13 +83,23 @@ impl Operator {
         request: &Request,
         events: &Events,
     ) -> Result<Stopped, Refused> {
-        let off = |now: &Active| Ok(plan::no_canary(now));
+        let off = |now: &Active| {
+            self.still_on(service, course)?;
+            Ok(plan::no_canary(now))
+        };
         let (after, _) = self.move_traffic(service, Some(course), off).await?;
-        self.ledger(service, |ledger| ledger.end_course(course));
         tracing::error!(service = %service.name(), color = %verdict.color, why = verdict.why, "ROLLED BACK by the watch");
         self.note_verdict(service, request, after.color, &verdict);
         let draining = self.start_drain(service, verdict.color, request, events);
         Ok(Stopped { verdict, generation: after.generation, draining })
+    }
+}
+
+impl Operator {
+    /// Whether a course may go on; refused when anyone else has moved the traffic.
+    pub(super) fn still_on(&self, service: &Service, course: Entry) -> Result<(), Refused> {
+        let is_on = self.ledger(service, |ledger| ledger.is_on(course));
+        if is_on { Ok(()) } else { Err(overtaken(service)) }
     }
 }
 

@@ -42,7 +42,11 @@ impl Operator {
         }
         done.result = if request.options.force { "forced" } else { "switched" }.to_owned();
         let baseline = self.recent_p95(service, before.color);
-        self.flip(service, &mut done, course, events).await?;
+        let flipped = self.flip(service, &mut done, course, events).await;
+        if let Some(course) = course {
+            self.ledger(service, |ledger| ledger.end_course(course));
+        }
+        flipped?;
         self.note_done(request, &done, before.generation);
         let draining = self.start_drain(service, before.color, request, events);
         let watching = self.start_watch(service, &done, baseline, request, events);

@@ -288,7 +288,11 @@ impl Operator {
         if !pool.has_healthy() {
             return Err(format!("no backend of {from} is healthy"));
         }
-        let flip = |now: &Active| plan::flip(service.name(), now, to, from, SystemTime::now());
+        let flip = |now: &Active| {
+            // Asked where it is decided: someone may have moved the traffic since the verdict.
+            self.still_on(service, course)?;
+            plan::flip(service.name(), now, to, from, SystemTime::now())
+        };
         let (after, took) =
             self.move_traffic(service, Some(course), flip).await.map_err(|refused| refused.to_string())?;
         let generation = after.generation;
