@@ -7,6 +7,7 @@
 
 mod call;
 mod client;
+mod preview;
 pub mod problem;
 mod routes;
 mod server;

@@ -226,6 +226,9 @@ pub struct Ask {
     /// Else the service's `switch.watch`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watch: Option<String>,
+    /// How long a preview's link is valid, `1s` to `30d`; 1 h unless said otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
     /// Shares of a canary before the flip, in per cent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<u8>,
@@ -268,6 +271,7 @@ impl Default for Ask {
             timeout: None,
             drain: None,
             watch: None,
+            ttl: None,
             steps: Vec::new(),
             step_time: None,
             percent: None,
@@ -281,6 +285,19 @@ impl Default for Ask {
             reason: None,
         }
     }
+}
+
+/// Answer to `preview`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewLink {
+    pub service: String,
+    pub color: Color,
+    /// On the first site that has a route to the service.
+    pub url: String,
+    /// On its other sites: a link holds for its own host, the token in it for all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
+    pub expires: Timestamp,
 }
 
 impl Ask {
@@ -304,6 +321,7 @@ impl Ask {
             "canary" => &["color", "percent", "off", "timeout", "drain", "wait", "if_generation", "reason"],
             "pause" => &["max", "timeout", "if_generation", "reason"],
             "resume" => &["if_generation", "reason"],
+            "preview" => &["color", "ttl", "reason"],
             "maintenance" => &["off", "message", "allow", "if_generation", "reason"],
             _ => &[],
         }

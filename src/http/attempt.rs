@@ -279,7 +279,7 @@ impl Spare {
     fn request(&self, exchange: &mut Exchange) -> Result<Request<Outgoing>, Failure> {
         let mut request = Request::new(Outgoing::Empty);
         *request.method_mut() = exchange.method().clone();
-        *request.uri_mut() = exchange.uri().clone();
+        *request.uri_mut() = exchange.uri.clone();
         *request.version_mut() = exchange.version();
         *request.headers_mut() = self.headers.clone();
         let (mut head, body) = request.into_parts();

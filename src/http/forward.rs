@@ -11,12 +11,12 @@ use super::attempt::{Attempt, Spare};
 use super::census::Kind;
 use super::entry::{self, Turned};
 use super::exchange::Exchange;
-use super::handle::{finish_headers, refuse, refuse_for_maintenance};
+use super::handle::{finish_headers, refuse, refuse_for_maintenance, see_other};
 use super::tunnel::Tunnel;
+use super::visit;
 use crate::config;
 use crate::error::Failure;
 use crate::headers::{self, Forward, Hop};
-use crate::service::Visit;
 use crate::site::{Route, Target, encoded, normalized};
 use crate::upstream::Lease;
 
@@ -29,6 +29,10 @@ pub(super) async fn forward(
 ) -> Response<Answer> {
     let settings = &*target.settings;
     let Some(mut head) = exchange.head.take() else { return refuse(exchange, Failure::Internal) };
+    let mut visit = match visit::arrive(&mut exchange, &mut head, target, trusted) {
+        Ok(visit) => visit,
+        Err(to) => return see_other(exchange, to),
+    };
     let bodyless = http_body::Body::is_end_stream(&body);
     // Copied before our own fields are in: they can be made again, should it come to that.
     let may_repeat = settings.retries > 0 && bodyless && head.method.is_idempotent();
@@ -37,9 +41,8 @@ pub(super) async fn forward(
         Ok(hop) => hop,
         Err(failure) => return refuse(exchange, failure),
     };
-    let mut visit = Visit::of(exchange.client);
     match entry::enter(&mut exchange, target, &mut visit).await {
-        Ok(()) => {}
+        Ok(()) => visit::entered(&mut exchange, &visit, &head, trusted),
         Err(Turned::Away(failure)) => return refuse(exchange, failure),
         Err(Turned::ForMaintenance(maintenance)) => return refuse_for_maintenance(exchange, &maintenance),
     }

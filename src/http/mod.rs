@@ -24,6 +24,7 @@ mod slot;
 mod stream;
 mod tunnel;
 mod upload;
+mod visit;
 mod worker;
 mod ws_frames;
 
