@@ -4,6 +4,7 @@
 
 mod support;
 
+mod acme;
 mod backends;
 mod crash;
 mod data_path;

@@ -49,6 +49,8 @@ pub struct Attempts {
     #[serde(with = "stamp::option")]
     pub next_try: Option<SystemTime>,
     pub last: Option<LastFailure>,
+    /// Of the names and settings that these attempts were made with: what failed with others says nothing.
+    pub config: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +143,11 @@ impl Folder {
 
     pub fn set_pending(&self, pending: &Pending) -> io::Result<()> {
         self.write("order.json", pending)
+    }
+
+    /// Whether an order has become the certificate of this generation: a crash came before it was struck.
+    pub fn is_done(&self, pending: &Pending, generation: u64) -> bool {
+        fs::read_to_string(self.files(generation).1).is_ok_and(|key| key == pending.key)
     }
 
     pub fn clear_pending(&self) {

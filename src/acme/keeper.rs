@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::digest;
 use instant_acme::CertificateIdentifier;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
@@ -71,16 +72,26 @@ impl Keeper {
         failed: Vec<Arc<AtomicU64>>,
     ) -> std::io::Result<Self> {
         let issued = folder.issued()?.map(Rc::new);
+        let config = fingerprint(&wanted, settings);
+        let attempts = folder.attempts();
+        let attempts = if attempts.config == config { attempts } else { Attempts { config, ..Attempts::default() } };
+        let generation = issued.as_ref().map_or(0, |issued| issued.meta.generation);
+        let pending = folder.pending().filter(|pending| !folder.is_done(pending, generation));
+        if pending.is_none() {
+            folder.clear_pending();
+        }
+        // Someone asked for it before its day, and the process died over it.
+        let goes_on = pending.is_some() && (1..=schedule::INTERRUPTIONS).contains(&attempts.interrupted);
         Ok(Self {
             shared: shared.clone(),
             settings: settings.clone(),
-            attempts: RefCell::new(folder.attempts()),
+            attempts: RefCell::new(attempts),
             issued: RefCell::new(issued),
             folder,
             wanted,
             failed,
             ask_window: Cell::new(SystemTime::UNIX_EPOCH),
-            asked: Cell::new(false),
+            asked: Cell::new(goes_on),
             waiting: RefCell::default(),
             wake: Notify::new(),
         })
@@ -259,7 +270,9 @@ impl Keeper {
         );
         self.ask_window.set(SystemTime::now());
         *self.issued.borrow_mut() = Some(issued.clone());
-        self.note(|attempts| *attempts = Attempts::default());
+        self.note(|attempts| {
+            *attempts = Attempts { config: std::mem::take(&mut attempts.config), ..Attempts::default() }
+        });
         issued
     }
 
@@ -342,6 +355,14 @@ impl Keeper {
         *self.issued.borrow_mut() = Some(Rc::new(Issued { meta, loaded: issued.loaded.clone() }));
         self.shared.store.tell([self.told()]);
     }
+}
+
+/// Changes with anything that an attempt's outcome may hang on.
+fn fingerprint(wanted: &Wanted, settings: &Acme) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(format!("{:?} {settings:?}", wanted.names).as_bytes());
+    context.update(settings.eab.as_ref().map_or(&[], |eab| &eab.hmac_key));
+    context.finish().as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// As renewal information names a certificate (RFC 9773, 4.1).

@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_hours(24);
 const LONGEST_WAIT: Duration = Duration::from_hours(7 * 24);
 
 /// Attempts that ended with the process before one has to wait as if it had failed.
-const INTERRUPTIONS: u32 = 3;
+pub const INTERRUPTIONS: u32 = 3;
 
 /// When an authority would like a certificate to be renewed (RFC 9773, 4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
 //! What the tests are told with: the daemon ([`Edge`]), its config ([`Setup`]), backends ([`Origin`], [`H2Origin`]),
-//! clients ([`Client`], [`h2::H2`]) and whole crowds of them ([`Load`]), name servers ([`Dns`]), a screen and a keyboard ([`Terminal`]).
+//! clients ([`Client`], [`h2::H2`]) and whole crowds of them ([`Load`]), name servers ([`Dns`]), authorities ([`Pebble`]), a screen and a keyboard ([`Terminal`]).
 
 pub mod client;
 pub mod dns;
@@ -7,6 +7,7 @@ pub mod edge;
 pub mod h2;
 pub mod load;
 pub mod origin;
+pub mod pebble;
 pub mod setup;
 pub mod terminal;
 pub mod tls;
@@ -19,6 +20,7 @@ pub use edge::Edge;
 pub use h2::H2Origin;
 pub use load::{Load, Turn, serves_load};
 pub use origin::{Origin, Then};
+pub use pebble::Pebble;
 pub use rustix::process::Signal;
 pub use setup::{Setup, own_address};
 pub use terminal::Terminal;
