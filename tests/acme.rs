@@ -1,75 +1,64 @@
 //! Certificates that take care of themselves: had from an authority, kept, renewed, and cheap when something fails.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use crate::support::{Edge, Origin, Pebble, Setup};
+use crate::support::certs::{certificate, eventually, issued, kept, private, shown};
+use crate::support::{Authority, Edge, Origin, Pebble, Setup};
 
 const SITE: &str = "[[site]]\nhosts = [\"shop.example\", \"www.shop.example\"]\nservice = \"app\"\n";
 
-/// What a certificate says of itself.
-#[derive(Debug, PartialEq, Eq)]
-struct Shown {
-    issuer: String,
-    names: Vec<String>,
-    serial: String,
-    key: Vec<u8>,
+/// A real authority, or ours.
+trait Ca {
+    fn resolvers(&self) -> String;
+    fn section(&self, lines: &str) -> String;
+    fn hook(&self, folder: &Path) -> PathBuf;
 }
 
-fn shown(edge: &Edge, name: &str) -> Shown {
-    let der = edge.hello(name).shown(&[b"http/1.1"]).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let (_, leaf) = X509Certificate::from_der(&der).unwrap();
-    let names = leaf.subject_alternative_name().unwrap().unwrap().value.general_names.iter();
-    let mut names: Vec<String> = names
-        .map(|name| match name {
-            GeneralName::DNSName(name) => (*name).to_owned(),
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    names.sort();
-    Shown {
-        issuer: leaf.issuer().to_string(),
-        names,
-        serial: leaf.raw_serial_as_string(),
-        key: leaf.public_key().raw.to_vec(),
+impl Ca for Pebble {
+    fn resolvers(&self) -> String {
+        self.resolvers()
+    }
+
+    fn section(&self, lines: &str) -> String {
+        self.section(lines)
+    }
+
+    fn hook(&self, folder: &Path) -> PathBuf {
+        self.names.hook(folder)
     }
 }
 
-/// An authority, its network and a full machine take longer than what is inside of one process.
-fn eventually<T>(what: &str, edge: &Edge, mut found: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + Duration::from_mins(1);
-    loop {
-        if let Some(it) = found() {
-            return it;
-        }
-        assert!(Instant::now() < until, "waited in vain for {what}; {}", edge.admin(&["certs"]).stdout);
-        std::thread::sleep(Duration::from_millis(50));
+impl Ca for Authority {
+    fn resolvers(&self) -> String {
+        self.resolvers()
+    }
+
+    fn section(&self, lines: &str) -> String {
+        self.section(lines)
+    }
+
+    fn hook(&self, _: &Path) -> PathBuf {
+        self.hook()
     }
 }
 
-fn issued(edge: &Edge, name: &str) -> Shown {
-    eventually(&format!("{name}'s certificate"), edge, || {
-        edge.hello(name).shown(&[b"http/1.1"]).ok()?;
-        Some(shown(edge, name)).filter(|shown| !shown.issuer.contains("internal CA"))
-    })
+/// Against ours, then against Pebble, each with a place of its own.
+fn against_both(test: &dyn Fn(Setup, &dyn Ca)) {
+    let origin = Origin::start("blue");
+    let setup = Setup::to(&origin);
+    let ours = Authority::start(&setup.place);
+    test(setup, &ours);
+    let setup = Setup::to(&origin);
+    if let Some(pebble) = Pebble::start(&setup.place) {
+        test(setup, &pebble);
+    }
 }
 
-fn certificate(edge: &Edge, name: &str) -> Value {
-    let found = edge.admin(&["certs", "--json"]).ok().json()["certificates"].clone();
-    let has = |certificate: &&Value| certificate["names"].as_array().unwrap().iter().any(|other| other == name);
-    found.as_array().unwrap().iter().find(has).cloned().unwrap_or_else(|| panic!("{name} is not in {found}"))
-}
-
-/// What is on disk of a certificate.
-fn kept(edge: &Edge, file: &str) -> Option<Value> {
-    let text = fs::read(edge.path("state/acme/certificates/shop.example").join(file)).ok()?;
-    Some(serde_json::from_slice(&text).unwrap())
-}
-
-fn start(setup: Setup, ca: &Pebble, lines: &str) -> Edge {
+fn start(setup: Setup, ca: &dyn Ca, lines: &str) -> Edge {
     setup.server(&ca.resolvers()).and(&ca.section(lines)).and(SITE).start()
 }
 
@@ -102,43 +91,40 @@ fn a_site_serves_at_once_and_with_its_own_certificate_when_it_is_issued() {
 
 #[test]
 fn http_01_is_answered_before_the_redirect_and_for_its_token_alone() {
-    let origin = Origin::start("blue");
-    let setup = Setup::to(&origin);
-    let Some(ca) = Pebble::start(&setup.place) else { return };
-    let edge = start(setup, &ca, "challenges = [\"http-01\"]");
-    issued(&edge, "shop.example");
-    let answer = edge.get("/.well-known/acme-challenge/unknown");
-    assert_eq!((answer.status, answer.text().as_str()), (200, "blue"), "an unknown token is the site's");
+    against_both(&|setup, ca| {
+        let edge = start(setup, ca, "challenges = [\"http-01\"]");
+        issued(&edge, "shop.example");
+        let answer = edge.get("/.well-known/acme-challenge/unknown");
+        assert_eq!((answer.status, answer.text().as_str()), (200, "blue"), "an unknown token is the site's");
+    });
 }
 
 #[test]
 fn tls_alpn_01_is_for_those_who_ask_for_it() {
-    let origin = Origin::start("blue");
-    let setup = Setup::to(&origin);
-    let Some(ca) = Pebble::start(&setup.place) else { return };
-    let edge = start(setup, &ca, "challenges = [\"tls-alpn-01\"]");
-    issued(&edge, "shop.example");
-    assert!(edge.metric("edge_tls_handshakes_total{version=\"\",result=\"acme\"}") >= 1.0);
-    for name in ["shop.example", "app.test", "none.example"] {
-        assert!(edge.hello(name).shown(&[b"acme-tls/1"]).is_err(), "{name}: nothing is being validated");
-    }
+    against_both(&|setup, ca| {
+        let edge = start(setup, ca, "challenges = [\"tls-alpn-01\"]");
+        issued(&edge, "shop.example");
+        assert!(edge.metric("edge_tls_handshakes_total{version=\"\",result=\"acme\"}") >= 1.0);
+        for name in ["shop.example", "app.test", "none.example"] {
+            assert!(edge.hello(name).shown(&[b"acme-tls/1"]).is_err(), "{name}: nothing is being validated");
+        }
+    });
 }
 
 #[test]
 fn dns_01_has_its_records_set_by_a_program_and_taken_back() {
-    let origin = Origin::start("blue");
-    let setup = Setup::to(&origin);
-    let Some(ca) = Pebble::start(&setup.place) else { return };
-    let hook = ca.names.hook(setup.place.dir());
-    let lines = ca.section(&format!("challenges = [\"dns-01\"]\ndns_hook = {hook:?}"));
-    let wild = "[[site]]\nhosts = [\"shop.example\", \"*.shop.example\"]\nservice = \"app\"\n";
-    let edge = setup.server(&ca.resolvers()).and(&lines).and(wild).start();
-    let shown = issued(&edge, "any.shop.example");
-    assert_eq!(shown.names, ["*.shop.example", "shop.example"]);
-    let told = fs::read_to_string(edge.path("hook.log")).unwrap();
-    let (set, taken_back): (Vec<_>, Vec<_>) = told.lines().partition(|line| line.starts_with("present "));
-    assert!(set.iter().all(|line| line.starts_with("present _acme-challenge.shop.example ")), "{told}");
-    assert_eq!(set.len(), taken_back.len(), "{told}");
+    against_both(&|setup, ca| {
+        let hook = ca.hook(setup.place.dir());
+        let lines = ca.section(&format!("challenges = [\"dns-01\"]\ndns_hook = {hook:?}"));
+        let wild = "[[site]]\nhosts = [\"shop.example\", \"*.shop.example\"]\nservice = \"app\"\n";
+        let edge = setup.server(&ca.resolvers()).and(&lines).and(wild).start();
+        let shown = issued(&edge, "any.shop.example");
+        assert_eq!(shown.names, ["*.shop.example", "shop.example"]);
+        let told = fs::read_to_string(edge.path("hook.log")).unwrap();
+        let (set, taken_back): (Vec<_>, Vec<_>) = told.lines().partition(|line| line.starts_with("present "));
+        assert!(set.iter().all(|line| line.starts_with("present _acme-challenge.shop.example ")), "{told}");
+        assert_eq!(set.len(), taken_back.len(), "{told}");
+    });
 }
 
 #[test]
@@ -185,20 +171,6 @@ fn a_restart_asks_for_nothing_and_a_copy_works_elsewhere() {
     let elsewhere = start(again, &ca, "");
     assert_eq!(shown(&elsewhere, "shop.example"), first);
     private(&edge.path("state/acme"));
-}
-
-/// 0700 for folders, 0600 for files, nothing half-written.
-fn private(folder: &std::path::Path) {
-    use std::os::unix::fs::PermissionsExt;
-    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
-        let path = entry.path();
-        assert_eq!(mode, if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
-        assert!(path.extension().is_none_or(|extension| extension != "tmp"), "{}", path.display());
-        if path.is_dir() {
-            private(&path);
-        }
-    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod support;
 
 mod acme;
+mod acme_trouble;
 mod backends;
 mod crash;
 mod data_path;

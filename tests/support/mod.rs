@@ -1,6 +1,8 @@
 //! What the tests are told with: the daemon ([`Edge`]), its config ([`Setup`]), backends ([`Origin`], [`H2Origin`]),
-//! clients ([`Client`], [`h2::H2`]) and whole crowds of them ([`Load`]), name servers ([`Dns`]), authorities ([`Pebble`]), a screen and a keyboard ([`Terminal`]).
+//! clients ([`Client`], [`h2::H2`]) and whole crowds of them ([`Load`]), name servers ([`Dns`]), authorities ([`Pebble`], [`Authority`]), a screen and a keyboard ([`Terminal`]).
 
+pub mod authority;
+pub mod certs;
 pub mod client;
 pub mod dns;
 pub mod edge;
@@ -14,6 +16,7 @@ pub mod tls;
 pub mod wait;
 pub mod wire;
 
+pub use authority::{Authority, Instead};
 pub use client::{Answer, Client};
 pub use dns::Dns;
 pub use edge::Edge;
