@@ -46,7 +46,7 @@ pub(super) fn router(state: AdminState) -> Router {
 }
 
 async fn read_status(State(state): State<AdminState>) -> Json<Status> {
-    Json(status::status(&state))
+    Json(status::status(&state).await)
 }
 
 async fn read_health(State(state): State<AdminState>) -> (StatusCode, Json<Health>) {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use crate::control::{Done, Event, Record};
+use crate::http::Kind;
 use crate::types::Color;
 
 /// `GET /v1/status`: everything at one moment.
@@ -92,6 +93,9 @@ pub struct PoolStatus {
     pub draining: bool,
     #[serde(flatten)]
     pub traffic: Traffic,
+    /// What is in flight, by kind; the kinds there are none of are left out.
+    #[serde(default)]
+    pub left: Vec<Left>,
     pub backends: Vec<BackendStatus>,
     /// Names whose last look-up failed. Their last good addresses, if any, are still among the backends.
     pub unresolved: Vec<Unresolved>,
@@ -110,6 +114,14 @@ pub struct Traffic {
     /// Until the backend's head; null when none has come.
     pub p50_ms: Option<f64>,
     pub p95_ms: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Left {
+    pub kind: Kind,
+    pub count: usize,
+    /// Age of the oldest.
+    pub oldest_seconds: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

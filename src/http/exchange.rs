@@ -75,11 +75,12 @@ impl Exchange {
         head: Parts,
     ) -> Box<Self> {
         let logged = |name| head.headers.get(name).cloned();
+        let started = Instant::now();
         Box::new(Self {
-            live: LiveGuard::new(conn, conn.limits().body_timeout),
+            live: LiveGuard::new(conn, started, conn.limits().body_timeout),
             conn: conn.clone(),
             route: route.clone(),
-            started: Instant::now(),
+            started,
             began,
             id_value: id.header_value(),
             id,

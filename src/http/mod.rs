@@ -6,6 +6,7 @@
 
 mod answer;
 mod attempt;
+mod census;
 mod coalesce;
 mod conn;
 mod entry;
@@ -27,6 +28,7 @@ mod visit;
 mod worker;
 mod ws_frames;
 
+pub use census::{Census, Kind, Tally};
 pub use conn::Conn;
 pub use serve::{ClientStream, serve};
 pub use worker::{SWEEP, Shared, Worker};

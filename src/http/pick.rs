@@ -1,6 +1,7 @@
 //! Which backend gets the next try at a request: by the service's way to balance, below its bound, or after a wait for room.
 
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 use http::HeaderValue;
 use http::request::Parts;
@@ -91,6 +92,8 @@ impl<'a> Picker<'a> {
     }
 
     fn call_if_room(&self, pool: &Pool) {
+        // In line first, then looking: whether a backend serves is read without order on every other way.
+        fence(Ordering::SeqCst);
         if !pool.queue().is_empty() && pool.has(Wanted { tried: &[], max_in_flight: self.settings.max_in_flight }) {
             pool.queue().call_one();
         }
