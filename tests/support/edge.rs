@@ -227,10 +227,20 @@ impl Edge {
 
     /// Starts it again on the same files, after it has ended.
     pub fn start_again(&mut self) {
+        self.serve_again();
+        self.wait_ready();
+    }
+
+    /// The same for one that is paused or in maintenance: `/readyz` does not say yes.
+    pub fn start_again_unready(&mut self) {
+        self.serve_again();
+        wait_until("the daemon to be well", || self.admin(&["health"]).code == Some(0));
+    }
+
+    fn serve_again(&mut self) {
         self.wait();
         self.process = Self::serve(&self.place);
         self.ended = None;
-        self.wait_ready();
     }
 }
 
