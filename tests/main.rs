@@ -5,6 +5,7 @@
 mod support;
 
 mod backends;
+mod canary;
 mod crash;
 mod data_path;
 mod dns;
