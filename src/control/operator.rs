@@ -47,6 +47,9 @@ impl Handle {
     }
 }
 
+/// A service whose detours are written down, for as long as the set lives.
+type Followed = (Arc<Service>, JoinSet<()>);
+
 /// Lives on the control runtime's thread.
 pub struct Operator {
     pub(super) shared: Arc<Shared>,
@@ -55,7 +58,7 @@ pub struct Operator {
     pub(super) upstreams: Rc<Upstreams>,
     resolver: RefCell<Resolver>,
     ledgers: RefCell<HashMap<Arc<str>, Ledger>>,
-    followed: RefCell<HashMap<Arc<str>, (Arc<Service>, JoinSet<()>)>>,
+    followed: RefCell<HashMap<Arc<str>, Followed>>,
     pub(super) on_drained: OnDrained,
     errands: Errands,
 }

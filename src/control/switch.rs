@@ -40,7 +40,7 @@ impl Operator {
                 Err(stopped) => return Ok(self.end_of_steps(done, stopped, request, events).await),
             }
         }
-        done.result = if request.options.force { "forced" } else { "switched" }.to_owned();
+        if request.options.force { "forced" } else { "switched" }.clone_into(&mut done.result);
         let baseline = self.recent_p95(service, before.color);
         let flipped = self.flip(service, &mut done, course, events).await;
         if let Some(course) = course {
@@ -79,14 +79,14 @@ impl Operator {
     /// What a caller who waits is told: the watch's verdict, and how what is left without traffic has drained.
     async fn wait_out(&self, done: &mut Done, watching: Option<Watching>, draining: Draining, events: &Events) {
         let mut draining = draining;
-        if let Some(watching) = watching {
-            if let Some(watched) = watching.ended().await {
-                let _ = events.send(Event::Watched(watched.verdict.clone()));
-                done.judge(watched.verdict);
-                if let Some(back) = watched.rolled_back {
-                    done.generation = back.generation;
-                    draining = back.draining;
-                }
+        if let Some(watching) = watching
+            && let Some(watched) = watching.ended().await
+        {
+            let _ = events.send(Event::Watched(watched.verdict.clone()));
+            done.judge(watched.verdict);
+            if let Some(back) = watched.rolled_back {
+                done.generation = back.generation;
+                draining = back.draining;
             }
         }
         let report = draining.ended().await;

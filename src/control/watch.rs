@@ -266,7 +266,7 @@ impl Operator {
         let (name, for_) = (service.name(), show_duration(watched));
         match verdict.verdict {
             Word::RolledBack => {
-                tracing::error!(service = %name, color = %to, why = verdict.why, "ROLLED BACK by the watch")
+                tracing::error!(service = %name, color = %to, why = verdict.why, "ROLLED BACK by the watch");
             }
             Word::Failed => tracing::error!(service = %name, color = %to, why = verdict.why, "the watch has failed"),
             _ => tracing::info!(service = %name, color = %to, why = verdict.why, after = for_, "watch ended"),
