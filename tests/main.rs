@@ -8,6 +8,7 @@ mod backends;
 mod crash;
 mod data_path;
 mod dns;
+mod endurance;
 mod framing;
 mod headers;
 mod limits;
