@@ -220,6 +220,15 @@ impl Operator {
         Ok(Hold { operator: self.clone(), service: service.clone(), entry })
     }
 
+    /// Refused where a course has ended, none being needed: asked under the disk's lock, for the wait for that was long
+    /// enough for someone else.
+    pub(super) fn still_on(&self, service: &Service, course: Option<Entry>) -> Result<(), Refused> {
+        if course.is_none_or(|course| self.ledger(service, |ledger| ledger.is_on(course))) {
+            return Ok(());
+        }
+        Err(Refused::Overtaken { service: service.name().to_string(), present: service.active().generation })
+    }
+
     /// Durable, published, and in the books: what serves from here on, made by `next` from what serves at that moment.
     ///
     /// `mover` is the course that does it, whom it does not end.

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::drain::Draining;
 use super::ledger::{Entry, Ledger};
-use super::operation::{Event, Refused, Request, Verdict, Word};
+use super::operation::{Done, Event, Refused, Request, Verdict, Word};
 use super::operator::{Events, Operator};
 use super::plan;
+use super::watch::Subject;
 use crate::service::{Active, Service};
 use crate::types::Color;
 
@@ -38,18 +39,21 @@ impl Operator {
         let course = self.ledger(service, Ledger::begin_course);
         for percent in &request.options.steps {
             let step = |now: &Active| {
-                // Asked where it is decided: the wait for the disk's lock was long enough for someone else.
-                if self.ledger(service, |ledger| ledger.is_on(course)) {
-                    plan::canary(service.name(), now, to, *percent)
-                } else {
-                    Err(overtaken(service))
-                }
+                self.still_on(service, Some(course))?;
+                plan::canary(service.name(), now, to, *percent)
             };
             let (after, _) = self.move_traffic(service, Some(course), step).await?;
             let generation = after.generation;
+            let stepped = Done {
+                result: "canary".to_owned(),
+                percent: Some(*percent),
+                ..Done::unchanged(service.name(), from, to, generation)
+            };
+            self.note_done(request, &stepped, generation - 1);
             let _ = events.send(Event::Canary { color: to, percent: *percent, generation });
             let before = self.totals(service, to);
-            let verdict = self.watch(service, to, course, &bounds, &before, step_time).await;
+            let subject = Subject { color: to, generation, course, length: step_time };
+            let verdict = self.watch(service, &subject, &bounds, &before).await;
             let _ = events.send(Event::Watched(verdict.clone()));
             match verdict.verdict {
                 Word::Ended => return Err(overtaken(service)),
@@ -68,7 +72,10 @@ impl Operator {
         request: &Request,
         events: &Events,
     ) -> Result<Stopped, Refused> {
-        let off = |now: &Active| Ok(plan::no_canary(now));
+        let off = |now: &Active| {
+            self.still_on(service, Some(course))?;
+            Ok(plan::no_canary(now))
+        };
         let (after, _) = self.move_traffic(service, Some(course), off).await?;
         self.ledger(service, |ledger| ledger.end_course(course));
         tracing::error!(service = %service.name(), color = %verdict.color, why = verdict.why, "ROLLED BACK by the watch");

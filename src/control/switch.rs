@@ -9,7 +9,7 @@ use super::ledger::Entry;
 use super::operation::{Done, Event, Goal, Refused, Request, Verdict, Word};
 use super::operator::{Events, Operator};
 use super::plan;
-use super::watch::Watching;
+use super::watch::{Watching, watch_length};
 use crate::service::{Active, Service};
 use crate::types::Color;
 
@@ -43,7 +43,7 @@ impl Operator {
         done.result = if request.options.force { "forced" } else { "switched" }.to_owned();
         let baseline = self.recent_p95(service, before.color);
         self.flip(service, &mut done, course, events).await?;
-        self.note_done(request, &done, before.generation);
+        self.note_switch(request, &done, before.generation, watch_length(service, request));
         let draining = self.start_drain(service, before.color, request, events);
         let watching = self.start_watch(service, &done, baseline, request, events);
         drop(hold);
@@ -62,7 +62,10 @@ impl Operator {
         events: &Events,
     ) -> Result<(), Refused> {
         let (from, to) = (done.from, done.to);
-        let flip = |now: &Active| plan::flip(service.name(), now, from, to, SystemTime::now());
+        let flip = |now: &Active| {
+            self.still_on(service, course)?;
+            plan::flip(service.name(), now, from, to, SystemTime::now())
+        };
         let (after, took) = self.move_traffic(service, course, flip).await?;
         done.generation = after.generation;
         done.flip_us = Some(micros(took));
