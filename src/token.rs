@@ -1,9 +1,10 @@
 //! What we give to clients and have to know again when it comes back: signed with a key that never leaves `state_dir`.
 //!
-//! Owns the key and the arithmetic (HMAC-SHA256, RFC 2104, cut to 128 bits). A signature holds for one purpose, one service
-//! and one payload; what a payload says, and whether it has expired, is for who asks.
+//! Owns the key, the arithmetic (HMAC-SHA256, RFC 2104, cut to 128 bits) and the form of a preview's token. A signature holds
+//! for one purpose, one service and one payload. Who hands tokens out: [`crate::admin`]; who meets them: [`crate::http`].
 
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{fs, io};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -11,6 +12,7 @@ use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use aws_lc_rs::rand;
 
 use crate::state::{set_aside, write_durably};
+use crate::types::Color;
 
 const KEY_LENGTH: usize = 32;
 
@@ -107,6 +109,37 @@ impl Purpose {
     }
 }
 
+/// A look at one colour, whatever serves, until it expires: `green.1767225600.SIGNATURE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preview {
+    pub color: Color,
+    /// Unix time, in seconds.
+    pub expires: u64,
+}
+
+impl Preview {
+    /// In a URL as in a cookie, nothing of it needs escaping.
+    pub fn token(&self, signer: &Signer, service: &str) -> String {
+        let payload = format!("{}.{}", self.color, self.expires);
+        let signature = signer.sign(Purpose::Preview, service, &payload);
+        format!("{payload}.{}", signature.as_str())
+    }
+
+    /// `None`: forged, expired, or for another service.
+    pub fn read(token: &str, signer: &Signer, service: &str, now: SystemTime) -> Option<Self> {
+        let (payload, signature) = token.rsplit_once('.')?;
+        let (color, expires) = payload.split_once('.')?;
+        let read = Self { color: color.parse().ok()?, expires: expires.parse().ok()? };
+        let is_ours = signer.verify(Purpose::Preview, service, payload, signature);
+        (is_ours && !read.left(now).is_zero()).then_some(read)
+    }
+
+    pub fn left(&self, now: SystemTime) -> Duration {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Duration::from_secs(self.expires).saturating_sub(now)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -153,5 +186,24 @@ mod tests {
         assert!(!signer.verify(Purpose::Canary, "app", "1.2", ""));
         assert!(!signer.verify(Purpose::Canary, "app", "1.2", &signed.as_str()[..30]));
         assert!(!Signer::new(&[8; KEY_LENGTH]).verify(Purpose::Canary, "app", "1.2", signed.as_str()));
+    }
+
+    #[test]
+    fn a_preview_is_read_until_it_expires_and_for_its_service_alone() {
+        let signer = Signer::new(&[7; KEY_LENGTH]);
+        let preview = Preview { color: Color::Green, expires: 1_000 };
+        let token = preview.token(&signer, "app");
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let read = |token: &str, service, seconds| Preview::read(token, &signer, service, at(seconds));
+        assert_eq!(read(&token, "app", 999), Some(preview));
+        assert_eq!(preview.left(at(990)), Duration::from_secs(10));
+        assert_eq!(read(&token, "app", 1_000), None, "expired");
+        assert_eq!(read(&token, "shop", 1), None, "of another service");
+        for (from, to) in [("green", "blue"), ("1000", "9999"), ("1000.", "1000.0")] {
+            assert_eq!(read(&token.replacen(from, to, 1), "app", 1), None, "{from} made {to}");
+        }
+        for nothing in ["", ".", "..", "green", "green.1000", "green.1000."] {
+            assert_eq!(read(nothing, "app", 1), None, "{nothing:?}");
+        }
     }
 }

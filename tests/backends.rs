@@ -259,6 +259,33 @@ fn a_client_that_goes_away_leaves_the_queue() {
 }
 
 #[test]
+fn a_stream_that_is_reset_leaves_the_queue_and_a_full_queue_refuses() {
+    let (origin, release) = held();
+    let edge = pool(&[&origin], "", "max_in_flight = 1\nqueue_timeout = \"30s\"");
+    let mut first = asks(&edge, "/slow");
+    wait_until("the first at the backend", || origin.count("/slow") == 1);
+    let mut connections: Vec<_> = (0..8).map(|_| edge.h2("app.test")).collect();
+    let mut streams = Vec::new();
+    for connection in &mut connections {
+        streams.extend((0..125).map(|_| connection.begin(connection.request("GET", "/"), true).unwrap()));
+    }
+    waiting(&edge, 1000);
+    let answer = edge.get("/");
+    assert_eq!((answer.status, answer.get("retry-after")), (503, Some("5")));
+    assert_eq!(edge.logged(answer.id())["error"], "queue_full");
+    for (_, stream) in streams.iter_mut().skip(5) {
+        stream.send_reset(h2::Reason::CANCEL);
+    }
+    waiting(&edge, 5);
+    release.send(()).unwrap();
+    assert_eq!(first.answer().text(), "done");
+    for (answer, _) in streams.into_iter().take(5) {
+        assert_eq!(connections[0].finish(answer).unwrap().text(), "held");
+    }
+    assert_eq!(origin.count("/"), 5);
+}
+
+#[test]
 fn a_websocket_takes_a_place_until_it_ends() {
     let origin = Origin::start("blue");
     serves_load(&origin, "blue");

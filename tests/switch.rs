@@ -337,6 +337,83 @@ fn the_deadline_cuts_what_is_left_one_after_another_and_says_so() {
 }
 
 #[test]
+fn a_cut_that_is_cancelled_reports_what_it_had_cut() {
+    const OPEN: usize = 20;
+    let (blue, green) = colors();
+    let edge = start(&blue, &green);
+    let mut open: Vec<_> = (0..OPEN).map(|_| open_websocket(edge.http()).unwrap().0).collect();
+    edge.admin(&["switch", "green", "--drain", "50ms", "--no-wait"]).ok();
+    wait_until("the cut to have begun", || edge.status()["pools"][0]["in_flight"] != json!(OPEN));
+    edge.admin(&["switch", "blue", "--force", "--no-wait"]).ok();
+    let record = recorded(&edge, "drain", "cancelled");
+    let cut = record["drain"]["cut"].as_u64().unwrap() as usize;
+    wait_until("the cut ones to be gone", || edge.status()["pools"][0]["in_flight"] == json!(OPEN - cut));
+    let whole = open.iter_mut().filter_map(|websocket| echo(websocket, "still here").ok()).count();
+    assert!((1..OPEN).contains(&cut), "{record}");
+    assert_eq!(whole, OPEN - cut, "{record}");
+}
+
+#[test]
+fn status_says_what_a_drain_waits_for() {
+    let (blue, green) = colors();
+    blue.on("/events", |_, wire| {
+        wire.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\ndata: 1\n\n");
+        wire.closes_within(PATIENCE);
+        Then::Close
+    });
+    for path in ["/silent", "/upload"] {
+        blue.on(path, |_, wire| {
+            wire.closes_within(PATIENCE);
+            Then::Close
+        });
+    }
+    blue.on("/long", |_, wire| {
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nx");
+        wire.closes_within(PATIENCE);
+        Then::Close
+    });
+    blue.on("/chat", |_, wire| {
+        wire.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n");
+        wire.closes_within(PATIENCE);
+        Then::Close
+    });
+    let edge = start(&blue, &green);
+    let _websockets = [(); 2].map(|()| open_websocket(edge.http()).unwrap());
+    let mut asked = Vec::new();
+    for (method, path, fields) in [
+        ("GET", "/events", ""),
+        ("GET", "/silent", ""),
+        ("GET", "/long", ""),
+        ("GET", "/chat", "Connection: Upgrade\r\nUpgrade: chat\r\n"),
+        ("POST", "/upload", "Content-Length: 50\r\n"),
+    ] {
+        let mut client = edge.plain();
+        client.begin(method, path, fields);
+        client.send(if method == "POST" { "x" } else { "" });
+        asked.push(client);
+    }
+    let kinds =
+        json!([["request", 1], ["upload", 1], ["download", 1], ["event_stream", 1], ["websocket", 2], ["tunnel", 1]]);
+    let left = |edge: &Edge| -> Value {
+        let left = edge.status()["pools"][0]["left"].as_array().unwrap().clone();
+        left.iter().map(|left| json!([left["kind"], left["count"]])).collect()
+    };
+    wait_until("all to be under way", || left(&edge) == kinds);
+    edge.admin(&["switch", "green", "--drain", "20s", "--no-wait"]).ok();
+    assert_eq!(left(&edge), kinds);
+    assert_eq!(edge.status()["pools"][1]["left"], json!([]));
+    wait_until("the seconds to be counted", || {
+        let oldest = edge.status()["pools"][0]["left"][4]["oldest_seconds"].clone();
+        oldest.as_u64().is_some_and(|seconds| (1..9).contains(&seconds))
+    });
+    let text = edge.admin(&["status"]).ok().stdout;
+    for word in ["STILL INSIDE", "event_stream", "websocket", "upload"] {
+        assert!(text.contains(word), "{word} is not in\n{text}");
+    }
+    drop(asked);
+}
+
+#[test]
 fn no_wait_returns_after_the_flip_and_the_drain_goes_on() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);

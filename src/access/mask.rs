@@ -1,7 +1,7 @@
 //! What a log must not tell: values of query parameters that look like secrets become `***`.
 //!
 //! By the parameter's name, whatever its case and percent-encoding: one that contains `token`, `passw`, `secret`,
-//! `signature`, `credential` or `apikey`, or ends in `key`, `sig`, `pwd` or `jwt`. Too much masked is a nuisance, too
+//! `signature`, `credential` or `apikey`, ends in `key`, `sig`, `pwd` or `jwt`, or is our own `edge_preview`. Too much masked is a nuisance, too
 //! little a leak. Never changes what is sent on, only what is written.
 
 /// Hands the masked text on in parts.
@@ -52,7 +52,7 @@ pub(super) fn url(url: &[u8], emit: &mut dyn FnMut(&[u8])) {
 }
 
 fn is_secret(name: &[u8]) -> bool {
-    const PARTS: [&[u8]; 6] = [b"token", b"passw", b"secret", b"signature", b"credential", b"apikey"];
+    const PARTS: [&[u8]; 7] = [b"token", b"passw", b"secret", b"signature", b"credential", b"apikey", b"edgepreview"];
     const ENDS: [&[u8]; 4] = [b"key", b"sig", b"pwd", b"jwt"];
     let mut buffer = [0; LONGEST_NAME];
     let Some(name) = plain(name, &mut buffer) else {
@@ -108,6 +108,7 @@ mod tests {
             ("user[password]=x", "user[password]=***"),
             ("key=1&api_key=2&api-key=3&X-Amz-Signature=4", "key=***&api_key=***&api-key=***&X-Amz-Signature=***"),
             ("client_secret=", "client_secret=***"),
+            ("edge_preview=green.1.a&x=1", "edge_preview=***&x=1"),
             ("keyword=tea&page=2", "keyword=tea&page=2"),
             ("token", "token"),
             ("", ""),

@@ -18,7 +18,7 @@ use tokio::net::UnixStream;
 use super::problem::{MEDIA_TYPE, Problem};
 use super::state::ReloadReport;
 use super::stream::NDJSON;
-use super::wire::{Ask, End, Health, Line, Records, Status};
+use super::wire::{Ask, End, Health, Line, PreviewLink, Records, Status};
 use crate::control::{Done, Event, Record};
 
 /// How long a daemon that is alive may take to answer a read.
@@ -95,6 +95,13 @@ impl Client {
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(NDJSON));
         let response = accepted(self.send(request).await?).await?;
         follow(response.into_body(), on_step).await
+    }
+
+    pub async fn preview(&self, service: &str, ask: &Ask) -> Result<PreviewLink, ClientError> {
+        let body = serde_json::to_vec(ask).map_err(broken_off)?;
+        let request = request(Method::POST, format!("/v1/services/{}/preview", segment(service)), body.into())?;
+        let answer = async { json(&collect(accepted(self.send(request).await?).await?).await?) };
+        self.soon(PATIENCE, answer).await
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, path: String) -> Result<T, ClientError> {

@@ -7,6 +7,7 @@
 
 mod call;
 mod client;
+mod preview;
 pub mod problem;
 mod routes;
 mod server;
@@ -21,4 +22,4 @@ mod tests;
 pub use client::{Client, ClientError};
 pub use problem::{Code, Problem};
 pub use server::{bind, serve};
-pub use state::{AdminState, ReloadFailed, ReloadReport, ReloadRequest};
+pub use state::{AdminState, AskCores, ReloadFailed, ReloadReport, ReloadRequest};

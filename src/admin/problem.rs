@@ -54,6 +54,8 @@ pub enum Code {
     NoSuchService,
     NotColored,
     NoPrevious,
+    /// Nothing that a link could lead to.
+    NoHost,
     ServesAlready,
     Conflict,
     /// Someone moved the traffic while this one was on its way.
@@ -83,9 +85,12 @@ impl Code {
             Self::BadRequest | Self::UnknownColor | Self::BadDuration => StatusCode::BAD_REQUEST,
             Self::NoSuchService | Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Conflict | Self::Overtaken | Self::NotColored | Self::NoPrevious | Self::ServesAlready => {
-                StatusCode::CONFLICT
-            }
+            Self::Conflict
+            | Self::Overtaken
+            | Self::NotColored
+            | Self::NoPrevious
+            | Self::NoHost
+            | Self::ServesAlready => StatusCode::CONFLICT,
             Self::GenerationConflict => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::GateNotPassed | Self::InvalidConfig => StatusCode::UNPROCESSABLE_ENTITY,

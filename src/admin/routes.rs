@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use super::call::Call;
 use super::problem::{Code, Problem};
 use super::state::{AdminState, ReloadFailed, ReloadReport, ReloadRequest};
-use super::wire::{Certificates, Health, Records, Status};
-use super::{status, stream};
+use super::wire::{Certificates, Health, PreviewLink, Records, Status};
+use super::{preview, status, stream};
 use crate::control::{Goal, Record, Refused};
 
 /// A body larger than this is refused unread.
@@ -23,11 +23,8 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// Most records that one request for the history can have.
 const HISTORY_LIMIT: usize = 10_000;
 
-/// The contract's verbs that later versions will have.
-const NOT_BUILT: [&str; 1] = ["preview"];
-
 pub(super) fn router(state: AdminState) -> Router {
-    let mut router = Router::new()
+    Router::new()
         .route("/v1/status", get(read_status))
         .route("/v1/health", get(read_health))
         .route("/v1/certificates", get(read_certificates))
@@ -40,11 +37,8 @@ pub(super) fn router(state: AdminState) -> Router {
         .route("/v1/services/{name}/canary", post(canary))
         .route("/v1/services/{name}/pause", post(pause))
         .route("/v1/services/{name}/resume", post(resume))
-        .route("/v1/services/{name}/maintenance", post(maintenance));
-    for verb in NOT_BUILT {
-        router = router.route(&format!("/v1/services/{{name}}/{verb}"), post(not_built));
-    }
-    router
+        .route("/v1/services/{name}/maintenance", post(maintenance))
+        .route("/v1/services/{name}/preview", post(preview))
         .fallback(no_such_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -52,7 +46,7 @@ pub(super) fn router(state: AdminState) -> Router {
 }
 
 async fn read_status(State(state): State<AdminState>) -> Json<Status> {
-    Json(status::status(&state))
+    Json(status::status(&state).await)
 }
 
 async fn read_health(State(state): State<AdminState>) -> (StatusCode, Json<Health>) {
@@ -121,6 +115,10 @@ async fn gate(State(state): State<AdminState>, call: Call) -> Result<Response, P
     operate(&state, call, Goal::GateOnly(color)).await
 }
 
+async fn preview(State(state): State<AdminState>, call: Call) -> Result<Json<PreviewLink>, Problem> {
+    preview::mint(&state, call).await.map(Json)
+}
+
 async fn canary(State(state): State<AdminState>, call: Call) -> Result<Response, Problem> {
     let goal = call.canary()?;
     operate(&state, call, goal).await
@@ -157,11 +155,6 @@ impl From<ReloadFailed> for Problem {
     fn from(failed: ReloadFailed) -> Self {
         Self { diagnostics: Some(Box::new(failed.diagnostics)), ..Self::new(Code::InvalidConfig, failed.text) }
     }
-}
-
-async fn not_built(request: extract::Request) -> Problem {
-    let verb = request.uri().path().rsplit('/').next().unwrap_or_default();
-    Problem::new(Code::NotBuilt, format!("`{verb}` is not built yet; nothing was changed"))
 }
 
 async fn no_such_path(request: extract::Request) -> Problem {

@@ -4,14 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::wire::ListenerStatus;
 use crate::control::{Handle, History};
-use crate::http::Shared;
+use crate::http::{Census, Shared};
 use crate::listen::Admissions;
+use crate::service::Pool;
 use crate::tls::CertStore;
+
+/// Asks the cores what is inside these pools; one answer for each, in their order.
+pub type AskCores = Arc<dyn Fn(Arc<[Arc<Pool>]>) -> BoxFuture<'static, Vec<Census>> + Send + Sync>;
 
 /// Handles on the running daemon. Cheap to clone: each request has its own.
 #[derive(Clone)]
@@ -23,6 +28,8 @@ pub struct AdminState {
     /// What is bound now; a reload stores anew.
     pub listeners: Arc<ArcSwap<Vec<ListenerStatus>>>,
     pub admissions: Arc<Admissions>,
+    /// What is in flight, by kind.
+    pub census: AskCores,
     /// The receiver gone means that the daemon is leaving.
     pub reload: mpsc::UnboundedSender<ReloadRequest>,
     /// What `/readyz` says too.

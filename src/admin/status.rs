@@ -1,14 +1,16 @@
 //! The daemon's state in the words of the wire. Reads only; takes no lock longer than a copy.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 
 use super::state::AdminState;
 use super::wire::{
-    BackendStatus, CanaryStatus, CertificateSource, CertificateStatus, EjectedStatus, MaintenanceStatus, PauseStatus,
-    PoolStatus, ProbeStatus, ServiceStatus, Status, Traffic, Unresolved,
+    BackendStatus, CanaryStatus, CertificateSource, CertificateStatus, EjectedStatus, Left, MaintenanceStatus,
+    PauseStatus, PoolStatus, ProbeStatus, ServiceStatus, Status, Traffic, Unresolved,
 };
+use crate::http::{Census, Kind, Tally};
 use crate::metrics::{Metrics, Totals};
 use crate::service::{Active, Backend, Ejected, Pool, Probe, Service};
 use crate::tls::{CertStatus, Source};
@@ -17,15 +19,19 @@ use crate::tls::{CertStatus, Source};
 const LATELY: Duration = Duration::from_secs(10);
 
 /// Everything, as it is now.
-pub(super) fn status(state: &AdminState) -> Status {
-    let snapshot = state.shared.snapshot.load();
+pub(super) async fn status(state: &AdminState) -> Status {
+    let snapshot = state.shared.snapshot.load_full();
+    let pools: Arc<[Arc<Pool>]> = snapshot.services.values().flat_map(|service| service.pools()).cloned().collect();
+    let mut inside = (state.census)(pools).await.into_iter();
+    let services =
+        snapshot.services.values().map(|service| service_status(service, &state.shared.metrics, &mut inside));
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config: state.config_path.to_path_buf(),
         started: state.started,
         ready: (state.ready)(),
         connections: state.admissions.open(),
-        services: snapshot.services.values().map(|service| service_status(service, &state.shared.metrics)).collect(),
+        services: services.collect(),
         certificates: certificates(state),
         listeners: state.listeners.load().to_vec(),
     }
@@ -35,11 +41,15 @@ pub(super) fn certificates(state: &AdminState) -> Vec<CertificateStatus> {
     state.certificates.status().into_iter().map(certificate_status).collect()
 }
 
-fn service_status(service: &Service, metrics: &Metrics) -> ServiceStatus {
+/// `inside`: of each pool, in their order.
+fn service_status(service: &Service, metrics: &Metrics, inside: &mut impl Iterator<Item = Census>) -> ServiceStatus {
     let now = service.active();
     let active = service.is_colored().then_some(&*now);
     let totals = metrics.totals(service.name());
-    let pools = service.pools().zip(&totals);
+    let pools = service.pools().zip(&totals).map(|(pool, totals)| {
+        let traffic = traffic(service, pool, totals, metrics);
+        pool_status(pool, active, traffic, inside.next().as_ref())
+    });
     ServiceStatus {
         name: service.name().to_string(),
         active: active.map(|a| a.color),
@@ -60,11 +70,11 @@ fn service_status(service: &Service, metrics: &Metrics) -> ServiceStatus {
         }),
         detour: service.detour().map(|detour| detour.as_str().to_owned()),
         preview_until: now.preview_until.and_then(timestamp),
-        pools: pools.map(|(pool, totals)| pool_status(pool, active, traffic(service, pool, totals, metrics))).collect(),
+        pools: pools.collect(),
     }
 }
 
-fn pool_status(pool: &Pool, active: Option<&Active>, traffic: Traffic) -> PoolStatus {
+fn pool_status(pool: &Pool, active: Option<&Active>, traffic: Traffic, inside: Option<&Census>) -> PoolStatus {
     let in_flight = pool.in_flight();
     let serves = active.zip(pool.color()).is_none_or(|(active, color)| active.sends_to(color));
     let failed = pool.targets().into_iter().filter_map(|target| {
@@ -77,6 +87,7 @@ fn pool_status(pool: &Pool, active: Option<&Active>, traffic: Traffic) -> PoolSt
         queued: pool.queue().len(),
         draining: !serves && pool.residents() > 0,
         traffic,
+        left: inside.into_iter().flat_map(Census::present).map(left).collect(),
         backends: pool.backends().iter().map(|backend| backend_status(backend)).collect(),
         unresolved: failed.collect(),
     }
@@ -99,6 +110,10 @@ fn traffic(service: &Service, pool: &Pool, totals: &Totals, metrics: &Metrics) -
 /// More would be noise.
 fn to_figures(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
+}
+
+fn left((kind, tally): (Kind, Tally)) -> Left {
+    Left { kind, count: tally.count, oldest_seconds: tally.oldest.as_secs() }
 }
 
 fn backend_status(backend: &Backend) -> BackendStatus {

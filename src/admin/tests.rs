@@ -20,7 +20,7 @@ use super::wire::Ask;
 use super::*;
 use crate::config;
 use crate::control::{Actor, Errands, History, Operator, StateFile, Writer};
-use crate::http::Shared;
+use crate::http::{Census, Shared};
 use crate::listen::Admissions;
 use crate::metrics::Metrics;
 use crate::resolve::Resolver;
@@ -76,6 +76,7 @@ async fn start(green_answers: bool) -> Daemon {
         history,
         listeners: Arc::new(ArcSwap::default()),
         admissions: Arc::new(Admissions::default()),
+        census: Arc::new(|pools| Box::pin(async move { vec![Census::default(); pools.len()] })),
         reload,
         ready: Arc::new(|| true),
         fit: Arc::new(|| true),

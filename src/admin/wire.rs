@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use crate::control::{Done, Event, Record};
+use crate::http::Kind;
 use crate::types::Color;
 
 /// `GET /v1/status`: everything at one moment.
@@ -92,6 +93,9 @@ pub struct PoolStatus {
     pub draining: bool,
     #[serde(flatten)]
     pub traffic: Traffic,
+    /// What is in flight, by kind; the kinds there are none of are left out.
+    #[serde(default)]
+    pub left: Vec<Left>,
     pub backends: Vec<BackendStatus>,
     /// Names whose last look-up failed. Their last good addresses, if any, are still among the backends.
     pub unresolved: Vec<Unresolved>,
@@ -110,6 +114,14 @@ pub struct Traffic {
     /// Until the backend's head; null when none has come.
     pub p50_ms: Option<f64>,
     pub p95_ms: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Left {
+    pub kind: Kind,
+    pub count: usize,
+    /// Age of the oldest.
+    pub oldest_seconds: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -214,6 +226,9 @@ pub struct Ask {
     /// Else the service's `switch.watch`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watch: Option<String>,
+    /// How long a preview's link is valid, `1s` to `30d`; 1 h unless said otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
     /// Shares of a canary before the flip, in per cent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<u8>,
@@ -256,6 +271,7 @@ impl Default for Ask {
             timeout: None,
             drain: None,
             watch: None,
+            ttl: None,
             steps: Vec::new(),
             step_time: None,
             percent: None,
@@ -269,6 +285,19 @@ impl Default for Ask {
             reason: None,
         }
     }
+}
+
+/// Answer to `preview`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewLink {
+    pub service: String,
+    pub color: Color,
+    /// On the first site that has a route to the service.
+    pub url: String,
+    /// On its other sites: a link holds for its own host, the token in it for all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
+    pub expires: Timestamp,
 }
 
 impl Ask {
@@ -292,6 +321,7 @@ impl Ask {
             "canary" => &["color", "percent", "off", "timeout", "drain", "wait", "if_generation", "reason"],
             "pause" => &["max", "timeout", "if_generation", "reason"],
             "resume" => &["if_generation", "reason"],
+            "preview" => &["color", "ttl", "reason"],
             "maintenance" => &["off", "message", "allow", "if_generation", "reason"],
             _ => &[],
         }

@@ -43,6 +43,7 @@ impl From<Code> for Exit {
             | Code::BadDuration
             | Code::NotBuilt => Self::Usage,
             Code::NoPrevious
+            | Code::NoHost
             | Code::ServesAlready
             | Code::NotDurable
             | Code::ShuttingDown

@@ -19,6 +19,7 @@ mod maintenance;
 mod operation;
 mod output;
 mod pause;
+mod preview;
 mod progress;
 mod reload;
 mod resume;
@@ -114,6 +115,8 @@ enum Command {
     Resume(resume::Args),
     /// Answer 503 with a page, or no longer
     Maintenance(maintenance::Args),
+    /// Print a signed link that lets its holder see a colour
+    Preview(preview::Args),
     /// Show services, backends, certificates and listeners
     Status(status::Args),
     /// Watch the colours side by side, live; switch and roll back at a key
@@ -165,6 +168,7 @@ impl Command {
             Self::Pause(args) => args.run(context),
             Self::Resume(args) => args.run(context),
             Self::Maintenance(args) => args.run(context),
+            Self::Preview(args) => args.run(context),
             Self::Status(args) => args.run(context),
             Self::Top(args) => args.run(context),
             Self::Active(args) => args.run(context),

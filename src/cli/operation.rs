@@ -111,7 +111,10 @@ fn drained(report: &DrainReport) -> String {
     let DrainReport { color, took_ms: ms, began_with, cut, cancelled } = report;
     let spent = took_ms(*ms);
     match (cancelled, began_with, cut) {
-        (true, ..) => format!("drain of {color} cancelled after {spent} by a switch back, nothing cut"),
+        (true, _, 0) => format!("drain of {color} cancelled after {spent} by a switch back, nothing cut"),
+        (true, ..) => {
+            format!("drain of {color} cancelled after {spent} by a switch back, {cut} of {began_with} cut before")
+        }
         (false, 0, 0) => format!("drain {spent}: nothing was in flight"),
         (false, _, 0) => format!("drain {spent}: all {began_with} in flight finished"),
         (false, ..) => format!("drain {spent}: {cut} of {began_with} in flight cut at the deadline"),

@@ -66,6 +66,10 @@ fn render(status: &Status, whole: bool, now: Timestamp, color: bool) -> String {
     let rows: Vec<_> = status.services.iter().flat_map(|service| service_rows(service, now)).collect();
     parts.push(table(&["SERVICE", "COLOR", "STATE", "BACKEND", "HEALTH", "LAST PROBE", "IN FLIGHT"], &rows, color));
     parts.extend(status.services.iter().flat_map(|service| notices(service, now, color)));
+    let left: Vec<_> = status.services.iter().flat_map(left_rows).collect();
+    if !left.is_empty() {
+        parts.push(table(&["DRAINING", "COLOR", "STILL INSIDE", "COUNT", "OLDEST"], &left, color));
+    }
     let generations = status.services.iter().filter_map(|service| generation_row(service, now));
     parts.push(table(
         &["SERVICE", "ACTIVE", "GENERATION", "SINCE", "PREVIOUS"],
@@ -106,7 +110,7 @@ fn notices(service: &ServiceStatus, now: Timestamp, color: bool) -> Vec<String> 
     }
     match service.detour.as_deref() {
         Some("failover") => {
-            notices.push("FAILOVER: the other colour serves, the active one has no healthy backend".into())
+            notices.push("FAILOVER: the other colour serves, the active one has no healthy backend".into());
         }
         Some("fallback") => notices
             .push("FALLBACK: the canary has no healthy backend, its clients are served by the active colour".into()),
@@ -139,6 +143,22 @@ fn pool_rows(service: &ServiceStatus, pool: &PoolStatus, now: Timestamp) -> Vec<
     let (color, state) = (color_cell(pool), state_cell(service, pool));
     let lead = |index| vec![blank(), first(color.clone(), index), first(state.clone(), index)];
     rows.into_iter().enumerate().map(|(index, row)| [lead(index), row].concat()).collect()
+}
+
+/// What keeps the pools that drain from being empty.
+fn left_rows(service: &ServiceStatus) -> Vec<Vec<Cell>> {
+    let draining = service.pools.iter().filter(|pool| pool.draining);
+    let rows = draining.flat_map(|pool| pool.left.iter().map(move |left| (pool, left)));
+    rows.map(|(pool, left)| {
+        vec![
+            Cell::new(&service.name, Style::Bold),
+            color_cell(pool),
+            Cell::plain(left.kind.as_str()),
+            Cell::plain(left.count.to_string()),
+            Cell::plain(format!("{}s", left.oldest_seconds)),
+        ]
+    })
+    .collect()
 }
 
 fn color_cell(pool: &PoolStatus) -> Cell {

@@ -28,6 +28,8 @@ fn every_command_of_the_readme_is_understood() {
         "switch app green --timeout 2m --drain 5m --no-wait --if-generation 7 --reason release",
         "switch green --force --socket /tmp/a.sock",
         "rollback app --reason slow",
+        "preview green --ttl 2d",
+        "preview app green",
         "--json status --watch",
         "status app --color always",
         "top",

@@ -144,6 +144,8 @@ pub struct Service {
     pub retries: u32,
     /// While the colour that serves has no healthy backend, the other one stands in.
     pub failover: bool,
+    /// A client stays with its backend, by a cookie of ours.
+    pub sticky: bool,
     /// Per backend; 0: no bound.
     pub max_in_flight: usize,
     /// How long a request waits while every backend has its most.

@@ -26,7 +26,6 @@ use Refused::{All, Only, Unless};
 const ROWS: &[Row] = &[
     row("tls", "client_ca", Unless("")),
     row("tls", "client_auth", Unless("require")),
-    row("service.NAME", "sticky", Unless("off")),
     row("site", "tls", Only("acme")),
     row("site", "client_ca", Unless("")),
     row("site", "client_auth", Unless("require")),

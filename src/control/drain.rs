@@ -19,8 +19,8 @@ pub type OnDrained = Box<dyn Fn(&[u64])>;
 /// How often the count is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What a cut pool may take to empty: the spread of the closes, what a WebSocket's goodbye may take, and a margin.
-const CUT_GRACE: Duration = Duration::from_secs(7);
+/// What a cut pool may take to empty: the spread of the closes, the farewell of a WebSocket, and a margin.
+const CUT_GRACE: Duration = Duration::from_secs(8);
 
 /// A drain that runs beside everything else.
 pub(super) struct Draining {
@@ -66,15 +66,14 @@ impl Operator {
     /// in a moment later, and moves on by itself.
     async fn drain(&self, service: &Arc<Service>, color: Color, deadline: Duration, entry: Entry) -> DrainReport {
         let pool = service.pool(color);
-        let (started, began_with) = (Instant::now(), pool.residents());
-        let mut cut = 0;
+        let (started, began_with, cuts_before) = (Instant::now(), pool.residents(), pool.cuts());
         let mut zeros = 0;
         let mut is_cut = false;
         loop {
             // Asked before anything is done: a deadline that has passed in the moment in which the traffic came back would
             // cut the colour that serves.
             if !self.ledger(service, |ledger| ledger.is_draining(entry)) {
-                let cut = if is_cut { cut - pool.residents().min(cut) } else { 0 };
+                let cut = pool.cuts() - cuts_before;
                 return DrainReport { color, took_ms: millis(started.elapsed()), began_with, cut, cancelled: true };
             }
             zeros = if pool.residents() == 0 { zeros + 1 } else { 0 };
@@ -88,12 +87,12 @@ impl Operator {
             }
             if !is_cut && elapsed >= deadline {
                 is_cut = true;
-                cut = pool.residents();
                 pool.cut();
             }
             tokio::time::sleep(LOOK).await;
         }
         pool.uncut();
+        let cut = pool.cuts() - cuts_before;
         self.ledger(service, |ledger| ledger.end_drain(entry));
         // A switch back that runs has connections of this pool in its hands: it may be warming it up.
         if !self.ledger(service, |ledger| ledger.is_held()) {

@@ -90,6 +90,12 @@ impl<W: Clone> Ledger<W> {
         self.course.take_if(|entry| *entry == course);
     }
 
+    /// Nobody holds it, nothing drains, nothing runs on.
+    #[cfg(test)]
+    pub fn is_at_rest(&self) -> bool {
+        self.holder.is_none() && self.drain.is_none() && self.course.is_none()
+    }
+
     fn entry(&mut self) -> Entry {
         self.next += 1;
         Entry(self.next)

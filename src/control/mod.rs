@@ -10,6 +10,8 @@ mod history;
 mod hold;
 mod journal;
 mod ledger;
+#[cfg(test)]
+mod model;
 mod notes;
 mod operation;
 mod operator;

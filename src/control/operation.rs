@@ -129,9 +129,9 @@ pub struct DrainReport {
     pub took_ms: u64,
     /// In flight when the drain began.
     pub began_with: usize,
-    /// Still in flight at the deadline, and closed.
+    /// Closed after the deadline.
     pub cut: usize,
-    /// A switch back ended the drain; what had not been cut until then goes on.
+    /// A switch back ended the drain: nothing was cut from then on.
     pub cancelled: bool,
 }
 

@@ -47,6 +47,9 @@ impl Handle {
     }
 }
 
+/// Whose detours are written down, and the task that does it.
+type Followed = HashMap<Arc<str>, (Arc<Service>, JoinSet<()>)>;
+
 /// Lives on the control runtime's thread.
 pub struct Operator {
     pub(super) shared: Arc<Shared>,
@@ -55,7 +58,7 @@ pub struct Operator {
     pub(super) upstreams: Rc<Upstreams>,
     resolver: RefCell<Resolver>,
     ledgers: RefCell<HashMap<Arc<str>, Ledger>>,
-    followed: RefCell<HashMap<Arc<str>, (Arc<Service>, JoinSet<()>)>>,
+    followed: RefCell<Followed>,
     pub(super) on_drained: OnDrained,
     errands: Errands,
 }
@@ -218,15 +221,6 @@ impl Operator {
             seconds: held.as_secs(),
         })?;
         Ok(Hold { operator: self.clone(), service: service.clone(), entry })
-    }
-
-    /// Refused where a course has ended, none being needed: asked under the disk's lock, for the wait for that was long
-    /// enough for someone else.
-    pub(super) fn still_on(&self, service: &Service, course: Option<Entry>) -> Result<(), Refused> {
-        if course.is_none_or(|course| self.ledger(service, |ledger| ledger.is_on(course))) {
-            return Ok(());
-        }
-        Err(Refused::Overtaken { service: service.name().to_string(), present: service.active().generation })
     }
 
     /// Durable, published, and in the books: what serves from here on, made by `next` from what serves at that moment.

@@ -9,7 +9,7 @@ use super::ledger::{Entry, Ledger};
 use super::operation::{Done, Event, Refused, Request, Verdict, Word};
 use super::operator::{Events, Operator};
 use super::plan;
-use super::watch::Subject;
+use super::watch::{Bounds, Subject};
 use crate::service::{Active, Service};
 use crate::types::Color;
 
@@ -34,12 +34,30 @@ impl Operator {
         events: &Events,
     ) -> Result<Result<Entry, Stopped>, Refused> {
         let from = service.active().color;
-        let step_time = request.options.step_time.unwrap_or(STEP_TIME);
         let bounds = Self::bounds(service, self.recent_p95(service, from));
         let course = self.ledger(service, Ledger::begin_course);
+        let climbed = self.steps(service, to, course, &bounds, request, events).await;
+        if !matches!(climbed, Ok(None)) {
+            self.ledger(service, |ledger| ledger.end_course(course));
+        }
+        Ok(climbed?.map_or(Ok(course), Err))
+    }
+
+    /// `None`: at the top.
+    async fn steps(
+        self: &Rc<Self>,
+        service: &Arc<Service>,
+        to: Color,
+        course: Entry,
+        bounds: &Bounds,
+        request: &Request,
+        events: &Events,
+    ) -> Result<Option<Stopped>, Refused> {
+        let step_time = request.options.step_time.unwrap_or(STEP_TIME);
         for percent in &request.options.steps {
             let step = |now: &Active| {
-                self.still_on(service, Some(course))?;
+                // Asked where it is decided: the wait for the disk's lock was long enough for someone else.
+                self.still_on(service, course)?;
                 plan::canary(service.name(), now, to, *percent)
             };
             let (after, _) = self.move_traffic(service, Some(course), step).await?;
@@ -47,21 +65,21 @@ impl Operator {
             let stepped = Done {
                 result: "canary".to_owned(),
                 percent: Some(*percent),
-                ..Done::unchanged(service.name(), from, to, generation)
+                ..Done::unchanged(service.name(), after.color, to, generation)
             };
             self.note_done(request, &stepped, generation - 1);
             let _ = events.send(Event::Canary { color: to, percent: *percent, generation });
             let before = self.totals(service, to);
             let subject = Subject { color: to, generation, course, length: step_time };
-            let verdict = self.watch(service, &subject, &bounds, &before).await;
+            let verdict = self.watch(service, &subject, bounds, &before).await;
             let _ = events.send(Event::Watched(verdict.clone()));
             match verdict.verdict {
                 Word::Ended => return Err(overtaken(service)),
-                Word::RolledBack => return self.climb_down(service, verdict, course, request, events).await.map(Err),
+                Word::RolledBack => return self.climb_down(service, verdict, course, request, events).await.map(Some),
                 _ => {}
             }
         }
-        Ok(Ok(course))
+        Ok(None)
     }
 
     async fn climb_down(
@@ -73,15 +91,22 @@ impl Operator {
         events: &Events,
     ) -> Result<Stopped, Refused> {
         let off = |now: &Active| {
-            self.still_on(service, Some(course))?;
+            self.still_on(service, course)?;
             Ok(plan::no_canary(now))
         };
         let (after, _) = self.move_traffic(service, Some(course), off).await?;
-        self.ledger(service, |ledger| ledger.end_course(course));
         tracing::error!(service = %service.name(), color = %verdict.color, why = verdict.why, "ROLLED BACK by the watch");
         self.note_verdict(service, request, after.color, &verdict);
         let draining = self.start_drain(service, verdict.color, request, events);
         Ok(Stopped { verdict, generation: after.generation, draining })
+    }
+}
+
+impl Operator {
+    /// Whether a course may go on; refused when anyone else has moved the traffic.
+    pub(super) fn still_on(&self, service: &Service, course: Entry) -> Result<(), Refused> {
+        let is_on = self.ledger(service, |ledger| ledger.is_on(course));
+        if is_on { Ok(()) } else { Err(overtaken(service)) }
     }
 }
 

@@ -40,9 +40,13 @@ impl Operator {
                 Err(stopped) => return Ok(self.end_of_steps(done, stopped, request, events).await),
             }
         }
-        done.result = if request.options.force { "forced" } else { "switched" }.to_owned();
+        if request.options.force { "forced" } else { "switched" }.clone_into(&mut done.result);
         let baseline = self.recent_p95(service, before.color);
-        self.flip(service, &mut done, course, events).await?;
+        let flipped = self.flip(service, &mut done, course, events).await;
+        if let Some(course) = course {
+            self.ledger(service, |ledger| ledger.end_course(course));
+        }
+        flipped?;
         self.note_switch(request, &done, before.generation, watch_length(service, request));
         let draining = self.start_drain(service, before.color, request, events);
         let watching = self.start_watch(service, &done, baseline, request, events);
@@ -63,7 +67,7 @@ impl Operator {
     ) -> Result<(), Refused> {
         let (from, to) = (done.from, done.to);
         let flip = |now: &Active| {
-            self.still_on(service, course)?;
+            course.map_or(Ok(()), |course| self.still_on(service, course))?;
             plan::flip(service.name(), now, from, to, SystemTime::now())
         };
         let (after, took) = self.move_traffic(service, course, flip).await?;
@@ -78,14 +82,14 @@ impl Operator {
     /// What a caller who waits is told: the watch's verdict, and how what is left without traffic has drained.
     async fn wait_out(&self, done: &mut Done, watching: Option<Watching>, draining: Draining, events: &Events) {
         let mut draining = draining;
-        if let Some(watching) = watching {
-            if let Some(watched) = watching.ended().await {
-                let _ = events.send(Event::Watched(watched.verdict.clone()));
-                done.judge(watched.verdict);
-                if let Some(back) = watched.rolled_back {
-                    done.generation = back.generation;
-                    draining = back.draining;
-                }
+        if let Some(watching) = watching
+            && let Some(watched) = watching.ended().await
+        {
+            let _ = events.send(Event::Watched(watched.verdict.clone()));
+            done.judge(watched.verdict);
+            if let Some(back) = watched.rolled_back {
+                done.generation = back.generation;
+                draining = back.draining;
             }
         }
         let report = draining.ended().await;

@@ -278,7 +278,7 @@ impl Operator {
         let (name, for_) = (service.name(), show_duration(watched));
         match verdict.verdict {
             Word::RolledBack => {
-                tracing::error!(service = %name, color = %to, why = verdict.why, "ROLLED BACK by the watch")
+                tracing::error!(service = %name, color = %to, why = verdict.why, "ROLLED BACK by the watch");
             }
             Word::Failed => tracing::error!(service = %name, color = %to, why = verdict.why, "the watch has failed"),
             _ => tracing::info!(service = %name, color = %to, why = verdict.why, after = for_, "watch ended"),
@@ -301,7 +301,8 @@ impl Operator {
             return Err(format!("no backend of {from} is healthy"));
         }
         let flip = |now: &Active| {
-            self.still_on(service, Some(course))?;
+            // Asked where it is decided: someone may have moved the traffic since the verdict.
+            self.still_on(service, course)?;
             plan::flip(service.name(), now, to, from, SystemTime::now())
         };
         let (after, took) =

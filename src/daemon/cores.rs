@@ -10,14 +10,19 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access::{AccessLog, WorkerLog};
+use crate::admin::AskCores;
 use crate::control::{Errand, Errands};
 use crate::health::WarmUp;
-use crate::http::{Shared, Worker};
+use crate::http::{Census, Shared, Worker};
 use crate::listen::{Admissions, Core, CoreOrder, Listener, run_core};
+use crate::service::Pool;
 use crate::tls::Tls;
 
 /// Tasks run before sockets are looked at again; under load they come in bursts of about this many.
 const EVENT_INTERVAL: u32 = 128;
+
+/// How long who asks for the status waits for a busy core.
+const CENSUS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// All cores.
 pub(super) struct Cores {
@@ -92,6 +97,12 @@ impl Cores {
         Errands { cores: self.orders.len(), send: Box::new(send) }
     }
 
+    /// Asks all cores what is inside these pools, and adds it up; outlives a borrow of this.
+    pub fn census(&self) -> AskCores {
+        let orders = self.orders.clone();
+        Arc::new(move |pools| Box::pin(take_census(orders.clone(), pools)))
+    }
+
     /// Stops accepting, lets what runs finish until `limit`, cuts the rest. Answers whether nothing had to be cut.
     pub async fn stop(&self, limit: Duration) -> bool {
         self.tell(|| CoreOrder::Stop);
@@ -113,6 +124,20 @@ impl Cores {
         }
         true
     }
+}
+
+/// A core that is gone, or has no time, is left out.
+async fn take_census(orders: Vec<mpsc::UnboundedSender<CoreOrder>>, pools: Arc<[Arc<Pool>]>) -> Vec<Census> {
+    let asked = orders.iter().map(|core| {
+        let (answer, answered) = oneshot::channel();
+        let _ = core.send(CoreOrder::Census(pools.clone(), answer));
+        tokio::time::timeout(CENSUS_TIMEOUT, answered)
+    });
+    let mut all = vec![Census::default(); pools.len()];
+    for of_core in futures_util::future::join_all(asked).await.into_iter().flatten().flatten() {
+        all.iter_mut().zip(&of_core).for_each(|(census, share)| census.add(share));
+    }
+    all
 }
 
 fn run(

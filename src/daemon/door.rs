@@ -23,6 +23,7 @@ impl World {
             history: self.history.clone(),
             listeners: self.listener_view.clone(),
             admissions: self.admissions.clone(),
+            census: self.cores.census(),
             reload,
             ready: Arc::new(move || ready().is_ok()),
             fit: Arc::new(move || fit().is_ok()),

@@ -10,7 +10,7 @@ mod hop;
 mod security;
 mod trace;
 
-pub use cookies::{cookie, join_cookies};
+pub use cookies::{cookie, join_cookies, take_cookies};
 pub use forwarded::{Forward, Sender, X_REQUEST_ID, client_ip};
 pub use hop::{BadConnection, Hop, strip_request, strip_response};
 pub use security::SecurityHeaders;

@@ -12,6 +12,7 @@ use http::uri::{PathAndQuery, Scheme as UriScheme};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header};
 use hyper::body::Incoming;
 
+use super::census::Kind;
 use super::exchange::Exchange;
 use super::forward::prepare;
 use super::pick::Picker;
@@ -52,6 +53,9 @@ impl<'a> Attempt<'a> {
         let (head, body) = request.into_parts();
         let picker = Picker::new(exchange, &head, settings);
         let (body, progress) = outgoing(exchange, body);
+        if progress.is_some() {
+            exchange.live.becomes(Kind::Upload);
+        }
         let request = Some(Request::from_parts(head, body));
         Self { exchange, target, settings, picker, progress, request, spare }
     }
@@ -275,7 +279,7 @@ impl Spare {
     fn request(&self, exchange: &mut Exchange) -> Result<Request<Outgoing>, Failure> {
         let mut request = Request::new(Outgoing::Empty);
         *request.method_mut() = exchange.method().clone();
-        *request.uri_mut() = exchange.uri().clone();
+        *request.uri_mut() = exchange.uri.clone();
         *request.version_mut() = exchange.version();
         *request.headers_mut() = self.headers.clone();
         let (mut head, body) = request.into_parts();

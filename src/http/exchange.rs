@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, StatusCode, Uri, Version, header};
 
 use super::conn::Conn;
 use super::live::LiveGuard;
+use super::visit::Guest;
 use crate::access::Entry;
 use crate::error::{Broken, Failure};
 use crate::headers::TraceParent;
@@ -34,7 +35,8 @@ pub struct Exchange {
     pub client: IpAddr,
     pub trace: Option<TraceParent>,
     method: Method,
-    uri: Uri,
+    /// Without what a preview's link had in it.
+    pub uri: Uri,
     version: Version,
     host: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
@@ -56,6 +58,8 @@ pub struct Exchange {
     pub has_waited: bool,
     pub error: Option<&'static str>,
     pub in_flight: Option<InFlight>,
+    /// Who is to be told something by the answer.
+    pub guest: Option<Box<Guest>>,
     /// Set once the answer's last byte was handed over.
     pub complete: bool,
     pub live: LiveGuard,
@@ -71,11 +75,12 @@ impl Exchange {
         head: Parts,
     ) -> Box<Self> {
         let logged = |name| head.headers.get(name).cloned();
+        let started = Instant::now();
         Box::new(Self {
-            live: LiveGuard::new(conn, conn.limits().body_timeout),
+            live: LiveGuard::new(conn, started, conn.limits().body_timeout),
             conn: conn.clone(),
             route: route.clone(),
-            started: Instant::now(),
+            started,
             began,
             id_value: id.header_value(),
             id,
@@ -99,6 +104,7 @@ impl Exchange {
             has_waited: false,
             error: None,
             in_flight: None,
+            guest: None,
             complete: false,
         })
     }
@@ -111,10 +117,6 @@ impl Exchange {
     pub fn wants_json(&self) -> bool {
         let accept = self.accept.as_ref().and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         accept.contains("json") && !accept.contains("text/html")
-    }
-
-    pub fn uri(&self) -> &Uri {
-        &self.uri
     }
 
     pub fn version(&self) -> Version {

@@ -8,14 +8,15 @@ use hyper::body::Incoming;
 
 use super::answer::Answer;
 use super::attempt::{Attempt, Spare};
+use super::census::Kind;
 use super::entry::{self, Turned};
 use super::exchange::Exchange;
-use super::handle::{finish_headers, refuse, refuse_for_maintenance};
+use super::handle::{finish_headers, refuse, refuse_for_maintenance, see_other};
 use super::tunnel::Tunnel;
+use super::visit;
 use crate::config;
 use crate::error::Failure;
 use crate::headers::{self, Forward, Hop};
-use crate::service::Visit;
 use crate::site::{Route, Target, encoded, normalized};
 use crate::upstream::Lease;
 
@@ -28,6 +29,10 @@ pub(super) async fn forward(
 ) -> Response<Answer> {
     let settings = &*target.settings;
     let Some(mut head) = exchange.head.take() else { return refuse(exchange, Failure::Internal) };
+    let mut visit = match visit::arrive(&mut exchange, &mut head, target, trusted) {
+        Ok(visit) => visit,
+        Err(to) => return see_other(exchange, to),
+    };
     let bodyless = http_body::Body::is_end_stream(&body);
     // Copied before our own fields are in: they can be made again, should it come to that.
     let may_repeat = settings.retries > 0 && bodyless && head.method.is_idempotent();
@@ -36,9 +41,8 @@ pub(super) async fn forward(
         Ok(hop) => hop,
         Err(failure) => return refuse(exchange, failure),
     };
-    let mut visit = Visit::of(exchange.client);
     match entry::enter(&mut exchange, target, &mut visit).await {
-        Ok(()) => {}
+        Ok(()) => visit::entered(&mut exchange, &visit, &head, trusted),
         Err(Turned::Away(failure)) => return refuse(exchange, failure),
         Err(Turned::ForMaintenance(maintenance)) => return refuse_for_maintenance(exchange, &maintenance),
     }
@@ -113,9 +117,17 @@ fn respond(
     exchange.status = response.status().as_u16();
     finish_headers(&exchange, response.headers_mut());
     let (mut head, body) = response.into_parts();
+    let has_no_length = http_body::Body::size_hint(&body).exact().is_none();
+    exchange.live.becomes(if has_no_length && is_event_stream(&head) { Kind::EventStream } else { Kind::Download });
     head.version = Version::HTTP_11;
     head.extensions.clear();
     Response::from_parts(head, Answer::relayed(body, lease, exchange, settings.read_timeout))
+}
+
+fn is_event_stream(head: &http::response::Parts) -> bool {
+    let content_type = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    content_type
+        .is_some_and(|value| value.get(..17).is_some_and(|name| name.eq_ignore_ascii_case(b"text/event-stream")))
 }
 
 /// Hands both ends to a tunnel; the 101 goes out first.
@@ -140,8 +152,10 @@ fn switch_protocols(
     if let Some(in_flight) = &mut exchange.in_flight {
         in_flight.become_tunnel();
     }
+    let is_websocket = chosen.is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    exchange.live.becomes(if is_websocket { Kind::Websocket } else { Kind::Tunnel });
     let conn = exchange.conn().clone();
-    conn.become_tunnel(Tunnel::new(upstream, exchange, settings.websocket_idle_timeout, chosen.as_ref()));
+    conn.become_tunnel(Tunnel::new(upstream, exchange, settings.websocket_idle_timeout, is_websocket));
     let (mut head, _) = response.into_parts();
     head.extensions.clear();
     head.version = Version::HTTP_11;

@@ -16,6 +16,7 @@ use super::answer::Answer;
 use super::conn::Conn;
 use super::exchange::Exchange;
 use super::forward;
+use super::visit::{self, SeeOther};
 use crate::config::ZoneKey;
 use crate::decide::{Verdict, decide, host_of};
 use crate::error::Failure;
@@ -162,6 +163,15 @@ fn redirect(exchange: Box<Exchange>, to: &str) -> Response<Answer> {
     own(exchange, status, Bytes::new(), None, fields)
 }
 
+/// A preview's link was followed.
+pub(super) fn see_other(exchange: Box<Exchange>, to: SeeOther) -> Response<Answer> {
+    let mut fields = HeaderMap::new();
+    fields.insert(header::LOCATION, to.location);
+    fields.insert(header::SET_COOKIE, to.cookie);
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    own(exchange, StatusCode::SEE_OTHER, Bytes::new(), None, fields)
+}
+
 fn own(
     mut exchange: Box<Exchange>,
     status: StatusCode,
@@ -188,6 +198,7 @@ fn own(
 /// What every answer carries, whoever made it.
 pub(super) fn finish_headers(exchange: &Exchange, headers: &mut HeaderMap) {
     exchange.route.security.apply(headers, exchange.conn().peer().tls);
+    visit::tell(exchange, headers);
     let mut id = exchange.id_value.clone();
     // Never indexed (RFC 7541, 6.2.3): each is new, and would push what repeats out of the compression table.
     id.set_sensitive(exchange.is_h2());

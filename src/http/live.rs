@@ -1,4 +1,5 @@
-//! What the sweep sees of a running exchange: who it waits for, since when, and whether its pool has been cut.
+//! What the sweep sees of a running exchange: who it waits for, since when, and whether its pool has been cut; and what a
+//! census sees.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::census::Kind;
 use super::conn::Conn;
 use super::stream::Scissors;
 use super::worker::Worker;
@@ -20,6 +22,8 @@ const CUT_SPREAD: Duration = Duration::from_secs(2);
 /// The sweep's handle on one exchange.
 pub struct Live {
     pool: RefCell<Option<Arc<Pool>>>,
+    kind: Cell<Kind>,
+    started: Instant,
     /// Since when the client has not taken what we have for it.
     client_owes: Cell<Option<Instant>>,
     patience: Duration,
@@ -42,10 +46,12 @@ pub struct LiveGuard {
 
 impl LiveGuard {
     /// `patience`: how long the client may leave an answer untaken.
-    pub fn new(conn: &Rc<Conn>, patience: Duration) -> Self {
+    pub fn new(conn: &Rc<Conn>, started: Instant, patience: Duration) -> Self {
         let worker = conn.worker();
         let live = Rc::new(Live {
             pool: RefCell::new(None),
+            kind: Cell::new(Kind::Request),
+            started,
             client_owes: Cell::new(None),
             patience,
             backend_until: Cell::new(None),
@@ -79,6 +85,23 @@ impl Live {
     pub fn enter(&self, pool: &Arc<Pool>, is_guest: bool) {
         *self.pool.borrow_mut() = (!is_guest).then(|| pool.clone());
         *self.scissors.borrow_mut() = Scissors::of_running_stream();
+    }
+
+    /// What it has turned out to be.
+    pub fn becomes(&self, kind: Kind) {
+        self.kind.set(kind);
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind.get()
+    }
+
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub fn is_in(&self, pool: &Arc<Pool>) -> bool {
+        self.pool.borrow().as_ref().is_some_and(|mine| Arc::ptr_eq(mine, pool))
     }
 
     /// Bytes were handed towards the client; the clock runs until it asks for more.
@@ -157,6 +180,11 @@ impl Live {
     fn break_off(&self, why: Broken) {
         if self.broken.get().is_none() {
             self.broken.set(Some(why));
+            if why == Broken::DrainCut
+                && let Some(pool) = &*self.pool.borrow()
+            {
+                pool.count_cut();
+            }
             if let Some(waker) = self.waker.borrow_mut().take() {
                 waker.wake();
             }

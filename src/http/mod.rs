@@ -6,6 +6,7 @@
 
 mod answer;
 mod attempt;
+mod census;
 mod coalesce;
 mod conn;
 mod entry;
@@ -23,9 +24,11 @@ mod slot;
 mod stream;
 mod tunnel;
 mod upload;
+mod visit;
 mod worker;
 mod ws_frames;
 
+pub use census::{Census, Kind, Tally};
 pub use conn::Conn;
 pub use serve::{ClientStream, serve};
 pub use worker::{SWEEP, Shared, Worker};

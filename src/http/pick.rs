@@ -1,6 +1,7 @@
 //! Which backend gets the next try at a request: by the service's way to balance, below its bound, or after a wait for room.
 
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 use http::HeaderValue;
 use http::request::Parts;
@@ -20,12 +21,15 @@ const QUEUE: usize = 1000;
 pub(super) struct Picker<'a> {
     settings: &'a config::Service,
     hash: Option<HashKey>,
+    /// The backend that the client is to stay with.
+    kept: Option<u64>,
     tried: SmallVec<[u64; 4]>,
 }
 
 impl<'a> Picker<'a> {
     pub fn new(exchange: &Exchange, head: &Parts, settings: &'a config::Service) -> Self {
-        Self { settings, hash: hash_key(exchange, head, settings), tried: SmallVec::new() }
+        let kept = exchange.guest.as_ref().and_then(|guest| guest.backend());
+        Self { settings, hash: hash_key(exchange, head, settings), kept, tried: SmallVec::new() }
     }
 
     pub fn has_tried_any(&self) -> bool {
@@ -88,6 +92,8 @@ impl<'a> Picker<'a> {
     }
 
     fn call_if_room(&self, pool: &Pool) {
+        // In line first, then looking: whether a backend serves is read without order on every other way.
+        fence(Ordering::SeqCst);
         if !pool.queue().is_empty() && pool.has(Wanted { tried: &[], max_in_flight: self.settings.max_in_flight }) {
             pool.queue().call_one();
         }
@@ -105,6 +111,9 @@ impl<'a> Picker<'a> {
 
     fn choose(&self, pool: &Pool) -> Option<Arc<Backend>> {
         let wanted = Wanted { tried: &self.tried, max_in_flight: self.settings.max_in_flight };
+        if let Some(kept) = self.kept.and_then(|id| pool.one(id, wanted)) {
+            return Some(kept);
+        }
         match (&self.settings.balance, self.hash) {
             (Balance::RoundRobin, _) => pool.round_robin(wanted),
             (_, Some(key)) => pool.by_hash(key, wanted),

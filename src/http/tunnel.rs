@@ -11,7 +11,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -38,14 +37,8 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// `protocol`: what was switched to.
-    pub fn new(
-        upstream: OnUpgrade,
-        exchange: Box<Exchange>,
-        idle_timeout: Duration,
-        protocol: Option<&HeaderValue>,
-    ) -> Self {
-        let is_websocket = protocol.is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    /// `is_websocket`: its frames are followed, and its end is said in one.
+    pub fn new(upstream: OnUpgrade, exchange: Box<Exchange>, idle_timeout: Duration, is_websocket: bool) -> Self {
         Self { upstream, exchange, idle_timeout, is_websocket }
     }
 

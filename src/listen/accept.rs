@@ -18,7 +18,8 @@ use super::proxy_protocol;
 use super::socket::{Bound, Listener};
 use crate::decide::Peer;
 use crate::health::WarmUp;
-use crate::http::{Conn, SWEEP, Worker, serve};
+use crate::http::{Census, Conn, SWEEP, Worker, serve};
+use crate::service::Pool;
 use crate::tls::Tls;
 use crate::upstream::Upstreams;
 
@@ -36,6 +37,8 @@ pub enum CoreOrder {
     /// A connection to a backend, and perhaps a request on it, before traffic comes; answers with what was got instead.
     /// Nobody waiting for the answer any more ends it.
     WarmUp(WarmUp, oneshot::Sender<Result<(), String>>),
+    /// Answers what is inside each of these pools.
+    Census(Arc<[Arc<Pool>]>, oneshot::Sender<Vec<Census>>),
     /// Stops accepting; ends once the last connection has finished.
     Stop,
     /// The shutdown's deadline: cuts what still runs.
@@ -52,8 +55,9 @@ pub struct Core {
 /// Runs until told to stop and the last connection has finished, or the orders' sender is gone.
 pub async fn run_core(core: Rc<Core>, mut orders: mpsc::UnboundedReceiver<CoreOrder>) {
     let mut accepting: HashMap<usize, Accepting> = HashMap::new();
+    // Of its own, not begun anew with each order: who asks often would keep it from ever coming.
+    let mut next_sweep = std::pin::pin!(tokio::time::sleep(SWEEP));
     loop {
-        let pause = if core.worker.is_idle() { IDLE_SWEEP } else { SWEEP };
         tokio::select! {
             order = orders.recv() => match order {
                 Some(CoreOrder::Listen(listener)) => {
@@ -75,6 +79,9 @@ pub async fn run_core(core: Rc<Core>, mut orders: mpsc::UnboundedReceiver<CoreOr
                     // Ends with its answer, which is bounded in time.
                     tokio::task::spawn_local(warm_up(core.worker.upstreams.clone(), errand, answer));
                 }
+                Some(CoreOrder::Census(pools, answer)) => {
+                    let _ = answer.send(core.worker.census(&pools));
+                }
                 Some(CoreOrder::Stop) => {
                     for (_, stopped) in accepting.drain() {
                         stopped.stop().await;
@@ -84,7 +91,14 @@ pub async fn run_core(core: Rc<Core>, mut orders: mpsc::UnboundedReceiver<CoreOr
                 Some(CoreOrder::Abort) => core.worker.abort(),
                 None => break,
             },
-            () = tokio::time::sleep(pause) => core.worker.sweep(Instant::now()),
+            () = &mut next_sweep => {
+                core.worker.sweep(Instant::now());
+                next_sweep.as_mut().reset(tokio::time::Instant::now() + IDLE_SWEEP);
+            }
+        }
+        let soon = tokio::time::Instant::now() + SWEEP;
+        if !core.worker.is_idle() && next_sweep.deadline() > soon {
+            next_sweep.as_mut().reset(soon);
         }
         if core.worker.is_stopping() && core.worker.connections() == 0 {
             break;

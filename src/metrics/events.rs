@@ -82,7 +82,7 @@ impl ZoneSeries {
 
 pub(super) fn render_services(registry: &Registry<Arc<str>, ServiceSeries>, text: &mut Text) {
     let all = registry.all();
-    text.family("edge_upstream_failures_total", "Failed attempts at a backend.", Kind::Counter);
+    text.family("edge_upstream_failures_total", "Failed attempts at a backend, and waits for one.", Kind::Counter);
     for (service, series) in &all {
         for (&(color, reason), &count) in &*lock(&series.failures) {
             let color = COLORS[color];

@@ -219,7 +219,8 @@ impl Backend {
     /// Makes what requests read say what the state says.
     fn show(&self, state: &State) {
         self.up.store(state.health.up, Ordering::Relaxed);
-        self.serves.store(state.health.up && state.ejections.present().is_none(), Ordering::Relaxed);
+        // Before who shows it looks at the queue: see `count_in`.
+        self.serves.store(state.health.up && state.ejections.present().is_none(), Ordering::SeqCst);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

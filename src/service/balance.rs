@@ -70,6 +70,11 @@ impl Pool {
         (0..backends.len()).map(|i| &backends[(start + i) % backends.len()]).find(|b| wanted.fits(b)).cloned()
     }
 
+    /// That one, if it is such.
+    pub fn one(&self, id: u64, wanted: Wanted<'_>) -> Option<Arc<Backend>> {
+        self.backends().iter().find(|b| b.id() == id && wanted.fits(b)).cloned()
+    }
+
     /// The same backend for the same key, as long as it is healthy.
     pub fn by_hash(&self, key: HashKey, wanted: Wanted<'_>) -> Option<Arc<Backend>> {
         self.backends().iter().filter(|b| wanted.fits(b)).max_by_key(|b| key.weight(b)).cloned()

@@ -48,7 +48,9 @@ impl InFlight {
     pub fn unassign(&mut self) {
         if let Some(backend) = self.backend.take() {
             backend.count_out();
-            self.pool.room_made();
+            if backend.serves() {
+                self.pool.room_made();
+            }
         }
     }
 

@@ -27,6 +27,7 @@ pub struct Pool {
     queue: Queue,
     changed: watch::Sender<u64>,
     cut: AtomicBool,
+    cuts: AtomicUsize,
 }
 
 /// One entry of the config's list and what its name resolved to last.
@@ -68,6 +69,7 @@ impl Pool {
             queue: Queue::default(),
             changed: watch::Sender::new(0),
             cut: AtomicBool::new(false),
+            cuts: AtomicUsize::new(0),
         }
     }
 
@@ -228,6 +230,16 @@ impl Pool {
 
     pub fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Relaxed)
+    }
+
+    /// Exchanges that a cut has ended, ever: what a drain has cut is the difference.
+    pub fn cuts(&self) -> usize {
+        self.cuts.load(Ordering::SeqCst)
+    }
+
+    /// A cut has ended an exchange.
+    pub fn count_cut(&self) {
+        self.cuts.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(super) fn next_turn(&self) -> usize {

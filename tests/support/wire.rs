@@ -157,6 +157,11 @@ impl Wire {
         closed
     }
 
+    /// Whether what comes next is the end, said as it should be: over TLS, with its closing alert.
+    pub fn ends_well(&mut self) -> bool {
+        self.buffer.is_empty() && matches!(self.io.read(&mut [0]), Ok(0))
+    }
+
     pub fn patience(&mut self, limit: Duration) {
         self.io.patience(limit);
     }

@@ -37,6 +37,7 @@ fn service(Named { name, name_span, table: mut t }: Named<'_>) -> Service {
         websocket_idle_timeout: t.read("websocket_idle_timeout", seconds(3600), Value::duration_above_zero),
         retries: t.read("retries", 2, |v| v.integer(0..=10)),
         failover: failover(&mut t, &pools),
+        sticky: t.read("sticky", false, |v| v.choice(&[("off", false), ("cookie", true)])),
         max_in_flight: t.read("max_in_flight", 0, |v| v.integer(0..=1_000_000)),
         queue_timeout: t.read("queue_timeout", seconds(5), Value::duration),
         tls: upstream_tls(&mut t, &pools),

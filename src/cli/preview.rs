@@ -1,0 +1,44 @@
+//! `edgectl preview`: a link that lets its holder see a colour.
+
+use std::time::Duration;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::target::{Preferred, Target, Words};
+use crate::admin::wire::Ask;
+use crate::types::{parse_duration, show_duration};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "edgectl preview [OPTIONS] <COLOR> [SERVICE]",
+    after_long_help = "Examples:
+  edgectl preview green
+  edgectl preview $(edgectl idle) shop --ttl 2d"
+)]
+pub struct Args {
+    #[command(flatten)]
+    target: Words,
+    /// How long it is valid, 1s to 30d
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "1h")]
+    ttl: Duration,
+}
+
+impl Args {
+    /// The link on stdout, until when on stderr.
+    pub fn run(self, context: &Context) -> Result<(), Failure> {
+        let target = Target::parse(&self.target, Preferred::First)?;
+        let ask = Ask { color: Some(target.color.to_string()), ttl: Some(show_duration(self.ttl)), ..Ask::default() };
+        let link = context.block_on(async {
+            let service = context.service_name(target.service.as_deref()).await?;
+            Ok(context.client.preview(&service, &ask).await?)
+        })?;
+        if context.output.json {
+            context.output.json(&link);
+            return Ok(());
+        }
+        context.output.show(&link.url);
+        let others = link.others.iter().map(|url| format!("\n{url}")).collect::<String>();
+        context.output.note(format!("{} of {} until {}{others}", link.color, link.service, link.expires));
+        Ok(())
+    }
+}
