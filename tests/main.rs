@@ -9,7 +9,11 @@ mod canary;
 mod crash;
 mod data_path;
 mod dns;
+<<<<<<< HEAD
 mod failover;
+=======
+mod endurance;
+>>>>>>> proofs
 mod framing;
 mod headers;
 mod limits;

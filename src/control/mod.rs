@@ -16,6 +16,7 @@ mod notes;
 mod operation;
 mod operator;
 mod plan;
+mod restart;
 mod rollout;
 mod state_file;
 mod switch;

@@ -9,7 +9,7 @@ use super::ledger::Entry;
 use super::operation::{Done, Event, Goal, Refused, Request, Verdict, Word};
 use super::operator::{Events, Operator};
 use super::plan;
-use super::watch::Watching;
+use super::watch::{Watching, watch_length};
 use crate::service::{Active, Service};
 use crate::types::Color;
 
@@ -47,7 +47,7 @@ impl Operator {
             self.ledger(service, |ledger| ledger.end_course(course));
         }
         flipped?;
-        self.note_done(request, &done, before.generation);
+        self.note_switch(request, &done, before.generation, watch_length(service, request));
         let draining = self.start_drain(service, before.color, request, events);
         let watching = self.start_watch(service, &done, baseline, request, events);
         drop(hold);
@@ -66,7 +66,10 @@ impl Operator {
         events: &Events,
     ) -> Result<(), Refused> {
         let (from, to) = (done.from, done.to);
-        let flip = |now: &Active| plan::flip(service.name(), now, from, to, SystemTime::now());
+        let flip = |now: &Active| {
+            course.map_or(Ok(()), |course| self.still_on(service, course))?;
+            plan::flip(service.name(), now, from, to, SystemTime::now())
+        };
         let (after, took) = self.move_traffic(service, course, flip).await?;
         done.generation = after.generation;
         done.flip_us = Some(micros(took));

@@ -91,6 +91,20 @@ fn show(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }
 
+/// What is watched, by which course, for how long.
+pub(super) struct Subject {
+    pub color: Color,
+    pub generation: u64,
+    pub course: Entry,
+    pub length: Duration,
+}
+
+/// For how long a switch is watched; `None`: not at all.
+pub(super) fn watch_length(service: &Service, request: &Request) -> Option<Duration> {
+    let length = request.options.watch.unwrap_or(service.config().switch.watch);
+    (!length.is_zero()).then_some(length)
+}
+
 /// A watch that runs beside everything else.
 pub(super) struct Watching(oneshot::Receiver<Watched>);
 
@@ -135,11 +149,8 @@ impl Operator {
         request: &Request,
         events: &Events,
     ) -> Option<Watching> {
-        let length = request.options.watch.unwrap_or(service.config().switch.watch);
-        if length.is_zero() {
-            return None;
-        }
-        let (from, to) = (done.from, done.to);
+        let length = watch_length(service, request)?;
+        let (from, to, generation) = (done.from, done.to, done.generation);
         let _ = events.send(Event::Watching { color: to, for_ms: millis(length) });
         let course = self.ledger(service, super::ledger::Ledger::begin_course);
         let before = self.totals(service, to);
@@ -149,7 +160,8 @@ impl Operator {
         // Ends with the watch's time, or when someone moves the traffic.
         tokio::task::spawn_local(async move {
             let bounds = Self::bounds(&service, baseline);
-            let verdict = operator.watch(&service, to, course, &bounds, &before, length).await;
+            let subject = Subject { color: to, generation, course, length };
+            let verdict = operator.watch(&service, &subject, &bounds, &before).await;
             let watched = operator.conclude(&service, from, verdict, course, &request, &events).await;
             let _ = report.send(watched);
         });
@@ -161,16 +173,15 @@ impl Operator {
         if color == Color::Blue { blue } else { green }
     }
 
-    /// Looks until there is a verdict on what `color` has answered since `before`.
+    /// Looks until there is a verdict on what the colour has answered since `before`.
     pub(super) async fn watch(
         &self,
         service: &Arc<Service>,
-        color: Color,
-        course: Entry,
+        subject: &Subject,
         bounds: &Bounds,
         before: &Totals,
-        length: Duration,
     ) -> Verdict {
+        let Subject { color, generation, course, length } = *subject;
         let started = Instant::now();
         let asked = Asked::default();
         let judged = async {
@@ -200,6 +211,7 @@ impl Operator {
         };
         Verdict {
             color,
+            generation,
             verdict,
             requests: seen.requests,
             failed: seen.failed,

@@ -149,6 +149,7 @@ impl World {
         self.resolve_now().await;
         self.keep_resolving();
         self.keep_sampling();
+        self.operator.tell_what_broke_off(self.shared.snapshot.load().services.values());
         self.follow_services();
         self.listeners.apply(prepared, &self.cores).await;
         self.show_listeners();

@@ -4,6 +4,7 @@
 pub mod client;
 pub mod dns;
 pub mod edge;
+pub mod frames;
 pub mod h2;
 pub mod load;
 pub mod origin;
