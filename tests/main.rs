@@ -9,11 +9,8 @@ mod canary;
 mod crash;
 mod data_path;
 mod dns;
-<<<<<<< HEAD
-mod failover;
-=======
 mod endurance;
->>>>>>> proofs
+mod failover;
 mod framing;
 mod headers;
 mod limits;

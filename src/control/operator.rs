@@ -47,13 +47,8 @@ impl Handle {
     }
 }
 
-<<<<<<< HEAD
-/// A service whose detours are written down, for as long as the set lives.
-type Followed = (Arc<Service>, JoinSet<()>);
-=======
 /// Whose detours are written down, and the task that does it.
 type Followed = HashMap<Arc<str>, (Arc<Service>, JoinSet<()>)>;
->>>>>>> proofs
 
 /// Lives on the control runtime's thread.
 pub struct Operator {
@@ -63,11 +58,7 @@ pub struct Operator {
     pub(super) upstreams: Rc<Upstreams>,
     resolver: RefCell<Resolver>,
     ledgers: RefCell<HashMap<Arc<str>, Ledger>>,
-<<<<<<< HEAD
-    followed: RefCell<HashMap<Arc<str>, Followed>>,
-=======
     followed: RefCell<Followed>,
->>>>>>> proofs
     pub(super) on_drained: OnDrained,
     errands: Errands,
 }
