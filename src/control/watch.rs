@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::drain::Draining;
 use super::gate::millis;
 use super::ledger::Entry;
-use super::operation::{Done, Event, Request, Verdict, Word};
+use super::operation::{Done, Event, Goal, Request, Verdict, Word};
 use super::operator::{Events, Operator};
 use super::plan;
 use super::switch::micros;
@@ -99,9 +99,11 @@ pub(super) struct Subject {
     pub length: Duration,
 }
 
-/// For how long a switch is watched; `None`: not at all.
+/// For how long a switch is watched; `None`: not at all. A way back is watched only if that was asked for: to leave it again by
+/// itself would be to go where someone has just come from.
 pub(super) fn watch_length(service: &Service, request: &Request) -> Option<Duration> {
-    let length = request.options.watch.unwrap_or(service.config().switch.watch);
+    let by_config = if request.goal == Goal::Previous { Duration::ZERO } else { service.config().switch.watch };
+    let length = request.options.watch.unwrap_or(by_config);
     (!length.is_zero()).then_some(length)
 }
 
