@@ -11,6 +11,7 @@ mod dns;
 mod endurance;
 mod framing;
 mod headers;
+mod kill;
 mod limits;
 mod numbers;
 mod preview;

@@ -9,8 +9,10 @@ pub mod h2;
 pub mod load;
 pub mod origin;
 pub mod setup;
+pub mod steps;
 pub mod terminal;
 pub mod tls;
+pub mod tools;
 pub mod wait;
 pub mod wire;
 
@@ -22,8 +24,10 @@ pub use load::{Load, Turn, serves_load};
 pub use origin::{Origin, Then};
 pub use rustix::process::Signal;
 pub use setup::{Setup, own_address};
+pub use steps::Steps;
 pub use terminal::Terminal;
 pub use tls::Identity;
+pub use tools::is_there;
 pub use wait::{PATIENCE, wait_for, wait_until};
 
 use std::time::Duration;
