@@ -2,6 +2,7 @@
 //! clients ([`Client`], [`h2::H2`]) and whole crowds of them ([`Load`]), name servers ([`Dns`]), a screen and a keyboard ([`Terminal`]).
 
 pub mod client;
+pub mod crowd;
 pub mod dns;
 pub mod edge;
 pub mod frames;
@@ -17,6 +18,7 @@ pub mod wait;
 pub mod wire;
 
 pub use client::{Answer, Client};
+pub use crowd::Crowd;
 pub use dns::Dns;
 pub use edge::Edge;
 pub use h2::H2Origin;
