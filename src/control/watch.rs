@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
+use tokio::time::interval_at;
 
 use super::drain::Draining;
 use super::gate::millis;
@@ -235,10 +236,12 @@ impl Operator {
         }
         let enough = u32::try_from(config.switch.min_requests).unwrap_or(u32::MAX).saturating_add(2);
         let pause = (length / enough).max(LEAST_PAUSE);
+        // What an answer takes is no pause beside: late turns are made up for.
+        let mut times = interval_at(tokio::time::Instant::now() + pause, pause);
         let mut turns = 0_usize..;
         loop {
             let turn = turns.next().unwrap_or_default();
-            tokio::time::sleep(pause).await;
+            times.tick().await;
             let backends = service.pool(color).backends().clone();
             if backends.is_empty() {
                 continue;

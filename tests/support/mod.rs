@@ -2,6 +2,7 @@
 //! clients ([`Client`], [`h2::H2`]) and whole crowds of them ([`Load`]), name servers ([`Dns`]), a screen and a keyboard ([`Terminal`]).
 
 pub mod client;
+pub mod crowd;
 pub mod dns;
 pub mod edge;
 pub mod frames;
@@ -9,12 +10,15 @@ pub mod h2;
 pub mod load;
 pub mod origin;
 pub mod setup;
+pub mod steps;
 pub mod terminal;
 pub mod tls;
+pub mod tools;
 pub mod wait;
 pub mod wire;
 
 pub use client::{Answer, Client};
+pub use crowd::Crowd;
 pub use dns::Dns;
 pub use edge::Edge;
 pub use h2::H2Origin;
@@ -22,8 +26,10 @@ pub use load::{Load, Turn, serves_load};
 pub use origin::{Origin, Then};
 pub use rustix::process::Signal;
 pub use setup::{Setup, own_address};
+pub use steps::Steps;
 pub use terminal::Terminal;
 pub use tls::Identity;
+pub use tools::is_there;
 pub use wait::{PATIENCE, wait_for, wait_until};
 
 use std::time::Duration;
