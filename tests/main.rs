@@ -5,15 +5,18 @@
 mod support;
 
 mod backends;
+mod canary;
 mod crash;
 mod data_path;
 mod dns;
 mod endurance;
+mod failover;
 mod framing;
 mod headers;
 mod kill;
 mod limits;
 mod numbers;
+mod pause;
 mod preview;
 mod reload;
 mod retries;

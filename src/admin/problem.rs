@@ -69,8 +69,6 @@ pub enum Code {
     BodyTooLarge,
     UnknownColor,
     BadDuration,
-    /// The contract names it, this version can't do it.
-    NotBuilt,
     NoSuchPath,
     MethodNotAllowed,
     Internal,
@@ -95,7 +93,6 @@ impl Code {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::GateNotPassed | Self::InvalidConfig => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotDurable | Self::Internal | Self::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NotBuilt => StatusCode::NOT_IMPLEMENTED,
             Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

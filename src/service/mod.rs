@@ -128,6 +128,19 @@ impl Service {
         self.pools[..count].iter()
     }
 
+    /// Moves an exchange that the active colour could not serve to the other one; false when it can't either, or the exchange
+    /// was not with the active colour.
+    pub fn stand_in(&self, in_flight: &mut InFlight) -> bool {
+        let other = in_flight.pool().color().map(|color| self.pool(color.other()));
+        match other.filter(|other| in_flight.way() == Way::Active && other.has_healthy()) {
+            Some(other) => {
+                in_flight.move_to(other, Way::Failover);
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Whether anything but the active colour may be the answer to [`Service::enter`]: only then is a client worth a look.
     pub fn is_special(&self) -> bool {
         self.special.load(Ordering::Relaxed)
