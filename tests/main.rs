@@ -6,6 +6,7 @@ mod support;
 
 mod backends;
 mod canary;
+mod clock;
 mod crash;
 mod data_path;
 mod dns;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::support::wire::Wire;
 use crate::support::{Crowd, Edge, Origin, PATIENCE, Setup, Steps, Then, seconds, wait_for, wait_until};
 
 const FAILED: &str = "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n";
@@ -19,7 +20,7 @@ struct Green {
 }
 
 impl Green {
-    fn that(harm: impl Fn(usize, &mut crate::support::wire::Wire) -> Then + Send + Sync + 'static) -> Self {
+    fn that(harm: impl Fn(usize, &mut Wire) -> Then + Send + Sync + 'static) -> Self {
         let (origin, is_harmful) = (Origin::start("green"), Arc::<AtomicBool>::default());
         let (number, told) = (AtomicUsize::new(0), is_harmful.clone());
         origin.on("/", move |_, wire| {
@@ -187,33 +188,52 @@ fn few_requests_are_no_verdict_and_the_new_colour_is_kept() {
     assert_eq!(record["detail"], "1 of 1 answers failed: fewer than 20 to judge by");
 }
 
-/// A site that nobody visits, with a path to warm up by that goes bad after the flip, or does not.
-fn verdict_without_traffic(goes_bad: bool) -> (Option<i32>, Value) {
+type Harm = fn(&mut Wire) -> Then;
+
+/// A site that nobody visits, with a path to warm up by that does `harm` behind the flip, if any.
+fn verdict_without_traffic(harm: Option<Harm>) -> (Option<i32>, Value) {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
-    let is_bad = Arc::<AtomicBool>::default();
-    let told = is_bad.clone();
+    let is_harmful = Arc::<AtomicBool>::default();
+    let told = is_harmful.clone();
     green.on("/warm", move |_, wire| {
-        wire.send(if told.load(Ordering::SeqCst) { FAILED } else { GREEN });
+        if let Some(harm) = harm.filter(|_| told.load(Ordering::SeqCst)) {
+            return harm(wire);
+        }
+        wire.send(GREEN);
         Then::Keep
     });
     let edge = start(&blue, &green, "warmup = [\"/warm\"]");
     let ran = thread::scope(|scope| {
-        let switching = scope.spawn(|| edge.admin(&["switch", "green", "--watch", "2s"]));
+        let switching = scope.spawn(|| edge.admin(&["switch", "green", "--watch", "3s"]));
         wait_until("the flip", || edge.admin(&["active"]).stdout == "green\n");
-        is_bad.store(goes_bad, Ordering::SeqCst);
+        is_harmful.store(true, Ordering::SeqCst);
         switching.join().unwrap()
     });
-    assert_eq!(active(&edge).0, if goes_bad { "blue" } else { "green" }, "{ran:?}");
+    assert_eq!(active(&edge).0, if harm.is_some() { "blue" } else { "green" }, "{ran:?}");
     (ran.code, records(&edge, "watch")[0].clone())
 }
 
 #[test]
-fn a_site_without_traffic_is_judged_by_its_warm_up_paths() {
-    let (code, record) = verdict_without_traffic(false);
+fn a_site_without_traffic_passes_by_its_warm_up_paths() {
+    let (code, record) = verdict_without_traffic(None);
     assert_eq!((code, &record["result"], &record["verdict"]["failed"]), (Some(0), &json!("passed"), &json!(0)));
-    let (code, record) = verdict_without_traffic(true);
-    assert_eq!((code, &record["result"]), (Some(6), &json!("rolled-back")), "{record}");
-    assert_judged_by_failures(&record);
+}
+
+#[test]
+fn a_site_without_traffic_is_rolled_back_by_its_warm_up_paths() {
+    let fails: Harm = |wire| {
+        wire.send(FAILED);
+        Then::Keep
+    };
+    let hangs: Harm = |wire| {
+        wire.closes_within(PATIENCE);
+        Then::Close
+    };
+    for harm in [fails, hangs] {
+        let (code, record) = verdict_without_traffic(Some(harm));
+        assert_eq!((code, &record["result"]), (Some(6), &json!("rolled-back")), "{record}");
+        assert_judged_by_failures(&record);
+    }
 }
 
 #[test]

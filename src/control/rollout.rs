@@ -55,7 +55,9 @@ impl Operator {
     ) -> Result<Option<Stopped>, Refused> {
         let step_time = request.options.step_time.unwrap_or(STEP_TIME);
         for percent in &request.options.steps {
+            let mut before = 0;
             let step = |now: &Active| {
+                before = now.generation;
                 // Asked where it is decided: the wait for the disk's lock was long enough for someone else.
                 self.still_on(service, course)?;
                 plan::canary(service.name(), now, to, *percent)
@@ -67,7 +69,7 @@ impl Operator {
                 percent: Some(*percent),
                 ..Done::unchanged(service.name(), after.color, to, generation)
             };
-            self.note_done(request, &stepped, generation - 1);
+            self.note_done(request, &stepped, before);
             let _ = events.send(Event::Canary { color: to, percent: *percent, generation });
             let before = self.totals(service, to);
             let subject = Subject { color: to, generation, course, length: step_time };

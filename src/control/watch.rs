@@ -3,8 +3,6 @@
 //! [`judge`] is pure. The watch is a course of the ledger: it ends, without a verdict, as soon as anyone else moves the
 //! traffic.
 
-use std::cell::Cell;
-use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
-use tokio::time::interval_at;
 
+use super::asking::Asked;
 use super::drain::Draining;
 use super::gate::millis;
 use super::ledger::Entry;
@@ -22,7 +20,6 @@ use super::operator::{Events, Operator};
 use super::plan;
 use super::switch::micros;
 use crate::config;
-use crate::health;
 use crate::metrics::Totals;
 use crate::service::{Active, Service};
 use crate::types::{Color, show_duration};
@@ -32,9 +29,6 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// What the old colour's p95 is taken over.
 const BASELINE: Duration = Duration::from_mins(5);
-
-/// The least time between two requests for warm-up paths.
-const LEAST_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the new colour is held to.
 #[derive(Debug, Clone, Copy)]
@@ -227,32 +221,6 @@ impl Operator {
         }
     }
 
-    /// Asks the backends for the warm-up paths in turn, so that there is a verdict where there are few clients.
-    async fn keep_asking(&self, service: &Arc<Service>, color: Color, asked: &Asked, length: Duration) -> Infallible {
-        let config = service.config();
-        let paths = &config.switch.warmup;
-        if paths.is_empty() {
-            return std::future::pending().await;
-        }
-        let enough = u32::try_from(config.switch.min_requests).unwrap_or(u32::MAX).saturating_add(2);
-        let pause = (length / enough).max(LEAST_PAUSE);
-        // What an answer takes is no pause beside: late turns are made up for.
-        let mut times = interval_at(tokio::time::Instant::now() + pause, pause);
-        let mut turns = 0_usize..;
-        loop {
-            let turn = turns.next().unwrap_or_default();
-            times.tick().await;
-            let backends = service.pool(color).backends().clone();
-            if backends.is_empty() {
-                continue;
-            }
-            let backend = &backends[(turn / paths.len()) % backends.len()];
-            let answer = health::ask(&self.upstreams, backend, &config, &paths[turn % paths.len()]).await;
-            asked.requests.set(asked.requests.get() + 1);
-            asked.failed.set(asked.failed.get() + u64::from(answer.is_err()));
-        }
-    }
-
     /// Acts on the verdict of a watch after a flip: passes it on, or flips back.
     async fn conclude(
         self: &Rc<Self>,
@@ -316,13 +284,6 @@ impl Operator {
         let _ = events.send(Event::Flipped { from: to, to: from, generation, took_us: micros(took) });
         Ok(generation)
     }
-}
-
-/// Requests for warm-up paths during a watch.
-#[derive(Default)]
-struct Asked {
-    requests: Cell<u64>,
-    failed: Cell<u64>,
 }
 
 #[cfg(test)]
