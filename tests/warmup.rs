@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{Edge, Origin, PATIENCE, Setup, Then, seconds, wait_until};
+use crate::support::{Edge, H2Origin, Origin, PATIENCE, Setup, Then, seconds, wait_until};
 
 /// Probes come once at the start and once a switch, and not between: what else connects is what is tested.
 const RARELY: &str = "interval = \"1h\"\nrise = 1";
@@ -130,4 +130,15 @@ fn a_warm_up_that_hangs_ends_with_the_timeout() {
     let again = edge.admin(&["switch", "green", "--timeout", "300ms"]);
     assert_eq!(again.code, Some(4), "nothing of the first is in the way: {again:?}");
     assert_eq!(edge.status()["active"], "blue");
+}
+
+#[test]
+fn it_asks_over_http_2_for_the_probes_host() {
+    let (blue, green) = (Origin::start("blue"), H2Origin::start());
+    let setup = Setup::blue_green(blue.backend(), &green.backend()).health(RARELY).health("host = \"probe.test\"");
+    let edge = setup.switch("warmup = [\"/warm\"]").start();
+    edge.admin(&["switch", "green", "--no-wait"]).ok();
+    let asked = green.saw("/warm");
+    assert_eq!(asked.uri().host(), Some("probe.test"));
+    assert_eq!(asked.headers().get("host"), None);
 }

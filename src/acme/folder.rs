@@ -90,7 +90,7 @@ impl Folder {
         let path = certificates.join(name.replace('*', "_"));
         create_private_dir(&path)?;
         let folder = Self { path };
-        folder.remove_files(|file| file.ends_with(".tmp"));
+        folder.remove_files(|file| is_a(file, "tmp"));
         Ok(folder)
     }
 
@@ -121,7 +121,7 @@ impl Folder {
         write_durably(&chain_path, chain.as_bytes())?;
         self.write("meta.json", meta)?;
         let current = format!(".{}.pem", meta.generation);
-        self.remove_files(|file| file.ends_with(".pem") && !file.ends_with(&current));
+        self.remove_files(|file| is_a(file, "pem") && !file.ends_with(&current));
         Ok(())
     }
 
@@ -188,6 +188,10 @@ impl Folder {
             }
         }
     }
+}
+
+fn is_a(file: &str, extension: &str) -> bool {
+    Path::new(file).extension().is_some_and(|found| found == extension)
 }
 
 #[cfg(test)]

@@ -74,8 +74,6 @@ pub enum Code {
     BodyTooLarge,
     UnknownColor,
     BadDuration,
-    /// The contract names it, this version can't do it.
-    NotBuilt,
     NoSuchPath,
     MethodNotAllowed,
     Internal,
@@ -100,7 +98,6 @@ impl Code {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::GateNotPassed | Self::InvalidConfig => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotDurable | Self::Internal | Self::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NotBuilt => StatusCode::NOT_IMPLEMENTED,
             Self::NotIssued => StatusCode::BAD_GATEWAY,
             Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -41,8 +41,7 @@ impl From<Code> for Exit {
             | Code::BadRequest
             | Code::BodyTooLarge
             | Code::UnknownColor
-            | Code::BadDuration
-            | Code::NotBuilt => Self::Usage,
+            | Code::BadDuration => Self::Usage,
             Code::NoPrevious
             | Code::NoHost
             | Code::ServesAlready

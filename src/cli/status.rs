@@ -105,7 +105,7 @@ fn notices(service: &ServiceStatus, now: Timestamp, color: bool) -> Vec<String> 
     }
     match service.detour.as_deref() {
         Some("failover") => {
-            notices.push("FAILOVER: the other colour serves, the active one has no healthy backend".into())
+            notices.push("FAILOVER: the other colour serves, the active one has no healthy backend".into());
         }
         Some("fallback") => notices
             .push("FALLBACK: the canary has no healthy backend, its clients are served by the active colour".into()),

@@ -30,7 +30,7 @@ use crate::http::Shared;
 use crate::listen::Admissions;
 use crate::metrics::Metrics;
 use crate::resolve::{self, Resolver};
-use crate::service::{Active, Probe, Service};
+use crate::service::{Active, Service};
 use crate::snapshot::Snapshot;
 use crate::state::{DirLock, create_private_dir};
 use crate::tls::{CertStore, InternalCa, Tls};
@@ -161,6 +161,7 @@ impl World {
         self.resolve_now().await;
         self.keep_resolving();
         self.keep_sampling();
+        self.operator.tell_what_broke_off(self.shared.snapshot.load().services.values());
         self.follow_services();
         self.listeners.apply(prepared, &self.cores).await;
         // What an authority asks for is answered now.
@@ -243,7 +244,9 @@ impl World {
         futures_util::future::join_all(pools.map(|pool| resolver.refresh(pool))).await;
         self.monitor.borrow_mut().follow(present.services.values().chain(services.values()));
         let until = Instant::now() + NEW_SERVICES;
-        while services.values().any(|service| may_come_up(service)) && Instant::now() < until {
+        while services.values().any(|service| service.pool(service.active().color).may_come_up())
+            && Instant::now() < until
+        {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         services
@@ -317,13 +320,6 @@ fn serves(service: &Service) -> Result<(), String> {
         (None, Some(_)) => Err(format!("service {:?} is paused", service.name())),
         (None, None) => Ok(()),
     }
-}
-
-/// Has no healthy backend yet, and one that has not failed a probe either.
-fn may_come_up(service: &Service) -> bool {
-    let pool = service.pool(service.active().color);
-    let untold = |probe: &Option<Probe>| probe.as_ref().is_none_or(|probe| probe.outcome.passed());
-    !pool.has_healthy() && pool.backends().iter().any(|backend| untold(&backend.health().last))
 }
 
 async fn refresh_all(resolver: &Resolver, shared: &Shared) {

@@ -65,9 +65,12 @@ impl<'a> Attempt<'a> {
         let mut fresh_only = false;
         loop {
             let Some(backend) = self.next_backend() else {
-                self.wait_for_backend(failure).await?;
+                if !self.fail_over() {
+                    self.wait_for_backend(failure).await?;
+                }
                 continue;
             };
+            self.exchange.held = None;
             let mut lease = match self.lease(&backend, fresh_only).await {
                 Ok(lease) => lease,
                 Err(why) => {
@@ -140,6 +143,18 @@ impl<'a> Attempt<'a> {
         let backend = self.picker.pick(in_flight)?;
         self.exchange.attempts += 1;
         Some(backend)
+    }
+
+    /// Nobody in this colour has taken it, and its health may not know yet: on to the colour that stands in, where the
+    /// service has it so. Answers whether there is one.
+    fn fail_over(&mut self) -> bool {
+        let Some(in_flight) = self.exchange.in_flight.as_mut().filter(|_| self.settings.failover) else { return false };
+        // What is only full is waited for.
+        if self.picker.may_wait(in_flight.pool()) || !self.target.service.stand_in(in_flight) {
+            return false;
+        }
+        self.exchange.live.enter(in_flight.pool(), true);
+        true
     }
 
     /// All that serve are full: waits until one has room, and has the exchange assigned to it. Without any: `failure`.

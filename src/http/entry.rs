@@ -25,66 +25,60 @@ pub(super) enum Turned {
 /// Counts the exchange into the pool that takes it; while the service is paused, once it is resumed.
 pub(super) async fn enter(exchange: &mut Exchange, target: &Target, visit: &mut Visit) -> Result<(), Turned> {
     let service = &target.service;
-    let in_flight = match service.enter(visit, target.settings.failover) {
+    let max = match service.enter(visit, target.settings.failover) {
+        Ok(in_flight) if !service.is_special() || service.held().is_empty() => {
+            settle(exchange, in_flight);
+            return Ok(());
+        }
         // Who finds others held goes behind them.
-        Ok(in_flight) if !service.is_special() || service.held().is_empty() => in_flight,
-        Ok(_) => Box::pin(hold(target, visit, BEHIND)).await?,
-        Err(Shut::Paused(max)) => Box::pin(hold(target, visit, max)).await?,
+        Ok(_) => BEHIND,
+        Err(Shut::Paused(max)) => max,
         Err(Shut::Maintenance(maintenance)) => return Err(Turned::ForMaintenance(maintenance)),
     };
+    let (in_flight, held) = Box::pin(hold(target, visit, max)).await?;
     settle(exchange, in_flight);
+    exchange.held = Some(Box::new(held));
     Ok(())
-}
-
-/// Waits for the service to be resumed, and for its turn then; in order with all cores.
-async fn hold(target: &Target, visit: &mut Visit, max: Duration) -> Result<InFlight, Turned> {
-    let service = &target.service;
-    let until = Instant::now() + max;
-    let ticket = service.held().join(MOST_HELD).map_err(|_| Turned::Away(Failure::Paused))?;
-    let mut place = Held { service, ticket: Some(ticket) };
-    service.look_whether_special();
-    if service.active().paused.is_none() {
-        // Resumed while this one was on its way into the line.
-        service.let_go();
-    }
-    loop {
-        let Some(ticket) = &mut place.ticket else { return Err(Turned::Away(Failure::Internal)) };
-        tokio::time::timeout_at(until, &mut *ticket).await.map_err(|_| Turned::Away(Failure::Paused))?;
-        match service.enter(visit, target.settings.failover) {
-            Ok(in_flight) => {
-                place.take_turn();
-                return Ok(in_flight);
-            }
-            Err(Shut::Paused(_)) => ticket.pass(),
-            Err(Shut::Maintenance(maintenance)) => return Err(Turned::ForMaintenance(maintenance)),
-        }
-    }
-}
-
-/// A place in the line of those who are held; given up by drop.
-struct Held<'a> {
-    service: &'a Service,
-    ticket: Option<Place>,
-}
-
-impl Held<'_> {
-    /// In: the next may follow.
-    fn take_turn(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            ticket.done();
-            self.service.let_go();
-        }
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        drop(self.ticket.take());
-        self.service.look_whether_special();
-    }
 }
 
 fn settle(exchange: &mut Exchange, in_flight: InFlight) {
     exchange.live.enter(in_flight.pool(), in_flight.way().is_guest());
     exchange.in_flight = Some(in_flight);
+}
+
+/// Waits for the service to be resumed, and for its turn then; in order with all cores.
+async fn hold(target: &Target, visit: &mut Visit, max: Duration) -> Result<(InFlight, Held), Turned> {
+    let service = &target.service;
+    let until = Instant::now() + max;
+    let place = service.held().join(MOST_HELD).map_err(|_| Turned::Away(Failure::Paused))?;
+    let mut held = Held { place: Some(place), service: service.clone() };
+    service.look_whether_special();
+    if service.active().paused.is_none() {
+        // Resumed while this one was on its way into the line.
+        service.let_go();
+    }
+    while let Some(place) = &mut held.place {
+        tokio::time::timeout_at(until, &mut *place).await.map_err(|_| Turned::Away(Failure::Paused))?;
+        match service.enter(visit, target.settings.failover) {
+            Ok(in_flight) => return Ok((in_flight, held)),
+            Err(Shut::Paused(_)) => place.pass(),
+            Err(Shut::Maintenance(maintenance)) => return Err(Turned::ForMaintenance(maintenance)),
+        }
+    }
+    Err(Turned::Away(Failure::Internal))
+}
+
+/// A place in the line of those who are held. By drop it is given up, and the turn goes to the next: an exchange that was
+/// let go keeps it until it has a backend, so that the next can't overtake it there.
+pub struct Held {
+    /// `None` only while it is dropped.
+    place: Option<Place>,
+    service: Arc<Service>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.place.take());
+        self.service.look_whether_special();
+    }
 }

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Uri, Version, header};
 
 use super::conn::Conn;
+use super::entry::Held;
 use super::live::LiveGuard;
 use super::visit::Guest;
 use crate::access::Entry;
@@ -58,6 +59,8 @@ pub struct Exchange {
     pub has_waited: bool,
     pub error: Option<&'static str>,
     pub in_flight: Option<InFlight>,
+    /// It was held by a pause, and the next behind it waits for it to have a backend.
+    pub held: Option<Box<Held>>,
     /// Who is to be told something by the answer.
     pub guest: Option<Box<Guest>>,
     /// Set once the answer's last byte was handed over.
@@ -104,6 +107,7 @@ impl Exchange {
             has_waited: false,
             error: None,
             in_flight: None,
+            held: None,
             guest: None,
             complete: false,
         })

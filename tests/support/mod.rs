@@ -4,20 +4,25 @@
 pub mod authority;
 pub mod certs;
 pub mod client;
+pub mod crowd;
 pub mod dns;
 pub mod edge;
+pub mod frames;
 pub mod h2;
 pub mod load;
 pub mod origin;
 pub mod pebble;
 pub mod setup;
+pub mod steps;
 pub mod terminal;
 pub mod tls;
+pub mod tools;
 pub mod wait;
 pub mod wire;
 
 pub use authority::{Authority, Instead};
 pub use client::{Answer, Client};
+pub use crowd::Crowd;
 pub use dns::Dns;
 pub use edge::Edge;
 pub use h2::H2Origin;
@@ -26,8 +31,10 @@ pub use origin::{Origin, Then};
 pub use pebble::Pebble;
 pub use rustix::process::Signal;
 pub use setup::{Setup, own_address};
+pub use steps::Steps;
 pub use terminal::Terminal;
 pub use tls::Identity;
+pub use tools::is_there;
 pub use wait::{PATIENCE, wait_for, wait_until};
 
 use std::time::Duration;

@@ -155,7 +155,10 @@ impl Drop for Names {
 
 /// `[acme]` for a directory with a certificate of its own.
 pub fn section(directory: &str, ca_file: &Path, lines: &str) -> String {
-    format!("[acme]\nemail = \"ops@shop.example\"\ndirectory = {directory:?}\nca_file = {ca_file:?}\n{lines}\n")
+    format!(
+        "[acme]\nemail = \"ops@shop.example\"\ndirectory = {directory:?}\nca_file = \"{}\"\n{lines}\n",
+        ca_file.display()
+    )
 }
 
 pub fn is_installed() -> bool {

@@ -30,7 +30,7 @@ fn status(generation: u64, requests: u64) -> Status {
         "weather": "fine", "certificates": [], "listeners": [],
         "services": [
             { "name": "app", "active": active, "previous": (generation > 1).then_some(previous), "idle": idle,
-              "generation": generation, "since": null, "paused": false,
+              "generation": generation, "since": null,
               "pools": [pool("blue", active == "green"), pool("green", false)] },
             { "name": "docs", "active": null, "previous": null, "idle": null, "generation": null, "since": null,
               "pools": [one] },

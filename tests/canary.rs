@@ -1,0 +1,133 @@
+//! A canary: an exact share of the clients, guarded by a gate, ended by a switch or by its own word.
+
+use serde_json::{Value, json};
+
+use crate::support::load::{echo, open_websocket};
+use crate::support::{Edge, Origin, Setup, Turn, serves_load, wait_for, wait_until};
+use crate::support::{Load, seconds};
+use std::time::Instant;
+
+const HEALTH: &str = "interval = \"100ms\"\nrise = 1\ntimeout = \"500ms\"";
+
+fn colors() -> (Origin, Origin) {
+    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
+    serves_load(&blue, "blue");
+    serves_load(&green, "green");
+    (blue, green)
+}
+
+fn start(blue: &Origin, green: &Origin) -> Edge {
+    Setup::colors(blue, green).health(HEALTH).start()
+}
+
+/// How many of so many new clients got to green.
+fn greens(edge: &Edge, clients: usize) -> usize {
+    let mut client = edge.plain();
+    (0..clients).filter(|_| client.get("/").text() == "green").count()
+}
+
+fn recorded(edge: &Edge, result: &str) -> Value {
+    wait_for(&format!("{result} in the history"), || {
+        let records = edge.admin(&["history", "--json"]).ok().json()["records"].clone();
+        records.as_array().unwrap().iter().rev().find(|record| record["result"] == result).cloned()
+    })
+}
+
+#[test]
+fn the_share_is_exact() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green);
+    for (percent, least, most) in [("0", 0, 0), ("1", 8, 12), ("50", 495, 505), ("100", 1000, 1000)] {
+        edge.admin(&["canary", "green", percent]).ok();
+        let got = greens(&edge, 1000);
+        assert!((least..=most).contains(&got), "{got} of 1000 at {percent} per cent");
+    }
+}
+
+#[test]
+fn a_gate_guards_its_start() {
+    let (blue, green) = colors();
+    green.set_health(503);
+    let edge = start(&blue, &green);
+    let ran = edge.admin(&["canary", "green", "5", "--timeout", "500ms"]);
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(ran.stderr.contains("got 503"), "{}", ran.stderr);
+    assert_eq!((&edge.status()["canary"], &edge.status()["generation"]), (&Value::Null, &json!(1)));
+    let ran = edge.admin(&["canary", "blue", "5"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("blue serves already"), "{}", ran.stderr);
+    assert_eq!(edge.admin(&["canary", "green", "101"]).code, Some(2));
+}
+
+#[test]
+fn a_switch_to_its_colour_completes_it_and_nothing_is_lost() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green);
+    let load = Load::start(&edge);
+    edge.admin(&["canary", "green", "50"]).ok();
+    load.runs_on();
+    let begun = Instant::now();
+    edge.admin(&["switch", "green", "--no-wait"]).ok();
+    let turns = [Turn { begun, returned: Instant::now(), color: "green".to_owned() }];
+    load.runs_on();
+    load.finish().assert_follows(&turns);
+    let status = edge.status();
+    assert_eq!(
+        (&status["active"], &status["canary"], &status["previous"]),
+        (&json!("green"), &Value::Null, &json!("blue"))
+    );
+    assert_eq!(greens(&edge, 50), 50);
+}
+
+#[test]
+fn its_end_drains_what_it_had() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green);
+    edge.admin(&["canary", "green", "100", "--reason", "a look"]).ok();
+    let (mut websocket, color) = open_websocket(edge.http()).unwrap();
+    assert_eq!(color, "green");
+    let status = edge.status();
+    assert_eq!((&status["canary"], &status["active"]), (&json!({ "color": "green", "percent": 100 }), &json!("blue")));
+    assert_eq!(status["pools"][1]["draining"], false, "a canary's colour does not drain");
+    edge.admin(&["canary", "off", "--no-wait"]).ok();
+    assert_eq!(greens(&edge, 50), 0);
+    assert_eq!(edge.status()["pools"][1]["draining"], true);
+    echo(&mut websocket, "still here").unwrap();
+    // Another canary of that colour ends the drain: who is left lives on.
+    edge.admin(&["canary", "green", "1"]).ok();
+    recorded(&edge, "cancelled");
+    echo(&mut websocket, "and still").unwrap();
+    let ran = edge.admin(&["rollback", "--no-wait"]);
+    assert_eq!(ran.code, Some(2), "rollback waits: {ran:?}");
+    drop(websocket);
+    edge.admin(&["rollback"]).ok();
+    let status = edge.status();
+    assert_eq!(
+        (&status["active"], &status["canary"]),
+        (&json!("blue"), &Value::Null),
+        "a rollback ends the canary alone"
+    );
+    assert_eq!(recorded(&edge, "canary")["reason"], Value::Null);
+    let first = edge.admin(&["history", "--json"]).ok().json()["records"][0].clone();
+    assert_eq!(
+        (&first["action"], &first["percent"], &first["reason"]),
+        (&json!("canary"), &json!(100), &json!("a look"))
+    );
+}
+
+#[test]
+fn it_survives_a_restart() {
+    let (blue, green) = colors();
+    let mut edge = start(&blue, &green);
+    edge.admin(&["canary", "green", "30"]).ok();
+    let before = edge.status()["canary"].clone();
+    edge.kill();
+    edge.start_again();
+    assert_eq!(edge.status()["canary"], before);
+    wait_until("green to be probed", || edge.status()["pools"][1]["backends"][0]["up"] == true);
+    let got = greens(&edge, 200);
+    assert!((56..=64).contains(&got), "{got} of 200 at 30 per cent");
+    let begun = Instant::now();
+    edge.admin(&["canary", "off"]).ok();
+    assert!(begun.elapsed() < seconds(10));
+}

@@ -1,0 +1,122 @@
+//! While the colour that serves has no healthy backend, the other one stands in, where the service has it so.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use serde_json::Value;
+
+use crate::support::{Edge, Origin, Setup, serves_load, wait_for, wait_until};
+
+const HEALTH: &str = "interval = \"100ms\"\nrise = 2\nfall = 2\ntimeout = \"500ms\"";
+
+fn colors() -> (Origin, Origin) {
+    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
+    serves_load(&blue, "blue");
+    serves_load(&green, "green");
+    (blue, green)
+}
+
+fn start(blue: &Origin, green: &Origin, failover: &str) -> Edge {
+    let edge = Setup::colors(blue, green).health(HEALTH).service(failover).start();
+    wait_until("both to be up", || {
+        let pools = edge.status()["pools"].clone();
+        pools[0]["backends"][0]["up"] == true && pools[1]["backends"][0]["up"] == true
+    });
+    edge
+}
+
+fn recorded(edge: &Edge, result: &str) -> Value {
+    wait_for(&format!("{result} in the history"), || {
+        let records = edge.admin(&["history", "--json"]).ok().json()["records"].clone();
+        records.as_array().unwrap().iter().rev().find(|record| record["result"] == result).cloned()
+    })
+}
+
+#[test]
+fn a_colour_that_dies_loses_nothing_and_takes_over_again_when_it_is_back() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green, "failover = \"other-color\"");
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut asked = 0;
+            while !stop.load(Ordering::SeqCst) {
+                let answer = edge.get("/");
+                assert_eq!(answer.status, 200, "{:?}", answer.head);
+                asked += 1;
+            }
+            asked
+        });
+        dies_and_comes_back(&edge, &blue);
+        stop.store(true, Ordering::SeqCst);
+        assert!(asking.join().unwrap() > 20);
+    });
+}
+
+fn dies_and_comes_back(edge: &Edge, blue: &Origin) {
+    // Gone without a word: until a probe has seen it, a request is the first to meet it.
+    let addr = blue.addr();
+    blue.stop();
+    assert_eq!(edge.get("/").text(), "green", "the moment it happens");
+    wait_until("the failover to be known", || edge.status()["detour"] == "failover");
+    let generation = edge.status()["generation"].clone();
+    assert_eq!((&generation, &edge.status()["active"]), (&Value::from(1), &Value::from("blue")), "it is not a switch");
+    let record = recorded(edge, "failover");
+    assert_eq!((&record["action"], &record["to"]), (&Value::from("failover"), &Value::from("green")), "{record}");
+    assert!(record["detail"].as_str().unwrap().contains("blue"), "{record}");
+    edge.said("the other colour stands in");
+    assert!(edge.admin(&["status"]).ok().stdout.contains("FAILOVER"));
+    let back = Origin::at(addr, "blue");
+    serves_load(&back, "blue");
+    wait_until("blue to serve again", || edge.get("/").text() == "blue");
+    recorded(edge, "recovered");
+    assert!(edge.status()["detour"].is_null());
+    assert!(edge.metric("edge_failovers_total{service=\"app\",result=\"failover\"}") >= 1.0);
+}
+
+#[test]
+fn an_unhealthy_colour_is_stood_in_for_even_without_traffic() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green, "failover = \"other-color\"");
+    blue.set_health(503);
+    recorded(&edge, "failover");
+    assert_eq!(edge.get("/").text(), "green");
+    blue.set_health(200);
+    recorded(&edge, "recovered");
+    assert_eq!(edge.get("/").text(), "blue");
+}
+
+#[test]
+fn without_it_nobody_stands_in() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green, "");
+    blue.set_health(503);
+    wait_until("blue to be down", || edge.status()["pools"][0]["backends"][0]["up"] == false);
+    let answer = edge.get("/");
+    assert_eq!((answer.status, green.count("/")), (503, 0));
+    assert!(answer.get("retry-after").is_some());
+}
+
+#[test]
+fn where_nobody_is_healthy_the_answer_is_503() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green, "failover = \"other-color\"");
+    blue.set_health(503);
+    green.set_health(503);
+    wait_until("both to be down", || edge.get("/").status == 503);
+}
+
+#[test]
+fn a_canary_without_a_healthy_backend_falls_back_and_says_so() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green, "");
+    edge.admin(&["canary", "green", "100"]).ok();
+    assert_eq!(edge.get("/").text(), "green");
+    green.set_health(503);
+    wait_until("the fallback", || edge.get("/").text() == "blue");
+    recorded(&edge, "fallback");
+    assert_eq!(edge.status()["detour"], "fallback");
+    green.set_health(200);
+    wait_until("the canary again", || edge.get("/").text() == "green");
+    recorded(&edge, "recovered");
+}

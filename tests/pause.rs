@@ -1,0 +1,217 @@
+//! A pause holds new requests and lets them go in order; maintenance refuses them with a page. Both survive a restart.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::load::{echo, open_websocket};
+use crate::support::{Answer, Client, Edge, Origin, Setup, Then, seconds, serves_load, wait_until};
+
+const HEALTH: &str = "interval = \"100ms\"\nrise = 1\ntimeout = \"500ms\"";
+
+fn colors() -> (Origin, Origin) {
+    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
+    serves_load(&blue, "blue");
+    serves_load(&green, "green");
+    (blue, green)
+}
+
+fn start(blue: &Origin, green: &Origin, service: &str) -> Edge {
+    Setup::colors(blue, green).health(HEALTH).service(service).start()
+}
+
+fn held(edge: &Edge) -> u64 {
+    edge.status()["paused"]["held"].as_u64().unwrap_or_default()
+}
+
+/// Sends one request; the answer comes later.
+fn begin(edge: &Edge, path: &str) -> Client {
+    let mut client = edge.plain();
+    client.begin("GET", path, "");
+    client
+}
+
+#[test]
+fn what_comes_is_held_and_goes_on_in_its_order() {
+    const HELD: usize = 20;
+    let (blue, green) = colors();
+    // One at a time: the backend sees the order.
+    let edge = start(&blue, &green, "max_in_flight = 1");
+    let paused = edge.admin(&["pause", "--reason", "migration 42"]).ok();
+    assert!(paused.stdout.contains("nothing is in flight"), "{}", paused.stdout);
+    let mut clients = Vec::new();
+    for number in 0..HELD {
+        clients.push(begin(&edge, &format!("/{number}")));
+        wait_until("it to be held", || held(&edge) == number as u64 + 1);
+    }
+    assert!(blue.seen().iter().all(|seen| !seen.head.word(1).starts_with("/1")), "none has passed");
+    edge.admin(&["resume"]).ok();
+    for client in &mut clients {
+        assert_eq!(client.answer().status, 200);
+    }
+    let order: Vec<String> = blue.seen().iter().map(|seen| seen.head.word(1).to_owned()).collect();
+    let order: Vec<usize> = order.iter().filter_map(|path| path[1..].parse().ok()).collect();
+    assert_eq!(order, (0..HELD).collect::<Vec<_>>());
+    let records = edge.admin(&["history", "--json"]).ok().json()["records"].clone();
+    let told: Vec<_> = records.as_array().unwrap().iter().map(|r| (r["action"].clone(), r["result"].clone())).collect();
+    assert_eq!(told, [(json!("pause"), json!("paused")), (json!("resume"), json!("resumed"))], "{records}");
+    assert_eq!(records[0]["reason"], "migration 42");
+}
+
+#[test]
+fn it_returns_when_nothing_is_in_flight_and_websockets_stay() {
+    let (blue, green) = colors();
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let wait = gate.clone();
+    blue.on("/slow", move |_, wire| {
+        let open = wait.1.wait_while(wait.0.lock().unwrap(), |open| !*open).unwrap();
+        drop(open);
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow");
+        Then::Keep
+    });
+    let edge = start(&blue, &green, "");
+    let (mut websocket, _) = open_websocket(edge.http()).unwrap();
+    let mut slow = begin(&edge, "/slow");
+    wait_until("it to run", || blue.count("/slow") == 1);
+    let late = edge.admin(&["pause", "--timeout", "300ms"]);
+    assert_eq!(late.code, Some(1), "{late:?}");
+    assert!(late.stderr.contains("paused, but 1 still in flight"), "{}", late.stderr);
+    thread::scope(|scope| {
+        let pausing = scope.spawn(|| edge.admin(&["pause", "--max", "20s"]).ok());
+        wait_until("the second pause", || edge.status()["generation"] == 3);
+        assert!(!pausing.is_finished(), "one is still in flight");
+        *gate.0.lock().unwrap() = true;
+        gate.1.notify_all();
+        assert_eq!(slow.answer().text(), "slow");
+        pausing.join().unwrap();
+    });
+    echo(&mut websocket, "still here").unwrap();
+    edge.admin(&["resume"]).ok();
+    assert_eq!(edge.get("/").text(), "blue");
+}
+
+#[test]
+fn nobody_is_held_for_longer_than_was_said() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green, "");
+    edge.admin(&["pause", "--max", "400ms"]).ok();
+    let begun = Instant::now();
+    let answer = edge.get("/");
+    let took = begun.elapsed();
+    assert_eq!(answer.status, 503);
+    assert!(answer.get("retry-after").is_some(), "{:?}", answer.head);
+    assert!(took >= Duration::from_millis(400) && took < seconds(3), "{took:?}");
+    assert_eq!(edge.logged(answer.id())["error"], "paused");
+    // The pause itself stays until it is ended.
+    assert_eq!(edge.status()["paused"]["max_ms"], 400);
+    // A client that does not wait leaves the line.
+    drop(begin(&edge, "/"));
+    wait_until("it to be gone", || held(&edge) == 0);
+    edge.admin(&["resume"]).ok();
+    assert_eq!(edge.get("/").status, 200);
+}
+
+#[test]
+fn a_switch_under_a_pause_is_where_the_held_go() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green, "");
+    edge.admin(&["pause"]).ok();
+    let mut waiting = begin(&edge, "/");
+    wait_until("it to be held", || held(&edge) == 1);
+    edge.admin(&["switch", "green"]).ok();
+    assert_eq!(held(&edge), 1, "a switch does not end a pause");
+    edge.admin(&["resume"]).ok();
+    assert_eq!(waiting.answer().text(), "green");
+}
+
+#[test]
+fn both_survive_a_restart_and_readyz_tells_the_truth() {
+    let (blue, green) = colors();
+    let mut edge = start(&blue, &green, "");
+    edge.admin(&["pause"]).ok();
+    edge.kill();
+    edge.start_again_unready();
+    assert_eq!(edge.ready(), Some(503));
+    assert_eq!(edge.admin(&["health"]).code, Some(0), "the process is well");
+    let mut waiting = begin(&edge, "/");
+    wait_until("it to be held", || held(&edge) == 1);
+    edge.admin(&["maintenance", "on", "--message", "Back at <ten>"]).ok();
+    assert_eq!(waiting.answer().status, 503, "who was held is told at once");
+    edge.admin(&["resume"]).ok();
+    edge.kill();
+    edge.start_again_unready();
+    assert_eq!(edge.ready(), Some(503));
+    let page = edge.get("/");
+    assert_eq!((page.status, page.get("retry-after").is_some()), (503, true));
+    assert!(page.text().contains("Back at &lt;ten&gt;"), "{}", page.text());
+    edge.admin(&["maintenance", "off"]).ok();
+    assert_eq!((edge.ready(), edge.get("/").status), (Some(200), 200));
+}
+
+fn from(edge: &Edge, address: &str) -> Answer {
+    let fields = format!("X-Forwarded-For: {address}\r\n");
+    edge.plain().ask("GET", "/", &fields, "")
+}
+
+#[test]
+fn maintenance_refuses_at_once_and_lets_pass_whom_it_allows() {
+    let (blue, green) = colors();
+    let setup = Setup::colors(&blue, &green).health(HEALTH).server("trusted_proxies = [\"127.0.0.0/8\"]");
+    let edge = setup.start();
+    let (mut websocket, _) = open_websocket(edge.http()).unwrap();
+    edge.admin(&["maintenance", "on", "--allow", "192.0.2.0/24", "--allow", "2001:db8::1"]).ok();
+    assert_eq!(from(&edge, "198.51.100.7").status, 503);
+    assert_eq!(from(&edge, "192.0.2.7").text(), "blue");
+    assert_eq!(from(&edge, "2001:db8::1").text(), "blue");
+    echo(&mut websocket, "still here").unwrap();
+    let json = edge.plain().ask("GET", "/", "Accept: application/json\r\n", "");
+    assert_eq!(serde_json::from_str::<Value>(&json.text()).unwrap()["code"], "maintenance");
+    assert_eq!(edge.logged(json.id())["error"], "maintenance");
+    let status = edge.status();
+    assert_eq!(status["maintenance"]["allow"], json!(["192.0.2.0/24", "2001:db8::1/128"]));
+    assert!(edge.admin(&["status"]).ok().stdout.contains("IN MAINTENANCE"));
+    assert!(edge.admin(&["maintenance", "on", "--allow", "everyone"]).code == Some(2));
+    edge.admin(&["maintenance", "off"]).ok();
+    assert_eq!(from(&edge, "198.51.100.7").text(), "blue");
+}
+
+#[test]
+fn every_change_can_be_compared_and_set() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green, "");
+    let changes: [&[&str]; 8] = [
+        &["pause"],
+        &["resume"],
+        &["maintenance", "on"],
+        &["maintenance", "off"],
+        &["canary", "green", "5"],
+        &["canary", "off"],
+        &["switch", "green"],
+        &["rollback"],
+    ];
+    for (done, change) in changes.iter().enumerate() {
+        let present = (done + 1).to_string();
+        let wrong = edge.admin(&[change, &["--if-generation", "77"][..]].concat());
+        assert_eq!(wrong.code, Some(5), "{change:?}: {wrong:?}");
+        assert!(wrong.stderr.contains(&format!("at generation {present}")), "{change:?}: {}", wrong.stderr);
+        edge.admin(&[change, &["--if-generation", &present][..]].concat()).ok();
+        assert_eq!(edge.status()["generation"], done + 2, "{change:?}");
+    }
+}
+
+#[test]
+fn a_service_without_colours_can_be_paused_too() {
+    let origin = Origin::start("only");
+    let mut edge = Setup::to(&origin).start();
+    edge.admin(&["pause"]).ok();
+    edge.kill();
+    edge.start_again_unready();
+    let mut waiting = begin(&edge, "/");
+    wait_until("it to be held", || held(&edge) == 1);
+    edge.admin(&["resume"]).ok();
+    assert_eq!(waiting.answer().text(), "only");
+    let ran = edge.admin(&["canary", "green", "5"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+}
