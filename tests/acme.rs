@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::support::certs::{certificate, eventually, issued, kept, private, shown};
-use crate::support::{Authority, Edge, Origin, Pebble, Setup};
+use crate::support::{Authority, Edge, Identity, Instead, Origin, Pebble, Setup};
 
 const SITE: &str = "[[site]]\nhosts = [\"shop.example\", \"www.shop.example\"]\nservice = \"app\"\n";
 
@@ -266,4 +266,49 @@ fn a_reload_adds_and_removes_certificates() {
     let changed = issued(&edge, "m.shop.example");
     assert_eq!(changed.names, ["m.shop.example", "shop.example"]);
     assert!(edge.hello("new.example").shown(&[b"h2"]).is_err(), "no site, no certificate");
+}
+
+/// As an authority has issued it, and as the daemon keeps it.
+fn keep(state: &Path, name: &str, directory: &str) {
+    use std::os::unix::fs::DirBuilderExt;
+    let folder = state.join("acme/certificates").join(name);
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).unwrap();
+    let identity = Identity::for_names(&[name]);
+    identity.write(&folder.join("chain.1.pem"), &folder.join("key.1.pem"));
+    let (issued, renew_at) = (jiff::Timestamp::now(), jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1000));
+    let meta = serde_json::json!({
+        "generation": 1, "names": [name], "directory": directory, "issued": issued, "renew_at": renew_at,
+    });
+    fs::write(folder.join("meta.json"), meta.to_string()).unwrap();
+}
+
+#[test]
+fn a_thousand_certificates_are_no_burden() {
+    let origin = Origin::start("blue");
+    let started = |count: usize| {
+        let setup = Setup::to(&origin);
+        let ca = Authority::start(&setup.place);
+        ca.mood("/", usize::MAX, Instead::Silence);
+        let names: Vec<String> = (0..count).map(|number| format!("shop-{number}.example")).collect();
+        for name in &names {
+            keep(&setup.path("state"), name, &ca.directory());
+        }
+        let site = |name: &String| format!("[[site]]\nhosts = [\"{name}\"]\nservice = \"app\"\n");
+        let sites: String = names.iter().map(site).collect();
+        let begun = Instant::now();
+        let edge = setup.server(&ca.resolvers()).and(&ca.section("")).and(&sites).start();
+        let took = begun.elapsed();
+        let last = names.last().unwrap();
+        assert_eq!(shown(&edge, last).names, [last.as_str()]);
+        let begun = Instant::now();
+        for _ in 0..20 {
+            shown(&edge, last);
+        }
+        (took, begun.elapsed() / 20, edge.memory())
+    };
+    let (few, many) = (started(10), started(1000));
+    println!("10 and 1,000 certificates: start {:?} and {:?}", few.0, many.0);
+    println!("handshake {:?} and {:?}, memory {} and {} MiB", few.1, many.1, few.2, many.2);
+    assert!(many.0 < Duration::from_secs(10), "not optimized, on a busy machine, it takes {:?}", many.0);
+    assert!(many.2 < few.2 + 100, "{} MiB", many.2);
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Instant;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -22,7 +23,16 @@ use crate::state::{create_private_dir, remove_half_written, set_aside, write_dur
 /// All of them. One is opened at a time, for each directory.
 pub struct Accounts {
     folder: PathBuf,
-    open: RefCell<HashMap<String, Rc<Mutex<Option<Client>>>>>,
+    open: RefCell<HashMap<String, Rc<Mutex<Slot>>>>,
+}
+
+/// What became of opening an account.
+#[derive(Default)]
+enum Slot {
+    #[default]
+    Untried,
+    Open(Client),
+    Failed(Failure, Instant),
 }
 
 /// An account that is ready, and what its HTTP client sees.
@@ -52,11 +62,24 @@ impl Accounts {
 
     /// The account with this directory: as it is in memory, on disk, or registered now.
     pub async fn open(&self, directory: &str, settings: &Acme) -> Result<Client, Failure> {
+        let asked = Instant::now();
         let slot = self.open.borrow_mut().entry(directory.to_owned()).or_default().clone();
         let mut slot = slot.lock().await;
-        if let Some(client) = &*slot {
-            return Ok(client.clone());
+        match &*slot {
+            Slot::Open(client) => return Ok(client.clone()),
+            // While we waited in line: what is silent is not asked a thousand times, one after the other.
+            Slot::Failed(failure, at) if *at >= asked => return Err(failure.clone()),
+            _ => {}
         }
+        let opened = self.open_now(directory, settings).await;
+        *slot = match &opened {
+            Ok(client) => Slot::Open(client.clone()),
+            Err(failure) => Slot::Failed(failure.clone(), Instant::now()),
+        };
+        opened
+    }
+
+    async fn open_now(&self, directory: &str, settings: &Acme) -> Result<Client, Failure> {
         let http = Http::new(settings.ca_file.as_deref()).map_err(|why| Failure::new(Kind::Local, why))?;
         let file = File::of(&self.folder, directory)?;
         let account = match file.read(directory) {
@@ -64,9 +87,7 @@ impl Accounts {
             _ => file.make(directory, settings, &http).await,
         };
         let account = account.map_err(|error| error.into_failure(&http))?;
-        let client = Client { account, http };
-        *slot = Some(client.clone());
-        Ok(client)
+        Ok(Client { account, http })
     }
 
     /// Opened anew at the next use: the directory's answers or the settings may have changed.

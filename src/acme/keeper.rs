@@ -43,6 +43,8 @@ pub(super) struct Shared {
     pub resolver: RefCell<Resolver>,
     /// Orders under way at once.
     pub orders: Semaphore,
+    /// Questions for a renewal window under way at once.
+    pub questions: Semaphore,
 }
 
 pub(super) type Outcome = Result<Rc<Issued>, Failure>;
@@ -330,6 +332,7 @@ impl Keeper {
         self.ask_window.set(SystemTime::now() + ASK_LATER);
         let Some(issued) = self.issued.borrow().clone().filter(|issued| self.fits(&issued.meta)) else { return };
         let Some(identifier) = identifier(&issued) else { return };
+        let Ok(_permit) = self.shared.questions.acquire().await else { return };
         let Ok(client) = self.shared.accounts.open(&issued.meta.directory, &self.settings).await else { return };
         let (window, again) = match client.account.renewal_info(&identifier).await {
             Ok((info, again)) => {

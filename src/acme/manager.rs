@@ -92,6 +92,7 @@ impl Manager {
             ledger: Ledger::open(&folder),
             resolver: RefCell::new(resolver),
             orders: Semaphore::new(AT_ONCE),
+            questions: Semaphore::new(AT_ONCE),
         };
         Ok(Rc::new(Self { certificates, metrics, shared: Rc::new(shared), kept: RefCell::default() }))
     }
