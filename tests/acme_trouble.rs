@@ -52,6 +52,17 @@ fn the_authoritys_window_decides_and_the_order_says_what_it_replaces() {
 }
 
 #[test]
+fn a_window_that_is_always_over_is_followed_once() {
+    let origin = Origin::start("blue");
+    let (setup, ca) = with(&origin);
+    ca.windows(&[(-7200, -3600)]);
+    let edge = start(setup, &ca, "");
+    edge.said("the internal CA's stands in");
+    eventually("the pause", &edge, || (86_000..90_001).contains(&wait(&edge)).then_some(()));
+    assert_eq!(ca.issued(), 2);
+}
+
+#[test]
 fn without_a_window_it_is_renewed_at_two_thirds() {
     let origin = Origin::start("blue");
     let (setup, ca) = with(&origin);

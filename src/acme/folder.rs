@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Kind;
-use super::schedule::Window;
+use super::schedule::{self, Validity, Window};
 use super::stamp;
 use crate::state::{create_private_dir, remove_half_written, set_aside, write_durably};
 use crate::tls::{self, Loaded};
@@ -32,6 +32,9 @@ pub struct Meta {
     pub profile: Option<String>,
     #[serde(with = "stamp")]
     pub issued: SystemTime,
+    /// When the one before was.
+    #[serde(default, with = "stamp::option")]
+    pub previous: Option<SystemTime>,
     #[serde(with = "stamp")]
     pub renew_at: SystemTime,
     /// What the authority suggested when `renew_at` was drawn.
@@ -82,6 +85,18 @@ pub struct Pending {
 pub struct Issued {
     pub meta: Meta,
     pub loaded: Loaded,
+}
+
+impl Issued {
+    pub fn validity(&self) -> Validity {
+        Validity { from: self.loaded.not_before, until: self.loaded.not_after }
+    }
+
+    /// As was drawn when it was issued or its authority was asked, and not too soon.
+    pub fn renew_at(&self) -> SystemTime {
+        let Meta { issued, previous, renew_at, .. } = self.meta;
+        renew_at.max(schedule::not_before(issued, previous, self.validity()))
+    }
 }
 
 impl Folder {
@@ -207,6 +222,7 @@ mod tests {
             directory: "https://ca.test/dir".to_owned(),
             profile: None,
             issued,
+            previous: None,
             renew_at: issued,
             window: Some(Window { start: issued, end: issued }),
         }

@@ -155,7 +155,7 @@ impl Keeper {
         let (issued, attempts) = (self.issued.borrow(), self.attempts.borrow());
         let fitting = issued.as_ref().filter(|issued| self.fits(&issued.meta) && issued.loaded.not_after > now);
         Situation {
-            renew_at: fitting.map(|issued| issued.meta.renew_at),
+            renew_at: fitting.map(|issued| issued.renew_at()),
             next_try: attempts.next_try,
             interrupted: attempts.interrupted,
             held: self.shared.ledger.held(self.wanted.names.iter().map(String::as_str), now),
@@ -249,7 +249,8 @@ impl Keeper {
         let Certificate { chain, key, loaded } = around.issue().await?;
         let validity = Validity { from: loaded.not_before, until: loaded.not_after };
         let meta = Meta {
-            generation: before.map_or(1, |issued| issued.meta.generation + 1),
+            generation: before.as_ref().map_or(1, |issued| issued.meta.generation + 1),
+            previous: before.map(|issued| issued.meta.issued),
             names: self.wanted.names.clone(),
             directory: directory.to_owned(),
             profile: self.settings.profile.clone(),
@@ -348,8 +349,7 @@ impl Keeper {
         if issued.meta.window == Some(window) || window.end < window.start {
             return;
         }
-        let validity = Validity { from: issued.loaded.not_before, until: issued.loaded.not_after };
-        let renew_at = schedule::renew_at(validity, Some(window), fastrand::f64());
+        let renew_at = schedule::renew_at(issued.validity(), Some(window), fastrand::f64());
         let meta = Meta { renew_at, window: Some(window), ..issued.meta.clone() };
         if let Err(error) = self.folder.set_meta(&meta) {
             tracing::error!(names = self.names(), %error, "the renewal window can't be written to state_dir");

@@ -147,6 +147,10 @@ impl Manager {
         match keeper {
             Ok(keeper) => {
                 let keeper = Rc::new(keeper);
+                if keeper.told().1.loaded.is_none() {
+                    let names = keeper.wanted.names.join(", ");
+                    tracing::warn!(names, "no certificate yet: the internal CA's stands in until one is issued");
+                }
                 // Ends when `Kept` is dropped: by a reload that no longer wants it, or with the control runtime.
                 let task = tokio::task::spawn_local(keeper.clone().run()).abort_handle();
                 Some(Kept { keeper, task })
@@ -192,7 +196,7 @@ fn told(names: Vec<String>, outcome: Outcome) -> Result<Renewed, NotRenewed> {
             names,
             issuer: issued.loaded.issuer.clone(),
             not_after: issued.loaded.not_after,
-            next_renewal: issued.meta.renew_at,
+            next_renewal: issued.renew_at(),
         }),
         Err(failure) => Err(NotRenewed::Failed { names: names.join(", "), failure }),
     }

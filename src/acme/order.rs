@@ -281,6 +281,9 @@ impl Around<'_> {
         let (chain_path, key_path) = self.folder.files(0);
         let loaded = tls::parse(&chain_path, chain.as_bytes(), &key_path, key.as_bytes());
         let loaded = loaded.map_err(|error| wrong(error.to_string()))?;
+        if loaded.not_after <= SystemTime::now() {
+            return Err(wrong("it has expired, or this machine's clock is wrong".to_owned()));
+        }
         if let Some(missing) = self.names.iter().find(|name| !loaded.names.contains(name)) {
             return Err(wrong(format!("{missing} is not in it")));
         }

@@ -58,7 +58,9 @@ pub fn due(situation: &Situation, now: SystemTime) -> SystemTime {
     let wanted = situation.renew_at.filter(|_| !situation.asked).unwrap_or(now);
     // Who was killed in the middle goes on at once: the order is still there. Not for ever.
     let resumes = (1..=INTERRUPTIONS).contains(&situation.interrupted);
-    let promised = situation.next_try.filter(|_| !situation.asked && !resumes);
+    // A promise further away than any is one of a clock that was wrong.
+    let is_sane = |at: &SystemTime| *at <= now + LONGEST_WAIT + DAY;
+    let promised = situation.next_try.filter(|at| !situation.asked && !resumes && is_sane(at));
     [promised, situation.held].into_iter().flatten().fold(wanted, SystemTime::max)
 }
 
@@ -73,6 +75,17 @@ pub fn renew_at(validity: Validity, window: Option<Window>, random: f64) -> Syst
             (window.start + span.mul_f64(share(random))).min(latest)
         }
         None => validity.from + lifetime.mul_f64(2.0 / 3.0 - share(random) / 24.0),
+    }
+}
+
+/// Not before this is one renewed that itself came soon after another: an authority whose window is always over, as after a mass
+/// revocation that it can't end, gets one certificate at once and then one a day.
+pub fn not_before(issued: SystemTime, previous: Option<SystemTime>, validity: Validity) -> SystemTime {
+    let lifetime = validity.until.duration_since(validity.from).unwrap_or_default();
+    let pause = DAY.min(lifetime / 10);
+    match previous.map(|previous| issued.duration_since(previous).unwrap_or_default()) {
+        Some(apart) if apart < pause => issued + pause,
+        _ => issued,
     }
 }
 
@@ -108,9 +121,9 @@ pub fn backoff(kind: Kind, failures: u32, random: f64) -> Duration {
     full.mul_f64(0.5 + share(random) / 2.0)
 }
 
-/// Until when a name is left alone, after too many failed validations.
+/// Until when a name is left alone, after too many failed validations. What a wrong clock has put into the future does not count.
 pub fn held(failed: &[SystemTime], now: SystemTime) -> Option<SystemTime> {
-    let mut recent: Vec<SystemTime> = failed.iter().copied().filter(|at| *at + HOUR > now).collect();
+    let mut recent: Vec<SystemTime> = failed.iter().copied().filter(|at| *at + HOUR > now && *at <= now).collect();
     recent.sort_unstable();
     let oldest_of_five = recent.len().checked_sub(VALIDATIONS)?;
     recent.get(oldest_of_five).map(|at| *at + HOUR)
@@ -174,6 +187,24 @@ mod tests {
                 prop_assert!(recent <= VALIDATIONS, "{recent}");
             }
         }
+    }
+
+    #[test]
+    fn a_window_that_is_always_over_is_followed_once_a_day() {
+        let validity = Validity { from: at(0), until: at(90 * 86_400) };
+        assert_eq!(not_before(at(100), None, validity), at(100), "the first is replaced at once");
+        assert_eq!(not_before(at(200), Some(at(100)), validity), at(200 + 86_400), "and the next one not");
+        assert_eq!(not_before(at(200_000), Some(at(100)), validity), at(200_000));
+        let short = Validity { from: at(0), until: at(600) };
+        assert_eq!(not_before(at(401), Some(at(1)), short), at(401));
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_holds_nothing_up() {
+        let now = at(10_000_000);
+        let far = Situation { next_try: Some(at(90_000_000)), ..Situation::default() };
+        assert_eq!(due(&far, now), now);
+        assert_eq!(held(&[at(90_000_000); 6], now), None);
     }
 
     #[test]
