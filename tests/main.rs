@@ -4,6 +4,8 @@
 
 mod support;
 
+mod acme;
+mod acme_trouble;
 mod backends;
 mod canary;
 mod clock;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::wire::ListenerStatus;
+use crate::acme;
 use crate::control::{Handle, History};
 use crate::http::{Census, Shared};
 use crate::listen::Admissions;
@@ -24,6 +25,7 @@ pub struct AdminState {
     pub control: Handle,
     pub shared: Arc<Shared>,
     pub certificates: Arc<CertStore>,
+    pub acme: acme::Handle,
     pub history: Arc<History>,
     /// What is bound now; a reload stores anew.
     pub listeners: Arc<ArcSwap<Vec<ListenerStatus>>>,

@@ -35,6 +35,7 @@ impl From<Code> for Exit {
             Code::GateNotPassed => Self::GateNotPassed,
             Code::Conflict | Code::GenerationConflict | Code::Overtaken => Self::Conflict,
             Code::NoSuchService
+            | Code::NoSuchCertificate
             | Code::NotColored
             | Code::InvalidConfig
             | Code::BadRequest
@@ -45,6 +46,7 @@ impl From<Code> for Exit {
             | Code::NoHost
             | Code::ServesAlready
             | Code::NotDurable
+            | Code::NotIssued
             | Code::ShuttingDown
             | Code::NoSuchPath
             | Code::MethodNotAllowed

@@ -6,6 +6,7 @@
 
 mod active;
 mod canary;
+mod certs;
 mod check;
 mod completions;
 mod context;
@@ -129,6 +130,8 @@ enum Command {
     Wait(wait::Args),
     /// Show who switched what, when and why
     History(history::Args),
+    /// Show certificates, their expiry and what keeps one from being issued; or renew one
+    Certs(certs::Args),
     /// Reread the config and print what changed
     Reload(reload::Args),
     /// Exit 0 if the daemon is ready: for HEALTHCHECK
@@ -175,6 +178,7 @@ impl Command {
             Self::Idle(args) => args.run(context),
             Self::Wait(args) => args.run(context),
             Self::History(args) => args.run(context),
+            Self::Certs(args) => args.run(context),
             Self::Reload(args) => args.run(context),
             Self::Health(args) => args.run(context),
             Self::Completions(args) => args.run(context),

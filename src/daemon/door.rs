@@ -20,6 +20,7 @@ impl World {
             control: self.handle.clone(),
             shared: self.shared.clone(),
             certificates: self.certificates.clone(),
+            acme: self.acme.handle(),
             history: self.history.clone(),
             listeners: self.listener_view.clone(),
             admissions: self.admissions.clone(),

@@ -7,7 +7,7 @@ use crate::http::Shared;
 use crate::listen::Admissions;
 use crate::metrics::{Kind, Text};
 use crate::service::Service;
-use crate::tls::CertStore;
+use crate::tls::{CertStore, Source};
 
 /// Where the gauges live.
 #[derive(Clone)]
@@ -46,12 +46,23 @@ impl Gauges {
 
     fn certificates(&self, text: &mut Text) {
         text.family("edge_certificate_not_after_seconds", "When a certificate expires, Unix time.", Kind::Gauge);
-        for certificate in self.certificates.status() {
+        let status = self.certificates.status();
+        for certificate in &status {
             let Some(at) = certificate.not_after.and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()) else {
                 continue;
             };
             for name in &certificate.names {
                 text.sample(&[("host", name)], at.as_secs());
+            }
+        }
+        text.family(
+            "edge_certificate_stand_in",
+            "1 while the internal CA's certificate stands in for one that is not issued yet.",
+            Kind::Gauge,
+        );
+        for certificate in status.iter().filter(|c| matches!(c.source, Source::Acme | Source::StandIn)) {
+            for name in &certificate.names {
+                text.sample(&[("host", name)], u64::from(certificate.source == Source::StandIn));
             }
         }
     }

@@ -20,7 +20,9 @@ use super::listeners::Listeners;
 use super::observe::{self, Observed};
 use super::watch::FileWatch;
 use crate::access::AccessLog;
+use crate::acme;
 use crate::admin::{self, wire::ListenerStatus};
+use crate::challenge::Challenges;
 use crate::config::{self, AccessTarget, Config, Loaded};
 use crate::control::{Handle, History, Operator, Recovered, StateFile, Writer};
 use crate::health::Monitor;
@@ -55,7 +57,7 @@ pub(super) struct World {
     pub history: Arc<History>,
     pub certificates: Arc<CertStore>,
     pub tls: Arc<Tls>,
-    pub ca: InternalCa,
+    pub acme: Rc<acme::Manager>,
     pub access: Arc<AccessLog>,
     pub admissions: Arc<Admissions>,
     pub admin: RefCell<Option<UnixListener>>,
@@ -85,12 +87,14 @@ impl World {
         let snapshot = Snapshot::build(config.clone(), None, &metrics, &|service| added(&state, service));
         let signer = Signer::open(&config.server.state_dir).map_err(|e| in_state_dir(&config, &e))?;
         let snapshot = ArcSwap::from_pointee(snapshot);
-        let shared = Arc::new(Shared { snapshot, metrics, signer: Arc::new(signer) });
+        let challenges: Arc<Challenges> = Arc::default();
+        let signer = Arc::new(signer);
+        let shared = Arc::new(Shared { snapshot, metrics, signer, challenges: challenges.clone() });
         let writer = Writer::new(state, shared.clone());
         let ca = InternalCa::open(&config.server.state_dir.join("ca")).map_err(|e| e.to_string())?;
-        let certificates = Arc::new(CertStore::default());
-        certificates.load(&config, &ca);
-        let tls = Tls::new(certificates.clone(), &config.tls).map_err(|e| format!("TLS: {e}"))?;
+        let certificates = Arc::new(CertStore::new(ca));
+        certificates.load(&config);
+        let tls = Tls::new(certificates.clone(), challenges.clone(), &config.tls).map_err(|e| format!("TLS: {e}"))?;
         let tls = Arc::new(tls);
         let access = Arc::new(open_access_log(&config.log)?);
         let admissions = Arc::new(Admissions::default());
@@ -101,6 +105,14 @@ impl World {
         let cores = cores.map_err(|e| format!("cannot start a thread: {e}"))?;
         let upstreams: Rc<Upstreams> = Rc::default();
         let resolver = Resolver::new(&config.server.resolvers);
+        let acme = acme::Manager::new(
+            &config.server.state_dir,
+            certificates.clone(),
+            challenges,
+            shared.metrics.clone(),
+            resolver.clone(),
+        );
+        let acme = acme.map_err(|e| in_state_dir(&config, &e))?;
         let operator = Operator::new(
             shared.clone(),
             writer.clone(),
@@ -119,7 +131,7 @@ impl World {
             history,
             certificates,
             tls,
-            ca,
+            acme,
             access,
             admissions,
             admin: RefCell::new(Some(admin)),
@@ -152,6 +164,8 @@ impl World {
         self.operator.tell_what_broke_off(self.shared.snapshot.load().services.values());
         self.follow_services();
         self.listeners.apply(prepared, &self.cores).await;
+        // What an authority asks for is answered now.
+        self.acme.follow(&config.acme);
         self.show_listeners();
         for listener in self.listeners.open() {
             let local = listener.local.map(|l| l.to_string()).unwrap_or_default();

@@ -9,16 +9,18 @@ use arc_swap::ArcSwap;
 use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion, crypto::aws_lc_rs, version};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::store::CertStore;
+use crate::challenge::{ALPN, Challenges};
 use crate::config::{self, TlsVersion};
 
 /// What a handshake needs; shared by all cores.
 pub struct Tls {
     store: Arc<CertStore>,
+    challenges: Arc<Challenges>,
     config: ArcSwap<ServerConfig>,
     ticketer: Arc<dyn rustls::server::ProducesTickets>,
 }
@@ -35,15 +37,22 @@ pub struct Handshake<T> {
 pub enum HandshakeError {
     #[error("no handshake within {0:?}")]
     Timeout(Duration),
+    /// It has seen what it came for; there is nothing more to say.
+    #[error("an authority has validated a name")]
+    Validated,
     #[error("{0}")]
     Io(#[from] io::Error),
 }
 
 impl Tls {
-    pub fn new(store: Arc<CertStore>, config: &config::Tls) -> Result<Self, rustls::Error> {
+    pub fn new(
+        store: Arc<CertStore>,
+        challenges: Arc<Challenges>,
+        config: &config::Tls,
+    ) -> Result<Self, rustls::Error> {
         let ticketer = aws_lc_rs::Ticketer::new()?;
         let server = server_config(&store, &ticketer, config)?;
-        Ok(Self { store, config: ArcSwap::from_pointee(server), ticketer })
+        Ok(Self { store, challenges, config: ArcSwap::from_pointee(server), ticketer })
     }
 
     /// New handshakes follow `config`; ticket keys stay.
@@ -62,21 +71,41 @@ impl Tls {
         T: AsyncRead + AsyncWrite + Unpin,
     {
         match tokio::time::timeout(limit, self.handshake(io, local)).await {
-            Ok(done) => Ok(done?),
+            Ok(done) => done,
             Err(_) => Err(HandshakeError::Timeout(limit)),
         }
     }
 
-    async fn handshake<T>(&self, io: T, local: Option<IpAddr>) -> io::Result<Handshake<T>>
+    async fn handshake<T>(&self, io: T, local: Option<IpAddr>) -> Result<Handshake<T>, HandshakeError>
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
+        if let Some(config) = self.challenge(&hello.client_hello()) {
+            hello.into_stream(config).await?.shutdown().await?;
+            return Err(HandshakeError::Validated);
+        }
         let sni = hello.client_hello().server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
         let config = self.config_for(sni.as_deref(), local);
         let stream = hello.into_stream(config).await?;
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Ok(Handshake { stream, sni, h2 })
+    }
+
+    /// For who asks for [`ALPN`] and nothing else, by a name that is being validated (RFC 8737, 3). Whoever asks without need
+    /// is told that there is no such protocol.
+    fn challenge(&self, hello: &ClientHello<'_>) -> Option<Arc<ServerConfig>> {
+        let mut protocols = hello.alpn()?;
+        if protocols.next() != Some(ALPN) || protocols.next().is_some() {
+            return None;
+        }
+        let certificate = self.challenges.certificate(&hello.server_name()?.to_ascii_lowercase())?;
+        let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().ok()?;
+        let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(Fixed(certificate)));
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.send_tls13_tickets = 0;
+        Some(Arc::new(config))
     }
 
     /// The shared config picks by SNI; who names nobody gets one bound to the address it came to.

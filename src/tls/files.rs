@@ -18,6 +18,7 @@ pub struct Loaded {
     pub key: Arc<CertifiedKey>,
     /// DNS names and IP addresses of the leaf, in lower case; wildcards as `*.example.com`.
     pub names: Vec<String>,
+    pub not_before: SystemTime,
     pub not_after: SystemTime,
     pub issuer: String,
 }
@@ -41,36 +42,51 @@ pub enum CertificateError {
 
 /// Reads, parses and matches. Touches the disk; call it off the request path.
 pub fn load(cert: &Path, key: &Path) -> Result<Loaded, CertificateError> {
-    let chain_text = read(cert)?;
-    let key_text = read(key)?;
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&chain_text)
+    parse(cert, &read(cert)?, key, &read(key)?)
+}
+
+/// The same from what was read; the paths are for errors.
+pub fn parse(cert: &Path, chain_text: &[u8], key: &Path, key_text: &[u8]) -> Result<Loaded, CertificateError> {
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain_text)
         .collect::<Result<_, _>>()
         .map_err(|source| CertificateError::Pem { path: cert.into(), source })?;
-    let private = PrivateKeyDer::from_pem_slice(&key_text)
-        .map_err(|source| CertificateError::Pem { path: key.into(), source })?;
+    let private =
+        PrivateKeyDer::from_pem_slice(key_text).map_err(|source| CertificateError::Pem { path: key.into(), source })?;
     if chain.is_empty() {
         return Err(CertificateError::NoCertificate { path: cert.into() });
     }
-    let describe = describe(&chain[0]).ok_or_else(|| CertificateError::Parse { path: cert.into() })?;
+    let described = describe(&chain[0]).ok_or_else(|| CertificateError::Parse { path: cert.into() })?;
     let certified = CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider());
     let certified = certified.map_err(|source| match source {
         rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch { cert: cert.into(), key: key.into() },
         source => CertificateError::Key { key: key.into(), source },
     })?;
-    let (names, not_after, issuer) = describe;
-    Ok(Loaded { key: Arc::new(certified), names, not_after, issuer })
+    let Described { names, not_before, not_after, issuer } = described;
+    Ok(Loaded { key: Arc::new(certified), names, not_before, not_after, issuer })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
     fs::read(path).map_err(|source| CertificateError::Read { path: path.into(), source })
 }
 
-fn describe(leaf: &CertificateDer<'_>) -> Option<(Vec<String>, SystemTime, String)> {
+/// What the leaf says of itself.
+struct Described {
+    names: Vec<String>,
+    not_before: SystemTime,
+    not_after: SystemTime,
+    issuer: String,
+}
+
+fn describe(leaf: &CertificateDer<'_>) -> Option<Described> {
     let (_, leaf) = X509Certificate::from_der(leaf).ok()?;
     let alternatives = leaf.subject_alternative_name().ok()??;
     let names = alternatives.value.general_names.iter().filter_map(name_of).collect();
-    let seconds = u64::try_from(leaf.validity().not_after.timestamp()).ok()?;
-    Some((names, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), leaf.issuer().to_string()))
+    let time = |at: x509_parser::time::ASN1Time| {
+        let seconds = u64::try_from(at.timestamp()).ok()?;
+        Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+    };
+    let (not_before, not_after) = (time(leaf.validity().not_before)?, time(leaf.validity().not_after)?);
+    Some(Described { names, not_before, not_after, issuer: leaf.issuer().to_string() })
 }
 
 fn name_of(name: &GeneralName<'_>) -> Option<String> {

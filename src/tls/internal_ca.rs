@@ -89,6 +89,7 @@ impl InternalCa {
         Ok(Loaded {
             key: Arc::new(certified),
             names: names.to_vec(),
+            not_before: now,
             not_after: now + LEAF_LIFETIME,
             issuer: format!("CN={ROOT_NAME}"),
         })

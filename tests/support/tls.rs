@@ -6,10 +6,14 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use rcgen::{CertificateParams, DnType, KeyPair};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned, SupportedProtocolVersion};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme, StreamOwned,
+    SupportedProtocolVersion,
+};
 
 use super::client::Client;
 
@@ -34,6 +38,19 @@ impl Hello {
 
     pub fn version(self, version: &'static SupportedProtocolVersion) -> Self {
         Self { versions: vec![version], ..self }
+    }
+
+    /// Trusts the roots of a PEM text too.
+    pub fn trusting_root(mut self, pem: &str) -> Self {
+        self.roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).map(Result::unwrap));
+        self
+    }
+
+    /// The certificate that the daemon shows, whoever signed it.
+    pub fn shown(&self, alpn: &[&[u8]]) -> io::Result<CertificateDer<'static>> {
+        let mut config = ClientConfig::clone(&self.config(alpn));
+        config.dangerous().set_certificate_verifier(Arc::new(Anyone));
+        Ok(self.handshake_with(Arc::new(config))?.conn.peer_certificates().unwrap()[0].clone())
     }
 
     pub fn trusting(mut self, identity: &Identity) -> Self {
@@ -74,7 +91,10 @@ impl Hello {
     }
 
     fn handshake(&self) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
-        let config = self.config(&[b"http/1.1"]);
+        self.handshake_with(self.config(&[b"http/1.1"]))
+    }
+
+    fn handshake_with(&self, config: Arc<ClientConfig>) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
         let mut tls = ClientConnection::new(config, self.server_name()).map_err(io::Error::other)?;
         let mut stream = TcpStream::connect(self.to)?;
         stream.set_nodelay(true)?;
@@ -83,6 +103,45 @@ impl Hello {
             tls.complete_io(&mut stream)?;
         }
         Ok(StreamOwned::new(tls, stream))
+    }
+}
+
+/// Takes any certificate.
+#[derive(Debug)]
+struct Anyone;
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -8,7 +8,7 @@ use super::service::Services;
 use super::zone::Zones;
 use super::{action, hosts};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::model::{Limits, Route, RoutePath, Server, Site, SiteTls};
+use crate::config::model::{Acme, Limits, Route, RoutePath, Server, Site, SiteTls};
 use crate::config::read::{Mistake, Table, Value};
 use crate::types::{HostName, HostPattern};
 
@@ -17,6 +17,7 @@ pub(super) struct Around<'a> {
     pub server: &'a Server,
     pub limits: &'a Limits,
     pub has_certificates: bool,
+    pub acme: &'a Acme,
     pub zones: &'a Zones,
     pub services: &'a Services,
     pub policies: &'a Policies,
@@ -37,7 +38,7 @@ fn site(mut t: Table<'_>, around: &Around<'_>, claims: &mut hosts::Claims) -> Si
     let given = t.has("tls");
     let tls = t.optional("tls", tls).or((!given).then_some(SiteTls::Auto));
     if let Some(tls) = tls {
-        hosts::check_certificates(&t, tls, &hosts, around.has_certificates);
+        hosts::check_certificates(&t, tls, &hosts, around);
         warn_if_unreachable(&t, tls, around.server);
     }
     let tls = tls.unwrap_or(SiteTls::Auto);
@@ -55,7 +56,12 @@ fn name(hosts: &[HostPattern]) -> String {
 }
 
 fn tls(value: &Value<'_>) -> Result<SiteTls, Mistake> {
-    value.choice(&[("auto", SiteTls::Auto), ("internal", SiteTls::Internal), ("off", SiteTls::Off)])
+    value.choice(&[
+        ("auto", SiteTls::Auto),
+        ("acme", SiteTls::Acme),
+        ("internal", SiteTls::Internal),
+        ("off", SiteTls::Off),
+    ])
 }
 
 fn warn_if_unreachable(t: &Table<'_>, tls: SiteTls, server: &Server) {

@@ -1,0 +1,104 @@
+//! `edgectl certs`: which certificate serves for which names, until when, and what keeps one from being issued.
+
+use jiff::Timestamp;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::span::{clock, since};
+use super::table::{Cell, Style, table};
+use crate::admin::wire::{CertificateSource, CertificateStatus};
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  edgectl certs
+  edgectl certs renew example.com")]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Have one issued now, whatever its age; waits until it serves
+    Renew {
+        /// A name that is in it
+        host: String,
+    },
+}
+
+/// A certificate that ends within this many hours is shown as a warning.
+const WARNING_HOURS: i64 = 14 * 24;
+
+/// One that lives for days only, within this many.
+const WARNING_HOURS_RENEWED: i64 = 24;
+
+const HEAD: [&str; 6] = ["CERTIFICATE", "SOURCE", "ISSUER", "EXPIRES", "NEXT RENEWAL", "ERROR"];
+
+impl Args {
+    pub fn run(self, context: &Context) -> Result<(), Failure> {
+        match self.verb {
+            None => show(context),
+            Some(Verb::Renew { host }) => renew(context, &host),
+        }
+    }
+}
+
+fn show(context: &Context) -> Result<(), Failure> {
+    let output = &context.output;
+    let found = context.block_on(async { Ok(context.client.certificates().await?) })?;
+    if output.json {
+        output.json(&found);
+        return Ok(());
+    }
+    if found.certificates.is_empty() {
+        output.say("no site has a certificate");
+        return Ok(());
+    }
+    output.show(render(&found.certificates, Timestamp::now(), output.color));
+    Ok(())
+}
+
+fn renew(context: &Context, host: &str) -> Result<(), Failure> {
+    let renewed = context.block_on(async { Ok(context.client.renew(host).await?) })?;
+    if context.output.json {
+        context.output.json(&renewed);
+        return Ok(());
+    }
+    let (names, until) = (renewed.names.join(", "), clock(renewed.not_after));
+    context.output.show(format!("{names}: issued by {}, until {until}", renewed.issuer));
+    Ok(())
+}
+
+/// For `status` too.
+pub(super) fn render(certificates: &[CertificateStatus], now: Timestamp, color: bool) -> String {
+    let rows: Vec<_> = certificates.iter().map(|found| row(found, now)).collect();
+    table(&HEAD, &rows, color)
+}
+
+fn row(found: &CertificateStatus, now: Timestamp) -> Vec<Cell> {
+    let file = found.file.as_ref().map(|file| file.display().to_string());
+    let source = match found.source {
+        CertificateSource::File => Cell::plain(file.unwrap_or_else(|| "file".to_owned())),
+        CertificateSource::Internal => Cell::plain("internal CA"),
+        CertificateSource::Acme => Cell::plain("acme"),
+        CertificateSource::StandIn => Cell::new("internal CA, stands in", Style::Yellow),
+    };
+    let next = found.next_renewal.map(|at| if at > now { format!("in {}", since(now, at)) } else { "now".to_owned() });
+    vec![
+        Cell::plain(found.names.join(", ")),
+        source,
+        Cell::plain(&found.issuer),
+        found.not_after.map_or_else(|| Cell::plain(""), |end| expiry(end, now, found.source)),
+        Cell::plain(next.unwrap_or_default()),
+        Cell::new(found.error.as_deref().unwrap_or_default(), Style::Red),
+    ]
+}
+
+fn expiry(end: Timestamp, now: Timestamp, source: CertificateSource) -> Cell {
+    let warning = if source == CertificateSource::Acme { WARNING_HOURS_RENEWED } else { WARNING_HOURS };
+    match end.duration_since(now).as_hours() {
+        ..0 => Cell::new(format!("expired {}", clock(end)), Style::Red),
+        hours if hours < warning => Cell::new(format!("in {}", since(now, end)), Style::Yellow),
+        _ => Cell::plain(format!("in {}", since(now, end))),
+    }
+}
