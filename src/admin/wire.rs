@@ -3,6 +3,8 @@
 //! Durations are text with a unit (`"30s"`) where a person writes them and milliseconds in `_ms` where a program measured
 //! them; times are RFC 3339. Fields may be added; none is renamed or removed.
 
+mod certificates;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -10,6 +12,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use super::ask::Ask;
+pub use certificates::{CertificateSource, CertificateStatus, Certificates, Renew, Renewed};
+
 use super::problem::Problem;
 use crate::control::{Done, Event, Record};
 use crate::http::Kind;
@@ -163,52 +167,6 @@ pub struct Unresolved {
     pub error: String,
 }
 
-/// One certificate, or why it is missing.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct CertificateStatus {
-    pub names: Vec<String>,
-    pub source: CertificateSource,
-    /// The file, where the source is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file: Option<PathBuf>,
-    pub issuer: String,
-    pub not_after: Option<Timestamp>,
-    /// When an authority is asked for the next one; null where none is.
-    #[serde(default)]
-    pub next_renewal: Option<Timestamp>,
-    /// Why no certificate was issued, in the authority's words; or why the file could not be taken up; one loaded before may still be in use.
-    pub error: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CertificateSource {
-    File,
-    /// The internal CA.
-    Internal,
-    /// An authority, by ACME.
-    Acme,
-    /// The internal CA, until an authority has issued one.
-    StandIn,
-}
-
-/// `POST /v1/certificates/renew`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Renew {
-    /// A name of the certificate.
-    pub host: String,
-}
-
-/// Its answer, once the certificate serves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Renewed {
-    pub names: Vec<String>,
-    pub issuer: String,
-    pub not_after: Timestamp,
-    pub next_renewal: Timestamp,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListenerStatus {
     /// As configured.
@@ -222,12 +180,6 @@ pub struct ListenerStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     pub ready: bool,
-}
-
-/// `GET /v1/certificates`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Certificates {
-    pub certificates: Vec<CertificateStatus>,
 }
 
 /// `GET /v1/history` and `/v1/services/NAME/history`, oldest first.

@@ -1,0 +1,58 @@
+//! Certificates on the wire: what there is, and what was asked for anew.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One certificate, or why it is missing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    pub names: Vec<String>,
+    pub source: CertificateSource,
+    /// The file, where the source is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    pub issuer: String,
+    pub not_after: Option<Timestamp>,
+    /// When an authority is asked for the next one; null where none is.
+    #[serde(default)]
+    pub next_renewal: Option<Timestamp>,
+    /// Why no certificate was issued, in the authority's words; or why the file could not be taken up; one loaded before may still be in use.
+    pub error: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateSource {
+    File,
+    /// The internal CA.
+    Internal,
+    /// An authority, by ACME.
+    Acme,
+    /// The internal CA, until an authority has issued one.
+    StandIn,
+}
+
+/// `POST /v1/certificates/renew`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renew {
+    /// A name of the certificate.
+    pub host: String,
+}
+
+/// Its answer, once the certificate serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewed {
+    pub names: Vec<String>,
+    pub issuer: String,
+    pub not_after: Timestamp,
+    pub next_renewal: Timestamp,
+}
+
+/// `GET /v1/certificates`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Certificates {
+    pub certificates: Vec<CertificateStatus>,
+}
