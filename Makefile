@@ -12,7 +12,7 @@ DEMO ?=
 
 BUILD_TOOLS := cmake cc
 BUILD_PACKAGES := cmake gcc g++ make
-# faketime and strace: for the tests of a clock that is set, and of a kill at the very rename. pebble: an authority.
+# faketime and strace: for the tests of a clock that is set, and of a kill at the very rename. pebble: a real ACME authority.
 TEST_TOOLS := $(BUILD_TOOLS) curl openssl faketime strace pebble pebble-challtestsrv
 TEST_PACKAGES := $(BUILD_PACKAGES) curl openssl ca-certificates faketime strace pebble
 BENCH_TOOLS := $(TEST_TOOLS) nginx haproxy

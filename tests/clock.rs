@@ -17,8 +17,8 @@ use crate::support::load::open_websocket;
 use crate::support::{Edge, Origin, Setup, Steps, Then, is_there, seconds, serves_load, wait_for, wait_until};
 
 /// What each of the timers is set to.
-const LASTS: Duration = Duration::from_millis(1200);
-const TEXT: &str = "1200ms";
+const LASTS: Duration = Duration::from_millis(800);
+const TEXT: &str = "800ms";
 
 /// A daemon whose wall clock is in the test's hand.
 struct Stage {
