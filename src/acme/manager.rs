@@ -19,8 +19,7 @@ use crate::challenge::Challenges;
 use crate::config::Acme;
 use crate::metrics::Metrics;
 use crate::resolve::Resolver;
-use crate::state::create_private_dir;
-use crate::tls::{CertStore, Wanted};
+use crate::tls::{CertStore, Told, Wanted};
 
 /// Orders under way at once, over all certificates: authorities mind crowds.
 const AT_ONCE: usize = 4;
@@ -74,17 +73,16 @@ impl Drop for Kept {
 }
 
 impl Manager {
-    /// Makes `state_dir/acme` if it isn't there. Asks nobody.
+    /// Asks nobody, and leaves the disk alone until a certificate is wanted.
     pub fn new(
         state_dir: &Path,
         store: Arc<CertStore>,
         challenges: Arc<Challenges>,
         metrics: Arc<Metrics>,
         resolver: Resolver,
-    ) -> std::io::Result<Rc<Self>> {
+    ) -> Rc<Self> {
         let folder = state_dir.join("acme");
         let certificates = folder.join("certificates");
-        create_private_dir(&certificates)?;
         let shared = Shared {
             store,
             challenges,
@@ -94,7 +92,7 @@ impl Manager {
             orders: Semaphore::new(AT_ONCE),
             questions: Semaphore::new(AT_ONCE),
         };
-        Ok(Rc::new(Self { certificates, metrics, shared: Rc::new(shared), kept: RefCell::default() }))
+        Rc::new(Self { certificates, metrics, shared: Rc::new(shared), kept: RefCell::default() })
     }
 
     /// Keeps the certificates that the store wants now, and no others. Those that are on disk serve once this has returned.
@@ -157,6 +155,8 @@ impl Manager {
             }
             Err(error) => {
                 tracing::error!(names = wanted.names.join(", "), %error, "its folder in state_dir can't be used");
+                let error = Some(format!("its folder in state_dir can't be used: {error}"));
+                self.shared.store.tell([(wanted.site, Told { error, ..Told::default() })]);
                 None
             }
         }

@@ -71,7 +71,7 @@ async fn start(green_answers: bool) -> Daemon {
     let (reload, reloads) = mpsc::unbounded_channel();
     let certificates = Arc::new(CertStore::new(InternalCa::generate().unwrap()));
     let (store, metrics) = (certificates.clone(), shared.metrics.clone());
-    let acme = crate::acme::Manager::new(folder.path(), store, Arc::default(), metrics, Resolver::new(&[])).unwrap();
+    let acme = crate::acme::Manager::new(folder.path(), store, Arc::default(), metrics, Resolver::new(&[]));
     let state = AdminState {
         control: operator.start(),
         shared,

@@ -112,7 +112,6 @@ impl World {
             shared.metrics.clone(),
             resolver.clone(),
         );
-        let acme = acme.map_err(|e| in_state_dir(&config, &e))?;
         let operator = Operator::new(
             shared.clone(),
             writer.clone(),
@@ -163,9 +162,9 @@ impl World {
         self.keep_sampling();
         self.operator.tell_what_broke_off(self.shared.snapshot.load().services.values());
         self.follow_services();
-        self.listeners.apply(prepared, &self.cores).await;
-        // What an authority asks for is answered now.
+        // What is on disk serves from the first handshake on. An authority that comes at once waits in a socket's queue.
         self.acme.follow(&config.acme);
+        self.listeners.apply(prepared, &self.cores).await;
         self.show_listeners();
         for listener in self.listeners.open() {
             let local = listener.local.map(|l| l.to_string()).unwrap_or_default();
