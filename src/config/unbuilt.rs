@@ -24,11 +24,7 @@ enum Refused {
 use Refused::{All, Only, Unless};
 
 const ROWS: &[Row] = &[
-    row("tls", "client_ca", Unless("")),
-    row("tls", "client_auth", Unless("require")),
     row("site", "tls", Only("acme")),
-    row("site", "client_ca", Unless("")),
-    row("site", "client_auth", Unless("require")),
     row("site", "root", All),
     row("site", "cache_control", Unless("")),
     row("site", "basic_auth_file", Unless("")),

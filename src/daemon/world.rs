@@ -90,7 +90,7 @@ impl World {
         let ca = InternalCa::open(&config.server.state_dir.join("ca")).map_err(|e| e.to_string())?;
         let certificates = Arc::new(CertStore::default());
         certificates.load(&config, &ca);
-        let tls = Tls::new(certificates.clone(), &config.tls).map_err(|e| format!("TLS: {e}"))?;
+        let tls = Tls::new(certificates.clone(), &config).map_err(|e| format!("TLS: {e}"))?;
         let tls = Arc::new(tls);
         let access = Arc::new(open_access_log(&config.log)?);
         let admissions = Arc::new(Admissions::default());

@@ -4,11 +4,18 @@
 //! Never speaks HTTP. ACME will feed the same store.
 
 mod accept;
+mod clients;
 mod files;
 mod internal_ca;
+mod name;
+mod rules;
 mod store;
+mod tickets;
 
-pub use accept::{Handshake, HandshakeError, Tls};
+pub use accept::{Handshake, HandshakeError, Tls, TlsError};
+pub use clients::{BadClientCert, ClientCaError, check_client_ca};
 pub use files::{CertificateError, Loaded, load};
 pub use internal_ca::{CaError, InternalCa};
+pub use rules::Rules;
 pub use store::{CertStatus, CertStore, Source};
+pub use tickets::{ExportedKeys, NoKey, TicketKeys};
