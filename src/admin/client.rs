@@ -18,7 +18,7 @@ use tokio::net::UnixStream;
 use super::problem::{MEDIA_TYPE, Problem};
 use super::state::ReloadReport;
 use super::stream::NDJSON;
-use super::wire::{Ask, End, Health, Line, PreviewLink, Records, Status};
+use super::wire::{Ask, CaRoot, End, Health, Line, PreviewLink, Records, Status};
 use crate::control::{Done, Event, Record};
 
 /// How long a daemon that is alive may take to answer a read.
@@ -56,6 +56,11 @@ impl Client {
 
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.soon(PATIENCE, self.call(Method::GET, "/v1/status".to_owned())).await
+    }
+
+    /// The internal CA's root.
+    pub async fn ca(&self) -> Result<CaRoot, ClientError> {
+        self.soon(PATIENCE, self.call(Method::GET, "/v1/ca".to_owned())).await
     }
 
     /// Whether the daemon is ready to serve.

@@ -154,6 +154,7 @@ fn certificate_status(found: CertStatus) -> CertificateStatus {
         issuer: found.issuer,
         not_after: found.not_after.and_then(timestamp),
         error: found.error,
+        warnings: found.warnings,
     }
 }
 

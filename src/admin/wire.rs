@@ -14,6 +14,10 @@ use crate::control::{Done, Event, Record};
 use crate::http::Kind;
 use crate::types::Color;
 
+pub use certificates::{CaRoot, CertificateSource, CertificateStatus, Certificates};
+
+mod certificates;
+
 /// `GET /v1/status`: everything at one moment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
@@ -162,28 +166,6 @@ pub struct Unresolved {
     pub error: String,
 }
 
-/// One certificate, or why it is missing.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct CertificateStatus {
-    pub names: Vec<String>,
-    pub source: CertificateSource,
-    /// The file, where the source is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file: Option<PathBuf>,
-    pub issuer: String,
-    pub not_after: Option<Timestamp>,
-    /// Why the file could not be taken up; one loaded before may still be in use.
-    pub error: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CertificateSource {
-    File,
-    /// The internal CA.
-    Internal,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListenerStatus {
     /// As configured.
@@ -197,12 +179,6 @@ pub struct ListenerStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     pub ready: bool,
-}
-
-/// `GET /v1/certificates`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Certificates {
-    pub certificates: Vec<CertificateStatus>,
 }
 
 /// `GET /v1/history` and `/v1/services/NAME/history`, oldest first.

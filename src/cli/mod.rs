@@ -6,6 +6,7 @@
 
 mod active;
 mod canary;
+mod certs;
 mod check;
 mod completions;
 mod context;
@@ -127,6 +128,8 @@ enum Command {
     Idle(idle::Args),
     /// Wait until a colour passes the gate; changes nothing
     Wait(wait::Args),
+    /// The internal CA's root, and how to trust it
+    Certs(certs::Args),
     /// Show who switched what, when and why
     History(history::Args),
     /// Reread the config and print what changed
@@ -174,6 +177,7 @@ impl Command {
             Self::Active(args) => args.run(context),
             Self::Idle(args) => args.run(context),
             Self::Wait(args) => args.run(context),
+            Self::Certs(args) => args.run(context),
             Self::History(args) => args.run(context),
             Self::Reload(args) => args.run(context),
             Self::Health(args) => args.run(context),

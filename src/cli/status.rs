@@ -223,16 +223,22 @@ fn certificate_row(found: &CertificateStatus, now: Timestamp) -> Vec<Cell> {
         Cell::plain(found.names.join(", ")),
         Cell::plain(source),
         Cell::plain(&found.issuer),
-        found.not_after.map_or_else(|| Cell::plain(""), |end| expiry(end, now)),
-        Cell::new(found.error.as_deref().unwrap_or_default(), Style::Red),
+        found.not_after.map_or_else(|| Cell::plain(""), |end| expiry(end, now, found.source)),
+        found
+            .error
+            .as_deref()
+            .map_or_else(|| Cell::new(found.warnings.join("; "), Style::Yellow), |error| Cell::new(error, Style::Red)),
     ]
 }
 
-fn expiry(end: Timestamp, now: Timestamp) -> Cell {
+/// The internal CA's leafs are short-lived and renew themselves: nobody has to look.
+fn expiry(end: Timestamp, now: Timestamp, source: CertificateSource) -> Cell {
     let hours = end.duration_since(now).as_hours();
     match hours {
         ..0 => Cell::new(format!("expired {}", clock(end)), Style::Red),
-        0..EXPIRY_WARNING_HOURS => Cell::new(format!("in {}", since(now, end)), Style::Yellow),
+        0..EXPIRY_WARNING_HOURS if source != CertificateSource::Internal => {
+            Cell::new(format!("in {}", since(now, end)), Style::Yellow)
+        }
         _ => Cell::plain(format!("in {}", since(now, end))),
     }
 }

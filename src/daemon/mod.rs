@@ -22,11 +22,8 @@ use tokio::task::LocalSet;
 use crate::config::{self, Diagnostics, Loaded};
 use world::World;
 
-/// How often certificates are looked through for one that needs another.
-const RENEWAL: Duration = Duration::from_hours(6);
-
-/// How often it is asked whether the key of session tickets has had its time.
-const ROTATION: Duration = Duration::from_mins(5);
+/// How often certificates and ticket keys are looked through for what has had its time: soon after a machine has slept, too.
+const RENEWAL: Duration = Duration::from_mins(5);
 
 /// Why the daemon did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +67,6 @@ async fn run(config_path: &Path, loaded: Loaded, stop: impl Future<Output = ()>)
     let mut asked = world.open_admin();
     let mut changes = world.watch_files();
     let mut renew = tokio::time::interval(RENEWAL);
-    let mut rotate = tokio::time::interval(ROTATION);
     let mut look = tokio::time::interval(Duration::from_millis(50));
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -82,8 +78,7 @@ async fn run(config_path: &Path, loaded: Loaded, stop: impl Future<Output = ()>)
             _ = reopen.recv() => world.reopen_logs(),
             Some(request) = asked.recv() => world.reload_for(request).await,
             Some(()) = changes.recv() => world.files_changed().await,
-            _ = renew.tick() => world.renew_certificates(),
-            _ = rotate.tick() => world.rotate_tickets(),
+            _ = renew.tick() => { world.renew_certificates(); world.rotate_tickets(); }
             _ = look.tick(), if !world.is_ready() => world.look_whether_ready(),
         }
     }

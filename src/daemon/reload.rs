@@ -69,6 +69,7 @@ impl World {
         };
         self.writer.publish(build).await?;
         // Right behind the snapshot: a handshake under rules that the sites don't know yet is a request misdirected.
+        let troubles = rules.troubles().to_vec();
         self.tls.install(rules);
         self.follow_services();
         self.resolve_now().await;
@@ -80,6 +81,7 @@ impl World {
         }
         let mut warnings: Vec<String> = loaded.warnings.iter().map(|w| w.message.clone()).collect();
         warnings.extend(needs_restart(&before, &next));
+        warnings.extend(troubles);
         Ok(Reloaded { changes, warnings })
     }
 

@@ -31,7 +31,7 @@ use crate::resolve::{self, Resolver};
 use crate::service::{Active, Probe, Service};
 use crate::snapshot::Snapshot;
 use crate::state::{DirLock, create_private_dir};
-use crate::tls::{CertStore, InternalCa, Tls};
+use crate::tls::{CertStore, InternalCa, TicketKeys, Tls};
 use crate::token::Signer;
 use crate::types::Color;
 use crate::upstream::Upstreams;
@@ -90,7 +90,8 @@ impl World {
         let ca = InternalCa::open(&config.server.state_dir.join("ca")).map_err(|e| e.to_string())?;
         let certificates = Arc::new(CertStore::default());
         certificates.load(&config, &ca);
-        let tls = Tls::new(certificates.clone(), &config).map_err(|e| format!("TLS: {e}"))?;
+        let tickets = TicketKeys::new(SystemTime::now()).map_err(|e| e.to_string())?;
+        let tls = Tls::new(certificates.clone(), tickets, &config).map_err(|e| format!("TLS: {e}"))?;
         let tls = Arc::new(tls);
         let access = Arc::new(open_access_log(&config.log)?);
         let admissions = Arc::new(Admissions::default());

@@ -101,6 +101,12 @@ impl Hosts {
         self.any.is_some() && self.claimed(host).is_none()
     }
 
+    /// Whether a name one label below `parent` can belong to a site: what a wildcard certificate is good for.
+    pub fn is_below(&self, parent: &str) -> bool {
+        let below = |name: &str| name.split_once('.').is_some_and(|(_, rest)| rest == parent);
+        self.find(&format!("a.{parent}")).is_some() || self.exact.keys().any(|name| below(name))
+    }
+
     /// Exact, then the longest wildcard, then the catch-all.
     pub fn find(&self, host: &str) -> Option<usize> {
         self.claimed(host).or(self.any)

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::server::Acceptor;
@@ -15,7 +15,7 @@ use tokio_rustls::server::TlsStream;
 use super::clients::{self, BadClientCert};
 use super::rules::{Class, Fixed, Parts, Rules};
 use super::store::CertStore;
-use super::tickets::{NoKey, TicketKeys};
+use super::tickets::TicketKeys;
 use crate::config::{ClientAuth, Config};
 use crate::headers::ClientCert;
 
@@ -52,19 +52,12 @@ pub enum HandshakeError {
     ClientCert(#[from] BadClientCert),
 }
 
-/// Why there is no TLS to speak.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    #[error("{0}")]
-    Rustls(#[from] rustls::Error),
-    #[error("{0}")]
-    NoKey(#[from] NoKey),
-}
-
 impl Tls {
-    pub fn new(store: Arc<CertStore>, config: &Config) -> Result<Self, TlsError> {
-        let tickets = Arc::new(TicketKeys::new(SystemTime::now())?);
+    /// With keys of its own, or those of the process before it.
+    pub fn new(store: Arc<CertStore>, keys: TicketKeys, config: &Config) -> Result<Self, rustls::Error> {
+        let tickets = Arc::new(keys);
         let rules = Rules::prepare(config, &Parts { store: &store, keys: &tickets }, None)?;
+        say(&rules);
         Ok(Self { store, rules: ArcSwap::from_pointee(rules), tickets })
     }
 
@@ -76,6 +69,7 @@ impl Tls {
 
     /// New handshakes follow `rules`; ticket keys stay. What is open goes on under the rules it began with.
     pub fn install(&self, rules: Rules) {
+        say(&rules);
         self.rules.store(Arc::new(rules));
     }
 
@@ -137,11 +131,22 @@ impl Tls {
             return Ok((client_auth.clone(), config.clone()));
         }
         // The default certificate: for who names nobody, and for who names what only the catch-all site answers for.
-        let may_default = sni.is_none_or(|name| rules.is_caught(name));
-        let key = self.store.find_unnamed(local).filter(|_| may_default).ok_or(HandshakeError::UnknownName)?;
+        let key = match sni {
+            None => self.store.find_unnamed(local),
+            Some(name) if rules.is_caught(name) => self.store.find_unnamed(None),
+            Some(_) => None,
+        };
+        let key = key.ok_or(HandshakeError::UnknownName)?;
         let mut fixed = ServerConfig::clone(config);
         fixed.cert_resolver = Arc::new(Fixed(key));
         Ok((client_auth.clone(), Arc::new(fixed)))
+    }
+}
+
+/// Each trouble, loudly: a site may be shut by it.
+fn say(rules: &Rules) {
+    for trouble in rules.troubles() {
+        tracing::error!("{trouble}");
     }
 }
 

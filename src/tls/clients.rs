@@ -7,7 +7,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256, digest};
 use http::HeaderValue;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::CertificateDer;
@@ -17,7 +16,8 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, server::VerifierBuilderError};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::name::{hex, rfc4514};
+use super::digest::{hex, sha256};
+use super::name::rfc4514;
 use crate::config::{ClientAuth, ClientAuthMode};
 use crate::headers::ClientCert;
 
@@ -64,11 +64,9 @@ pub(super) fn load(asked: &ClientAuth) -> Result<Verifier, ClientCaError> {
     let path = || asked.ca.clone();
     let certs = read(&asked.ca)?;
     let mut roots = RootCertStore::empty();
-    let mut digest = Context::new(&SHA256);
-    digest.update(if asked.mode == ClientAuthMode::Require { b"require" } else { b"request" });
+    let mut rules: Vec<u8> = format!("{:?}", asked.mode).into();
     for cert in certs {
-        digest.update(&(cert.len() as u64).to_be_bytes());
-        digest.update(&cert);
+        rules.extend(sha256(&cert));
         roots.add(cert).map_err(|source| ClientCaError::Root { path: path(), source })?;
     }
     if roots.is_empty() {
@@ -80,7 +78,7 @@ pub(super) fn load(asked: &ClientAuth) -> Result<Verifier, ClientCaError> {
         ClientAuthMode::Request => builder.allow_unauthenticated(),
     };
     let verifier = builder.build().map_err(|source| ClientCaError::Verifier { path: path(), source })?;
-    Ok(Verifier { verifier, digest: to_array(digest.finish().as_ref()) })
+    Ok(Verifier { verifier, digest: sha256(&rules) })
 }
 
 /// Whether the file of a `client_ca` can be used.
@@ -104,7 +102,7 @@ pub(super) fn describe(leaf: &CertificateDer<'_>) -> Result<ClientCert, BadClien
         subject: value(&rfc4514(cert.subject()))?,
         issuer: value(&rfc4514(cert.issuer()))?,
         serial: value(&hex(cert.raw_serial()).to_uppercase())?,
-        sha256: value(&hex(digest(&SHA256, leaf).as_ref()))?,
+        sha256: value(&hex(&sha256(leaf)))?,
     })
 }
 
@@ -113,10 +111,4 @@ fn value(text: &str) -> Result<HeaderValue, BadClientCert> {
         return Err(BadClientCert::Long);
     }
     HeaderValue::from_str(text).map_err(|_| BadClientCert::Parse)
-}
-
-fn to_array(digest: &[u8]) -> [u8; 32] {
-    let mut array = [0; 32];
-    array.copy_from_slice(&digest[..32]);
-    array
 }

@@ -4,18 +4,21 @@
 //! Never speaks HTTP. ACME will feed the same store.
 
 mod accept;
+mod chain;
 mod clients;
+mod digest;
 mod files;
 mod internal_ca;
 mod name;
+mod pairs;
 mod rules;
 mod store;
 mod tickets;
 
-pub use accept::{Handshake, HandshakeError, Tls, TlsError};
+pub use accept::{Handshake, HandshakeError, Tls};
 pub use clients::{BadClientCert, ClientCaError, check_client_ca};
 pub use files::{CertificateError, Loaded, load};
-pub use internal_ca::{CaError, InternalCa};
+pub use internal_ca::{CaError, InternalCa, Root};
 pub use rules::Rules;
 pub use store::{CertStatus, CertStore, Source};
 pub use tickets::{ExportedKeys, NoKey, TicketKeys};

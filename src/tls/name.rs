@@ -6,6 +6,8 @@ use std::fmt::Write;
 
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
+use super::digest::hex;
+
 /// RFC 4514, 3, and the two that mail and nginx's users know.
 const KNOWN: &[(&str, &str)] = &[
     ("2.5.4.3", "CN"),
@@ -57,10 +59,6 @@ fn escaped(value: &str) -> String {
         }
     }
     text
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

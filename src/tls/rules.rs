@@ -14,7 +14,7 @@ use rustls::{
     version,
 };
 
-use super::clients::{self, ClientCaError, Verifier};
+use super::clients::{self, Verifier};
 use super::store::CertStore;
 use super::tickets::{TicketKeys, Tickets};
 use crate::config::{self, ClientAuth, Config, SiteTls, TlsVersion};
@@ -29,6 +29,7 @@ pub struct Rules {
     unnamed: Class,
     /// As read from the disk, by what they were read for.
     verifiers: HashMap<Arc<ClientAuth>, Verifier>,
+    troubles: Vec<String>,
 }
 
 /// One way to shake hands.
@@ -46,14 +47,26 @@ pub(super) struct Parts<'a> {
 }
 
 impl Rules {
-    /// Reads the `client_ca` files. One that can't be read is said, and what it held before goes on.
+    /// Reads the `client_ca` files. One that can't be read is a trouble, and what it held before goes on.
     pub(super) fn prepare(config: &Config, parts: &Parts<'_>, before: Option<&Self>) -> Result<Self, rustls::Error> {
-        let mut made = Made { config: &config.tls, parts, before, classes: HashMap::new(), verifiers: HashMap::new() };
+        let mut made = Made {
+            config: &config.tls,
+            parts,
+            before,
+            classes: HashMap::new(),
+            verifiers: HashMap::new(),
+            troubles: Vec::new(),
+        };
         let with_tls = || config.sites.iter().filter(|site| site.tls != SiteTls::Off);
         let sites = with_tls().map(|site| made.class(site.client_auth.as_ref())).collect::<Result<_, _>>()?;
         let unnamed = made.class(config.tls.client_auth.as_ref())?;
         let hosts = Hosts::new(with_tls().map(|site| site.hosts.as_slice()).enumerate());
-        Ok(Self { hosts, sites, unnamed, verifiers: made.verifiers })
+        Ok(Self { hosts, sites, unnamed, verifiers: made.verifiers, troubles: made.troubles })
+    }
+
+    /// What is wrong with `client_ca` files, and what that means.
+    pub fn troubles(&self) -> &[String] {
+        &self.troubles
     }
 
     /// The class of the site that answers for the name in lower case; `None`: no site does.
@@ -84,6 +97,7 @@ struct Made<'a> {
     before: Option<&'a Rules>,
     classes: HashMap<Option<Arc<ClientAuth>>, Class>,
     verifiers: HashMap<Arc<ClientAuth>, Verifier>,
+    troubles: Vec<String>,
 }
 
 impl Made<'_> {
@@ -104,7 +118,15 @@ impl Made<'_> {
 
     fn verifier(&mut self, asked: &Arc<ClientAuth>) -> Option<Verifier> {
         let kept = || self.before.and_then(|before| before.verifiers.get(asked)).cloned();
-        let found = clients::load(asked).or_else(|error| kept_or_shut(&error, kept())).ok()?;
+        let found = clients::load(asked).or_else(|error| {
+            let kept = kept();
+            self.troubles.push(match kept {
+                Some(_) => format!("{error}; the roots read before go on"),
+                None => format!("{error}; its sites are SHUT until then"),
+            });
+            kept.ok_or(())
+        });
+        let found = found.ok()?;
         self.verifiers.insert(asked.clone(), found.clone());
         Some(found)
     }
@@ -125,23 +147,15 @@ impl Made<'_> {
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         server.ticketer = Arc::new(Tickets { keys: self.parts.keys.clone(), rules });
         server.send_tls13_tickets = 1;
+        // The strongest that both have, whatever the client likes best.
+        server.ignore_client_order = true;
         Ok(server)
     }
 }
 
-fn kept_or_shut(error: &ClientCaError, kept: Option<Verifier>) -> Result<Verifier, ()> {
-    if kept.is_some() {
-        tracing::error!(%error, "client_ca not taken up: the roots read before go on");
-    } else {
-        tracing::error!(%error, "its sites are SHUT until the file can be read");
-    }
-    kept.ok_or(())
-}
-
 /// X25519MLKEM768 first: who records today must not read it with tomorrow's machines.
 fn provider() -> CryptoProvider {
-    let kx_groups =
-        vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
+    let kx_groups = vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
     CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() }
 }
 
