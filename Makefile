@@ -12,8 +12,8 @@ DEMO ?=
 
 BUILD_TOOLS := cmake cc
 BUILD_PACKAGES := cmake gcc g++ make
-TEST_TOOLS := $(BUILD_TOOLS) curl openssl
-TEST_PACKAGES := $(BUILD_PACKAGES) curl openssl ca-certificates
+TEST_TOOLS := $(BUILD_TOOLS) curl openssl testssl
+TEST_PACKAGES := $(BUILD_PACKAGES) curl openssl ca-certificates testssl.sh
 BENCH_TOOLS := $(TEST_TOOLS) nginx haproxy
 BENCH_PACKAGES := $(TEST_PACKAGES) nginx haproxy
 

@@ -22,7 +22,7 @@ pub use origin::{Origin, Then};
 pub use rustix::process::Signal;
 pub use setup::{Setup, own_address};
 pub use terminal::Terminal;
-pub use tls::Identity;
+pub use tls::{Authority, Identity};
 pub use wait::{PATIENCE, wait_for, wait_until};
 
 use std::time::Duration;
