@@ -11,6 +11,7 @@ pub mod config;
 pub mod state;
 // 2: what a request meets, made ready
 pub mod access;
+pub mod challenge;
 pub mod decide;
 pub mod error;
 pub mod headers;
@@ -29,6 +30,7 @@ pub mod resolve;
 pub mod tls;
 pub mod upstream;
 // 4: who changes what serves
+pub mod acme;
 pub mod control;
 // 5: how it is asked for, and all of it together
 pub mod admin;

@@ -7,7 +7,7 @@ use rcgen::CertificateParams;
 use serde_json::Value;
 
 use crate::support::edge::replace;
-use crate::support::{Authority, Edge, Identity, Origin, Setup, wait_for, wait_until};
+use crate::support::{Edge, Identity, Origin, Root, Setup, wait_for, wait_until};
 
 const SITE: &str = "[[site]]\nhosts = [\"one.example\"]\nservice = \"app\"\n";
 
@@ -50,7 +50,7 @@ fn not_after(edge: &Edge) -> f64 {
 #[test]
 fn each_mistake_is_named_with_its_file_and_what_to_do() {
     let (good, other) = (Identity::for_names(&["one.example"]), Identity::for_names(&["one.example"]));
-    let nameless = Authority::named("No Names");
+    let nameless = Root::named("No Names");
     let nameless = nameless.sign(&[]);
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
     let cut = &good.cert_pem[..good.cert_pem.len() / 2];
@@ -141,7 +141,7 @@ fn a_damaged_or_expired_pair_keeps_the_old_one() {
     let (_origin, edge) = start(&good.cert_pem, &good.key_pem);
     let before = not_after(&edge);
     let (cert, key) = (edge.path("one.pem"), edge.path("one.key"));
-    let authority = Authority::named("Some CA");
+    let authority = Root::named("Some CA");
     let dated = |from, to| authority.sign_with(&["one.example"], |params| Identity::valid(params, from, to));
     for (pair, words) in [(dated(-9, -1), "has expired on"), (dated(1, 9), "is not valid before")] {
         pair.write(&cert, &key);
@@ -158,7 +158,7 @@ fn a_damaged_or_expired_pair_keeps_the_old_one() {
 
 #[test]
 fn an_expired_certificate_serves_if_there_is_no_other_and_is_said() {
-    let authority = Authority::named("Some CA");
+    let authority = Root::named("Some CA");
     let old = authority.sign_with(&["one.example"], |params| Identity::valid(params, -9, -1));
     let (_origin, edge) = start(&old.cert_pem, &old.key_pem);
     edge.said("has expired on");
@@ -170,7 +170,7 @@ fn an_expired_certificate_serves_if_there_is_no_other_and_is_said() {
 
 #[test]
 fn a_chain_with_a_gap_is_served_and_warned_of() {
-    let root = Authority::named("Root");
+    let root = Root::named("Root");
     let (middle, stale) = (root.below("Middle"), root.below("Elsewhere"));
     let leaf = middle.sign(&["one.example"]);
     let (_origin, edge) = start(&leaf.cert_pem, &leaf.key_pem);

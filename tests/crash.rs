@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::support::{Edge, Origin, Setup};
 
-const ROUNDS: u32 = 50;
+/// Enough for both sides; the phases one by one are in `kill`.
+const ROUNDS: u32 = 30;
 
 fn start(blue: &Origin, green: &Origin) -> Edge {
     Setup::colors(blue, green).health("interval = \"100ms\"\nrise = 1\ntimeout = \"500ms\"").start()

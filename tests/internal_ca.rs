@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::support::{Authority, Edge, Origin, Setup};
+use crate::support::{Edge, Origin, Root, Setup};
 
 /// A root as an older version may have left it: our name, no constraints.
 fn unconstrained(not_after: SystemTime) -> (String, String) {
@@ -114,7 +114,7 @@ fn a_root_that_cannot_sign_is_set_aside_and_replaced() {
     let (pem, key) = unconstrained(later);
     let (_, other) = unconstrained(later);
     let (expiring, its_key) = unconstrained(SystemTime::now() + Duration::from_hours(24));
-    let foreign = Authority::named("Somebody Else");
+    let foreign = Root::named("Somebody Else");
     for (root_pem, key, why) in [
         (pem.as_str(), other.as_str(), "does not belong"),
         ("garbage", key.as_str(), "can't be parsed"),

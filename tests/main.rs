@@ -4,16 +4,21 @@
 
 mod support;
 
+mod acme;
+mod acme_trouble;
 mod backends;
 mod canary;
 mod certificate_files;
+mod clock;
 mod crash;
 mod data_path;
 mod dns;
+mod endurance;
 mod failover;
 mod framing;
 mod headers;
 mod internal_ca;
+mod kill;
 mod limits;
 mod many_sites;
 mod mtls;
@@ -22,6 +27,7 @@ mod pause;
 mod preview;
 mod reload;
 mod retries;
+mod rollout;
 mod routes;
 mod slow;
 mod startup;
@@ -32,4 +38,5 @@ mod ticket;
 mod tls;
 mod top;
 mod warmup;
+mod watch;
 mod websocket;

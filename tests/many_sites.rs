@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Authority, Edge, Identity, Origin, Setup, wait_until};
+use crate::support::{Edge, Identity, Origin, Root, Setup, wait_until};
 
 /// A daemon with this many sites, and how long it took to a handshake with the last one.
 fn start(origin: &Origin, count: usize) -> (Edge, Duration) {
-    let authority = Authority::named("Some CA");
+    let authority = Root::named("Some CA");
     let setup = Setup::to(origin);
     let dir = setup.place.dir().to_owned();
     let mut text = setup.text();

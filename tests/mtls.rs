@@ -6,21 +6,21 @@ use rcgen::DnType;
 use rustls::version::{TLS12, TLS13};
 
 use crate::support::tls::Hello;
-use crate::support::{Authority, Edge, Identity, Origin, Setup, wait_until};
+use crate::support::{Edge, Identity, Origin, Root, Setup, wait_until};
 
 /// `one.test` and `two.test` ask for certificates of their own authorities, `maybe.test` takes what it gets, `app.test`
 /// asks for none.
 struct House {
     origin: Origin,
     setup: Option<Setup>,
-    one: Authority,
-    two: Authority,
+    one: Root,
+    two: Root,
 }
 
 impl House {
     fn build() -> Self {
         let origin = Origin::start("blue");
-        let (one, two) = (Authority::named("One CA"), Authority::named("Two CA"));
+        let (one, two) = (Root::named("One CA"), Root::named("Two CA"));
         let setup = Setup::to(&origin);
         fs::write(setup.path("one.pem"), &one.pem).unwrap();
         fs::write(setup.path("two.pem"), &two.pem).unwrap();
@@ -97,7 +97,7 @@ fn who_shows_none_or_a_bad_one_stays_outside() {
         let one = || edge.hello("one.test").version(version);
         assert!(!gets_in(&one()), "none");
         assert!(!gets_in(&one().showing(&house.two.client("bob", |_| ()))), "another site's authority");
-        assert!(!gets_in(&one().showing(&Authority::named("One CA").client("eve", |_| ()))), "one of the same name");
+        assert!(!gets_in(&one().showing(&Root::named("One CA").client("eve", |_| ()))), "one of the same name");
         assert!(!gets_in(&one().showing(&Identity::for_names(&["alice"]))), "self-signed");
         let late = house.one.client("late", |params| Identity::valid(params, -9, -1));
         assert!(!gets_in(&one().showing(&late)), "expired");
@@ -201,7 +201,7 @@ fn without_a_tls_listener_nobody_can_show_anything_and_nobody_gets_in() {
 #[test]
 fn the_rules_of_all_hold_for_who_names_nobody_and_a_site_can_opt_out() {
     let origin = Origin::start("blue");
-    let authority = Authority::named("Corporate CA");
+    let authority = Root::named("Corporate CA");
     let setup = Setup::to(&origin);
     let ca = setup.path("ca.pem");
     fs::write(&ca, &authority.pem).unwrap();
@@ -222,7 +222,7 @@ fn the_rules_of_all_hold_for_who_names_nobody_and_a_site_can_opt_out() {
 #[test]
 fn no_session_is_resumed_past_rules_that_have_come_since() {
     let origin = Origin::start("blue");
-    let (old, new) = (Authority::named("Old CA"), Authority::named("New CA"));
+    let (old, new) = (Root::named("Old CA"), Root::named("New CA"));
     let setup = Setup::to(&origin);
     let ca = setup.path("ca.pem");
     fs::write(&ca, &old.pem).unwrap();

@@ -79,7 +79,7 @@ fn it_returns_when_nothing_is_in_flight_and_websockets_stay() {
     assert_eq!(late.code, Some(1), "{late:?}");
     assert!(late.stderr.contains("paused, but 1 still in flight"), "{}", late.stderr);
     thread::scope(|scope| {
-        let pausing = scope.spawn(|| edge.admin(&["pause"]).ok());
+        let pausing = scope.spawn(|| edge.admin(&["pause", "--max", "20s"]).ok());
         wait_until("the second pause", || edge.status()["generation"] == 3);
         assert!(!pausing.is_finished(), "one is still in flight");
         *gate.0.lock().unwrap() = true;

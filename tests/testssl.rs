@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rcgen::{CrlDistributionPoint, ExtendedKeyUsagePurpose, KeyUsagePurpose};
 use serde_json::Value;
 
-use crate::support::{Authority, Identity, Origin, Setup};
+use crate::support::{Identity, Origin, Root, Setup};
 
 /// It takes a minute and a half where nothing else runs.
 const LIMIT: Duration = Duration::from_mins(6);
@@ -19,7 +19,7 @@ fn testssl_finds_nothing_above_low() {
     let origin = Origin::start("blue");
     let setup = Setup::to(&origin);
     // As an authority would issue it: what the report says of dates and revocation is about the certificate, not the server.
-    let authority = Authority::named("Some CA");
+    let authority = Root::named("Some CA");
     let identity = authority.sign_with(&["app.example"], |params| {
         Identity::valid(params, -1, 180);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

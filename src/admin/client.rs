@@ -18,7 +18,7 @@ use tokio::net::UnixStream;
 use super::problem::{MEDIA_TYPE, Problem};
 use super::state::ReloadReport;
 use super::stream::NDJSON;
-use super::wire::{Ask, CaRoot, End, Health, Line, PreviewLink, Records, Status};
+use super::wire::{Ask, CaRoot, Certificates, End, Health, Line, PreviewLink, Records, Renew, Renewed, Status};
 use crate::control::{Done, Event, Record};
 
 /// How long a daemon that is alive may take to answer a read.
@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A reload may read many certificates and bind many sockets.
 const RELOAD_PATIENCE: Duration = Duration::from_mins(1);
+
+/// An authority, and a hook that waits for DNS, take their time.
+const RENEWAL_PATIENCE: Duration = Duration::from_mins(20);
 
 /// Calls the daemon behind one socket.
 #[derive(Debug, Clone)]
@@ -107,6 +110,18 @@ impl Client {
         let request = request(Method::POST, format!("/v1/services/{}/preview", segment(service)), body.into())?;
         let answer = async { json(&collect(accepted(self.send(request).await?).await?).await?) };
         self.soon(PATIENCE, answer).await
+    }
+
+    pub async fn certificates(&self) -> Result<Certificates, ClientError> {
+        self.soon(PATIENCE, self.call(Method::GET, "/v1/certificates".to_owned())).await
+    }
+
+    /// Answers when the new certificate serves.
+    pub async fn renew(&self, host: &str) -> Result<Renewed, ClientError> {
+        let body = serde_json::to_vec(&Renew { host: host.to_owned() }).map_err(broken_off)?;
+        let request = request(Method::POST, "/v1/certificates/renew".to_owned(), body.into())?;
+        let answer = async { json(&collect(accepted(self.send(request).await?).await?).await?) };
+        self.soon(RENEWAL_PATIENCE, answer).await
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, path: String) -> Result<T, ClientError> {

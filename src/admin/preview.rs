@@ -89,7 +89,7 @@ fn address(config: &Config, site: &Site, path: &str) -> Option<String> {
     let host = site.canonical_host.as_ref().or(named)?;
     let (scheme, listeners, usual) = match site.tls {
         SiteTls::Off => ("http", &config.server.http, 80),
-        SiteTls::Auto | SiteTls::Internal => ("https", &config.server.https, 443),
+        SiteTls::Auto | SiteTls::Acme | SiteTls::Internal => ("https", &config.server.https, 443),
     };
     let port = listeners.iter().find_map(|listener| match listener {
         ListenAddr::Tcp(addr) => Some(addr.port()),

@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use crate::acme::NotRenewed;
 use crate::control::{Actor, Refused};
 
 /// The media type of every refusal.
@@ -63,14 +64,16 @@ pub enum Code {
     GenerationConflict,
     GateNotPassed,
     NotDurable,
+    /// None that an authority issues.
+    NoSuchCertificate,
+    /// The authority has refused, or can't be reached: `detail` has its words.
+    NotIssued,
     ShuttingDown,
     InvalidConfig,
     BadRequest,
     BodyTooLarge,
     UnknownColor,
     BadDuration,
-    /// The contract names it, this version can't do it.
-    NotBuilt,
     NoSuchPath,
     MethodNotAllowed,
     Internal,
@@ -83,7 +86,7 @@ impl Code {
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest | Self::UnknownColor | Self::BadDuration => StatusCode::BAD_REQUEST,
-            Self::NoSuchService | Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::NoSuchService | Self::NoSuchPath | Self::NoSuchCertificate => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict
             | Self::Overtaken
@@ -95,7 +98,7 @@ impl Code {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::GateNotPassed | Self::InvalidConfig => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotDurable | Self::Internal | Self::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NotBuilt => StatusCode::NOT_IMPLEMENTED,
+            Self::NotIssued => StatusCode::BAD_GATEWAY,
             Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -147,6 +150,17 @@ impl From<Refused> for Problem {
             _ => {}
         }
         problem
+    }
+}
+
+impl From<NotRenewed> for Problem {
+    fn from(why: NotRenewed) -> Self {
+        let code = match why {
+            NotRenewed::NoSuchCertificate { .. } => Code::NoSuchCertificate,
+            NotRenewed::Failed { .. } => Code::NotIssued,
+            NotRenewed::Gone => Code::ShuttingDown,
+        };
+        Self::new(code, why.to_string())
     }
 }
 

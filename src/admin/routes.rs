@@ -1,19 +1,20 @@
 //! What each path of the admin API does.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, extract};
+use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use super::call::Call;
 use super::problem::{Code, Problem};
 use super::state::{AdminState, ReloadFailed, ReloadReport, ReloadRequest};
-use super::wire::{CaRoot, Certificates, Health, PreviewLink, Records, Status};
+use super::wire::{CaRoot, Certificates, Health, PreviewLink, Records, Renew, Renewed, Status};
 use super::{preview, status, stream};
 use crate::control::{Goal, Record, Refused};
 
@@ -28,6 +29,7 @@ pub(super) fn router(state: AdminState) -> Router {
         .route("/v1/status", get(read_status))
         .route("/v1/health", get(read_health))
         .route("/v1/certificates", get(read_certificates))
+        .route("/v1/certificates/renew", post(renew_certificate))
         .route("/v1/ca", get(read_ca))
         .route("/v1/history", get(read_history))
         .route("/v1/reload", post(reload))
@@ -62,6 +64,19 @@ async fn read_certificates(State(state): State<AdminState>) -> Json<Certificates
 
 async fn read_ca(State(state): State<AdminState>) -> Json<CaRoot> {
     Json(CaRoot::clone(&state.ca))
+}
+
+type MaybeRenew = Result<Json<Renew>, JsonRejection>;
+
+/// Answers when the new certificate serves, or has been refused.
+async fn renew_certificate(State(state): State<AdminState>, body: MaybeRenew) -> Result<Json<Renewed>, Problem> {
+    let Json(Renew { host }) = body.map_err(|e| {
+        Problem::new(Code::BadRequest, format!("{}; send {{\"host\": NAME}}", e.body_text().to_lowercase()))
+    })?;
+    let renewed = state.acme.renew(host).await?;
+    let time = |at| Timestamp::try_from(at).unwrap_or(Timestamp::MAX);
+    let (not_after, next_renewal) = (time(renewed.not_after), time(renewed.next_renewal));
+    Ok(Json(Renewed { names: renewed.names, issuer: renewed.issuer, not_after, next_renewal }))
 }
 
 #[derive(Deserialize)]

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::wire::{CaRoot, ListenerStatus};
+use crate::acme;
 use crate::control::{Handle, History};
 use crate::http::{Census, Shared};
 use crate::listen::Admissions;
@@ -26,6 +27,7 @@ pub struct AdminState {
     pub certificates: Arc<CertStore>,
     /// The internal CA's root; one for the process's life.
     pub ca: Arc<CaRoot>,
+    pub acme: acme::Handle,
     pub history: Arc<History>,
     /// What is bound now; a reload stores anew.
     pub listeners: Arc<ArcSwap<Vec<ListenerStatus>>>,

@@ -146,6 +146,8 @@ fn certificate_status(found: CertStatus) -> CertificateStatus {
     let (source, file) = match found.source {
         Source::File(path) => (CertificateSource::File, Some(path)),
         Source::Internal => (CertificateSource::Internal, None),
+        Source::Acme => (CertificateSource::Acme, None),
+        Source::StandIn => (CertificateSource::StandIn, None),
     };
     CertificateStatus {
         names: found.names,
@@ -153,6 +155,7 @@ fn certificate_status(found: CertStatus) -> CertificateStatus {
         file,
         issuer: found.issuer,
         not_after: found.not_after.and_then(timestamp),
+        next_renewal: found.next_renewal.and_then(timestamp),
         error: found.error,
         warnings: found.warnings,
     }

@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::resolve::Resolver;
 use crate::service::{Active, Service};
 use crate::snapshot::Snapshot;
-use crate::tls::CertStore;
+use crate::tls::{CertStore, InternalCa};
 use crate::token::Signer;
 use crate::types::Color;
 use crate::upstream::Upstreams;
@@ -69,11 +69,15 @@ async fn start(green_answers: bool) -> Daemon {
         Errands { cores: 1, send: Box::new(|_, _| Box::pin(async { Ok(()) })) },
     );
     let (reload, reloads) = mpsc::unbounded_channel();
+    let certificates = Arc::new(CertStore::new(InternalCa::generate().unwrap()));
+    let (store, metrics) = (certificates.clone(), shared.metrics.clone());
+    let acme = crate::acme::Manager::new(folder.path(), store, Arc::default(), metrics, Resolver::new(&[])).unwrap();
     let state = AdminState {
         control: operator.start(),
         shared,
-        certificates: Arc::new(CertStore::default()),
+        certificates,
         ca: Arc::new(CaRoot { pem: String::new(), sha256: String::new(), not_after: None, constrained: true }),
+        acme: acme.handle(),
         history,
         listeners: Arc::new(ArcSwap::default()),
         admissions: Arc::new(Admissions::default()),
@@ -98,7 +102,8 @@ fn shared(text: &str, folder: &Path) -> Arc<Shared> {
     let add = |service: &Arc<config::Service>| Arc::new(Service::new(service.clone(), active.clone()));
     let snapshot = Snapshot::build(Arc::new(loaded.config), None, &metrics, &add);
     let signer = Signer::open(folder).unwrap();
-    Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), metrics, signer: Arc::new(signer) })
+    let snapshot = ArcSwap::from_pointee(snapshot);
+    Arc::new(Shared { snapshot, metrics, signer: Arc::new(signer), challenges: Arc::default() })
 }
 
 async fn backend() -> SocketAddr {

@@ -14,7 +14,7 @@ use crate::control::{Done, Event, Record};
 use crate::http::Kind;
 use crate::types::Color;
 
-pub use certificates::{CaRoot, CertificateSource, CertificateStatus, Certificates};
+pub use certificates::{CaRoot, CertificateSource, CertificateStatus, Certificates, Renew, Renewed};
 
 mod certificates;
 

@@ -1,69 +1,114 @@
-//! `edgectl certs`: what has to do with certificates. `ca`: the internal CA's root, and how to trust it.
+//! `edgectl certs`: which certificate serves for which names, until when, and what keeps one from being issued.
+//!
+//! `ca`: [`super::ca`].
 
-use serde_json::json;
+use jiff::Timestamp;
 
+use super::ca;
 use super::context::Context;
 use super::failure::Failure;
-use crate::admin::wire::CaRoot;
+use super::span::{clock, since};
+use super::table::{Cell, Style, table};
+use crate::admin::wire::{CertificateSource, CertificateStatus};
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  edgectl certs
+  edgectl certs renew example.com
+  edgectl certs ca > edgectl-ca.pem       the internal CA's root; how to trust it goes to stderr")]
 pub struct Args {
     #[command(subcommand)]
-    command: Command,
+    verb: Option<Verb>,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+enum Verb {
+    /// Have one issued now, whatever its age; waits until it serves
+    Renew {
+        /// A name that is in it
+        host: String,
+    },
     /// Print the root of the internal CA (PEM), and how to trust it
-    #[command(after_long_help = "Examples:
-  edgectl certs ca > edgectl-ca.pem       the root; how to trust it goes to stderr
-  edgectl certs ca --quiet | sudo tee /usr/local/share/ca-certificates/edgectl-ca.crt")]
     Ca,
 }
 
-/// Where, and what to do there with `edgectl-ca.pem`.
-const TRUST: [(&str, &str); 5] = [
-    ("curl", "curl --cacert edgectl-ca.pem https://NAME/"),
-    ("Debian", "sudo cp edgectl-ca.pem /usr/local/share/ca-certificates/edgectl-ca.crt && sudo update-ca-certificates"),
-    ("Fedora", "sudo cp edgectl-ca.pem /etc/pki/ca-trust/source/anchors/ && sudo update-ca-trust"),
-    ("macOS", "sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain edgectl-ca.pem"),
-    ("Firefox", "Settings, Privacy & Security, View Certificates, Authorities, Import; it has a store of its own"),
-];
+/// A certificate that ends within this many hours is shown as a warning.
+const WARNING_HOURS: i64 = 14 * 24;
+
+/// One that is renewed by the daemon, and may live for days only, within this many.
+const WARNING_HOURS_RENEWED: i64 = 24;
+
+const HEAD: [&str; 6] = ["CERTIFICATE", "SOURCE", "ISSUER", "EXPIRES", "NEXT RENEWAL", "ERROR"];
 
 impl Args {
     pub fn run(self, context: &Context) -> Result<(), Failure> {
-        match self.command {
-            Command::Ca => ca(context),
+        match self.verb {
+            None => show(context),
+            Some(Verb::Renew { host }) => renew(context, &host),
+            Some(Verb::Ca) => ca::show(context),
         }
     }
 }
 
-fn ca(context: &Context) -> Result<(), Failure> {
-    let root = context.block_on(async { Ok(context.client.ca().await?) })?;
+fn show(context: &Context) -> Result<(), Failure> {
     let output = &context.output;
+    let found = context.block_on(async { Ok(context.client.certificates().await?) })?;
     if output.json {
-        let trust: serde_json::Map<_, _> = TRUST.iter().map(|(name, how)| ((*name).to_owned(), json!(how))).collect();
-        let CaRoot { pem, sha256, not_after, constrained } = &root;
-        output.json(&json!({
-            "pem": pem, "sha256": sha256, "not_after": not_after, "constrained": constrained, "trust": trust,
-        }));
+        output.json(&found);
         return Ok(());
     }
-    output.note(explanation(&root));
-    output.show(root.pem.trim_end());
+    if found.certificates.is_empty() {
+        output.say("no site has a certificate");
+        return Ok(());
+    }
+    output.show(render(&found.certificates, Timestamp::now(), output.color));
     Ok(())
 }
 
-fn explanation(root: &CaRoot) -> String {
-    let reach = match root.constrained {
-        true => "It can vouch for localhost, *.test, *.internal and IP addresses, and for nothing else.",
-        false => "CAREFUL: it was made without constraints, and could vouch for any name.",
+fn renew(context: &Context, host: &str) -> Result<(), Failure> {
+    let renewed = context.block_on(async { Ok(context.client.renew(host).await?) })?;
+    if context.output.json {
+        context.output.json(&renewed);
+        return Ok(());
+    }
+    let (names, until) = (renewed.names.join(", "), clock(renewed.not_after));
+    context.output.show(format!("{names}: issued by {}, until {until}", renewed.issuer));
+    Ok(())
+}
+
+/// For `status` too.
+pub(super) fn render(certificates: &[CertificateStatus], now: Timestamp, color: bool) -> String {
+    let rows: Vec<_> = certificates.iter().map(|found| row(found, now)).collect();
+    table(&HEAD, &rows, color)
+}
+
+fn row(found: &CertificateStatus, now: Timestamp) -> Vec<Cell> {
+    let file = found.file.as_ref().map(|file| file.display().to_string());
+    let source = match found.source {
+        CertificateSource::File => Cell::plain(file.unwrap_or_else(|| "file".to_owned())),
+        CertificateSource::Internal => Cell::plain("internal CA"),
+        CertificateSource::Acme => Cell::plain("acme"),
+        CertificateSource::StandIn => Cell::new("internal CA, stands in", Style::Yellow),
     };
-    let until = root.not_after.map(|at| format!(", until {}", at.strftime("%Y-%m-%d"))).unwrap_or_default();
-    let trust = TRUST.map(|(name, how)| format!("  {name:<8} {how}\n")).concat();
-    format!(
-        "The root of this daemon's internal CA{until}.\n{reach}\nSHA-256 {}\n\n\
-         To trust it, write it to a file (edgectl certs ca > edgectl-ca.pem), then\n{trust}",
-        root.sha256
-    )
+    let next = found.next_renewal.map(|at| if at > now { format!("in {}", since(now, at)) } else { "now".to_owned() });
+    vec![
+        Cell::plain(found.names.join(", ")),
+        source,
+        Cell::plain(&found.issuer),
+        found.not_after.map_or_else(|| Cell::plain(""), |end| expiry(end, now, found.source)),
+        Cell::plain(next.unwrap_or_default()),
+        found
+            .error
+            .as_deref()
+            .map_or_else(|| Cell::new(found.warnings.join("; "), Style::Yellow), |error| Cell::new(error, Style::Red)),
+    ]
+}
+
+fn expiry(end: Timestamp, now: Timestamp, source: CertificateSource) -> Cell {
+    let warning = if source == CertificateSource::File { WARNING_HOURS } else { WARNING_HOURS_RENEWED };
+    match end.duration_since(now).as_hours() {
+        ..0 => Cell::new(format!("expired {}", clock(end)), Style::Red),
+        hours if hours < warning => Cell::new(format!("in {}", since(now, end)), Style::Yellow),
+        _ => Cell::plain(format!("in {}", since(now, end))),
+    }
 }

@@ -35,17 +35,18 @@ impl From<Code> for Exit {
             Code::GateNotPassed => Self::GateNotPassed,
             Code::Conflict | Code::GenerationConflict | Code::Overtaken => Self::Conflict,
             Code::NoSuchService
+            | Code::NoSuchCertificate
             | Code::NotColored
             | Code::InvalidConfig
             | Code::BadRequest
             | Code::BodyTooLarge
             | Code::UnknownColor
-            | Code::BadDuration
-            | Code::NotBuilt => Self::Usage,
+            | Code::BadDuration => Self::Usage,
             Code::NoPrevious
             | Code::NoHost
             | Code::ServesAlready
             | Code::NotDurable
+            | Code::NotIssued
             | Code::ShuttingDown
             | Code::NoSuchPath
             | Code::MethodNotAllowed

@@ -44,7 +44,7 @@ fn row(record: &Record) -> Vec<Cell> {
         Cell::plain(&record.service),
         Cell::plain(action(record.action)),
         colors(record.from, record.to),
-        Cell::new(&record.result, result_style(&record.result)),
+        Cell::new(result(record), result_style(&record.result)),
         Cell::plain(record.generation.to_string()),
         Cell::plain(took(record)),
         Cell::plain(who(&record.actor)),
@@ -64,6 +64,7 @@ fn action(action: Action) -> &'static str {
         Action::Maintenance => "maintenance",
         Action::Preview => "preview",
         Action::Failover => "failover",
+        Action::Restart => "restart",
     }
 }
 
@@ -79,6 +80,12 @@ fn colors(from: Option<Color>, to: Option<Color>) -> Cell {
         (Some(only), None) | (None, Some(only)) => Cell::new(only.to_string(), only.into()),
         (None, None) => Cell::plain(""),
     }
+}
+
+/// A canary's with its share.
+fn result(record: &Record) -> String {
+    let share = record.percent.map(|percent| format!(" {percent} %")).unwrap_or_default();
+    format!("{}{share}", record.result)
 }
 
 fn result_style(result: &str) -> Style {

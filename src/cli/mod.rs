@@ -5,6 +5,7 @@
 //! JSON value, or one a line, on stdout instead. The tree of commands is here, what they share in `context`.
 
 mod active;
+mod ca;
 mod canary;
 mod certs;
 mod check;
@@ -128,10 +129,10 @@ enum Command {
     Idle(idle::Args),
     /// Wait until a colour passes the gate; changes nothing
     Wait(wait::Args),
-    /// The internal CA's root, and how to trust it
-    Certs(certs::Args),
     /// Show who switched what, when and why
     History(history::Args),
+    /// Show certificates, their expiry and what keeps one from being issued; or renew one
+    Certs(certs::Args),
     /// Reread the config and print what changed
     Reload(reload::Args),
     /// Exit 0 if the daemon is ready: for HEALTHCHECK
@@ -177,8 +178,8 @@ impl Command {
             Self::Active(args) => args.run(context),
             Self::Idle(args) => args.run(context),
             Self::Wait(args) => args.run(context),
-            Self::Certs(args) => args.run(context),
             Self::History(args) => args.run(context),
+            Self::Certs(args) => args.run(context),
             Self::Reload(args) => args.run(context),
             Self::Health(args) => args.run(context),
             Self::Completions(args) => args.run(context),

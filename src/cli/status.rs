@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::certs;
 use super::context::{Context, names};
 use super::failure::Failure;
 use super::span::{clock, since, took_ms};
 use super::table::{Cell, Style, table};
-use crate::admin::wire::{
-    BackendStatus, CertificateSource, CertificateStatus, ListenerStatus, PoolStatus, ServiceStatus, Status,
-};
+use crate::admin::wire::{BackendStatus, ListenerStatus, PoolStatus, ServiceStatus, Status};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -22,9 +21,6 @@ pub struct Args {
 }
 
 const REFRESH: Duration = Duration::from_secs(1);
-
-/// A certificate that ends within this many hours is shown as a warning.
-const EXPIRY_WARNING_HOURS: i64 = 14 * 24;
 
 impl Args {
     pub fn run(self, context: &Context) -> Result<(), Failure> {
@@ -79,8 +75,7 @@ fn render(status: &Status, whole: bool, now: Timestamp, color: bool) -> String {
     if whole {
         let listeners: Vec<_> = status.listeners.iter().map(listener_row).collect();
         parts.push(table(&["LISTENER", "BOUND", "KIND"], &listeners, color));
-        let certificates: Vec<_> = status.certificates.iter().map(|found| certificate_row(found, now)).collect();
-        parts.push(table(&["CERTIFICATE", "SOURCE", "ISSUER", "EXPIRES", "ERROR"], &certificates, color));
+        parts.push(certs::render(&status.certificates, now, color));
     }
     parts.retain(|part| !part.trim().is_empty());
     parts.join("\n\n")
@@ -110,7 +105,7 @@ fn notices(service: &ServiceStatus, now: Timestamp, color: bool) -> Vec<String> 
     }
     match service.detour.as_deref() {
         Some("failover") => {
-            notices.push("FAILOVER: the other colour serves, the active one has no healthy backend".into())
+            notices.push("FAILOVER: the other colour serves, the active one has no healthy backend".into());
         }
         Some("fallback") => notices
             .push("FALLBACK: the canary has no healthy backend, its clients are served by the active colour".into()),
@@ -211,34 +206,4 @@ fn listener_row(listener: &ListenerStatus) -> Vec<Cell> {
     let bound = listener.local.map(|local| local.to_string()).unwrap_or_default();
     let kind = if listener.tls { "https" } else { "http" };
     vec![Cell::plain(&listener.addr), Cell::plain(bound), Cell::plain(kind)]
-}
-
-fn certificate_row(found: &CertificateStatus, now: Timestamp) -> Vec<Cell> {
-    let file = found.file.as_ref().map(|file| file.display().to_string());
-    let source = match found.source {
-        CertificateSource::File => file.unwrap_or_else(|| "file".to_owned()),
-        CertificateSource::Internal => "internal CA".to_owned(),
-    };
-    vec![
-        Cell::plain(found.names.join(", ")),
-        Cell::plain(source),
-        Cell::plain(&found.issuer),
-        found.not_after.map_or_else(|| Cell::plain(""), |end| expiry(end, now, found.source)),
-        found
-            .error
-            .as_deref()
-            .map_or_else(|| Cell::new(found.warnings.join("; "), Style::Yellow), |error| Cell::new(error, Style::Red)),
-    ]
-}
-
-/// The internal CA's leafs are short-lived and renew themselves: nobody has to look.
-fn expiry(end: Timestamp, now: Timestamp, source: CertificateSource) -> Cell {
-    let hours = end.duration_since(now).as_hours();
-    match hours {
-        ..0 => Cell::new(format!("expired {}", clock(end)), Style::Red),
-        0..EXPIRY_WARNING_HOURS if source != CertificateSource::Internal => {
-            Cell::new(format!("in {}", since(now, end)), Style::Yellow)
-        }
-        _ => Cell::plain(format!("in {}", since(now, end))),
-    }
 }

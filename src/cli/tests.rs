@@ -84,7 +84,6 @@ fn refusals_end_in_their_exit_codes() {
         (Code::NoSuchService, 2),
         (Code::NotColored, 2),
         (Code::InvalidConfig, 2),
-        (Code::NotBuilt, 2),
         (Code::NoPrevious, 1),
         (Code::NotDurable, 1),
         (Code::ShuttingDown, 1),

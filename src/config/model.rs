@@ -21,6 +21,7 @@ pub struct Config {
     pub limits: Limits,
     pub log: Log,
     pub tls: Tls,
+    pub acme: Acme,
     /// By name. `Arc` so that an unchanged zone can keep its state over a reload by comparing definitions.
     pub zones: BTreeMap<Arc<str>, Arc<Zone>>,
     pub services: BTreeMap<Arc<str>, Arc<Service>>,
@@ -118,6 +119,46 @@ pub enum ClientAuthMode {
 pub struct CertificateFiles {
     pub cert: PathBuf,
     pub key: PathBuf,
+}
+
+/// How certificates are had from an authority (RFC 8555).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acme {
+    /// `None`: no certificate is asked for.
+    pub email: Option<String>,
+    pub directory: String,
+    /// In order of preference; those that this config can't answer are left out.
+    pub challenges: Vec<AcmeChallenge>,
+    /// `HOOK present|cleanup FQDN VALUE`.
+    pub dns_hook: Option<PathBuf>,
+    /// A root for the directory's own TLS, beside the system's.
+    pub ca_file: Option<PathBuf>,
+    pub eab: Option<ExternalAccount>,
+    pub fallback: Option<String>,
+    pub profile: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AcmeChallenge {
+    /// RFC 8737.
+    TlsAlpn01,
+    Http01,
+    Dns01,
+}
+
+/// RFC 8555, 7.3.4.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ExternalAccount {
+    pub kid: String,
+    /// Decoded.
+    pub hmac_key: Vec<u8>,
+}
+
+impl std::fmt::Debug for ExternalAccount {
+    /// Without the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExternalAccount").field("kid", &self.kid).finish_non_exhaustive()
+    }
 }
 
 /// A rate-limit zone, as nginx's `limit_req_zone` with its `limit_req`.
@@ -270,8 +311,10 @@ pub struct Site {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SiteTls {
-    /// A `[[tls.certificate]]` that fits, else the internal CA.
+    /// A `[[tls.certificate]]` that fits, else ACME for public names, else the internal CA.
     Auto,
+    /// Whatever the names, and whatever certificate fits.
+    Acme,
     Internal,
     Off,
 }

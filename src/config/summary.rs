@@ -149,6 +149,7 @@ fn action_text(action: &Action) -> String {
 fn tls_name(tls: SiteTls) -> &'static str {
     match tls {
         SiteTls::Auto => "auto",
+        SiteTls::Acme => "acme",
         SiteTls::Internal => "internal",
         SiteTls::Off => "off",
     }

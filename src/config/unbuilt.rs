@@ -17,14 +17,11 @@ enum Refused {
     All,
     /// All but this text.
     Unless(&'static str),
-    /// This text alone; the others are built.
-    Only(&'static str),
 }
 
-use Refused::{All, Only, Unless};
+use Refused::{All, Unless};
 
 const ROWS: &[Row] = &[
-    row("site", "tls", Only("acme")),
     row("site", "root", All),
     row("site", "cache_control", Unless("")),
     row("site", "basic_auth_file", Unless("")),
@@ -50,14 +47,12 @@ pub(super) fn refuses(section: &str, key: &str, value: &DeValue<'_>) -> bool {
     find(section, key).is_some_and(|row| match row.refused {
         All => true,
         Unless(text) => value.as_str() != Some(text),
-        Only(text) => value.as_str() == Some(text),
     })
 }
 
 pub(super) fn help(section: &str, key: &str) -> String {
     match find(section, key).map(|row| &row.refused) {
         Some(Unless(text)) => format!("leave it out, or set it to {text:?}"),
-        Some(Only(text)) => format!("leave {text:?} out; the other values of `{key}` are built"),
         _ => "leave it out".to_owned(),
     }
 }

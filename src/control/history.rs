@@ -35,7 +35,8 @@ pub struct Record {
     pub from_generation: Option<u64>,
     pub generation: u64,
     /// Of an operation as in `Done`, or `refused`, `conflict`, `failed`; of a watch `passed`, `inconclusive`, `rolled-back`,
-    /// `failed`, `ended`; of a drain `drained`, `cancelled`; `failover`, `fallback`, `recovered`.
+    /// `failed`, `ended`; of a drain `drained`, `cancelled`; `failover`, `fallback`, `recovered`; of a restart `unrecorded`,
+    /// and `kept` of the canary that it has found.
     pub result: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -48,6 +49,9 @@ pub struct Record {
     /// The canary's share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<u8>,
+    /// How long a switch is to be watched: a start that finds no verdict of it knows that it ended the watch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
 }
@@ -65,6 +69,7 @@ pub enum Action {
     Maintenance,
     Preview,
     Failover,
+    Restart,
 }
 
 /// The process on the other end of the admin socket, as the kernel says.
@@ -150,6 +155,7 @@ mod tests {
             drain: None,
             from_generation: None,
             percent: None,
+            watch_ms: None,
             verdict: None,
         }
     }

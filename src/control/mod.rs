@@ -3,6 +3,7 @@
 //! Owns the state file, the history and the lock of each service. Never touches a client's request: it stores a new
 //! [`crate::service::Active`] and watches the old pool empty. Who asks: [`crate::admin`].
 
+mod asking;
 mod canary;
 mod drain;
 mod gate;
@@ -16,6 +17,7 @@ mod notes;
 mod operation;
 mod operator;
 mod plan;
+mod restart;
 mod rollout;
 mod state_file;
 mod switch;

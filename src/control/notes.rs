@@ -1,31 +1,29 @@
 //! What the operator writes into the history, and counts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::gate::millis;
 use super::history::{Action, Actor, Record};
 use super::operation::{Done, DrainReport, Goal, Refused, Request, Verdict, Word};
 use super::operator::Operator;
+use super::restart::BrokenOff;
 use crate::service::{Detour, Service};
 use crate::types::Color;
 
 impl Operator {
     pub(super) fn note_done(&self, request: &Request, done: &Done, before: u64) {
+        self.note(&done_record(request, done, before));
+    }
+
+    /// A flip, and for how long it will be watched.
+    pub(super) fn note_switch(&self, request: &Request, done: &Done, before: u64, watch: Option<Duration>) {
         if let Some(word) = counted(&done.result) {
             self.shared.metrics.service(&done.service).switched(word);
         }
-        self.note(&Record {
-            from: Some(done.from),
-            to: Some(done.to),
-            from_generation: Some(before),
-            generation: done.generation,
-            result: done.result.clone(),
-            gate_ms: done.gate_ms,
-            flip_us: done.flip_us,
-            percent: done.percent,
-            ..record(&done.service, request)
-        });
+        self.note(&Record { watch_ms: watch.map(millis), ..done_record(request, done, before) });
     }
 
     pub(super) fn note_refusal(&self, service: &Service, request: &Request, refused: &Refused) {
@@ -96,13 +94,33 @@ impl Operator {
             tracing::info!(service = %name, result, detail, "nobody stands in any more");
         }
         self.shared.metrics.service(name).detoured(result);
-        let this = Actor::new(rustix::process::getuid().as_raw(), i32::try_from(std::process::id()).ok());
         self.note(&Record {
             from: Some(active.color),
             to: (detour == Some(Detour::Failover)).then(|| active.color.other()),
             result: result.to_owned(),
             detail: Some(detail),
-            ..by(service, Action::Failover, this)
+            ..by(service, Action::Failover, ourselves())
+        });
+    }
+
+    /// What the last end of the daemon has broken off.
+    pub(super) fn note_broken_off(&self, service: &Service, broken: &BrokenOff) {
+        let active = service.active();
+        let (action, result) = match broken {
+            BrokenOff::Record => (Action::Restart, "unrecorded"),
+            BrokenOff::Watch { color, .. } if *color == active.color => (Action::Watch, "inconclusive"),
+            BrokenOff::Watch { .. } => (Action::Watch, "ended"),
+            BrokenOff::Steps(_) => (Action::Canary, "kept"),
+        };
+        let detail = broken.to_string();
+        tracing::warn!(service = %service.name(), generation = active.generation, "{detail}");
+        self.note(&Record {
+            from: if let BrokenOff::Watch { color, .. } = broken { Some(*color) } else { Some(active.color) },
+            to: if let BrokenOff::Steps(canary) = broken { Some(canary.color) } else { None },
+            percent: if let BrokenOff::Steps(canary) = broken { Some(canary.percent) } else { None },
+            result: result.to_owned(),
+            detail: Some(detail),
+            ..by(service, action, ourselves())
         });
     }
 
@@ -114,9 +132,28 @@ impl Operator {
     }
 }
 
+/// What is nobody's doing is the daemon's.
+fn ourselves() -> Actor {
+    Actor::new(rustix::process::getuid().as_raw(), i32::try_from(std::process::id()).ok())
+}
+
 /// The results that `edge_switches_total` counts when they are done; verdicts and refusals count for themselves.
 fn counted(result: &str) -> Option<&'static str> {
     ["switched", "forced"].into_iter().find(|word| *word == result)
+}
+
+fn done_record(request: &Request, done: &Done, before: u64) -> Record {
+    Record {
+        from: Some(done.from),
+        to: Some(done.to),
+        from_generation: Some(before),
+        generation: done.generation,
+        result: done.result.clone(),
+        gate_ms: done.gate_ms,
+        flip_us: done.flip_us,
+        percent: done.percent,
+        ..record(&done.service, request)
+    }
 }
 
 fn record(service: &str, request: &Request) -> Record {
@@ -153,6 +190,7 @@ fn empty(service: &str, action: Action, actor: Actor) -> Record {
         flip_us: None,
         percent: None,
         drain: None,
+        watch_ms: None,
         verdict: None,
     }
 }

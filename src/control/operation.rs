@@ -139,6 +139,9 @@ pub struct DrainReport {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     pub color: Color,
+    /// The one that was watched.
+    #[serde(default)]
+    pub generation: u64,
     pub verdict: Word,
     /// Answers of the colour during the watch, those to warm-up paths among them.
     pub requests: u64,

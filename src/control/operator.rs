@@ -47,6 +47,9 @@ impl Handle {
     }
 }
 
+/// Whose detours are written down, and the task that does it.
+type Followed = HashMap<Arc<str>, (Arc<Service>, JoinSet<()>)>;
+
 /// Lives on the control runtime's thread.
 pub struct Operator {
     pub(super) shared: Arc<Shared>,
@@ -55,7 +58,7 @@ pub struct Operator {
     pub(super) upstreams: Rc<Upstreams>,
     resolver: RefCell<Resolver>,
     ledgers: RefCell<HashMap<Arc<str>, Ledger>>,
-    followed: RefCell<HashMap<Arc<str>, (Arc<Service>, JoinSet<()>)>>,
+    followed: RefCell<Followed>,
     pub(super) on_drained: OnDrained,
     errands: Errands,
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::drain::Draining;
 use super::ledger::{Entry, Ledger};
-use super::operation::{Event, Refused, Request, Verdict, Word};
+use super::operation::{Done, Event, Refused, Request, Verdict, Word};
 use super::operator::{Events, Operator};
 use super::plan;
-use super::watch::Bounds;
+use super::watch::{Bounds, Subject};
 use crate::service::{Active, Service};
 use crate::types::Color;
 
@@ -55,16 +55,25 @@ impl Operator {
     ) -> Result<Option<Stopped>, Refused> {
         let step_time = request.options.step_time.unwrap_or(STEP_TIME);
         for percent in &request.options.steps {
+            let mut before = 0;
             let step = |now: &Active| {
+                before = now.generation;
                 // Asked where it is decided: the wait for the disk's lock was long enough for someone else.
                 self.still_on(service, course)?;
                 plan::canary(service.name(), now, to, *percent)
             };
             let (after, _) = self.move_traffic(service, Some(course), step).await?;
             let generation = after.generation;
+            let stepped = Done {
+                result: "canary".to_owned(),
+                percent: Some(*percent),
+                ..Done::unchanged(service.name(), after.color, to, generation)
+            };
+            self.note_done(request, &stepped, before);
             let _ = events.send(Event::Canary { color: to, percent: *percent, generation });
             let before = self.totals(service, to);
-            let verdict = self.watch(service, to, course, bounds, &before, step_time).await;
+            let subject = Subject { color: to, generation, course, length: step_time };
+            let verdict = self.watch(service, &subject, bounds, &before).await;
             let _ = events.send(Event::Watched(verdict.clone()));
             match verdict.verdict {
                 Word::Ended => return Err(overtaken(service)),

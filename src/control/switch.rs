@@ -9,7 +9,7 @@ use super::ledger::Entry;
 use super::operation::{Done, Event, Goal, Refused, Request, Verdict, Word};
 use super::operator::{Events, Operator};
 use super::plan;
-use super::watch::Watching;
+use super::watch::{Watching, watch_length};
 use crate::service::{Active, Service};
 use crate::types::Color;
 
@@ -40,14 +40,14 @@ impl Operator {
                 Err(stopped) => return Ok(self.end_of_steps(done, stopped, request, events).await),
             }
         }
-        done.result = if request.options.force { "forced" } else { "switched" }.to_owned();
+        if request.options.force { "forced" } else { "switched" }.clone_into(&mut done.result);
         let baseline = self.recent_p95(service, before.color);
         let flipped = self.flip(service, &mut done, course, events).await;
         if let Some(course) = course {
             self.ledger(service, |ledger| ledger.end_course(course));
         }
         flipped?;
-        self.note_done(request, &done, before.generation);
+        self.note_switch(request, &done, before.generation, watch_length(service, request));
         let draining = self.start_drain(service, before.color, request, events);
         let watching = self.start_watch(service, &done, baseline, request, events);
         drop(hold);
@@ -66,7 +66,10 @@ impl Operator {
         events: &Events,
     ) -> Result<(), Refused> {
         let (from, to) = (done.from, done.to);
-        let flip = |now: &Active| plan::flip(service.name(), now, from, to, SystemTime::now());
+        let flip = |now: &Active| {
+            course.map_or(Ok(()), |course| self.still_on(service, course))?;
+            plan::flip(service.name(), now, from, to, SystemTime::now())
+        };
         let (after, took) = self.move_traffic(service, course, flip).await?;
         done.generation = after.generation;
         done.flip_us = Some(micros(took));
@@ -79,14 +82,14 @@ impl Operator {
     /// What a caller who waits is told: the watch's verdict, and how what is left without traffic has drained.
     async fn wait_out(&self, done: &mut Done, watching: Option<Watching>, draining: Draining, events: &Events) {
         let mut draining = draining;
-        if let Some(watching) = watching {
-            if let Some(watched) = watching.ended().await {
-                let _ = events.send(Event::Watched(watched.verdict.clone()));
-                done.judge(watched.verdict);
-                if let Some(back) = watched.rolled_back {
-                    done.generation = back.generation;
-                    draining = back.draining;
-                }
+        if let Some(watching) = watching
+            && let Some(watched) = watching.ended().await
+        {
+            let _ = events.send(Event::Watched(watched.verdict.clone()));
+            done.judge(watched.verdict);
+            if let Some(back) = watched.rolled_back {
+                done.generation = back.generation;
+                draining = back.draining;
             }
         }
         let report = draining.ended().await;

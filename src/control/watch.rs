@@ -3,8 +3,6 @@
 //! [`judge`] is pure. The watch is a course of the ledger: it ends, without a verdict, as soon as anyone else moves the
 //! traffic.
 
-use std::cell::Cell;
-use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,15 +11,15 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
 
+use super::asking::Asked;
 use super::drain::Draining;
 use super::gate::millis;
 use super::ledger::Entry;
-use super::operation::{Done, Event, Request, Verdict, Word};
+use super::operation::{Done, Event, Goal, Request, Verdict, Word};
 use super::operator::{Events, Operator};
 use super::plan;
 use super::switch::micros;
 use crate::config;
-use crate::health;
 use crate::metrics::Totals;
 use crate::service::{Active, Service};
 use crate::types::{Color, show_duration};
@@ -31,9 +29,6 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// What the old colour's p95 is taken over.
 const BASELINE: Duration = Duration::from_mins(5);
-
-/// The least time between two requests for warm-up paths.
-const LEAST_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the new colour is held to.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +86,22 @@ fn show(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }
 
+/// What is watched, by which course, for how long.
+pub(super) struct Subject {
+    pub color: Color,
+    pub generation: u64,
+    pub course: Entry,
+    pub length: Duration,
+}
+
+/// For how long a switch is watched; `None`: not at all. A way back is watched only if that was asked for: to leave it again by
+/// itself would be to go where someone has just come from.
+pub(super) fn watch_length(service: &Service, request: &Request) -> Option<Duration> {
+    let by_config = if request.goal == Goal::Previous { Duration::ZERO } else { service.config().switch.watch };
+    let length = request.options.watch.unwrap_or(by_config);
+    (!length.is_zero()).then_some(length)
+}
+
 /// A watch that runs beside everything else.
 pub(super) struct Watching(oneshot::Receiver<Watched>);
 
@@ -135,11 +146,8 @@ impl Operator {
         request: &Request,
         events: &Events,
     ) -> Option<Watching> {
-        let length = request.options.watch.unwrap_or(service.config().switch.watch);
-        if length.is_zero() {
-            return None;
-        }
-        let (from, to) = (done.from, done.to);
+        let length = watch_length(service, request)?;
+        let (from, to, generation) = (done.from, done.to, done.generation);
         let _ = events.send(Event::Watching { color: to, for_ms: millis(length) });
         let course = self.ledger(service, super::ledger::Ledger::begin_course);
         let before = self.totals(service, to);
@@ -149,7 +157,8 @@ impl Operator {
         // Ends with the watch's time, or when someone moves the traffic.
         tokio::task::spawn_local(async move {
             let bounds = Self::bounds(&service, baseline);
-            let verdict = operator.watch(&service, to, course, &bounds, &before, length).await;
+            let subject = Subject { color: to, generation, course, length };
+            let verdict = operator.watch(&service, &subject, &bounds, &before).await;
             let watched = operator.conclude(&service, from, verdict, course, &request, &events).await;
             let _ = report.send(watched);
         });
@@ -161,16 +170,15 @@ impl Operator {
         if color == Color::Blue { blue } else { green }
     }
 
-    /// Looks until there is a verdict on what `color` has answered since `before`.
+    /// Looks until there is a verdict on what the colour has answered since `before`.
     pub(super) async fn watch(
         &self,
         service: &Arc<Service>,
-        color: Color,
-        course: Entry,
+        subject: &Subject,
         bounds: &Bounds,
         before: &Totals,
-        length: Duration,
     ) -> Verdict {
+        let Subject { color, generation, course, length } = *subject;
         let started = Instant::now();
         let asked = Asked::default();
         let judged = async {
@@ -200,6 +208,7 @@ impl Operator {
         };
         Verdict {
             color,
+            generation,
             verdict,
             requests: seen.requests,
             failed: seen.failed,
@@ -209,30 +218,6 @@ impl Operator {
             baseline_p95_ms: bounds.baseline_p95.map(|p95| p95.as_secs_f64() * 1e3),
             watched_ms: millis(started.elapsed()),
             why,
-        }
-    }
-
-    /// Asks the backends for the warm-up paths in turn, so that there is a verdict where there are few clients.
-    async fn keep_asking(&self, service: &Arc<Service>, color: Color, asked: &Asked, length: Duration) -> Infallible {
-        let config = service.config();
-        let paths = &config.switch.warmup;
-        if paths.is_empty() {
-            return std::future::pending().await;
-        }
-        let enough = u32::try_from(config.switch.min_requests).unwrap_or(u32::MAX).saturating_add(2);
-        let pause = (length / enough).max(LEAST_PAUSE);
-        let mut turns = 0_usize..;
-        loop {
-            let turn = turns.next().unwrap_or_default();
-            tokio::time::sleep(pause).await;
-            let backends = service.pool(color).backends().clone();
-            if backends.is_empty() {
-                continue;
-            }
-            let backend = &backends[(turn / paths.len()) % backends.len()];
-            let answer = health::ask(&self.upstreams, backend, &config, &paths[turn % paths.len()]).await;
-            asked.requests.set(asked.requests.get() + 1);
-            asked.failed.set(asked.failed.get() + u64::from(answer.is_err()));
         }
     }
 
@@ -266,7 +251,7 @@ impl Operator {
         let (name, for_) = (service.name(), show_duration(watched));
         match verdict.verdict {
             Word::RolledBack => {
-                tracing::error!(service = %name, color = %to, why = verdict.why, "ROLLED BACK by the watch")
+                tracing::error!(service = %name, color = %to, why = verdict.why, "ROLLED BACK by the watch");
             }
             Word::Failed => tracing::error!(service = %name, color = %to, why = verdict.why, "the watch has failed"),
             _ => tracing::info!(service = %name, color = %to, why = verdict.why, after = for_, "watch ended"),
@@ -299,13 +284,6 @@ impl Operator {
         let _ = events.send(Event::Flipped { from: to, to: from, generation, took_us: micros(took) });
         Ok(generation)
     }
-}
-
-/// Requests for warm-up paths during a watch.
-#[derive(Default)]
-struct Asked {
-    requests: Cell<u64>,
-    failed: Cell<u64>,
 }
 
 #[cfg(test)]

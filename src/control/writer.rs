@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
@@ -29,7 +30,7 @@ impl Writer {
     }
 
     /// Changes what serves: on disk first, then one store. `next` makes it from what serves at that moment, or refuses; the
-    /// generation is counted here. Answers what served and what serves now.
+    /// generation is counted here, and what has expired is forgotten. Answers what served and what serves now.
     pub async fn change<E: From<NotDurable>>(
         &self,
         service: &Service,
@@ -37,7 +38,7 @@ impl Writer {
     ) -> Result<(Arc<Active>, Active), E> {
         let mut file = self.file.clone().lock_owned().await;
         let before = service.active();
-        let after = Active { generation: before.generation + 1, ..next(&before)? };
+        let after = next_generation(&before, next(&before)?, SystemTime::now());
         let (name, durable) = (service.name().clone(), after.clone());
         let stored = spawn_blocking(move || file.store(&name, &durable).map(|()| file)).await;
         let _file = stored.map_err(io::Error::other).flatten().map_err(NotDurable)?;
@@ -66,4 +67,11 @@ impl Writer {
         self.shared.snapshot.store(next.clone());
         Ok(next)
     }
+}
+
+/// Counted up, unless nothing but the previews has changed: those move no one. What has expired is forgotten.
+fn next_generation(before: &Active, next: Active, now: SystemTime) -> Active {
+    let next = Active { preview_until: next.preview_until.filter(|until| *until > now), ..next };
+    let is_same = Active { preview_until: before.preview_until, ..next.clone() } == *before;
+    Active { generation: before.generation + u64::from(!is_same), ..next }
 }

@@ -23,6 +23,7 @@ impl World {
             shared: self.shared.clone(),
             certificates: self.certificates.clone(),
             ca: Arc::new(self.ca_root()),
+            acme: self.acme.handle(),
             history: self.history.clone(),
             listeners: self.listener_view.clone(),
             admissions: self.admissions.clone(),
@@ -44,7 +45,7 @@ impl World {
     }
 
     fn ca_root(&self) -> CaRoot {
-        let root = self.ca.root();
+        let root = self.certificates.ca_root();
         let not_after = root.not_after.and_then(|since| Timestamp::try_from(SystemTime::UNIX_EPOCH + since).ok());
         CaRoot { pem: root.pem, sha256: root.sha256, not_after, constrained: root.constrained }
     }

@@ -8,7 +8,7 @@ use crate::http::Shared;
 use crate::listen::Admissions;
 use crate::metrics::{Kind, Text};
 use crate::service::Service;
-use crate::tls::CertStore;
+use crate::tls::{CertStore, Source};
 
 /// Where the gauges live.
 #[derive(Clone)]
@@ -56,6 +56,16 @@ impl Gauges {
             };
             for name in certificate.names.iter().filter(|name| told.insert(name.as_str())) {
                 text.sample(&[("host", name)], at.as_secs());
+            }
+        }
+        text.family(
+            "edge_certificate_stand_in",
+            "1 while the internal CA's certificate stands in for one that is not issued yet.",
+            Kind::Gauge,
+        );
+        for certificate in status.iter().filter(|c| matches!(c.source, Source::Acme | Source::StandIn)) {
+            for name in &certificate.names {
+                text.sample(&[("host", name)], u64::from(certificate.source == Source::StandIn));
             }
         }
     }

@@ -53,10 +53,11 @@ impl World {
         let failed = |e: &dyn std::fmt::Display| NotReloaded::Failed(e.to_string());
         let prepared = self.listeners.prepare(&next.server).map_err(|e| failed(&e))?;
         let rules = self.tls.prepare(&next).map_err(|e| failed(&e))?;
-        self.certificates.load(&next, &self.ca);
+        self.certificates.load(&next);
         if before.server.resolvers != next.server.resolvers {
             let resolver = Resolver::new(&next.server.resolvers);
             self.operator.set_resolver(resolver.clone());
+            self.acme.set_resolver(resolver.clone());
             *self.resolver.borrow_mut() = resolver;
         }
         let metrics = self.shared.metrics.clone();
@@ -74,6 +75,7 @@ impl World {
         self.follow_services();
         self.resolve_now().await;
         let mut changes = self.listeners.apply(prepared, &self.cores).await;
+        self.acme.follow(&next.acme);
         self.show_listeners();
         changes.extend(differences(&before, &next));
         if changes.is_empty() {
@@ -103,7 +105,8 @@ impl World {
     /// Reads the certificate files again, and signs anew what the internal CA has signed and is about to expire.
     pub fn renew_certificates(&self) {
         let config = self.shared.snapshot.load().config.clone();
-        self.certificates.load(&config, &self.ca);
+        self.certificates.load(&config);
+        self.acme.follow(&config.acme);
     }
 
     /// Reads the `client_ca` files again.
@@ -170,7 +173,9 @@ fn differences(before: &Config, next: &Config) -> Vec<String> {
             changes.push(format!("zone {name} changed, its keys start anew"));
         }
     }
-    for (what, differs) in [("limits", before.limits != next.limits), ("tls", before.tls != next.tls)] {
+    let sections =
+        [("limits", before.limits != next.limits), ("tls", before.tls != next.tls), ("acme", before.acme != next.acme)];
+    for (what, differs) in sections {
         if differs {
             changes.push(format!("[{what}] changed"));
         }

@@ -20,7 +20,9 @@ use super::listeners::Listeners;
 use super::observe::{self, Observed};
 use super::watch::FileWatch;
 use crate::access::AccessLog;
+use crate::acme;
 use crate::admin::{self, wire::ListenerStatus};
+use crate::challenge::Challenges;
 use crate::config::{self, AccessTarget, Config, Loaded};
 use crate::control::{Handle, History, Operator, Recovered, StateFile, Writer};
 use crate::health::Monitor;
@@ -28,7 +30,7 @@ use crate::http::Shared;
 use crate::listen::Admissions;
 use crate::metrics::Metrics;
 use crate::resolve::{self, Resolver};
-use crate::service::{Active, Probe, Service};
+use crate::service::{Active, Service};
 use crate::snapshot::Snapshot;
 use crate::state::{DirLock, create_private_dir};
 use crate::tls::{CertStore, InternalCa, TicketKeys, Tls};
@@ -55,7 +57,7 @@ pub(super) struct World {
     pub history: Arc<History>,
     pub certificates: Arc<CertStore>,
     pub tls: Arc<Tls>,
-    pub ca: InternalCa,
+    pub acme: Rc<acme::Manager>,
     pub access: Arc<AccessLog>,
     pub admissions: Arc<Admissions>,
     pub admin: RefCell<Option<UnixListener>>,
@@ -85,13 +87,16 @@ impl World {
         let snapshot = Snapshot::build(config.clone(), None, &metrics, &|service| added(&state, service));
         let signer = Signer::open(&config.server.state_dir).map_err(|e| in_state_dir(&config, &e))?;
         let snapshot = ArcSwap::from_pointee(snapshot);
-        let shared = Arc::new(Shared { snapshot, metrics, signer: Arc::new(signer) });
+        let challenges: Arc<Challenges> = Arc::default();
+        let signer = Arc::new(signer);
+        let shared = Arc::new(Shared { snapshot, metrics, signer, challenges: challenges.clone() });
         let writer = Writer::new(state, shared.clone());
         let ca = InternalCa::open(&config.server.state_dir.join("ca")).map_err(|e| e.to_string())?;
-        let certificates = Arc::new(CertStore::default());
-        certificates.load(&config, &ca);
+        let certificates = Arc::new(CertStore::new(ca));
+        certificates.load(&config);
         let tickets = TicketKeys::new(SystemTime::now()).map_err(|e| e.to_string())?;
-        let tls = Tls::new(certificates.clone(), tickets, &config).map_err(|e| format!("TLS: {e}"))?;
+        let tls = Tls::new(certificates.clone(), challenges.clone(), tickets, &config);
+        let tls = tls.map_err(|e| format!("TLS: {e}"))?;
         let tls = Arc::new(tls);
         let access = Arc::new(open_access_log(&config.log)?);
         let admissions = Arc::new(Admissions::default());
@@ -102,6 +107,14 @@ impl World {
         let cores = cores.map_err(|e| format!("cannot start a thread: {e}"))?;
         let upstreams: Rc<Upstreams> = Rc::default();
         let resolver = Resolver::new(&config.server.resolvers);
+        let acme = acme::Manager::new(
+            &config.server.state_dir,
+            certificates.clone(),
+            challenges,
+            shared.metrics.clone(),
+            resolver.clone(),
+        );
+        let acme = acme.map_err(|e| in_state_dir(&config, &e))?;
         let operator = Operator::new(
             shared.clone(),
             writer.clone(),
@@ -120,7 +133,7 @@ impl World {
             history,
             certificates,
             tls,
-            ca,
+            acme,
             access,
             admissions,
             admin: RefCell::new(Some(admin)),
@@ -150,8 +163,11 @@ impl World {
         self.resolve_now().await;
         self.keep_resolving();
         self.keep_sampling();
+        self.operator.tell_what_broke_off(self.shared.snapshot.load().services.values());
         self.follow_services();
         self.listeners.apply(prepared, &self.cores).await;
+        // What an authority asks for is answered now.
+        self.acme.follow(&config.acme);
         self.show_listeners();
         for listener in self.listeners.open() {
             let local = listener.local.map(|l| l.to_string()).unwrap_or_default();
@@ -230,7 +246,9 @@ impl World {
         futures_util::future::join_all(pools.map(|pool| resolver.refresh(pool))).await;
         self.monitor.borrow_mut().follow(present.services.values().chain(services.values()));
         let until = Instant::now() + NEW_SERVICES;
-        while services.values().any(|service| may_come_up(service)) && Instant::now() < until {
+        while services.values().any(|service| service.pool(service.active().color).may_come_up())
+            && Instant::now() < until
+        {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         services
@@ -304,13 +322,6 @@ fn serves(service: &Service) -> Result<(), String> {
         (None, Some(_)) => Err(format!("service {:?} is paused", service.name())),
         (None, None) => Ok(()),
     }
-}
-
-/// Has no healthy backend yet, and one that has not failed a probe either.
-fn may_come_up(service: &Service) -> bool {
-    let pool = service.pool(service.active().color);
-    let untold = |probe: &Option<Probe>| probe.as_ref().is_none_or(|probe| probe.outcome.passed());
-    !pool.has_healthy() && pool.backends().iter().any(|backend| untold(&backend.health().last))
 }
 
 async fn refresh_all(resolver: &Resolver, shared: &Shared) {

@@ -38,11 +38,29 @@ pub fn handle(
     let (mut exchange, verdict, trusted) = receive(conn, head, bad_head);
     exchange.unread = !http_body::Body::is_end_stream(&body) && !exchange.is_h2();
     let answer = match verdict {
+        _ if let Some(text) = key_authorization(&exchange, &verdict) => {
+            let kind = HeaderValue::from_static("application/octet-stream");
+            Either::Left(ready(own(exchange, StatusCode::OK, text, Some(kind), HeaderMap::new())))
+        }
         Verdict::Refuse(failure) => Either::Left(ready(refuse(exchange, failure))),
         Verdict::Redirect(to) => Either::Left(ready(redirect(exchange, &to))),
         Verdict::Pass => Either::Right(pass(exchange, body, trusted)),
     };
     answer.map(Ok)
+}
+
+/// What an authority asks for over plain HTTP while it validates a name, whatever the host and before any redirect (RFC 8555,
+/// 8.3). A token that nobody waits for is a path like any other.
+fn key_authorization(exchange: &Exchange, verdict: &Verdict) -> Option<Bytes> {
+    let conn = exchange.conn();
+    let is_understood = match verdict {
+        Verdict::Pass | Verdict::Redirect(_) => true,
+        Verdict::Refuse(failure) => matches!(failure, Failure::NoSite | Failure::Misdirected | Failure::Denied),
+    };
+    if conn.peer().tls || !is_understood || !matches!(*exchange.method(), Method::GET | Method::HEAD) {
+        return None;
+    }
+    conn.worker().shared.challenges.key_authorization(exchange.head.as_ref()?.uri.path())
 }
 
 /// The exchange, what is decided about it, and whether its peer is trusted.

@@ -16,6 +16,7 @@ use super::conn::Conn;
 use super::live::Live;
 use super::slot::Shelf;
 use crate::access::WorkerLog;
+use crate::challenge::Challenges;
 use crate::metrics::Metrics;
 use crate::service::Pool;
 use crate::snapshot::Snapshot;
@@ -30,6 +31,7 @@ pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     pub metrics: Arc<Metrics>,
     pub signer: Arc<Signer>,
+    pub challenges: Arc<Challenges>,
 }
 
 /// One core's state.

@@ -20,7 +20,7 @@ use crate::decide::Peer;
 use crate::health::WarmUp;
 use crate::http::{Census, Conn, SWEEP, Worker, serve};
 use crate::service::Pool;
-use crate::tls::Tls;
+use crate::tls::{HandshakeError, Tls};
 use crate::upstream::Upstreams;
 
 /// How often what is idle is looked through even when no connection is open.
@@ -291,6 +291,7 @@ impl Source {
                 // Boxed: moved from task to codec by its address.
                 serve(conn, Box::new(done.stream), done.h2, admitted);
             }
+            Err(HandshakeError::Validated) => metrics.tls_handshake("", "acme"),
             Err(error) => {
                 metrics.tls_handshake("", "failed");
                 tracing::debug!(%ip, %error, "TLS handshake failed");

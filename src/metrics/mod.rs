@@ -35,6 +35,8 @@ pub struct Metrics {
     series: Registry<(Arc<str>, Arc<str>), Series>,
     services: Registry<Arc<str>, ServiceSeries>,
     zones: Registry<Arc<str>, ZoneSeries>,
+    /// Failed attempts to have a certificate issued, by host.
+    acme: Registry<Arc<str>, AtomicU64>,
     recents: Recents,
     /// By version and result. A handshake costs hundreds of microseconds: a lock is nothing to it.
     handshakes: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
@@ -52,6 +54,7 @@ impl Metrics {
             series: Registry::default(),
             services: Registry::default(),
             zones: Registry::default(),
+            acme: Registry::default(),
             recents: Recents::default(),
             handshakes: Mutex::default(),
             reloads_done: AtomicU64::new(0),
@@ -100,6 +103,11 @@ impl Metrics {
         self.zones.find_or_make(name.into(), ZoneSeries::default)
     }
 
+    /// Failed attempts to have a certificate for this host issued. Found or made, as [`Self::series`].
+    pub fn acme_failures(&self, host: &str) -> Arc<AtomicU64> {
+        self.acme.find_or_make(host.into(), AtomicU64::default)
+    }
+
     /// One TLS handshake: `version` as `"1.3"`, or `""` when it failed before there was one.
     pub fn tls_handshake(&self, version: &'static str, result: &'static str) {
         let mut handshakes = self.handshakes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,6 +145,10 @@ impl Metrics {
             text.sample(&[("version", version), ("result", result)], count);
         }
         drop(handshakes);
+        text.family("edge_acme_failures_total", "Failed attempts to have a certificate issued.", Kind::Counter);
+        for (host, count) in self.acme.all() {
+            text.sample(&[("host", &*host)], count.load(Relaxed));
+        }
         text.family("edge_config_reloads_total", "Config reloads.", Kind::Counter);
         text.sample(&[("result", "success")], self.reloads_done.load(Relaxed));
         text.sample(&[("result", "failure")], self.reloads_failed.load(Relaxed));

@@ -217,8 +217,13 @@ impl Service {
     pub fn look_at_detour(&self) {
         let active = self.active();
         let healthy = |color: Color| self.pools[color.index()].has_healthy();
-        let failover = self.config.load().failover && !healthy(active.color) && healthy(active.color.other());
-        let fallback = active.canary.is_some_and(|canary| canary.percent > 0 && !healthy(canary.color));
+        let stands_in = self.config.load().failover && !healthy(active.color) && healthy(active.color.other());
+        // A colour that is about to come up, at the start say, is not one that has failed.
+        let comes_up = self.detour().is_none() && self.pools[active.color.index()].may_come_up();
+        let failover = stands_in && !comes_up;
+        let falls_back = active.canary.is_some_and(|canary| canary.percent > 0 && !healthy(canary.color));
+        let fallback =
+            falls_back && (self.detour().is_some() || !self.pools[active.color.other().index()].may_come_up());
         self.take_detour(match (failover, fallback) {
             (true, _) => Some(Detour::Failover),
             (_, true) => Some(Detour::Fallback),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
-use super::backend::{Backend, Endpoint};
+use super::backend::{Backend, Endpoint, Health};
 use super::queue::Queue;
 use crate::config;
 use crate::types::{BackendAddr, Color, Scheme};
@@ -112,6 +112,12 @@ impl Pool {
 
     pub fn has_healthy(&self) -> bool {
         self.backends().iter().any(|b| b.is_up())
+    }
+
+    /// Has no healthy backend yet, and one that has not failed its last probe either.
+    pub fn may_come_up(&self) -> bool {
+        let untold = |health: Health| health.last.is_none_or(|probe| probe.outcome.passed());
+        !self.has_healthy() && self.backends().iter().any(|backend| untold(backend.health()))
     }
 
     /// Takes a backend out that has failed too many requests in a row; answers for how long.

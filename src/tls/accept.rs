@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustls::server::Acceptor;
-use rustls::{AlertDescription, ServerConfig};
+use rustls::server::{Acceptor, ClientHello};
+use rustls::{AlertDescription, ServerConfig, crypto::aws_lc_rs};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -16,12 +16,14 @@ use super::clients::{self, BadClientCert};
 use super::rules::{Class, Fixed, Parts, Rules};
 use super::store::CertStore;
 use super::tickets::TicketKeys;
+use crate::challenge::{ALPN, Challenges};
 use crate::config::{ClientAuth, Config};
 use crate::headers::ClientCert;
 
 /// What a handshake needs; shared by all cores.
 pub struct Tls {
     store: Arc<CertStore>,
+    challenges: Arc<Challenges>,
     rules: ArcSwap<Rules>,
     tickets: Arc<TicketKeys>,
 }
@@ -42,6 +44,9 @@ pub struct Handshake<T> {
 pub enum HandshakeError {
     #[error("no handshake within {0:?}")]
     Timeout(Duration),
+    /// It has seen what it came for; there is nothing more to say.
+    #[error("an authority has validated a name")]
+    Validated,
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error("no certificate for the name that was asked for")]
@@ -54,11 +59,16 @@ pub enum HandshakeError {
 
 impl Tls {
     /// With keys of its own, or those of the process before it.
-    pub fn new(store: Arc<CertStore>, keys: TicketKeys, config: &Config) -> Result<Self, rustls::Error> {
+    pub fn new(
+        store: Arc<CertStore>,
+        challenges: Arc<Challenges>,
+        keys: TicketKeys,
+        config: &Config,
+    ) -> Result<Self, rustls::Error> {
         let tickets = Arc::new(keys);
         let rules = Rules::prepare(config, &Parts { store: &store, keys: &tickets }, None)?;
         say(&rules);
-        Ok(Self { store, rules: ArcSwap::from_pointee(rules), tickets })
+        Ok(Self { store, challenges, rules: ArcSwap::from_pointee(rules), tickets })
     }
 
     /// What new handshakes shall follow. Reads `client_ca` files anew; changes nothing yet.
@@ -98,6 +108,10 @@ impl Tls {
         T: AsyncRead + AsyncWrite + Unpin,
     {
         let mut hello = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
+        if let Some(config) = self.challenge(&hello.client_hello()) {
+            hello.into_stream(config).await?.shutdown().await?;
+            return Err(HandshakeError::Validated);
+        }
         let sni = hello.client_hello().server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
         let (client_auth, config) = match self.choose(sni.as_deref(), local) {
             Ok(chosen) => chosen,
@@ -112,6 +126,22 @@ impl Tls {
         let shown = session.peer_certificates().and_then(<[_]>::first).filter(|_| client_auth.is_some());
         let client_cert = shown.map(clients::describe).transpose()?.map(Box::new);
         Ok(Handshake { stream, sni, client_auth, client_cert, h2 })
+    }
+
+    /// For who asks for [`ALPN`] and nothing else, by a name that is being validated (RFC 8737, 3). Whoever asks without need
+    /// is told that there is no such protocol.
+    fn challenge(&self, hello: &ClientHello<'_>) -> Option<Arc<ServerConfig>> {
+        let mut protocols = hello.alpn()?;
+        if protocols.next() != Some(ALPN) || protocols.next().is_some() {
+            return None;
+        }
+        let certificate = self.challenges.certificate(&hello.server_name()?.to_ascii_lowercase())?;
+        let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().ok()?;
+        let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(Fixed(certificate)));
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.send_tls13_tickets = 0;
+        Some(Arc::new(config))
     }
 
     /// The site of the name decides what is asked of the client, and the store which certificate is shown.

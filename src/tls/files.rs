@@ -63,7 +63,7 @@ pub enum CertificateError {
 
 /// The two files as they are on the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Content {
+pub struct Content {
     pub cert: Vec<u8>,
     pub key: Vec<u8>,
 }
@@ -80,8 +80,8 @@ pub fn load(files: &CertificateFiles) -> Result<Loaded, CertificateError> {
     parse(files, &Content::read(files)?)
 }
 
-/// Parses and matches.
-pub(super) fn parse(files: &CertificateFiles, content: &Content) -> Result<Loaded, CertificateError> {
+/// The same from what was read; the paths are for errors.
+pub fn parse(files: &CertificateFiles, content: &Content) -> Result<Loaded, CertificateError> {
     let chain = certificates(&files.cert, &content.cert)?;
     let private = private_key(&files.key, &content.key)?;
     let parsed = parse_all(&files.cert, &chain)?;

@@ -1,134 +1,194 @@
-//! Certificates by name, and where each came from.
+//! Certificates by name, and where each came from: files, authorities, the internal CA.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use rustls::sign::CertifiedKey;
 
 use super::files::Loaded;
-use super::internal_ca::{InternalCa, LEAF_LIFETIME};
-use super::pairs::Pairs;
-use crate::config::{CertificateFiles, Config, SiteTls};
+use super::index::{CertStatus, Index, Source};
+use super::internal_ca::{InternalCa, LEAF_LIFETIME, Root};
+use super::pairs::{Pairs, Taken};
+use super::wanted::{self, Wanted};
+use crate::config::Config;
 use crate::site::Hosts;
-use crate::types::HostPattern;
 
 /// A leaf of the internal CA is signed anew at the next look when less than half of its life is left.
 const RENEW_BEFORE: Duration = Duration::from_secs(LEAF_LIFETIME.as_secs() / 2);
 
 /// Picks by SNI; replaced as a whole when anything changes.
-#[derive(Default)]
 pub struct CertStore {
     index: ArcSwap<Index>,
-    /// Leafs of the internal CA, by their names, so that a reload does not sign anew.
-    signed: Mutex<HashMap<Vec<String>, Loaded>>,
-    pairs: Mutex<Pairs>,
+    /// What an index is built from. Locked while one is: never for a handshake.
+    parts: Mutex<Parts>,
 }
 
-#[derive(Default)]
-struct Index {
-    exact: HashMap<Box<str>, Arc<CertifiedKey>>,
-    wildcard: HashMap<Box<str>, Arc<CertifiedKey>>,
-    /// For clients that name nobody.
-    default: Option<Arc<CertifiedKey>>,
-    status: Vec<CertStatus>,
+struct Parts {
+    ca: InternalCa,
+    pairs: Pairs,
+    files: Vec<(PathBuf, Taken)>,
+    local: Vec<Vec<String>>,
+    wanted: Vec<Wanted>,
+    told: BTreeMap<Arc<str>, Told>,
+    /// Leafs of the internal CA, by their names, so that nothing is signed twice.
+    signed: HashMap<Vec<String>, Loaded>,
 }
 
-/// One certificate, or the reason why it is missing.
-#[derive(Debug, Clone)]
-pub struct CertStatus {
-    pub names: Vec<String>,
-    pub source: Source,
-    pub issuer: String,
-    pub not_after: Option<SystemTime>,
+/// What is known of a certificate that an authority issues.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    pub loaded: Option<Loaded>,
+    pub next_renewal: Option<SystemTime>,
+    /// Why the last attempt has failed.
     pub error: Option<String>,
-    /// It serves, but some clients may stumble.
-    pub warnings: Vec<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    File(PathBuf),
-    Internal,
 }
 
 impl CertStore {
-    /// Reads every file and signs what is left to the internal CA. A file that can't be used harms its own site alone:
-    /// the certificate loaded from it before stays, and the status says what is wrong.
-    pub fn load(&self, config: &Config, ca: &InternalCa) {
-        let mut index = Index::default();
-        let mut pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
-        pairs.retain(&config.tls.certificates);
-        let hosts = Hosts::new(config.sites.iter().map(|site| site.hosts.as_slice()).enumerate());
-        for files in &config.tls.certificates {
-            index.add_files(files, &mut pairs, &hosts);
-        }
-        drop(pairs);
-        for names in left_to_the_ca(config, &index) {
-            match self.signed(&names, ca) {
-                Ok(loaded) => index.add(&loaded, Source::Internal, None),
-                Err(error) => index.miss(names, Source::Internal, error),
-            }
-        }
-        self.index.store(Arc::new(index));
+    /// Empty.
+    pub fn new(ca: InternalCa) -> Self {
+        let parts = Parts {
+            ca,
+            pairs: Pairs::default(),
+            files: Vec::new(),
+            local: Vec::new(),
+            wanted: Vec::new(),
+            told: BTreeMap::new(),
+            signed: HashMap::new(),
+        };
+        Self { index: ArcSwap::default(), parts: Mutex::new(parts) }
+    }
+
+    /// Reads every file, leaves public names to authorities and the rest to the internal CA. A file that can't be used harms
+    /// its own site alone: the certificate loaded from it before stays, and the status says what is wrong.
+    pub fn load(&self, config: &Config) {
+        let mut parts = self.parts();
+        parts.read_files(config);
+        let mut filed = Index::default();
+        parts.add_files(&mut filed);
+        let is_covered = |name: &str| filed.covers(name);
+        parts.local = wanted::from_internal_ca(config, &is_covered);
+        parts.wanted = wanted::from_authority(config, &is_covered);
+        let Parts { told, wanted, .. } = &mut *parts;
+        told.retain(|site, _| wanted.iter().any(|wanted| wanted.site == *site));
+        self.publish(&mut parts);
+    }
+
+    /// The certificates that authorities are to be asked for.
+    pub fn wanted(&self) -> Vec<Wanted> {
+        self.parts().wanted.clone()
+    }
+
+    /// From now on new handshakes see what is told here of these sites.
+    pub fn tell(&self, news: impl IntoIterator<Item = (Arc<str>, Told)>) {
+        let mut parts = self.parts();
+        parts.told.extend(news);
+        self.publish(&mut parts);
+    }
+
+    /// The internal CA's root.
+    pub fn ca_root(&self) -> Root {
+        self.parts().ca.root()
     }
 
     pub fn status(&self) -> Vec<CertStatus> {
         self.index.load().status.clone()
     }
 
-    /// The certificate for a name in lower case: exact, then wildcard (RFC 6125: one label).
+    /// The certificate for a name in lower case.
     pub fn find(&self, name: &str) -> Option<Arc<CertifiedKey>> {
-        let index = self.index.load();
-        if let Some(found) = index.exact.get(name) {
-            return Some(found.clone());
-        }
-        let (_, parent) = name.split_once('.')?;
-        index.wildcard.get(parent).cloned()
+        self.index.load().find(name)
     }
 
     /// For a client that sends no SNI: the certificate of the address it connected to, else the first one.
-    pub fn find_unnamed(&self, local: Option<std::net::IpAddr>) -> Option<Arc<CertifiedKey>> {
-        let index = self.index.load();
-        let by_address = local.and_then(|ip| index.exact.get(ip.to_string().as_str()).cloned());
-        by_address.or_else(|| index.default.clone())
+    pub fn find_unnamed(&self, local: Option<IpAddr>) -> Option<Arc<CertifiedKey>> {
+        self.index.load().find_unnamed(local)
     }
 
-    fn signed(&self, names: &[String], ca: &InternalCa) -> Result<Loaded, String> {
-        let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh_until = SystemTime::now() + RENEW_BEFORE;
-        if let Some(leaf) = signed.get(names).filter(|leaf| leaf.not_after > fresh_until) {
-            return Ok(leaf.clone());
+    fn publish(&self, parts: &mut Parts) {
+        let mut index = Index::default();
+        parts.add_issued(&mut index, true);
+        parts.add_files(&mut index);
+        parts.add_issued(&mut index, false);
+        for names in parts.local.clone() {
+            match parts.signed(&names) {
+                Ok(leaf) => index.add(&leaf, CertStatus::of(&leaf, Source::Internal, None)),
+                Err(error) => index.miss(names, Source::Internal, error),
+            }
         }
-        let leaf = ca.sign(names).map_err(|e| e.to_string())?;
-        signed.insert(names.to_vec(), leaf.clone());
-        Ok(leaf)
+        parts.stand_in(&mut index);
+        self.index.store(Arc::new(index));
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Host sets of sites that no file covers and that the internal CA may sign.
-fn left_to_the_ca(config: &Config, index: &Index) -> Vec<Vec<String>> {
-    let mut seen = HashSet::new();
-    let mut sets = Vec::new();
-    for site in config.sites.iter().filter(|s| s.tls != SiteTls::Off) {
-        let names: Vec<String> = site
-            .hosts
-            .iter()
-            .filter_map(|host| match host {
-                HostPattern::Exact(name) if name.is_local() => Some(name.as_str().to_owned()),
-                HostPattern::Wildcard(suffix) if suffix.is_local() => Some(format!("*.{suffix}")),
-                _ => None,
-            })
-            .filter(|name| site.tls == SiteTls::Internal || !index.covers(name))
-            .filter(|name| seen.insert(name.clone()))
-            .collect();
-        if !names.is_empty() {
-            sets.push(names);
+impl Parts {
+    fn read_files(&mut self, config: &Config) {
+        let hosts = Hosts::new(config.sites.iter().map(|site| site.hosts.as_slice()).enumerate());
+        self.pairs.retain(&config.tls.certificates);
+        let taken = config.tls.certificates.iter().map(|files| {
+            let useless = |loaded: &Loaded| useless(&files.cert, &loaded.names, &hosts);
+            (files.cert.clone(), self.pairs.take(files, SystemTime::now(), &useless))
+        });
+        self.files = taken.collect();
+    }
+
+    fn add_files(&self, index: &mut Index) {
+        for (path, Taken { loaded, error, warnings }) in &self.files {
+            let source = Source::File(path.clone());
+            match loaded {
+                Some(loaded) => {
+                    let status = CertStatus::of(loaded, source, error.clone());
+                    index.add(loaded, CertStatus { warnings: warnings.clone(), ..status });
+                }
+                None => index.miss(Vec::new(), source, error.clone().unwrap_or_default()),
+            }
         }
     }
-    sets
+
+    fn add_issued(&self, index: &mut Index, forced: bool) {
+        for wanted in self.wanted.iter().filter(|wanted| wanted.is_forced == forced) {
+            let Some(told) = self.told.get(&wanted.site) else { continue };
+            if let Some(loaded) = &told.loaded {
+                let status = CertStatus::of(loaded, Source::Acme, told.error.clone());
+                index.add(loaded, CertStatus { next_renewal: told.next_renewal, ..status });
+            }
+        }
+    }
+
+    /// A certificate of the internal CA for what an authority has not issued yet: better a warning than no connection.
+    fn stand_in(&mut self, index: &mut Index) {
+        for wanted in self.wanted.clone() {
+            let bare: Vec<String> = wanted.names.into_iter().filter(|name| !index.covers(name)).collect();
+            if bare.is_empty() {
+                continue;
+            }
+            let told = self.told.get(&wanted.site).cloned().unwrap_or_default();
+            match self.signed(&bare) {
+                Ok(leaf) => {
+                    let status = CertStatus::of(&leaf, Source::StandIn, told.error);
+                    index.add(&leaf, CertStatus { next_renewal: told.next_renewal, ..status });
+                }
+                Err(error) => index.miss(bare, Source::StandIn, error),
+            }
+        }
+    }
+
+    fn signed(&mut self, names: &[String]) -> Result<Loaded, String> {
+        let fresh_until = SystemTime::now() + RENEW_BEFORE;
+        if let Some(leaf) = self.signed.get(names).filter(|leaf| leaf.not_after > fresh_until) {
+            return Ok(leaf.clone());
+        }
+        let leaf = self.ca.sign(names).map_err(|e| e.to_string())?;
+        self.signed.insert(names.to_vec(), leaf.clone());
+        Ok(leaf)
+    }
 }
 
 /// What to say of a certificate that nobody will ever be shown.
@@ -144,79 +204,20 @@ fn useless(cert: &Path, names: &[String], hosts: &Hosts) -> Option<String> {
     })
 }
 
-impl Index {
-    fn add_files(&mut self, files: &CertificateFiles, pairs: &mut Pairs, hosts: &Hosts) {
-        let source = Source::File(files.cert.clone());
-        let useless = |loaded: &Loaded| useless(&files.cert, &loaded.names, hosts);
-        let taken = pairs.take(files, SystemTime::now(), &useless);
-        match taken.loaded {
-            Some(loaded) => self.add(&loaded, source, taken.error),
-            None => self.miss(Vec::new(), source, taken.error.unwrap_or_default()),
-        }
-        if let Some(status) = self.status.last_mut() {
-            status.warnings = taken.warnings;
-        }
-    }
-
-    fn add(&mut self, loaded: &Loaded, source: Source, error: Option<String>) {
-        for name in &loaded.names {
-            self.put(name, loaded.key.clone());
-        }
-        self.default.get_or_insert_with(|| loaded.key.clone());
-        self.status.push(CertStatus {
-            names: loaded.names.clone(),
-            source,
-            issuer: loaded.issuer.clone(),
-            not_after: Some(loaded.not_after),
-            error,
-            warnings: Vec::new(),
-        });
-    }
-
-    fn miss(&mut self, names: Vec<String>, source: Source, error: String) {
-        self.status.push(CertStatus {
-            names,
-            source,
-            issuer: String::new(),
-            not_after: None,
-            error: Some(error),
-            warnings: Vec::new(),
-        });
-    }
-
-    fn put(&mut self, name: &str, key: Arc<CertifiedKey>) {
-        match name.strip_prefix("*.") {
-            Some(parent) => self.wildcard.entry(parent.into()).or_insert(key),
-            None => self.exact.entry(name.into()).or_insert(key),
-        };
-    }
-
-    fn lookup(&self, name: &str) -> Option<Arc<CertifiedKey>> {
-        match name.strip_prefix("*.") {
-            Some(parent) => self.wildcard.get(parent).cloned(),
-            None => self.exact.get(name).cloned(),
-        }
-    }
-
-    fn covers(&self, name: &str) -> bool {
-        self.lookup(name).is_some()
-            || name.split_once('.').is_some_and(|(_, parent)| self.wildcard.contains_key(parent))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::time::Instant;
 
-    fn store(count: usize, ca: &InternalCa) -> CertStore {
-        let key = ca.sign(&["a.test".to_owned()]).unwrap();
+    fn store(count: usize) -> CertStore {
+        let store = CertStore::new(InternalCa::generate().unwrap());
+        let leaf = store.parts().ca.sign(&["a.test".to_owned()]).unwrap();
+        let names = (0..count).flat_map(|number| [format!("site{number}.example"), format!("*.site{number}.example")]);
+        let leaf = Loaded { names: names.collect(), ..leaf };
         let mut index = Index::default();
-        for number in 0..count {
-            index.put(&format!("site{number}.example"), key.key.clone());
-            index.put(&format!("*.site{number}.example"), key.key.clone());
-        }
-        CertStore { index: ArcSwap::from_pointee(index), ..CertStore::default() }
+        index.add(&leaf, CertStatus::of(&leaf, Source::Internal, None));
+        store.index.store(Arc::new(index));
+        store
     }
 
     /// The best of many rounds: what else the machine does is in the others.
@@ -233,19 +234,19 @@ mod tests {
 
     #[test]
     fn a_leaf_of_the_internal_ca_is_renewed_at_half_of_its_life() {
-        let (ca, store) = (InternalCa::generate().unwrap(), CertStore::default());
+        let store = CertStore::new(InternalCa::generate().unwrap());
+        let mut parts = store.parts();
         let names = ["a.test".to_owned()];
-        let first = store.signed(&names, &ca).unwrap();
-        assert_eq!(store.signed(&names, &ca).unwrap().not_after, first.not_after, "young");
+        let first = parts.signed(&names).unwrap();
+        assert_eq!(parts.signed(&names).unwrap().not_after, first.not_after, "young");
         let old = Loaded { not_after: SystemTime::now() + LEAF_LIFETIME / 2 - Duration::from_secs(1), ..first };
-        store.signed.lock().unwrap().insert(names.to_vec(), old.clone());
-        assert!(store.signed(&names, &ca).unwrap().not_after > old.not_after);
+        parts.signed.insert(names.to_vec(), old.clone());
+        assert!(parts.signed(&names).unwrap().not_after > old.not_after);
     }
 
     #[test]
     fn a_name_is_found_among_thousands_as_among_ten() {
-        let ca = InternalCa::generate().unwrap();
-        let (few, many) = (store(10, &ca), store(10_000, &ca));
+        let (few, many) = (store(10), store(10_000));
         for name in ["site9.example", "www.site9.example"] {
             let (few, many) = (lookups(&few, name), lookups(&many, name));
             eprintln!("{name}: {few} ns among 10, {many} ns among 10,000");

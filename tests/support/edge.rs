@@ -20,6 +20,8 @@ use super::wait::{wait_for, wait_until};
 pub struct Edge {
     place: Place,
     process: Child,
+    /// By strace, which holds on to a thread that it delays, even to one that was killed.
+    is_traced: bool,
     ended: Option<ExitStatus>,
 }
 
@@ -42,8 +44,8 @@ impl Edge {
     /// Starts and waits for nothing.
     pub fn spawn(place: Place, config: &str) -> Self {
         fs::write(place.path("edge.toml"), config).unwrap();
-        let process = Self::serve(&place);
-        Self { place, process, ended: None }
+        let process = Self::serve(&place, &[]);
+        Self { place, process, is_traced: false, ended: None }
     }
 
     /// Starts it where it is expected to end by itself; ends it otherwise.
@@ -53,10 +55,11 @@ impl Edge {
         Ran { code: status.code(), stdout: String::new(), stderr: edge.stderr() }
     }
 
-    fn serve(place: &Place) -> Child {
+    fn serve(place: &Place, under: &[&str]) -> Child {
         let stderr = File::options().create(true).append(true).open(place.path("stderr")).unwrap();
-        Command::new(env!("CARGO_BIN_EXE_edgectl"))
-            .args(["serve", "--config"])
+        let words = [under, &[env!("CARGO_BIN_EXE_edgectl"), "serve", "--config"]].concat();
+        Command::new(words[0])
+            .args(&words[1..])
             .arg(place.path("edge.toml"))
             .stdout(Stdio::null())
             .stderr(stderr)
@@ -197,6 +200,13 @@ impl Edge {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
     }
 
+    /// Memory that is the process's own, in KiB, as the kernel counts it page by page: `VmRSS` is a sum that lags.
+    pub fn anonymous_memory(&self) -> u64 {
+        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).unwrap();
+        let line = rollup.lines().find(|line| line.starts_with("Anonymous:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
         let _ = kill_process(pid, signal);
@@ -221,25 +231,40 @@ impl Edge {
 
     /// Ends it as a power cut would, and leaves its files.
     pub fn kill(&mut self) {
-        self.signal(Signal::KILL);
+        self.kill_now();
         self.wait();
+    }
+
+    fn kill_now(&self) {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")?.trim().parse().ok());
+        self.signal(Signal::KILL);
+        if let Some(tracer) = tracer.and_then(Pid::from_raw).filter(|_| self.is_traced) {
+            let _ = kill_process(tracer, Signal::KILL);
+        }
     }
 
     /// Starts it again on the same files, after it has ended.
     pub fn start_again(&mut self) {
-        self.serve_again();
+        self.start_again_under(&[]);
+    }
+
+    /// The same by another program, one that becomes the daemon and keeps its process id.
+    pub fn start_again_under(&mut self, program: &[&str]) {
+        self.spawn_again(program);
         self.wait_ready();
     }
 
-    /// The same for one that is paused or in maintenance: `/readyz` does not say yes.
+    /// The same where `/readyz` is not to say so: paused, or in maintenance.
     pub fn start_again_unready(&mut self) {
-        self.serve_again();
-        wait_until("the daemon to be well", || self.admin(&["health"]).code == Some(0));
+        self.spawn_again(&[]);
+        wait_until("the admin socket", || self.admin(&["health"]).code == Some(0));
     }
 
-    fn serve_again(&mut self) {
+    fn spawn_again(&mut self, program: &[&str]) {
         self.wait();
-        self.process = Self::serve(&self.place);
+        self.process = Self::serve(&self.place, program);
+        self.is_traced = program.first() == Some(&"strace");
         self.ended = None;
     }
 }
@@ -268,7 +293,7 @@ impl Drop for Edge {
         }
         let status = self.try_wait();
         if status.is_none() {
-            let _ = self.process.kill();
+            self.kill_now();
             let _ = self.process.wait();
         }
         let log = self.stderr();

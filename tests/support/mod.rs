@@ -1,28 +1,40 @@
 //! What the tests are told with: the daemon ([`Edge`]), its config ([`Setup`]), backends ([`Origin`], [`H2Origin`]),
-//! clients ([`Client`], [`h2::H2`]) and whole crowds of them ([`Load`]), name servers ([`Dns`]), a screen and a keyboard ([`Terminal`]).
+//! clients ([`Client`], [`h2::H2`]) and whole crowds of them ([`Load`]), name servers ([`Dns`]), authorities ([`Pebble`], [`Authority`]), a screen and a keyboard ([`Terminal`]).
 
+pub mod authority;
+pub mod certs;
 pub mod client;
+pub mod crowd;
 pub mod dns;
 pub mod edge;
+pub mod frames;
 pub mod h2;
 pub mod load;
 pub mod origin;
+pub mod pebble;
 pub mod setup;
+pub mod steps;
 pub mod terminal;
 pub mod tls;
+pub mod tools;
 pub mod wait;
 pub mod wire;
 
+pub use authority::{Authority, Instead};
 pub use client::{Answer, Client};
+pub use crowd::Crowd;
 pub use dns::Dns;
 pub use edge::Edge;
 pub use h2::H2Origin;
 pub use load::{Load, Turn, serves_load};
 pub use origin::{Origin, Then};
+pub use pebble::Pebble;
 pub use rustix::process::Signal;
 pub use setup::{Setup, own_address};
+pub use steps::Steps;
 pub use terminal::Terminal;
-pub use tls::{Authority, Identity};
+pub use tls::{Identity, Root};
+pub use tools::is_there;
 pub use wait::{PATIENCE, wait_for, wait_until};
 
 use std::time::Duration;

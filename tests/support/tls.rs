@@ -9,13 +9,14 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{self, kx_group};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, NamedGroup, RootCertStore, ServerConfig, StreamOwned,
-    SupportedProtocolVersion,
+    ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, NamedGroup, RootCertStore, ServerConfig,
+    SignatureScheme, StreamOwned, SupportedProtocolVersion,
 };
 
 use super::client::{Answer, Client};
@@ -40,7 +41,7 @@ pub struct Shaken {
 }
 
 /// A root that signs for tests.
-pub struct Authority {
+pub struct Root {
     pub pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -66,6 +67,19 @@ impl Hello {
 
     pub fn version(self, version: &'static SupportedProtocolVersion) -> Self {
         Self { versions: vec![version], ..self }
+    }
+
+    /// Trusts the roots of a PEM text too.
+    pub fn trusting_root(mut self, pem: &str) -> Self {
+        self.roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).map(Result::unwrap));
+        self
+    }
+
+    /// The certificate that the daemon shows, whoever signed it.
+    pub fn shown(&self, alpn: &[&[u8]]) -> io::Result<CertificateDer<'static>> {
+        let mut config = ClientConfig::clone(&self.config(alpn));
+        config.dangerous().set_certificate_verifier(Arc::new(Anyone));
+        Ok(self.handshake_with(Arc::new(config))?.conn.peer_certificates().unwrap()[0].clone())
     }
 
     pub fn trusting(mut self, identity: &Identity) -> Self {
@@ -153,7 +167,10 @@ impl Hello {
     }
 
     fn handshake(&self) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
-        let config = self.config(&[b"http/1.1"]);
+        self.handshake_with(self.config(&[b"http/1.1"]))
+    }
+
+    fn handshake_with(&self, config: Arc<ClientConfig>) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
         let mut tls = ClientConnection::new(config, self.server_name()).map_err(io::Error::other)?;
         let mut stream = TcpStream::connect(self.to)?;
         stream.set_nodelay(true)?;
@@ -165,7 +182,46 @@ impl Hello {
     }
 }
 
-impl Authority {
+/// Takes any certificate.
+#[derive(Debug)]
+struct Anyone;
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl Root {
     pub fn named(name: &str) -> Self {
         let (params, key) = (Self::params(name), KeyPair::generate().unwrap());
         let pem = params.self_signed(&key).unwrap().pem();

@@ -174,18 +174,27 @@ impl Wire {
         self.io.cut();
     }
 
+    /// One chunk of a body; empty behind the last, where the trailers begin.
+    pub fn chunk(&mut self) -> io::Result<Vec<u8>> {
+        let line = self.line()?;
+        let size = line.split(';').next().unwrap_or_default();
+        let size = usize::from_str_radix(size.trim(), 16).map_err(|_| io::Error::other(format!("chunk {line:?}")))?;
+        if size == 0 {
+            return Ok(Vec::new());
+        }
+        let chunk = self.exactly(size)?;
+        self.line()?;
+        Ok(chunk)
+    }
+
     fn chunks(&mut self) -> io::Result<(Vec<u8>, String)> {
         let mut body = Vec::new();
         loop {
-            let line = self.line()?;
-            let size = line.split(';').next().unwrap_or_default();
-            let size =
-                usize::from_str_radix(size.trim(), 16).map_err(|_| io::Error::other(format!("chunk {line:?}")))?;
-            if size == 0 {
+            let chunk = self.chunk()?;
+            if chunk.is_empty() {
                 break;
             }
-            body.extend(self.exactly(size)?);
-            self.line()?;
+            body.extend(chunk);
         }
         let mut trailers = String::new();
         loop {

@@ -15,7 +15,11 @@ pub struct CertificateStatus {
     pub file: Option<PathBuf>,
     pub issuer: String,
     pub not_after: Option<Timestamp>,
-    /// Why the file could not be taken up; one loaded before may still be in use.
+    /// When an authority is asked for the next one; null where none is.
+    #[serde(default)]
+    pub next_renewal: Option<Timestamp>,
+    /// Why no certificate was issued, in the authority's words; or why the file could not be taken up; one loaded before may
+    /// still be in use.
     pub error: Option<String>,
     /// It serves, but some clients may stumble; each says what to do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -28,6 +32,10 @@ pub enum CertificateSource {
     File,
     /// The internal CA.
     Internal,
+    /// An authority, by ACME.
+    Acme,
+    /// The internal CA, until an authority has issued one.
+    StandIn,
 }
 
 /// `GET /v1/certificates`.
@@ -45,4 +53,21 @@ pub struct CaRoot {
     pub not_after: Option<Timestamp>,
     /// Whether the root itself forbids other names than local ones.
     pub constrained: bool,
+}
+
+/// `POST /v1/certificates/renew`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renew {
+    /// A name of the certificate.
+    pub host: String,
+}
+
+/// Its answer, once the certificate serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewed {
+    pub names: Vec<String>,
+    pub issuer: String,
+    pub not_after: Timestamp,
+    pub next_renewal: Timestamp,
 }

@@ -67,7 +67,7 @@ fn config(mut root: Table<'_>) -> Config {
     let limits = process::limits(&mut root);
     let log = process::log(&mut root);
     let tls = tls::read(&mut root);
-    acme::read(&mut root);
+    let acme = acme::read(&mut root, &server);
     let zones = zone::read(&mut root);
     let services = service::read(&mut root);
     let policies = headers::read(&mut root);
@@ -75,12 +75,13 @@ fn config(mut root: Table<'_>) -> Config {
         server: &server,
         limits: &limits,
         tls: &tls,
+        acme: &acme,
         zones: &zones,
         services: &services,
         policies: &policies,
     };
     let sites = site::read(&mut root, &around);
-    Config { server, limits, log, tls: tls.tls, zones, services, sites }
+    Config { server, limits, log, tls: tls.tls, acme, zones, services, sites }
 }
 
 /// The first mistake of each line: the parser goes on behind it, and often stumbles over the rest.

@@ -9,7 +9,7 @@ use super::tls::{self, ReadTls};
 use super::zone::Zones;
 use super::{action, hosts};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::model::{Limits, Route, RoutePath, Server, Site, SiteTls};
+use crate::config::model::{Acme, Limits, Route, RoutePath, Server, Site, SiteTls};
 use crate::config::read::{Mistake, Table, Value};
 use crate::types::{HostName, HostPattern};
 
@@ -18,6 +18,7 @@ pub(super) struct Around<'a> {
     pub server: &'a Server,
     pub limits: &'a Limits,
     pub tls: &'a ReadTls,
+    pub acme: &'a Acme,
     pub zones: &'a Zones,
     pub services: &'a Services,
     pub policies: &'a Policies,
@@ -38,7 +39,7 @@ fn site(mut t: Table<'_>, around: &Around<'_>, claims: &mut hosts::Claims) -> Si
     let given = t.has("tls");
     let tls = t.optional("tls", site_tls).or((!given).then_some(SiteTls::Auto));
     if let Some(tls) = tls {
-        hosts::check_certificates(&t, tls, &hosts, around.tls.has_certificates);
+        hosts::check_certificates(&t, tls, &hosts, around);
         warn_if_unreachable(&t, tls, around.server);
     }
     let tls = tls.unwrap_or(SiteTls::Auto);
@@ -57,7 +58,12 @@ fn name(hosts: &[HostPattern]) -> String {
 }
 
 fn site_tls(value: &Value<'_>) -> Result<SiteTls, Mistake> {
-    value.choice(&[("auto", SiteTls::Auto), ("internal", SiteTls::Internal), ("off", SiteTls::Off)])
+    value.choice(&[
+        ("auto", SiteTls::Auto),
+        ("acme", SiteTls::Acme),
+        ("internal", SiteTls::Internal),
+        ("off", SiteTls::Off),
+    ])
 }
 
 fn warn_if_unreachable(t: &Table<'_>, tls: SiteTls, server: &Server) {

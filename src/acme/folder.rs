@@ -1,0 +1,263 @@
+//! What is kept of one certificate, in a folder of its own (0700, files 0600): `state_dir/acme/certificates/NAME`.
+//!
+//! `meta.json` names the generation that counts, `chain.N.pem` and `key.N.pem` are its files: a crash leaves the old
+//! certificate or the new one, never a chain without its key. `attempts.json` is what failed, `order.json` an order on its
+//! way. Nothing in it says where it is, so a copy works elsewhere. What is damaged is moved aside as a whole.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::failure::Kind;
+use super::schedule::Window;
+use super::stamp;
+use crate::config::CertificateFiles;
+use crate::state::{create_private_dir, set_aside, write_durably};
+use crate::tls::{self, Loaded};
+
+pub struct Folder {
+    path: PathBuf,
+}
+
+/// Of the certificate that serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    pub generation: u64,
+    pub names: Vec<String>,
+    pub directory: String,
+    #[serde(default)]
+    pub profile: Option<String>,
+    #[serde(with = "stamp")]
+    pub issued: SystemTime,
+    #[serde(with = "stamp")]
+    pub renew_at: SystemTime,
+    /// What the authority suggested when `renew_at` was drawn.
+    #[serde(default)]
+    pub window: Option<Window>,
+}
+
+/// What became of attempts since the last success.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Attempts {
+    pub failures: u32,
+    /// Begun, and not known to have ended.
+    pub interrupted: u32,
+    #[serde(with = "stamp::option")]
+    pub next_try: Option<SystemTime>,
+    pub last: Option<LastFailure>,
+    /// Of the names and settings that these attempts were made with: what failed with others says nothing.
+    pub config: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastFailure {
+    pub kind: Kind,
+    pub text: String,
+    #[serde(with = "stamp")]
+    pub at: SystemTime,
+}
+
+/// An order on its way: enough to go on with it after a crash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    pub url: String,
+    pub directory: String,
+    pub names: Vec<String>,
+    pub profile: Option<String>,
+    /// PEM, of the certificate to come.
+    pub key: String,
+    #[serde(with = "stamp")]
+    pub begun: SystemTime,
+    /// Records that a hook has set: name and value.
+    #[serde(default)]
+    pub records: Vec<(String, String)>,
+}
+
+/// A certificate with what is known of it.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    pub meta: Meta,
+    pub loaded: Loaded,
+}
+
+impl Folder {
+    /// Made if it isn't there; what a crash left half-written is removed.
+    pub fn open(certificates: &Path, name: &str) -> io::Result<Self> {
+        let path = certificates.join(name.replace('*', "_"));
+        create_private_dir(&path)?;
+        let folder = Self { path };
+        folder.remove_files(|file| file.ends_with(".tmp"));
+        Ok(folder)
+    }
+
+    /// The certificate, if there is one that can be used. A damaged folder is moved aside, and empty from then on.
+    pub fn issued(&self) -> io::Result<Option<Issued>> {
+        match self.read_issued() {
+            Ok(issued) => Ok(issued),
+            Err(why) => {
+                let aside = set_aside(&self.path)?;
+                create_private_dir(&self.path)?;
+                tracing::error!(aside = %aside.display(), why, "a certificate is damaged and was moved aside: it is issued anew");
+                Ok(None)
+            }
+        }
+    }
+
+    fn read_issued(&self) -> Result<Option<Issued>, String> {
+        let Some(meta) = self.read::<Meta>("meta.json")? else { return Ok(None) };
+        let (cert, key) = self.files(meta.generation);
+        let loaded = tls::load(&CertificateFiles { cert, key }).map_err(|e| e.to_string())?;
+        Ok(Some(Issued { meta, loaded }))
+    }
+
+    /// Once it has returned, this certificate counts; the one before is gone.
+    pub fn install(&self, meta: &Meta, chain: &str, key: &str) -> io::Result<()> {
+        let (chain_path, key_path) = self.files(meta.generation);
+        write_durably(&key_path, key.as_bytes())?;
+        write_durably(&chain_path, chain.as_bytes())?;
+        self.write("meta.json", meta)?;
+        let current = format!(".{}.pem", meta.generation);
+        self.remove_files(|file| file.ends_with(".pem") && !file.ends_with(&current));
+        Ok(())
+    }
+
+    pub fn set_meta(&self, meta: &Meta) -> io::Result<()> {
+        self.write("meta.json", meta)
+    }
+
+    pub fn attempts(&self) -> Attempts {
+        self.read_or_aside("attempts.json").unwrap_or_default()
+    }
+
+    pub fn set_attempts(&self, attempts: &Attempts) -> io::Result<()> {
+        self.write("attempts.json", attempts)
+    }
+
+    pub fn pending(&self) -> Option<Pending> {
+        self.read_or_aside("order.json")
+    }
+
+    pub fn set_pending(&self, pending: &Pending) -> io::Result<()> {
+        self.write("order.json", pending)
+    }
+
+    /// Whether an order has become the certificate of this generation: a crash came before it was struck.
+    pub fn is_done(&self, pending: &Pending, generation: u64) -> bool {
+        fs::read_to_string(self.files(generation).1).is_ok_and(|key| key == pending.key)
+    }
+
+    pub fn clear_pending(&self) {
+        let _ = fs::remove_file(self.path.join("order.json"));
+    }
+
+    /// As errors name them.
+    pub fn files(&self, generation: u64) -> (PathBuf, PathBuf) {
+        (self.path.join(format!("chain.{generation}.pem")), self.path.join(format!("key.{generation}.pem")))
+    }
+
+    fn write(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(value).map_err(io::Error::other)?;
+        write_durably(&self.path.join(name), &text)
+    }
+
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, String> {
+        let path = self.path.join(name);
+        match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|e| format!("{}: {e}", path.display())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("{}: {error}", path.display())),
+        }
+    }
+
+    fn read_or_aside<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        self.read(name).unwrap_or_else(|error| {
+            tracing::error!(error, "damaged, and moved aside");
+            let _ = set_aside(&self.path.join(name));
+            None
+        })
+    }
+
+    fn remove_files(&self, is_stale: impl Fn(&str) -> bool) {
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            if entry.file_name().to_str().is_some_and(&is_stale) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn identity(name: &str) -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    }
+
+    fn meta(generation: u64) -> Meta {
+        let issued = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        Meta {
+            generation,
+            names: vec!["a.example.com".to_owned()],
+            directory: "https://ca.test/dir".to_owned(),
+            profile: None,
+            issued,
+            renew_at: issued,
+            window: Some(Window { start: issued, end: issued }),
+        }
+    }
+
+    fn names(folder: &Folder) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(&folder.path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_new_certificate_replaces_the_old_one_as_a_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path(), "*.example.com").unwrap();
+        assert!(folder.path.ends_with("_.example.com"));
+        for generation in 1..=2 {
+            let (chain, key) = identity("a.example.com");
+            folder.install(&meta(generation), &chain, &key).unwrap();
+        }
+        // As a crash leaves it before the record is written.
+        fs::write(folder.path.join("key.3.pem"), "half").unwrap();
+        fs::write(folder.path.join("chain.3.tmp"), "half").unwrap();
+        let folder = Folder::open(root.path(), "*.example.com").unwrap();
+        let issued = folder.issued().unwrap().unwrap();
+        assert_eq!(issued.meta, meta(2));
+        assert_eq!(issued.loaded.names, ["a.example.com"]);
+        assert_eq!(names(&folder), ["chain.2.pem", "key.2.pem", "key.3.pem", "meta.json"]);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&folder.path), mode(&folder.files(2).1)), (0o700, 0o600));
+    }
+
+    #[test]
+    fn what_is_damaged_is_kept_aside() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path(), "a.example.com").unwrap();
+        let ((chain, _), (_, other_key)) = (identity("a.example.com"), identity("a.example.com"));
+        folder.install(&meta(1), &chain, &other_key).unwrap();
+        assert!(folder.issued().unwrap().is_none());
+        assert!(names(&folder).is_empty());
+        let kept = fs::read_dir(root.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        assert!(kept.into_iter().any(|name| name.starts_with("a.example.com.damaged-")));
+        fs::write(folder.path.join("attempts.json"), "{").unwrap();
+        assert_eq!(folder.attempts(), Attempts::default());
+    }
+}

@@ -1,0 +1,372 @@
+//! One certificate's life: had, renewed, tried again. A task for each, on the control runtime.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::digest;
+use instant_acme::CertificateIdentifier;
+use tokio::sync::{Notify, Semaphore, oneshot};
+
+use super::account::Accounts;
+use super::failure::{Failure, Kind};
+use super::folder::{Attempts, Folder, Issued, LastFailure, Meta};
+use super::ledger::Ledger;
+use super::order::{Around, Certificate};
+use super::schedule::{self, Situation, Validity, Window};
+use super::stamp::show;
+use crate::challenge::Challenges;
+use crate::config::{Acme, AcmeChallenge};
+use crate::resolve::Resolver;
+use crate::tls::{CertStore, Told, Wanted};
+
+/// The longest sleep: clocks are set, machines sleep.
+const LOOK: Duration = Duration::from_mins(10);
+
+/// How often a name that did not resolve is looked up again.
+const LOOK_UP: Duration = Duration::from_mins(1);
+
+/// How soon an authority is asked for its window again when it did not answer.
+const ASK_LATER: Duration = Duration::from_hours(6);
+
+/// With a certificate at hand, the second directory is not asked before this many failures with the first.
+const BEFORE_FALLBACK: u32 = 3;
+
+/// What all keepers share.
+pub(super) struct Shared {
+    pub store: Arc<CertStore>,
+    pub challenges: Arc<Challenges>,
+    pub accounts: Accounts,
+    pub ledger: Ledger,
+    pub resolver: RefCell<Resolver>,
+    /// Orders under way at once.
+    pub orders: Semaphore,
+}
+
+pub(super) type Outcome = Result<Rc<Issued>, Failure>;
+
+pub(super) struct Keeper {
+    shared: Rc<Shared>,
+    pub settings: Rc<Acme>,
+    pub wanted: Wanted,
+    folder: Folder,
+    failed: Vec<Arc<AtomicU64>>,
+    issued: RefCell<Option<Rc<Issued>>>,
+    attempts: RefCell<Attempts>,
+    /// When the authority is asked for its window.
+    ask_window: Cell<SystemTime>,
+    asked: Cell<bool>,
+    waiting: RefCell<Vec<oneshot::Sender<Outcome>>>,
+    wake: Notify,
+}
+
+impl Keeper {
+    /// What is on disk of it. Asks nobody.
+    pub fn open(
+        shared: &Rc<Shared>,
+        settings: &Rc<Acme>,
+        wanted: Wanted,
+        folder: Folder,
+        failed: Vec<Arc<AtomicU64>>,
+    ) -> std::io::Result<Self> {
+        let issued = folder.issued()?.map(Rc::new);
+        let config = fingerprint(&wanted, settings);
+        let attempts = folder.attempts();
+        let attempts = if attempts.config == config { attempts } else { Attempts { config, ..Attempts::default() } };
+        let generation = issued.as_ref().map_or(0, |issued| issued.meta.generation);
+        let pending = folder.pending().filter(|pending| !folder.is_done(pending, generation));
+        if pending.is_none() {
+            folder.clear_pending();
+        }
+        // Someone asked for it before its day, and the process died over it.
+        let goes_on = pending.is_some() && (1..=schedule::INTERRUPTIONS).contains(&attempts.interrupted);
+        Ok(Self {
+            shared: shared.clone(),
+            settings: settings.clone(),
+            attempts: RefCell::new(attempts),
+            issued: RefCell::new(issued),
+            folder,
+            wanted,
+            failed,
+            ask_window: Cell::new(SystemTime::UNIX_EPOCH),
+            asked: Cell::new(goes_on),
+            waiting: RefCell::default(),
+            wake: Notify::new(),
+        })
+    }
+
+    /// For the store: what serves, when that changes, what is wrong.
+    pub fn told(&self) -> (Arc<str>, Told) {
+        let (issued, attempts) = (self.issued.borrow(), self.attempts.borrow());
+        let told = Told {
+            loaded: issued.as_ref().map(|issued| issued.loaded.clone()),
+            next_renewal: Some(schedule::due(&self.situation(SystemTime::now()), SystemTime::now())),
+            error: attempts.last.as_ref().map(|last| last.text.clone()),
+        };
+        (self.wanted.site.clone(), told)
+    }
+
+    /// An attempt now, or the one under way; the answer when it has ended. Failed validations can forbid it.
+    pub fn renew(&self, answer: oneshot::Sender<Outcome>) {
+        let now = SystemTime::now();
+        let names = self.wanted.names.iter().map(String::as_str);
+        if let Some(until) = self.shared.ledger.held(names, now).filter(|until| *until > now) {
+            let text = format!(
+                "{} failed validations within the hour: none before {}, or the authority would shut us out",
+                schedule::VALIDATIONS,
+                show(until)
+            );
+            let _ = answer.send(Err(Failure::new(Kind::RateLimited, text)));
+            return;
+        }
+        self.asked.set(true);
+        self.waiting.borrow_mut().push(answer);
+        self.wake.notify_one();
+    }
+
+    /// Until it is dropped.
+    pub async fn run(self: Rc<Self>) {
+        loop {
+            let now = SystemTime::now();
+            if self.ask_window.get() <= now && self.issued.borrow().is_some() && !self.asked.get() {
+                self.ask_for_window().await;
+            }
+            let begin = schedule::due(&self.situation(now), now);
+            let Some(left) = begin.duration_since(now).ok().filter(|left| !left.is_zero()) else {
+                self.attempt().await;
+                continue;
+            };
+            let is_unresolved = self.attempts.borrow().last.as_ref().is_some_and(|last| last.kind == Kind::Unresolved);
+            let nap = left.min(if is_unresolved { LOOK_UP } else { LOOK });
+            // Ends with the nap, or when someone asks.
+            let _ = tokio::time::timeout(nap, self.wake.notified()).await;
+            if is_unresolved && !self.asked.get() && self.unresolved().await.is_none() {
+                tracing::info!(names = self.names(), "resolves now");
+                self.note(|attempts| attempts.next_try = None);
+            }
+        }
+    }
+
+    fn situation(&self, now: SystemTime) -> Situation {
+        let (issued, attempts) = (self.issued.borrow(), self.attempts.borrow());
+        let fitting = issued.as_ref().filter(|issued| self.fits(&issued.meta) && issued.loaded.not_after > now);
+        Situation {
+            renew_at: fitting.map(|issued| issued.meta.renew_at),
+            next_try: attempts.next_try,
+            interrupted: attempts.interrupted,
+            held: self.shared.ledger.held(self.wanted.names.iter().map(String::as_str), now),
+            asked: self.asked.get(),
+        }
+    }
+
+    /// Whether a certificate is what the config asks for.
+    fn fits(&self, meta: &Meta) -> bool {
+        let settings = &self.settings;
+        let is_ours = meta.directory == settings.directory || settings.fallback.as_ref() == Some(&meta.directory);
+        meta.names == self.wanted.names && meta.profile == settings.profile && is_ours
+    }
+
+    fn names(&self) -> String {
+        self.wanted.names.join(", ")
+    }
+
+    async fn attempt(&self) {
+        let Ok(_permit) = self.shared.orders.acquire().await else { return };
+        let (now, random) = (SystemTime::now(), fastrand::f64());
+        // As if it had failed: should the process die, the next one must not begin at once for ever.
+        self.note(|attempts| {
+            attempts.interrupted += 1;
+            attempts.next_try = Some(schedule::next_try(now, Kind::Validation, attempts.failures + 1, None, random));
+        });
+        let unresolved = self.unresolved().await;
+        if let Some(why) = &unresolved {
+            tracing::warn!(
+                names = self.names(),
+                why,
+                "does not resolve from here; the authority is asked all the same"
+            );
+        }
+        let outcome = match self.issue().await {
+            Ok(issued) => Ok(self.succeeded(issued)),
+            Err(failure) => Err(self.has_failed(failure, unresolved)),
+        };
+        self.asked.set(false);
+        self.shared.store.tell([self.told()]);
+        for answer in self.waiting.take() {
+            let _ = answer.send(outcome.clone());
+        }
+    }
+
+    /// With the first directory; with the second where that one fails for reasons of its own.
+    async fn issue(&self) -> Result<Issued, Failure> {
+        let failures = self.attempts.borrow().failures;
+        let failure = match self.issue_with(&self.settings.directory).await {
+            Err(failure) if failure.kind != Kind::Validation && failure.kind != Kind::Local => failure,
+            ended => return ended,
+        };
+        let is_urgent = self.issued.borrow().is_none() || failures >= BEFORE_FALLBACK;
+        let Some(fallback) = self.settings.fallback.as_ref().filter(|_| is_urgent) else { return Err(failure) };
+        tracing::warn!(names = self.names(), %failure, fallback, "the second directory is asked");
+        let second = self.issue_with(fallback).await;
+        second.map_err(|second| Failure { text: format!("{failure}; with the fallback: {second}"), ..second })
+    }
+
+    async fn issue_with(&self, directory: &str) -> Result<Issued, Failure> {
+        let first = self.order(directory).await;
+        match &first {
+            Err(failure) if failure.problem.as_deref() == Some("accountDoesNotExist") => {
+                tracing::warn!(directory, "the authority does not know the account: it is registered again");
+                self.shared.accounts.lost(directory);
+                self.order(directory).await
+            }
+            Err(failure) if failure.kind == Kind::Unreachable => {
+                self.shared.accounts.forget(directory);
+                first
+            }
+            _ => first,
+        }
+    }
+
+    async fn order(&self, directory: &str) -> Result<Issued, Failure> {
+        let client = self.shared.accounts.open(directory, &self.settings).await?;
+        let before = self.issued.borrow().clone();
+        let replaces = before.as_ref().filter(|issued| issued.meta.directory == directory);
+        let around = Around {
+            client: &client,
+            settings: &self.settings,
+            directory,
+            folder: &self.folder,
+            ledger: &self.shared.ledger,
+            challenges: &self.shared.challenges,
+            names: &self.wanted.names,
+            replaces: replaces.and_then(|issued| identifier(issued)),
+            failures: self.attempts.borrow().failures,
+        };
+        let Certificate { chain, key, loaded } = around.issue().await?;
+        let validity = Validity { from: loaded.not_before, until: loaded.not_after };
+        let meta = Meta {
+            generation: before.map_or(1, |issued| issued.meta.generation + 1),
+            names: self.wanted.names.clone(),
+            directory: directory.to_owned(),
+            profile: self.settings.profile.clone(),
+            issued: SystemTime::now(),
+            renew_at: schedule::renew_at(validity, None, fastrand::f64()),
+            window: None,
+        };
+        self.folder.install(&meta, &chain, &key).map_err(|e| Failure::local("the certificate's files", e))?;
+        self.folder.clear_pending();
+        Ok(Issued { meta, loaded })
+    }
+
+    fn succeeded(&self, issued: Issued) -> Rc<Issued> {
+        let issued = Rc::new(issued);
+        tracing::info!(
+            names = self.names(),
+            issuer = issued.loaded.issuer,
+            until = show(issued.loaded.not_after),
+            "certificate issued"
+        );
+        self.ask_window.set(SystemTime::now());
+        *self.issued.borrow_mut() = Some(issued.clone());
+        self.note(|attempts| {
+            *attempts = Attempts { config: std::mem::take(&mut attempts.config), ..Attempts::default() }
+        });
+        issued
+    }
+
+    fn has_failed(&self, failure: Failure, unresolved: Option<String>) -> Failure {
+        let failure = match unresolved {
+            Some(why) if failure.kind == Kind::Validation => {
+                let text = format!(
+                    "{why}, and not for the authority either ({}); tried rarely until it resolves",
+                    failure.text
+                );
+                Failure { kind: Kind::Unresolved, text, ..failure }
+            }
+            _ => failure,
+        };
+        let (now, random) = (SystemTime::now(), fastrand::f64());
+        for count in &self.failed {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        self.note(|attempts| {
+            attempts.failures += 1;
+            attempts.interrupted = 0;
+            attempts.next_try =
+                Some(schedule::next_try(now, failure.kind, attempts.failures, failure.retry_after, random));
+            attempts.last = Some(LastFailure { kind: failure.kind, text: failure.text.clone(), at: now });
+        });
+        let next = self.attempts.borrow().next_try.map(show).unwrap_or_default();
+        tracing::error!(names = self.names(), next, "no certificate: {failure}");
+        failure
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Attempts)) {
+        let mut attempts = self.attempts.borrow_mut();
+        change(&mut attempts);
+        if let Err(error) = self.folder.set_attempts(&attempts) {
+            tracing::error!(names = self.names(), %error, "attempts can't be written to state_dir");
+        }
+    }
+
+    /// The first name that an authority would have to reach and that has no address here.
+    async fn unresolved(&self) -> Option<String> {
+        if self.settings.challenges.iter().all(|kind| *kind == AcmeChallenge::Dns01) {
+            return None;
+        }
+        let resolver = self.shared.resolver.borrow().clone();
+        for name in self.wanted.names.iter().filter(|name| !name.starts_with("*.")) {
+            if let Err(why) = resolver.lookup(name).await {
+                return Some(why);
+            }
+        }
+        None
+    }
+
+    /// RFC 9773. What an authority does not offer, or does not answer, changes nothing.
+    async fn ask_for_window(&self) {
+        self.ask_window.set(SystemTime::now() + ASK_LATER);
+        let Some(issued) = self.issued.borrow().clone().filter(|issued| self.fits(&issued.meta)) else { return };
+        let Some(identifier) = identifier(&issued) else { return };
+        let Ok(client) = self.shared.accounts.open(&issued.meta.directory, &self.settings).await else { return };
+        let (window, again) = match client.account.renewal_info(&identifier).await {
+            Ok((info, again)) => {
+                let (start, end) = (SystemTime::from(info.suggested_window.start), info.suggested_window.end.into());
+                if let Some(url) = &info.explanation_url {
+                    tracing::info!(names = self.names(), url, "the authority explains its renewal window");
+                }
+                (Window { start, end }, again)
+            }
+            Err(error) => return tracing::debug!(names = self.names(), %error, "no renewal window"),
+        };
+        self.ask_window.set(SystemTime::now() + schedule::ask_again(again));
+        if issued.meta.window == Some(window) || window.end < window.start {
+            return;
+        }
+        let validity = Validity { from: issued.loaded.not_before, until: issued.loaded.not_after };
+        let renew_at = schedule::renew_at(validity, Some(window), fastrand::f64());
+        let meta = Meta { renew_at, window: Some(window), ..issued.meta.clone() };
+        if let Err(error) = self.folder.set_meta(&meta) {
+            tracing::error!(names = self.names(), %error, "the renewal window can't be written to state_dir");
+        }
+        tracing::info!(names = self.names(), at = show(renew_at), "to be renewed, as the authority suggests");
+        *self.issued.borrow_mut() = Some(Rc::new(Issued { meta, loaded: issued.loaded.clone() }));
+        self.shared.store.tell([self.told()]);
+    }
+}
+
+/// Changes with anything that an attempt's outcome may hang on.
+fn fingerprint(wanted: &Wanted, settings: &Acme) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(format!("{:?} {settings:?}", wanted.names).as_bytes());
+    context.update(settings.eab.as_ref().map_or(&[], |eab| &eab.hmac_key));
+    context.finish().as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// As renewal information names a certificate (RFC 9773, 4.1).
+fn identifier(issued: &Issued) -> Option<CertificateIdentifier<'static>> {
+    let leaf = issued.loaded.key.cert.first()?;
+    CertificateIdentifier::try_from(leaf).ok().map(CertificateIdentifier::into_owned)
+}

@@ -1,0 +1,205 @@
+//! All certificates of authorities: which there are, and who asks for one of them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+use super::account::Accounts;
+use super::failure::Failure;
+use super::folder::Folder;
+use super::keeper::{Keeper, Outcome, Shared};
+use super::ledger::Ledger;
+use crate::challenge::Challenges;
+use crate::config::Acme;
+use crate::metrics::Metrics;
+use crate::resolve::Resolver;
+use crate::state::create_private_dir;
+use crate::tls::{CertStore, Wanted};
+
+/// Orders under way at once, over all certificates: authorities mind crowds.
+const AT_ONCE: usize = 4;
+
+/// Lives on the control runtime; its tasks end with it.
+pub struct Manager {
+    certificates: PathBuf,
+    metrics: Arc<Metrics>,
+    shared: Rc<Shared>,
+    kept: RefCell<BTreeMap<Arc<str>, Kept>>,
+}
+
+/// For whoever is not on the control runtime.
+#[derive(Clone)]
+pub struct Handle(mpsc::UnboundedSender<Ask>);
+
+struct Ask {
+    host: String,
+    answer: oneshot::Sender<Result<Renewed, NotRenewed>>,
+}
+
+/// A certificate that was issued because someone asked.
+#[derive(Debug, Clone)]
+pub struct Renewed {
+    pub names: Vec<String>,
+    pub issuer: String,
+    pub not_after: SystemTime,
+    pub next_renewal: SystemTime,
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NotRenewed {
+    #[error("no certificate for {host} comes from an authority; there is {known}")]
+    NoSuchCertificate { host: String, known: String },
+    #[error("{names}: {failure}")]
+    Failed { names: String, failure: Failure },
+    #[error("the daemon is shutting down, or the site has left the config")]
+    Gone,
+}
+
+/// One certificate's task; it ends when this is dropped, and what it had begun is resumed by the next.
+struct Kept {
+    keeper: Rc<Keeper>,
+    task: AbortHandle,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Manager {
+    /// Makes `state_dir/acme` if it isn't there. Asks nobody.
+    pub fn new(
+        state_dir: &Path,
+        store: Arc<CertStore>,
+        challenges: Arc<Challenges>,
+        metrics: Arc<Metrics>,
+        resolver: Resolver,
+    ) -> std::io::Result<Rc<Self>> {
+        let folder = state_dir.join("acme");
+        let certificates = folder.join("certificates");
+        create_private_dir(&certificates)?;
+        let shared = Shared {
+            store,
+            challenges,
+            accounts: Accounts::new(&folder),
+            ledger: Ledger::open(&folder),
+            resolver: RefCell::new(resolver),
+            orders: Semaphore::new(AT_ONCE),
+        };
+        Ok(Rc::new(Self { certificates, metrics, shared: Rc::new(shared), kept: RefCell::default() }))
+    }
+
+    /// Keeps the certificates that the store wants now, and no others. Those that are on disk serve once this has returned.
+    pub fn follow(&self, settings: &Acme) {
+        let settings = Rc::new(settings.clone());
+        let mut before = self.kept.take();
+        if before.values().any(|kept| *kept.keeper.settings != *settings) {
+            self.shared.accounts.forget_all();
+        }
+        let mut news = Vec::new();
+        for wanted in self.shared.store.wanted() {
+            let site = wanted.site.clone();
+            let same = |kept: &Kept| kept.keeper.wanted == wanted && *kept.keeper.settings == *settings;
+            let kept = match before.remove(&site) {
+                Some(kept) if same(&kept) => kept,
+                old => {
+                    // Its task is gone before another works in the same folder.
+                    drop(old);
+                    let Some(kept) = self.keep(wanted, &settings) else { continue };
+                    news.push(kept.keeper.told());
+                    kept
+                }
+            };
+            self.kept.borrow_mut().insert(site, kept);
+        }
+        self.shared.store.tell(news);
+    }
+
+    pub fn set_resolver(&self, resolver: Resolver) {
+        *self.shared.resolver.borrow_mut() = resolver;
+    }
+
+    /// Answers until the last handle is gone.
+    pub fn handle(self: &Rc<Self>) -> Handle {
+        let (sender, mut asked) = mpsc::unbounded_channel::<Ask>();
+        let this = self.clone();
+        // Ends with the last handle, or the control runtime.
+        tokio::task::spawn_local(async move {
+            while let Some(Ask { host, answer }) = asked.recv().await {
+                this.renew(host, answer);
+            }
+        });
+        Handle(sender)
+    }
+
+    fn keep(&self, wanted: Wanted, settings: &Rc<Acme>) -> Option<Kept> {
+        let failed = wanted.names.iter().map(|name| self.metrics.acme_failures(name)).collect();
+        let folder = Folder::open(&self.certificates, &wanted.site);
+        let keeper = folder.and_then(|folder| Keeper::open(&self.shared, settings, wanted.clone(), folder, failed));
+        match keeper {
+            Ok(keeper) => {
+                let keeper = Rc::new(keeper);
+                // Ends when `Kept` is dropped: by a reload that no longer wants it, or with the control runtime.
+                let task = tokio::task::spawn_local(keeper.clone().run()).abort_handle();
+                Some(Kept { keeper, task })
+            }
+            Err(error) => {
+                tracing::error!(names = wanted.names.join(", "), %error, "its folder in state_dir can't be used");
+                None
+            }
+        }
+    }
+
+    fn renew(&self, host: String, answer: oneshot::Sender<Result<Renewed, NotRenewed>>) {
+        let kept = self.kept.borrow();
+        let covers = |kept: &&Kept| kept.keeper.wanted.names.iter().any(|name| covers(name, &host));
+        let Some(found) = kept.values().find(covers) else {
+            let known: Vec<String> = kept.values().map(|kept| kept.keeper.wanted.names.join(", ")).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let _ = answer.send(Err(NotRenewed::NoSuchCertificate { host, known }));
+            return;
+        };
+        let names = found.keeper.wanted.names.clone();
+        let (ended, end) = oneshot::channel();
+        found.keeper.renew(ended);
+        // Ends with the attempt.
+        tokio::task::spawn_local(async move {
+            let _ = answer.send(end.await.map_or(Err(NotRenewed::Gone), |outcome| told(names, outcome)));
+        });
+    }
+}
+
+impl Handle {
+    /// An attempt now, or the one under way; answers when it has ended.
+    pub async fn renew(&self, host: String) -> Result<Renewed, NotRenewed> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Ask { host, answer }).map_err(|_| NotRenewed::Gone)?;
+        answered.await.map_err(|_| NotRenewed::Gone)?
+    }
+}
+
+fn told(names: Vec<String>, outcome: Outcome) -> Result<Renewed, NotRenewed> {
+    match outcome {
+        Ok(issued) => Ok(Renewed {
+            names,
+            issuer: issued.loaded.issuer.clone(),
+            not_after: issued.loaded.not_after,
+            next_renewal: issued.meta.renew_at,
+        }),
+        Err(failure) => Err(NotRenewed::Failed { names: names.join(", "), failure }),
+    }
+}
+
+/// Named in the certificate, or below its wildcard.
+fn covers(name: &str, host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    let parent = host.split_once('.').map(|(_, parent)| parent);
+    name == host || name.strip_prefix("*.").is_some_and(|suffix| Some(suffix) == parent)
+}

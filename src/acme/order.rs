@@ -1,0 +1,309 @@
+//! One order from its beginning, or from where a crash has left it, to a certificate.
+//!
+//! Every step can be the last: what is needed to go on is on disk before the step is taken, and what was set for the authority
+//! to see is taken back however it ends.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use instant_acme::{
+    AuthorizationHandle, AuthorizationStatus, CertificateIdentifier, Error, Identifier, NewOrder, Order, OrderStatus,
+    RetryPolicy,
+};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+
+use super::account::Client;
+use super::failure::{Failure, Kind, describe};
+use super::folder::{Folder, Pending};
+use super::hook::{self, Verb};
+use super::ledger::Ledger;
+use super::present;
+use crate::challenge::{Answer, Challenges};
+use crate::config::{Acme, AcmeChallenge, CertificateFiles};
+use crate::tls::{self, Content, Loaded};
+
+/// Orders are kept by authorities for about a week.
+const STALE: Duration = Duration::from_hours(6 * 24);
+
+/// What an order needs around it.
+pub struct Around<'a> {
+    pub client: &'a Client,
+    pub settings: &'a Acme,
+    pub directory: &'a str,
+    pub folder: &'a Folder,
+    pub ledger: &'a Ledger,
+    pub challenges: &'a Arc<Challenges>,
+    pub names: &'a [String],
+    /// The certificate to be replaced, and whether its authority would like to know.
+    pub replaces: Option<CertificateIdentifier<'static>>,
+    /// Failures in a row so far: which kind of challenge is tried.
+    pub failures: u32,
+}
+
+/// A certificate that was checked.
+pub struct Certificate {
+    pub chain: String,
+    pub key: String,
+    pub loaded: Loaded,
+}
+
+/// Answers that are out, while they are.
+#[derive(Default)]
+struct Out {
+    answers: Vec<Answer>,
+    /// Names whose validation was entered.
+    entered: Vec<String>,
+}
+
+impl Around<'_> {
+    pub async fn issue(&self) -> Result<Certificate, Failure> {
+        let (mut order, mut pending) = self.begin_or_resume().await?;
+        let issued = self.carry_out(&mut order, &mut pending).await;
+        self.clean_up(&mut pending).await;
+        if let Err(failure) = &issued
+            && failure.kind != Kind::Unreachable
+        {
+            self.folder.clear_pending();
+        }
+        issued
+    }
+
+    async fn carry_out(&self, order: &mut Order, pending: &mut Pending) -> Result<Certificate, Failure> {
+        if order.state().status == OrderStatus::Pending {
+            self.prove(order, pending).await?;
+        }
+        if order.state().status == OrderStatus::Ready {
+            let csr = request(self.names, &pending.key).map_err(|why| Failure::new(Kind::Local, why))?;
+            order.finalize_csr(&csr).await.map_err(|e| self.client.failure(&e))?;
+        }
+        let chain = order.poll_certificate(&patience()).await.map_err(|e| self.client.failure(&e))?;
+        self.check(chain, &pending.key)
+    }
+
+    async fn begin_or_resume(&self) -> Result<(Order, Pending), Failure> {
+        if let Some(mut pending) = self.folder.pending() {
+            self.clean_up(&mut pending).await;
+            if self.fits(&pending) {
+                match self.client.account.order(pending.url.clone()).await {
+                    Ok(mut order) => {
+                        if order.state().status != OrderStatus::Invalid {
+                            tracing::info!(names = self.names.join(", "), order = pending.url, "order resumed");
+                            return Ok((order, pending));
+                        }
+                    }
+                    Err(Error::Api(_)) => {}
+                    Err(error) => return Err(self.client.failure(&error)),
+                }
+            }
+            self.folder.clear_pending();
+        }
+        self.begin().await
+    }
+
+    fn fits(&self, pending: &Pending) -> bool {
+        let age = SystemTime::now().duration_since(pending.begun).unwrap_or_default();
+        pending.names == self.names
+            && pending.directory == self.directory
+            && pending.profile == self.settings.profile
+            && age < STALE
+    }
+
+    async fn begin(&self) -> Result<(Order, Pending), Failure> {
+        let key = KeyPair::generate().map_err(|e| Failure::local("a new key", e))?;
+        let identifiers: Vec<Identifier> = self.names.iter().map(|name| Identifier::Dns(name.clone())).collect();
+        let mut new = NewOrder::new(&identifiers);
+        if let Some(profile) = &self.settings.profile {
+            self.check_profile(profile)?;
+            new = new.profile(profile);
+        }
+        let order = match self.replaces.clone() {
+            Some(replaced) => match self.client.account.new_order(&new.replaces(replaced)).await {
+                // A courtesy, no condition.
+                Err(Error::Unsupported(_) | Error::Other(_)) => self.plain_order(&identifiers).await,
+                Err(Error::Api(problem)) if is_about_replacing(&problem) => self.plain_order(&identifiers).await,
+                other => other,
+            },
+            None => self.client.account.new_order(&new).await,
+        };
+        let order = order.map_err(|e| self.client.failure(&e))?;
+        let pending = Pending {
+            url: order.url().to_owned(),
+            directory: self.directory.to_owned(),
+            names: self.names.to_vec(),
+            profile: self.settings.profile.clone(),
+            key: key.serialize_pem(),
+            begun: SystemTime::now(),
+            records: Vec::new(),
+        };
+        self.keep(&pending)?;
+        Ok((order, pending))
+    }
+
+    async fn plain_order(&self, identifiers: &[Identifier]) -> Result<Order, Error> {
+        let mut new = NewOrder::new(identifiers);
+        if let Some(profile) = &self.settings.profile {
+            new = new.profile(profile);
+        }
+        self.client.account.new_order(&new).await
+    }
+
+    fn check_profile(&self, profile: &str) -> Result<(), Failure> {
+        let known: Vec<&str> = self.client.account.profiles().map(|known| known.name).collect();
+        if known.contains(&profile) {
+            return Ok(());
+        }
+        let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
+        Err(Failure::new(Kind::Refused, format!("acme.profile {profile:?} is none of the authority's: {known}")))
+    }
+
+    /// Until the authority has seen that every name is ours.
+    async fn prove(&self, order: &mut Order, pending: &mut Pending) -> Result<(), Failure> {
+        let mut out = Out::default();
+        let mut authorizations = order.authorizations();
+        while let Some(next) = authorizations.next().await {
+            let authorization = next.map_err(|e| self.client.failure(&e))?;
+            match authorization.status {
+                AuthorizationStatus::Valid => {}
+                AuthorizationStatus::Pending => self.answer(authorization, pending, &mut out).await?,
+                status => {
+                    let name = authorization.identifier().to_string();
+                    return Err(Failure::new(Kind::Validation, format!("{name}: the authorization is {status:?}")));
+                }
+            }
+        }
+        let ready = order.poll_ready(&patience()).await;
+        match ready {
+            Ok(OrderStatus::Ready) => {
+                out.entered.iter().for_each(|name| self.ledger.succeeded(name, SystemTime::now()));
+                Ok(())
+            }
+            Ok(_) | Err(Error::Api(_)) => Err(self.explain(order, &out, ready.err()).await),
+            Err(error) => Err(self.client.failure(&error)),
+        }
+    }
+
+    /// Puts the answer to one challenge where the authority looks, and says so.
+    async fn answer(
+        &self,
+        mut authorization: AuthorizationHandle<'_>,
+        pending: &mut Pending,
+        out: &mut Out,
+    ) -> Result<(), Failure> {
+        let name = authorization.identifier().to_string();
+        let offered: Vec<_> = authorization.challenges.iter().filter_map(|c| present::kind_of(&c.r#type)).collect();
+        let preferred = &self.settings.challenges;
+        let kind = present::choose(preferred, &offered, self.failures).ok_or_else(|| {
+            let names =
+                |kinds: &[AcmeChallenge]| kinds.iter().map(|k| present::name_of(*k)).collect::<Vec<_>>().join(", ");
+            let text =
+                format!("{name}: the authority offers {}, acme.challenges has {}", names(&offered), names(preferred));
+            Failure::new(Kind::Refused, text)
+        })?;
+        let Some(mut challenge) = authorization.challenge(present::type_of(kind)) else { return Ok(()) };
+        let key = challenge.key_authorization();
+        match kind {
+            AcmeChallenge::Http01 => out.answers.push(present::by_token(self.challenges, &challenge.token, &key)),
+            AcmeChallenge::TlsAlpn01 => out.answers.push(present::by_certificate(self.challenges, &name, &key)?),
+            AcmeChallenge::Dns01 => self.set_record(present::record_of(&name), key.dns_value(), pending).await?,
+        }
+        let entered = self.ledger.begin(&name, SystemTime::now());
+        entered.map_err(|e| Failure::local("the list of validations", e))?;
+        out.entered.push(name.clone());
+        tracing::debug!(name, challenge = present::name_of(kind), "the authority may look");
+        challenge.set_ready().await.map_err(|e| self.client.failure(&e))
+    }
+
+    /// On disk before it is set: whoever finds it there takes it back.
+    async fn set_record(&self, fqdn: String, value: String, pending: &mut Pending) -> Result<(), Failure> {
+        let program = present::hook(self.settings.dns_hook.as_deref())?;
+        pending.records.push((fqdn.clone(), value.clone()));
+        self.keep(pending)?;
+        hook::run(program, Verb::Present, &fqdn, &value).await.map_err(|why| Failure::new(Kind::Local, why))
+    }
+
+    /// Takes back what a hook has set, in this life or the one before.
+    async fn clean_up(&self, pending: &mut Pending) {
+        if pending.records.is_empty() {
+            return;
+        }
+        let Ok(program) = present::hook(self.settings.dns_hook.as_deref()) else { return };
+        for (fqdn, value) in std::mem::take(&mut pending.records) {
+            if let Err(error) = hook::run(program, Verb::Cleanup, &fqdn, &value).await {
+                tracing::warn!(error, "a record is left behind");
+            }
+        }
+        let _ = self.keep(pending);
+    }
+
+    fn keep(&self, pending: &Pending) -> Result<(), Failure> {
+        self.folder.set_pending(pending).map_err(|e| Failure::local("the order's file", e))
+    }
+
+    /// What the authority has against which name: it is in the challenges, not always in the order.
+    async fn explain(&self, order: &mut Order, out: &Out, error: Option<Error>) -> Failure {
+        let mut reasons = Vec::new();
+        let mut problem = None;
+        let mut authorizations = order.authorizations();
+        while let Some(Ok(mut authorization)) = authorizations.next().await {
+            if authorization.refresh().await.is_err() {
+                continue;
+            }
+            let name = authorization.identifier().to_string();
+            if authorization.status == AuthorizationStatus::Valid && out.entered.contains(&name) {
+                self.ledger.succeeded(&name, SystemTime::now());
+            }
+            for challenge in &authorization.challenges {
+                if let Some(found) = &challenge.error {
+                    let kind = present::kind_of(&challenge.r#type).map_or("challenge", present::name_of);
+                    reasons.push(format!("{name} by {kind}: {}", describe(found, found.status.unwrap_or_default())));
+                    problem = problem.or_else(|| Failure::of(&Error::Api(found.clone()), None).problem);
+                }
+            }
+        }
+        let of_order = error.map(|error| self.client.failure(&error));
+        if reasons.is_empty() {
+            return of_order.unwrap_or_else(|| Failure::new(Kind::Validation, "the authority has refused the order"));
+        }
+        Failure {
+            kind: Kind::Validation,
+            problem,
+            text: reasons.join("; "),
+            retry_after: of_order.and_then(|f| f.retry_after),
+        }
+    }
+
+    /// What an authority hands out is looked at before it counts.
+    fn check(&self, chain: String, key: &str) -> Result<Certificate, Failure> {
+        let wrong = |why: String| {
+            self.folder.clear_pending();
+            Failure::new(Kind::Unreachable, format!("the authority's certificate: {why}"))
+        };
+        let (cert_path, key_path) = self.folder.files(0);
+        let content = Content { cert: chain.clone().into(), key: key.into() };
+        let loaded = tls::parse(&CertificateFiles { cert: cert_path, key: key_path }, &content);
+        let loaded = loaded.map_err(|error| wrong(error.to_string()))?;
+        if let Some(missing) = self.names.iter().find(|name| !loaded.names.contains(name)) {
+            return Err(wrong(format!("{missing} is not in it")));
+        }
+        Ok(Certificate { chain, key: key.to_owned(), loaded })
+    }
+}
+
+fn is_about_replacing(problem: &instant_acme::Problem) -> bool {
+    let says = |text: &Option<String>| text.as_deref().is_some_and(|text| text.to_lowercase().contains("replace"));
+    says(&problem.r#type) || says(&problem.detail)
+}
+
+/// From a quarter of a second upwards; three minutes in all.
+fn patience() -> RetryPolicy {
+    RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5).timeout(Duration::from_mins(3))
+}
+
+/// A certificate signing request (RFC 2986) for names and nothing else.
+fn request(names: &[String], key: &str) -> Result<Vec<u8>, String> {
+    let key = KeyPair::from_pem(key).map_err(|e| e.to_string())?;
+    let mut params = CertificateParams::new(names.to_vec()).map_err(|e| e.to_string())?;
+    params.distinguished_name = DistinguishedName::new();
+    let request = params.serialize_request(&key).map_err(|e| e.to_string())?;
+    Ok(request.der().to_vec())
+}

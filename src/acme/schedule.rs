@@ -1,0 +1,201 @@
+//! When a certificate is renewed and when a failed attempt is tried again: pure, given the time and a random number.
+//!
+//! Random numbers are from 0 to 1, so that many machines started together don't ask together.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::Kind;
+use super::stamp;
+
+/// Failed validations of one name within [`HOUR`] before it is left alone: what Let's Encrypt allows.
+pub const VALIDATIONS: usize = 5;
+
+pub const HOUR: Duration = Duration::from_hours(1);
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// However long an authority wants us to wait, it is asked again after this.
+const LONGEST_WAIT: Duration = Duration::from_hours(7 * 24);
+
+/// Attempts that ended with the process before one has to wait as if it had failed.
+pub const INTERRUPTIONS: u32 = 3;
+
+/// When an authority would like a certificate to be renewed (RFC 9773, 4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    #[serde(with = "stamp")]
+    pub start: SystemTime,
+    #[serde(with = "stamp")]
+    pub end: SystemTime,
+}
+
+/// From when to when a certificate is valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    pub from: SystemTime,
+    pub until: SystemTime,
+}
+
+/// What [`due`] looks at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Situation {
+    /// When the certificate that serves is to be renewed; `None`: there is none that fits.
+    pub renew_at: Option<SystemTime>,
+    /// When the next attempt was promised, after a failure or at the start of one that never ended.
+    pub next_try: Option<SystemTime>,
+    /// Attempts that ended with the process.
+    pub interrupted: u32,
+    /// Until when failed validations forbid another.
+    pub held: Option<SystemTime>,
+    /// Someone asked for it.
+    pub asked: bool,
+}
+
+/// When the next attempt is to begin; `now` or earlier: at once.
+pub fn due(situation: &Situation, now: SystemTime) -> SystemTime {
+    let wanted = situation.renew_at.filter(|_| !situation.asked).unwrap_or(now);
+    // Who was killed in the middle goes on at once: the order is still there. Not for ever.
+    let resumes = (1..=INTERRUPTIONS).contains(&situation.interrupted);
+    let promised = situation.next_try.filter(|_| !situation.asked && !resumes);
+    [promised, situation.held].into_iter().flatten().fold(wanted, SystemTime::max)
+}
+
+/// Where the authority has a window, a random moment within it; else at two thirds of the lifetime, or a little earlier. Never
+/// so late that nothing is left for a second attempt.
+pub fn renew_at(validity: Validity, window: Option<Window>, random: f64) -> SystemTime {
+    let lifetime = validity.until.duration_since(validity.from).unwrap_or_default();
+    let latest = validity.from + lifetime.mul_f64(0.95);
+    match window {
+        Some(window) => {
+            let span = window.end.duration_since(window.start).unwrap_or_default();
+            (window.start + span.mul_f64(share(random))).min(latest)
+        }
+        None => validity.from + lifetime.mul_f64(2.0 / 3.0 - share(random) / 24.0),
+    }
+}
+
+/// When an authority is asked for its window again: as it says, within reason (RFC 9773, 4.3.2).
+pub fn ask_again(said: Duration) -> Duration {
+    said.clamp(Duration::from_mins(1), DAY)
+}
+
+/// When to try again after the `failures`-th failure in a row. `retry_after` is the authority's own word.
+pub fn next_try(
+    now: SystemTime,
+    kind: Kind,
+    failures: u32,
+    retry_after: Option<SystemTime>,
+    random: f64,
+) -> SystemTime {
+    let own = now + backoff(kind, failures, random);
+    retry_after.map_or(own, |at| at.clamp(own, (now + LONGEST_WAIT).max(own)))
+}
+
+/// Twice as long each time, up to a bound; from half of it to all of it, at random.
+pub fn backoff(kind: Kind, failures: u32, random: f64) -> Duration {
+    let (first, longest) = match kind {
+        // Costs the authority nothing.
+        Kind::Unreachable => (Duration::from_secs(5), HOUR),
+        Kind::Local => (Duration::from_secs(30), HOUR),
+        Kind::Validation => (Duration::from_mins(1), HOUR * 6),
+        Kind::RateLimited | Kind::Refused => (Duration::from_mins(10), DAY),
+        Kind::Unresolved => (HOUR * 6, DAY),
+    };
+    let doublings = failures.saturating_sub(1).min(16);
+    let full = first.saturating_mul(1 << doublings).min(longest);
+    full.mul_f64(0.5 + share(random) / 2.0)
+}
+
+/// Until when a name is left alone, after too many failed validations.
+pub fn held(failed: &[SystemTime], now: SystemTime) -> Option<SystemTime> {
+    let mut recent: Vec<SystemTime> = failed.iter().copied().filter(|at| *at + HOUR > now).collect();
+    recent.sort_unstable();
+    let oldest_of_five = recent.len().checked_sub(VALIDATIONS)?;
+    recent.get(oldest_of_five).map(|at| *at + HOUR)
+}
+
+fn share(random: f64) -> f64 {
+    if random.is_nan() { 0.5 } else { random.clamp(0.0, 1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    const KINDS: [Kind; 6] =
+        [Kind::Unreachable, Kind::Local, Kind::Validation, Kind::RateLimited, Kind::Refused, Kind::Unresolved];
+
+    proptest! {
+        #[test]
+        fn a_renewal_leaves_time_for_more_attempts(from in 0..4_000_000_000_u64, life in 3600..40_000_000_u64, random in 0.0..1.0) {
+            let validity = Validity { from: at(from), until: at(from + life) };
+            let when = renew_at(validity, None, random).duration_since(validity.from).unwrap().as_secs_f64();
+            prop_assert!(when <= life as f64 * 0.667 && when >= life as f64 * 0.62, "{when} of {life}");
+        }
+
+        #[test]
+        fn the_authoritys_window_is_kept_to(start in 0..2_000_000_u64, span in 0..2_000_000_u64, random in 0.0..1.0) {
+            let validity = Validity { from: at(0), until: at(3_000_000) };
+            let window = Window { start: at(start), end: at(start + span) };
+            let when = renew_at(validity, Some(window), random);
+            prop_assert!(when <= window.end && when <= at(2_850_000));
+            prop_assert!(when >= window.start || when == at(2_850_000));
+        }
+
+        #[test]
+        fn waits_grow_stay_bounded_and_heed_the_authority(kind in 0..6_usize, failures in 0..100_u32, random in 0.0..1.0, said in 0..10_000_000_u64) {
+            let (kind, now) = (KINDS[kind], at(1_000_000));
+            let wait = backoff(kind, failures, random);
+            prop_assert!(wait >= Duration::from_millis(2500) && wait <= DAY);
+            prop_assert!(backoff(kind, failures + 2, random) >= wait);
+            let next = next_try(now, kind, failures, Some(now + Duration::from_secs(said)), random);
+            prop_assert!(next >= now + wait && next <= now + LONGEST_WAIT);
+            prop_assert!(said > 7 * 86_400 || next >= now + Duration::from_secs(said));
+        }
+
+        /// Whatever came before, an hour never sees a sixth.
+        #[test]
+        fn an_hour_sees_five_failed_validations_at_most(gaps in prop::collection::vec(0..2000_u64, 1..60)) {
+            let (mut failed, mut now) = (Vec::new(), at(1_000_000));
+            for gap in gaps {
+                now += Duration::from_secs(gap);
+                if held(&failed, now).is_none_or(|until| until <= now) {
+                    failed.push(now);
+                }
+                let recent = failed.iter().filter(|time| **time + HOUR > now).count();
+                prop_assert!(recent <= VALIDATIONS, "{recent}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_attempt_begins_when_nothing_speaks_against_it() {
+        let now = at(1000);
+        let begin = |situation: Situation| due(&situation, now);
+        let none = Situation::default();
+        assert_eq!(begin(none), now, "there is no certificate");
+        assert_eq!(begin(Situation { renew_at: Some(at(5000)), ..none }), at(5000));
+        assert_eq!(begin(Situation { renew_at: Some(at(5000)), asked: true, ..none }), now);
+        assert_eq!(begin(Situation { next_try: Some(at(2000)), ..none }), at(2000));
+        assert_eq!(begin(Situation { next_try: Some(at(2000)), asked: true, ..none }), now);
+        assert_eq!(begin(Situation { next_try: Some(at(2000)), interrupted: 1, ..none }), now);
+        assert_eq!(
+            begin(Situation { next_try: Some(at(2000)), interrupted: 4, ..none }),
+            at(2000),
+            "a crash loop waits"
+        );
+        assert_eq!(
+            begin(Situation { held: Some(at(3000)), asked: true, ..none }),
+            at(3000),
+            "nobody may ask past the limit"
+        );
+    }
+}

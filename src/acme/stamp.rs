@@ -1,0 +1,39 @@
+//! Times in files: RFC 3339, so that people can read them.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+pub fn serialize<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+    Timestamp::try_from(*time).map_err(serde::ser::Error::custom)?.serialize(to)
+}
+
+pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+    let time = SystemTime::from(Timestamp::deserialize(from)?);
+    // Arithmetic must not leave what a clock can show.
+    let is_sane = time >= SystemTime::UNIX_EPOCH && Timestamp::try_from(time).is_ok();
+    if is_sane { Ok(time) } else { Err(de::Error::custom("a time before 1970")) }
+}
+
+/// The same for what may be absent.
+pub mod option {
+    use super::*;
+
+    #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+    pub fn serialize<S: Serializer>(time: &Option<SystemTime>, to: S) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => super::serialize(time, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SystemTime>, D::Error> {
+        Ok(Option::<Timestamp>::deserialize(from)?.map(SystemTime::from))
+    }
+}
+
+/// For logs and errors, to the second.
+pub fn show(time: SystemTime) -> String {
+    Timestamp::try_from(time).map(|time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
+}

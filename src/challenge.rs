@@ -1,0 +1,98 @@
+//! What an authority comes to see while it validates a name: the answers to its challenges.
+//!
+//! Filled by [`crate::acme`] for as long as a validation runs, read by [`crate::http`] (http-01, RFC 8555, 8.3) and by
+//! [`crate::tls`] (tls-alpn-01, RFC 8737). Empty most of the time: a look costs one atomic load.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use rustls::sign::CertifiedKey;
+
+/// Where http-01's answers are.
+pub const PATH: &str = "/.well-known/acme-challenge/";
+
+/// The protocol that asks for tls-alpn-01's answer.
+pub const ALPN: &[u8] = b"acme-tls/1";
+
+/// The answers that are ready now.
+#[derive(Debug, Default)]
+pub struct Challenges {
+    tokens: ArcSwap<HashMap<Box<str>, Bytes>>,
+    certificates: ArcSwap<HashMap<Box<str>, Arc<CertifiedKey>>>,
+}
+
+/// Takes its answer back when it is dropped.
+#[must_use]
+pub struct Answer {
+    challenges: Arc<Challenges>,
+    kind: Kind,
+}
+
+enum Kind {
+    Token(Box<str>),
+    Name(Box<str>),
+}
+
+impl Challenges {
+    /// The key authorization for a request's path: by the token alone, whatever the host.
+    pub fn key_authorization(&self, path: &str) -> Option<Bytes> {
+        let token = path.strip_prefix(PATH)?;
+        self.tokens.load().get(token).cloned()
+    }
+
+    /// The certificate that proves a name, in lower case.
+    pub fn certificate(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        self.certificates.load().get(name).cloned()
+    }
+
+    pub fn answer_token(self: &Arc<Self>, token: &str, key_authorization: String) -> Answer {
+        let text = Bytes::from(key_authorization);
+        self.tokens.rcu(|tokens| with(tokens, token, text.clone()));
+        Answer { challenges: self.clone(), kind: Kind::Token(token.into()) }
+    }
+
+    pub fn answer_name(self: &Arc<Self>, name: &str, certificate: Arc<CertifiedKey>) -> Answer {
+        self.certificates.rcu(|certificates| with(certificates, name, certificate.clone()));
+        Answer { challenges: self.clone(), kind: Kind::Name(name.into()) }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        match &self.kind {
+            Kind::Token(token) => drop(self.challenges.tokens.rcu(|tokens| without(tokens, token))),
+            Kind::Name(name) => drop(self.challenges.certificates.rcu(|all| without(all, name))),
+        }
+    }
+}
+
+fn with<T: Clone>(map: &HashMap<Box<str>, T>, key: &str, value: T) -> HashMap<Box<str>, T> {
+    let mut map = map.clone();
+    map.insert(key.into(), value);
+    map
+}
+
+fn without<T: Clone>(map: &HashMap<Box<str>, T>, key: &str) -> HashMap<Box<str>, T> {
+    let mut map = map.clone();
+    map.remove(key);
+    map
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_there_until_it_is_dropped() {
+        let challenges = Arc::new(Challenges::default());
+        let answer = challenges.answer_token("abc", "abc.thumb".to_owned());
+        assert_eq!(challenges.key_authorization("/.well-known/acme-challenge/abc").unwrap(), "abc.thumb");
+        for other in ["/.well-known/acme-challenge/ab", "/.well-known/acme-challenge/", "/abc", "abc"] {
+            assert!(challenges.key_authorization(other).is_none(), "{other}");
+        }
+        drop(answer);
+        assert!(challenges.key_authorization("/.well-known/acme-challenge/abc").is_none());
+    }
+}

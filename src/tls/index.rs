@@ -1,0 +1,101 @@
+//! One consistent set of certificates, found by name: built as a whole, never changed.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustls::sign::CertifiedKey;
+
+use super::files::Loaded;
+
+/// One certificate, or the reason why it is missing.
+#[derive(Debug, Clone)]
+pub struct CertStatus {
+    pub names: Vec<String>,
+    pub source: Source,
+    pub issuer: String,
+    pub not_after: Option<SystemTime>,
+    pub next_renewal: Option<SystemTime>,
+    pub error: Option<String>,
+    /// It serves, but some clients may stumble.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    File(PathBuf),
+    Internal,
+    Acme,
+    /// Of the internal CA, until the authority has issued one.
+    StandIn,
+}
+
+/// Whoever is added first has the name.
+#[derive(Default)]
+pub(super) struct Index {
+    exact: HashMap<Box<str>, Arc<CertifiedKey>>,
+    wildcard: HashMap<Box<str>, Arc<CertifiedKey>>,
+    /// For clients that name nobody.
+    default: Option<Arc<CertifiedKey>>,
+    pub status: Vec<CertStatus>,
+}
+
+impl Index {
+    pub fn add(&mut self, loaded: &Loaded, status: CertStatus) {
+        for name in &loaded.names {
+            self.put(name, &loaded.key);
+        }
+        self.default.get_or_insert_with(|| loaded.key.clone());
+        self.status.push(status);
+    }
+
+    pub fn miss(&mut self, names: Vec<String>, source: Source, error: String) {
+        let (issuer, error) = (String::new(), Some(error));
+        let warnings = Vec::new();
+        self.status.push(CertStatus { names, source, issuer, not_after: None, next_renewal: None, error, warnings });
+    }
+
+    /// Exact, then wildcard (RFC 6125: one label).
+    pub fn find(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        if let Some(found) = self.exact.get(name) {
+            return Some(found.clone());
+        }
+        let (_, parent) = name.split_once('.')?;
+        self.wildcard.get(parent).cloned()
+    }
+
+    pub fn find_unnamed(&self, local: Option<IpAddr>) -> Option<Arc<CertifiedKey>> {
+        let by_address = local.and_then(|ip| self.exact.get(ip.to_string().as_str()).cloned());
+        by_address.or_else(|| self.default.clone())
+    }
+
+    pub fn covers(&self, name: &str) -> bool {
+        match name.strip_prefix("*.") {
+            Some(parent) => self.wildcard.contains_key(parent),
+            None => self.find(name).is_some(),
+        }
+    }
+
+    fn put(&mut self, name: &str, key: &Arc<CertifiedKey>) {
+        match name.strip_prefix("*.") {
+            Some(parent) => self.wildcard.entry(parent.into()).or_insert_with(|| key.clone()),
+            None => self.exact.entry(name.into()).or_insert_with(|| key.clone()),
+        };
+    }
+}
+
+impl CertStatus {
+    pub fn of(loaded: &Loaded, source: Source, error: Option<String>) -> Self {
+        Self {
+            names: loaded.names.clone(),
+            source,
+            issuer: loaded.issuer.clone(),
+            not_after: Some(loaded.not_after),
+            next_renewal: None,
+            error,
+            warnings: Vec::new(),
+        }
+    }
+}

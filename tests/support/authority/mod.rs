@@ -1,0 +1,248 @@
+//! A small authority, written from RFC 8555, RFC 8737 and RFC 9773, that misbehaves on request: what Pebble can't be made to do.
+//!
+//! `rules` is the protocol, `jose` the signatures, `validate` looks at the daemon as an authority does. The tests of issuance
+//! run against this one and Pebble, so that it can't drift from a real one.
+
+mod jose;
+mod rules;
+mod validate;
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use std::{fs, thread};
+
+use rustls::{ServerConnection, StreamOwned};
+use serde_json::Value;
+
+use super::dns::Dns;
+use super::setup::{Place, own_address};
+use super::tls::Identity;
+use super::wire::Wire;
+use rules::State;
+
+/// What resolves to the daemon.
+const NAMES: [&str; 4] = ["shop.example", "www.shop.example", "one.example", "two.example"];
+
+/// Serves until it is dropped.
+pub struct Authority {
+    addr: SocketAddr,
+    place: Place,
+    name: String,
+    dns: Dns,
+    state: Arc<Mutex<State>>,
+}
+
+/// What it does instead of answering.
+#[derive(Clone)]
+pub enum Instead {
+    /// This status with a problem document of this type, and Retry-After.
+    Problem(u16, &'static str, Option<String>),
+    /// Not JSON.
+    Nonsense(u16),
+    /// Nothing, ever.
+    Silence,
+}
+
+/// How the next requests under a path are met.
+pub struct Mood {
+    path: &'static str,
+    times: usize,
+    instead: Instead,
+}
+
+/// One HTTP request.
+struct Request {
+    method: String,
+    path: String,
+    body: Vec<u8>,
+}
+
+/// And its answer.
+struct Reply {
+    status: u16,
+    fields: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl Authority {
+    /// Validates where this place's daemon listens.
+    pub fn start(place: &Place) -> Self {
+        let listener = TcpListener::bind((own_address(), 0)).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let identity = Identity::for_names(&[&addr.ip().to_string()]);
+        let name = format!("authority-{}", addr.port());
+        fs::write(place.path(&format!("{name}.pem")), &identity.cert_pem).unwrap();
+        let state = Arc::new(Mutex::new(State::new(format!("https://{addr}"), place.clone())));
+        let (serving, config) = (state.clone(), identity.server_config(&[b"http/1.1"]));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (state, config) = (serving.clone(), config.clone());
+                if state.lock().unwrap().stopped {
+                    return;
+                }
+                let Ok(stream) = stream else { continue };
+                thread::spawn(move || {
+                    let tls = ServerConnection::new(config).unwrap();
+                    serve(&state, Wire::new(StreamOwned::new(tls, stream)));
+                });
+            }
+        });
+        let dns = Dns::start();
+        if let IpAddr::V4(ip) = place.http.ip() {
+            NAMES.iter().for_each(|name| dns.set(name, &[ip]));
+        }
+        Self { addr, place: place.clone(), name, dns, state }
+    }
+
+    pub fn resolvers(&self) -> String {
+        self.dns.resolvers()
+    }
+
+    pub fn directory(&self) -> String {
+        format!("https://{}/directory", self.addr)
+    }
+
+    pub fn section(&self, lines: &str) -> String {
+        super::pebble::section(&self.directory(), &self.root_file(), lines)
+    }
+
+    /// For `ca_file`.
+    pub fn root_file(&self) -> PathBuf {
+        self.place.path(&format!("{}.pem", self.name))
+    }
+
+    /// A program for `dns_hook` whose records it sees.
+    pub fn hook(&self) -> PathBuf {
+        hook(self.place.dir())
+    }
+
+    /// The next `times` requests under this path are met like this.
+    pub fn mood(&self, path: &'static str, times: usize, instead: Instead) {
+        self.state().moods.push_back(Mood { path, times, instead });
+    }
+
+    pub fn cheer_up(&self) {
+        self.state().moods.clear();
+    }
+
+    /// How long certificates are valid from now on.
+    pub fn lifetime(&self, lifetime: Duration) {
+        self.state().lifetime = lifetime;
+    }
+
+    /// Offers renewal information: one window for each certificate in turn, in seconds from when it is asked for; the last one
+    /// for all that follow.
+    pub fn windows(&self, windows: &[(i64, i64)]) {
+        self.state().windows = Some(windows.to_vec());
+    }
+
+    pub fn profiles(&self, names: &[&str]) {
+        self.state().profiles = names.iter().map(|name| (*name).to_owned()).collect();
+    }
+
+    /// Finds nothing wherever it looks.
+    pub fn blind(&self, is_blind: bool) {
+        self.state().is_blind = is_blind;
+    }
+
+    /// What it was asked for: the payload of each new order.
+    pub fn orders(&self) -> Vec<Value> {
+        self.state().asked.clone()
+    }
+
+    pub fn accounts(&self) -> usize {
+        self.state().accounts.len()
+    }
+
+    /// Validations begun.
+    pub fn looked(&self) -> usize {
+        self.state().looked
+    }
+
+    pub fn issued(&self) -> usize {
+        self.state().issued.len()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+impl Drop for Authority {
+    fn drop(&mut self) {
+        self.state().stopped = true;
+        let _ = TcpStream::connect(self.addr);
+    }
+}
+
+fn serve(state: &Arc<Mutex<State>>, mut wire: Wire) {
+    while let Some(head) = wire.head() {
+        let Ok((body, _)) = wire.try_body(&head.request_framing()) else { return };
+        let request = Request { method: head.word(0).to_owned(), path: head.word(1).to_owned(), body };
+        let instead = state.lock().unwrap().mood(&request.path);
+        let reply = match instead {
+            None => rules::answer(state, &request),
+            Some(Instead::Silence) => return thread::sleep(Duration::from_mins(2)),
+            Some(Instead::Nonsense(status)) => Reply::new(status, b"<html>".to_vec()),
+            Some(Instead::Problem(status, kind, retry_after)) => {
+                let reply = Reply::problem(status, kind, "as the test wants it");
+                retry_after.into_iter().fold(reply, |reply, after| reply.with("Retry-After", after))
+            }
+        };
+        if wire.try_send(reply.bytes(&request.method, &rules::nonce(state))).is_err() {
+            return;
+        }
+    }
+}
+
+impl Reply {
+    fn new(status: u16, body: Vec<u8>) -> Self {
+        Self { status, fields: Vec::new(), body }
+    }
+
+    fn json(status: u16, value: &Value) -> Self {
+        Self::new(status, value.to_string().into_bytes())
+    }
+
+    fn problem(status: u16, kind: &str, detail: &str) -> Self {
+        let kind = format!("urn:ietf:params:acme:error:{kind}");
+        Self::json(status, &serde_json::json!({ "type": kind, "detail": detail, "status": status }))
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    fn bytes(&self, method: &str, nonce: &str) -> Vec<u8> {
+        let fields = self.fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>();
+        let head = format!(
+            "HTTP/1.1 {} -\r\nReplay-Nonce: {nonce}\r\n{fields}Content-Length: {}\r\n\r\n",
+            self.status,
+            self.body.len()
+        );
+        let body = if method == "HEAD" { &[][..] } else { &self.body };
+        [head.as_bytes(), body].concat()
+    }
+}
+
+impl State {
+    fn mood(&mut self, path: &str) -> Option<Instead> {
+        let moods: &mut VecDeque<Mood> = &mut self.moods;
+        let mood = moods.iter_mut().find(|mood| mood.times > 0 && path.starts_with(mood.path))?;
+        mood.times -= 1;
+        Some(mood.instead.clone())
+    }
+}
+
+/// Notes what it is told.
+fn hook(folder: &Path) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let hook = folder.join("hook");
+    fs::write(&hook, format!("#!/bin/sh\necho \"$1 $2 $3\" >>{}\n", folder.join("hook.log").display())).unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o700)).unwrap();
+    hook
+}
