@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::certs::{certificate, eventually, issued, kept, shown};
-use crate::support::{Authority, Edge, Instead, Origin, Setup};
+use crate::support::certs::{certificate, eventually, issued, kept, private, shown};
+use crate::support::tools::is_there;
+use crate::support::{Authority, Edge, Instead, Origin, Setup, wait_until};
 
 const SITE: &str = "[[site]]\nhosts = [\"shop.example\", \"www.shop.example\"]\nservice = \"app\"\n";
 
@@ -40,7 +41,11 @@ fn the_authoritys_window_decides_and_the_order_says_what_it_replaces() {
     eventually("the renewal", &edge, || (ca.issued() == 2).then_some(()));
     let orders = ca.orders();
     assert_eq!(orders[0]["replaces"], Value::Null);
-    assert!(orders[1]["replaces"].as_str().is_some_and(|id| id.ends_with(".AQ")), "{}", orders[1]);
+    assert!(
+        orders[1]["replaces"].as_str().and_then(|id| id.split_once('.')).is_some_and(|(_, serial)| serial == "AQ"),
+        "{}",
+        orders[1]
+    );
     eventually("the second window", &edge, || (86_000..90_001).contains(&wait(&edge)).then_some(()));
     assert_eq!(shown(&edge, "shop.example").serial, "02");
     assert!(kept(&edge, "meta.json").unwrap()["window"].is_object());
@@ -183,4 +188,53 @@ fn the_second_directory_is_asked_when_the_first_fails() {
     assert_eq!((ca.issued(), second.issued()), (0, 1));
     assert_eq!(kept(&edge, "meta.json").unwrap()["directory"], second.directory());
     ca.cheer_up();
+}
+
+/// Every durable step ends with a rename: killed at the first, at the second, and so on, until it gets through.
+#[test]
+fn killed_in_every_step_of_an_order_it_goes_on() {
+    if !is_there("strace") {
+        return;
+    }
+    let origin = Origin::start("blue");
+    let (mut kills, mut begun_again) = (0, 0);
+    loop {
+        let (setup, ca) = with(&origin);
+        // What else it renames, it does at its first start.
+        let mut edge = setup.server(&ca.resolvers()).start();
+        edge.terminate();
+        let text = std::fs::read_to_string(edge.path("edge.toml")).unwrap();
+        edge.rewrite(&format!("{text}{}{SITE}", ca.section("")));
+        let inject = format!("inject=/^rename:signal=KILL:when={}", kills + 1);
+        edge.spawn_again_under(&[
+            "strace",
+            "-D",
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=/^rename",
+            "-e",
+            &inject,
+        ]);
+        let is_done = |edge: &Edge| {
+            kept(edge, "meta.json").is_some()
+                && kept(edge, "attempts.json").is_some_and(|told| told["interrupted"] == 0)
+        };
+        wait_until("the kill, or the certificate", || edge.try_wait().is_some() || is_done(&edge));
+        if edge.try_wait().is_none() {
+            break;
+        }
+        kills += 1;
+        edge.start_again();
+        issued(&edge, "shop.example");
+        eventually("the order's end", &edge, || kept(&edge, "order.json").is_none().then_some(()));
+        private(&edge.path("state/acme"));
+        assert_eq!((ca.accounts(), ca.issued()), (1, 1), "kill {kills}");
+        begun_again += ca.orders().len() - 1;
+    }
+    println!("{kills} kills, {begun_again} orders begun again");
+    assert!(kills >= 8, "{kills}");
+    assert_eq!(begun_again, 1, "only the order whose address never came to the disk");
 }

@@ -1,7 +1,4 @@
 //! Accounts with authorities: one for each directory, its key on disk before it is registered, so that no crash makes a second.
-//!
-//! Registering a key again answers with the account it has (RFC 8555, 7.3). With an external binding the library makes the
-//! key itself: there, a crash between the authority's answer and our file would make a second one.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,15 +8,16 @@ use std::rc::Rc;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use instant_acme::{Account, AccountCredentials, ExternalAccountKey, Key, NewAccount};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use instant_acme::{Account, Key};
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::failure::{Failure, Kind};
 use super::http::Http;
+use super::register::register;
 use crate::config::Acme;
-use crate::state::{create_private_dir, set_aside, write_durably};
+use crate::state::{create_private_dir, remove_half_written, set_aside, write_durably};
 
 /// All of them. One is opened at a time, for each directory.
 pub struct Accounts {
@@ -63,7 +61,7 @@ impl Accounts {
         let file = File::of(&self.folder, directory)?;
         let account = match file.read(directory) {
             Some(kept) if is_same_binding(&kept, directory, settings) => file.reopen(kept, settings, &http).await,
-            _ => file.register(directory, settings, &http).await,
+            _ => file.make(directory, settings, &http).await,
         };
         let account = account.map_err(|error| error.into_failure(&http))?;
         let client = Client { account, http };
@@ -132,6 +130,7 @@ impl File {
     fn of(accounts: &Path, directory: &str) -> Result<Self, Failure> {
         let folder = accounts.join(folder_name(directory));
         create_private_dir(&folder).map_err(|e| Failure::local(&folder.display().to_string(), e))?;
+        remove_half_written(&folder);
         Ok(Self(folder.join("account.json")))
     }
 
@@ -154,47 +153,43 @@ impl File {
     }
 
     async fn reopen(&self, kept: Kept, settings: &Acme, http: &Http) -> Result<Account, OpenError> {
-        let Some(der) = key_of(&kept) else { return self.register(&kept.directory, settings, http).await };
-        let builder = Account::builder_with_http(Box::new(http.clone()));
-        let (account, kept) = match kept.id.clone() {
-            Some(id) => (builder.from_parts(id, der, kept.directory.clone()).await?, kept),
-            None => {
-                let key = (Key::from_pkcs8_der(der.clone_key())?, PrivateKeyDer::Pkcs8(der));
-                let (account, _) = builder.create_from_key(key, kept.directory.clone()).await?;
-                let kept = Kept { id: Some(account.id().to_owned()), ..kept };
-                self.write(&kept)?;
-                (account, kept)
-            }
+        let Some(der) = key_of(&kept) else { return self.make(&kept.directory, settings, http).await };
+        let kept = match &kept.id {
+            Some(_) => kept,
+            None => self.register(kept, &der, settings, http).await?,
         };
+        let id = kept.id.clone().unwrap_or_default();
+        let builder = Account::builder_with_http(Box::new(http.clone()));
+        let account = builder.from_parts(id, der, kept.directory.clone()).await?;
         self.tell_contact(account, kept, settings).await
     }
 
-    async fn register(&self, directory: &str, settings: &Acme, http: &Http) -> Result<Account, OpenError> {
-        let kept = |id, key: &PrivatePkcs8KeyDer<'_>, eab_kid| Kept {
+    async fn make(&self, directory: &str, settings: &Acme, http: &Http) -> Result<Account, OpenError> {
+        let (_, key) = Key::generate_pkcs8()?;
+        let kept = Kept {
             directory: directory.to_owned(),
-            id,
+            id: None,
             contact: None,
-            eab_kid,
+            eab_kid: binding(directory, settings).map(|eab| eab.kid.clone()),
             key: BASE64_STANDARD.encode(key.secret_pkcs8_der()),
         };
-        let Some(eab) = binding(directory, settings) else {
-            let (_, key) = Key::generate_pkcs8()?;
-            let kept = kept(None, &key, None);
-            self.write(&kept)?;
-            return Box::pin(self.reopen(kept, settings, http)).await;
-        };
-        let contact = contact(settings);
-        let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
-        let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
-        let external = ExternalAccountKey::new(eab.kid.clone(), &eab.hmac_key);
-        let builder = Account::builder_with_http(Box::new(http.clone()));
-        let (account, credentials): (_, AccountCredentials) =
-            builder.create(&new, directory.to_owned(), Some(&external)).await?;
-        let id = Some(account.id().to_owned());
-        let fresh = kept(id, credentials.private_key(), Some(eab.kid.clone()));
-        self.write(&Kept { contact: settings.email.clone(), ..fresh })?;
-        tracing::info!(directory, account = account.id(), "account registered");
-        Ok(account)
+        self.write(&kept)?;
+        Box::pin(self.reopen(kept, settings, http)).await
+    }
+
+    async fn register(
+        &self,
+        kept: Kept,
+        key: &PrivatePkcs8KeyDer<'_>,
+        settings: &Acme,
+        http: &Http,
+    ) -> Result<Kept, OpenError> {
+        let binding = binding(&kept.directory, settings);
+        let id = register(http, &kept.directory, key, contact(settings).as_deref(), binding).await?;
+        tracing::info!(directory = kept.directory, account = id, "account registered");
+        let kept = Kept { id: Some(id), contact: settings.email.clone(), ..kept };
+        self.write(&kept)?;
+        Ok(kept)
     }
 
     /// Once for each address.
@@ -205,7 +200,6 @@ impl File {
         let contact = contact(settings);
         let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
         account.update_contacts(&contact).await?;
-        tracing::info!(directory = kept.directory, account = account.id(), "account ready");
         self.write(&Kept { contact: settings.email.clone(), ..kept })?;
         Ok(account)
     }

@@ -16,7 +16,7 @@ use super::failure::Kind;
 use super::schedule::Window;
 use super::stamp;
 use crate::config::CertificateFiles;
-use crate::state::{create_private_dir, set_aside, write_durably};
+use crate::state::{create_private_dir, remove_half_written, set_aside, write_durably};
 use crate::tls::{self, Loaded};
 
 pub struct Folder {
@@ -90,9 +90,8 @@ impl Folder {
     pub fn open(certificates: &Path, name: &str) -> io::Result<Self> {
         let path = certificates.join(name.replace('*', "_"));
         create_private_dir(&path)?;
-        let folder = Self { path };
-        folder.remove_files(|file| file.ends_with(".tmp"));
-        Ok(folder)
+        remove_half_written(&path);
+        Ok(Self { path })
     }
 
     /// The certificate, if there is one that can be used. A damaged folder is moved aside, and empty from then on.
@@ -122,7 +121,12 @@ impl Folder {
         write_durably(&chain_path, chain.as_bytes())?;
         self.write("meta.json", meta)?;
         let current = format!(".{}.pem", meta.generation);
-        self.remove_files(|file| file.ends_with(".pem") && !file.ends_with(&current));
+        for entry in fs::read_dir(&self.path)?.flatten() {
+            let name = entry.file_name().into_string().unwrap_or_default();
+            if ["chain.", "key."].iter().any(|kind| name.starts_with(kind)) && !name.ends_with(&current) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
         Ok(())
     }
 
@@ -180,14 +184,6 @@ impl Folder {
             let _ = set_aside(&self.path.join(name));
             None
         })
-    }
-
-    fn remove_files(&self, is_stale: impl Fn(&str) -> bool) {
-        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            if entry.file_name().to_str().is_some_and(&is_stale) {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::schedule::{self, HOUR};
 use super::stamp;
-use crate::state::{set_aside, write_durably};
+use crate::state::{remove_half_written, set_aside, write_durably};
 
 pub struct Ledger {
     path: PathBuf,
@@ -26,6 +26,7 @@ struct Entry(#[serde(with = "stamp")] SystemTime);
 impl Ledger {
     /// One that can't be read is moved aside.
     pub fn open(folder: &Path) -> Self {
+        remove_half_written(folder);
         let path = folder.join("validations.json");
         let names = match std::fs::read(&path).map(|text| serde_json::from_slice(&text)) {
             Ok(Ok(names)) => names,

@@ -14,6 +14,7 @@ mod ledger;
 mod manager;
 mod order;
 mod present;
+mod register;
 mod schedule;
 mod stamp;
 

@@ -18,7 +18,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::
 
 /// The same for what may be absent.
 pub mod option {
-    use super::*;
+    use super::{Deserialize, Deserializer, Serializer, SystemTime, Timestamp};
 
     #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
     pub fn serialize<S: Serializer>(time: &Option<SystemTime>, to: S) -> Result<S::Ok, S::Error> {

@@ -5,6 +5,7 @@
 //! reads what the others publish. Who may connect is the socket file's mode; who did goes into the history. Who calls:
 //! [`crate::cli`].
 
+mod ask;
 mod call;
 mod client;
 mod preview;

@@ -3,20 +3,21 @@
 //! Durations are text with a unit (`"30s"`) where a person writes them and milliseconds in `_ms` where a program measured
 //! them; times are RFC 3339. Fields may be added; none is renamed or removed.
 
+mod certificates;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use super::ask::Ask;
+pub use certificates::{CaRoot, CertificateSource, CertificateStatus, Certificates, Renew, Renewed};
+
 use super::problem::Problem;
 use crate::control::{Done, Event, Record};
 use crate::http::Kind;
 use crate::types::Color;
-
-pub use certificates::{CaRoot, CertificateSource, CertificateStatus, Certificates, Renew, Renewed};
-
-mod certificates;
 
 /// `GET /v1/status`: everything at one moment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -187,82 +188,6 @@ pub struct Records {
     pub records: Vec<Record>,
 }
 
-/// Body of an operation on a service; empty is `{}`. Which fields a verb takes: [`Ask::fields`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Ask {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub color: Option<String>,
-    /// For the gate, else the service's `switch.timeout`; of a pause, until nothing is in flight, else `switch.drain`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<String>,
-    /// Else the service's `switch.drain`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub drain: Option<String>,
-    /// Else the service's `switch.watch`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub watch: Option<String>,
-    /// How long a preview's link is valid, `1s` to `30d`; 1 h unless said otherwise.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ttl: Option<String>,
-    /// Shares of a canary before the flip, in per cent.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<u8>,
-    /// How long each step is watched; 30 s unless said otherwise.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub step_time: Option<String>,
-    /// The canary's share, 0 to 100.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub percent: Option<u8>,
-    /// Ends a canary or a maintenance.
-    #[serde(skip_serializing_if = "is_false")]
-    pub off: bool,
-    /// How long a pause holds one request; 30 s unless said otherwise.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max: Option<String>,
-    /// For the page of a maintenance.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Addresses and networks that pass a maintenance.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub allow: Vec<String>,
-    /// Skips the gate.
-    #[serde(skip_serializing_if = "is_false")]
-    pub force: bool,
-    /// Whether to answer only when the watch has ended and the old colour has drained. True unless said otherwise.
-    #[serde(skip_serializing_if = "is_true")]
-    pub wait: bool,
-    /// Refused with `generation_conflict` unless this is the present one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub if_generation: Option<u64>,
-    /// For the history.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-impl Default for Ask {
-    fn default() -> Self {
-        Self {
-            color: None,
-            timeout: None,
-            drain: None,
-            watch: None,
-            ttl: None,
-            steps: Vec::new(),
-            step_time: None,
-            percent: None,
-            off: false,
-            max: None,
-            message: None,
-            allow: Vec::new(),
-            force: false,
-            wait: true,
-            if_generation: None,
-            reason: None,
-        }
-    }
-}
-
 /// Answer to `preview`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviewLink {
@@ -274,44 +199,6 @@ pub struct PreviewLink {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<String>,
     pub expires: Timestamp,
-}
-
-impl Ask {
-    /// What a verb takes: any other field would be ignored, so it is refused.
-    pub fn fields(verb: &str) -> &'static [&'static str] {
-        match verb {
-            "switch" => &[
-                "color",
-                "timeout",
-                "drain",
-                "watch",
-                "steps",
-                "step_time",
-                "force",
-                "wait",
-                "if_generation",
-                "reason",
-            ],
-            "rollback" => &["timeout", "drain", "watch", "wait", "if_generation", "reason"],
-            "gate" => &["color", "timeout"],
-            "canary" => &["color", "percent", "off", "timeout", "drain", "wait", "if_generation", "reason"],
-            "pause" => &["max", "timeout", "if_generation", "reason"],
-            "resume" => &["if_generation", "reason"],
-            "preview" => &["color", "ttl", "reason"],
-            "maintenance" => &["off", "message", "allow", "if_generation", "reason"],
-            _ => &[],
-        }
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(value: &bool) -> bool {
-    !*value
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_true(value: &bool) -> bool {
-    *value
 }
 
 /// One line of a streamed operation. The last one is an [`End`].
@@ -362,11 +249,5 @@ mod tests {
     fn a_step_of_a_newer_daemon_is_no_error() {
         let line: Line = serde_json::from_str(r#"{"event":"watching","for_ms":1}"#).unwrap();
         assert!(matches!(line, Line::Other(_)), "{line:?}");
-    }
-
-    #[test]
-    fn an_empty_body_waits_and_does_not_force() {
-        let ask: Ask = serde_json::from_str("{}").unwrap();
-        assert!(ask.wait && !ask.force);
     }
 }

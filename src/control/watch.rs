@@ -46,6 +46,8 @@ pub(super) struct Seen {
     pub requests: u64,
     pub failed: u64,
     pub p95: Option<Duration>,
+    /// Still without an end: what hangs is among them.
+    pub in_flight: usize,
     /// Whether any of its backends can serve.
     pub is_healthy: bool,
 }
@@ -74,7 +76,12 @@ pub(super) fn judge(seen: &Seen, bounds: &Bounds, is_over: bool) -> Option<(Word
     match (is_over, is_enough) {
         (false, _) => None,
         (true, true) => Some((Word::Passed, share)),
-        (true, false) => Some((Word::Inconclusive, format!("{share}: fewer than {} to judge by", bounds.min_requests))),
+        (true, false) => {
+            let few = format!("{share}: fewer than {} to judge by", bounds.min_requests);
+            let unanswered = Some(seen.in_flight).filter(|in_flight| *in_flight > 0);
+            let waiting = unanswered.map(|count| format!("; {count} in flight have not ended")).unwrap_or_default();
+            Some((Word::Inconclusive, few + &waiting))
+        }
     }
 }
 
@@ -189,6 +196,7 @@ impl Operator {
                     requests: now.requests + asked.requests.get(),
                     failed: now.failed + asked.failed.get(),
                     p95: now.quantile(0.95),
+                    in_flight: service.pool(color).requests(),
                     is_healthy: service.pool(color).has_healthy(),
                 };
                 if !self.ledger(service, |ledger| ledger.is_on(course)) {
@@ -298,7 +306,7 @@ mod tests {
     };
 
     fn word(requests: u64, failed: u64, p95_ms: u64, is_over: bool) -> Option<Word> {
-        let seen = Seen { requests, failed, p95: Some(Duration::from_millis(p95_ms)), is_healthy: true };
+        let seen = Seen { requests, failed, p95: Some(Duration::from_millis(p95_ms)), in_flight: 0, is_healthy: true };
         judge(&seen, &BOUNDS, is_over).map(|(word, _)| word)
     }
 
@@ -315,13 +323,15 @@ mod tests {
         assert_eq!(word(0, 0, 1, true), Some(Word::Inconclusive));
         assert_eq!(word(19, 19, 100, true), Some(Word::Inconclusive));
         assert_eq!(word(20, 1, 1, true), Some(Word::Passed));
+        let hangs = Seen { requests: 3, failed: 0, p95: None, in_flight: 25, is_healthy: true };
+        assert!(judge(&hangs, &BOUNDS, true).unwrap().1.ends_with("; 25 in flight have not ended"));
     }
 
     #[test]
     fn latency_is_judged_only_where_it_is_asked_for_and_known() {
         assert_eq!(word(20, 0, 21, false), Some(Word::RolledBack));
         assert_eq!(word(20, 0, 20, false), None);
-        let seen = Seen { requests: 20, failed: 0, p95: Some(Duration::from_secs(9)), is_healthy: true };
+        let seen = Seen { requests: 20, failed: 0, p95: Some(Duration::from_secs(9)), in_flight: 0, is_healthy: true };
         let unasked = Bounds { max_latency_ratio: 0.0, ..BOUNDS };
         let unknown = Bounds { baseline_p95: None, ..BOUNDS };
         for bounds in [unasked, unknown] {

@@ -249,6 +249,11 @@ impl Edge {
         self.start_again_under(&[]);
     }
 
+    /// On the same files, under a program that may end it at any moment: waits for nothing.
+    pub fn spawn_again_under(&mut self, program: &[&str]) {
+        self.spawn_again(program);
+    }
+
     /// The same by another program, one that becomes the daemon and keeps its process id.
     pub fn start_again_under(&mut self, program: &[&str]) {
         self.spawn_again(program);

@@ -1,4 +1,4 @@
-//! What the API says of certificates.
+//! Certificates on the wire: what there is, and what was asked for anew.
 
 use std::path::PathBuf;
 

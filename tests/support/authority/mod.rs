@@ -92,7 +92,9 @@ impl Authority {
         });
         let dns = Dns::start();
         if let IpAddr::V4(ip) = place.http.ip() {
-            NAMES.iter().for_each(|name| dns.set(name, &[ip]));
+            for name in NAMES {
+                dns.set(name, &[ip]);
+            }
         }
         Self { addr, place: place.clone(), name, dns, state }
     }

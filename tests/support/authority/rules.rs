@@ -226,7 +226,7 @@ impl State {
             }
         }
         let ordered = self.orders[number].asked["identifiers"].as_array().unwrap().iter().map(|id| id["value"].clone());
-        if json!(names) != Value::from_iter(ordered) {
+        if json!(names) != ordered.collect::<Value>() {
             return Reply::problem(400, "badCSR", "other names than the order's");
         }
         let key = TheirKey(csr.certification_request_info.subject_pki.subject_public_key.data.to_vec());
