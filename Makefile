@@ -13,8 +13,9 @@ DEMO ?=
 BUILD_TOOLS := cmake cc
 BUILD_PACKAGES := cmake gcc g++ make
 # faketime and strace: for the tests of a clock that is set, and of a kill at the very rename. pebble: a real ACME authority.
-TEST_TOOLS := $(BUILD_TOOLS) curl openssl faketime strace pebble pebble-challtestsrv
-TEST_PACKAGES := $(BUILD_PACKAGES) curl openssl ca-certificates faketime strace pebble
+# testssl.sh: other eyes on our TLS.
+TEST_TOOLS := $(BUILD_TOOLS) curl openssl faketime strace pebble pebble-challtestsrv testssl
+TEST_PACKAGES := $(BUILD_PACKAGES) curl openssl ca-certificates faketime strace pebble testssl.sh
 BENCH_TOOLS := $(TEST_TOOLS) nginx haproxy
 BENCH_PACKAGES := $(TEST_PACKAGES) nginx haproxy
 

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Method, Uri, Version, header};
 
+use crate::config::ClientAuth;
 use crate::error::Failure;
-use crate::headers::client_ip;
+use crate::headers::{ClientCert, client_ip};
 use crate::site::{Action, Route, encoded, normalized};
 use crate::snapshot::Snapshot;
 
@@ -25,6 +26,10 @@ pub struct Peer {
     pub tls_version: Option<&'static str>,
     /// RFC 6066, 3; in lower case.
     pub sni: Option<Box<str>>,
+    /// What the handshake asked of the client; `None`: nothing.
+    pub client_auth: Option<Arc<ClientAuth>>,
+    /// The certificate that the client has shown, verified by [`Peer::client_auth`].
+    pub client_cert: Option<Box<ClientCert>>,
     /// The port the client connected to.
     pub port: u16,
 }
@@ -56,7 +61,7 @@ pub struct Host<'a> {
     pub port: Option<u16>,
 }
 
-/// Decides in this order: framing, host, site, TLS, canonical host, path, method, address, announced body size.
+/// Decides in this order: framing, host, site, TLS, client certificate, canonical host, path, method, address, announced body size.
 pub fn decide<'s>(snapshot: &'s Snapshot, head: &Parts, peer: &Peer) -> Decision<'s> {
     let trusted_nets = &snapshot.config.server.trusted_proxies;
     let trusted = !trusted_nets.is_empty() && trusted_nets.iter().any(|net| net.contains(&peer.ip));
@@ -91,6 +96,10 @@ fn judge<'s>(
         } else {
             Err(Failure::Misdirected)
         };
+    }
+    // Whatever brought the request here, the site's own rules were those of the handshake: no SNI, a reload since, no TLS.
+    if site.client_auth.is_some() && site.client_auth != peer.client_auth {
+        return Err(Failure::Misdirected);
     }
     if let Some(canonical) = &site.canonical_host
         && canonical.as_str() != host.name

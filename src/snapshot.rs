@@ -101,6 +101,7 @@ impl Builder<'_> {
             name: site.name.clone(),
             hosts: site.hosts.clone(),
             tls: site.tls,
+            client_auth: site.client_auth.clone(),
             canonical_host: site.canonical_host.clone(),
             routes: site.routes.iter().map(|route| Arc::new(self.route(site, route))).collect(),
         }
@@ -139,6 +140,7 @@ impl Builder<'_> {
             body_timeout: route.body_timeout,
             security: SecurityHeaders::compile(&route.headers, route.hsts),
             strip_prefix: route.strip_prefix,
+            tells_client_cert: site.client_auth.is_some(),
             series: self.metrics.series(&site.name, service),
         }
     }
@@ -164,6 +166,7 @@ impl Builder<'_> {
             body_timeout: self.config.limits.body_timeout,
             security: SecurityHeaders::compile(&HeaderPolicy { preset: Preset::Secure, changes: Vec::new() }, None),
             strip_prefix: false,
+            tells_client_cert: false,
             series: self.metrics.series("", ""),
         }
     }

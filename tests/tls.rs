@@ -1,7 +1,9 @@
 //! The right certificate for each name, the newest one there is, and no harm from a bad one.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
+use rustls::NamedGroup;
 use rustls::version::{TLS12, TLS13};
 
 use crate::support::edge::replace;
@@ -83,7 +85,8 @@ fn the_internal_ca_signs_for_local_names_and_addresses() {
     for name in ["app.test", "localhost", "x.localhost", "db.internal", "a.dev.test", &address] {
         assert_eq!(edge.tls(name).get("/").status, 200, "{name}");
     }
-    assert!(edge.hello("unknown.test").connect().is_err(), "no site, no certificate");
+    let error = edge.hello("unknown.test").connect().err().unwrap().to_string();
+    assert!(error.contains("UnrecognisedName"), "no site, no certificate: {error}");
 }
 
 #[test]
@@ -148,4 +151,55 @@ fn both_versions_are_spoken_unless_the_config_wants_the_newer() {
     let edge = Setup::to(&origin).and("[tls]\nmin_version = \"1.3\"\n").start();
     assert!(edge.hello("app.test").version(&TLS12).connect().is_err());
     assert_eq!(edge.hello("app.test").version(&TLS13).connect().unwrap().get("/").status, 200);
+}
+
+#[test]
+fn a_name_without_a_match_gets_an_alert_or_the_default_certificate_of_a_catch_all() {
+    let origin = Origin::start("blue");
+    let one = Identity::for_names(&["one.example"]);
+    let setup = Setup::to(&origin);
+    let dir = setup.place.dir().to_owned();
+    let edge = setup.and(FILED).and(&one.section(&dir, "one")).start();
+    let s_client = |name: &str| {
+        let args = ["s_client", "-connect", &edge.https().to_string(), "-servername", name, "-msg"];
+        let output = Command::new("openssl").args(args).stdin(Stdio::null()).output().expect("openssl");
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat()
+    };
+    assert!(s_client("unknown.example").contains("fatal unrecognized_name"), "{}", s_client("unknown.example"));
+    for version in [&TLS12, &TLS13] {
+        let error = edge.hello("two.example").version(version).connect().err().unwrap().to_string();
+        assert!(error.contains("UnrecognisedName"), "a site whose certificate is missing: {error}");
+    }
+    assert!(edge.metric("edge_tls_handshakes_total{version=\"\",result=\"failed\"}") >= 3.0);
+
+    let setup = Setup::to(&origin);
+    let dir = setup.place.dir().to_owned();
+    let edge = setup.and("[[site]]\nhosts = [\"*\"]\nservice = \"app\"\n").and(&one.section(&dir, "one")).start();
+    let args = ["s_client", "-connect", &edge.https().to_string(), "-servername", "unknown.example"];
+    let output = Command::new("openssl").args(args).stdin(Stdio::null()).output().expect("openssl");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains(one.cert_pem.lines().nth(3).unwrap()), "the first certificate of the file: {text}");
+}
+
+#[test]
+fn who_records_today_does_not_read_it_tomorrow() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    let request = "GET / HTTP/1.1\r\nHost: app.test\r\n\r\n";
+    let (answer, shaken) = edge.hello("app.test").version(&TLS13).ask(request).unwrap();
+    assert_eq!((answer.status, shaken.group), (200, Some(NamedGroup::X25519MLKEM768)));
+}
+
+#[test]
+fn a_session_is_resumed_across_a_reload() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    for version in [&TLS12, &TLS13] {
+        let hello = edge.hello("app.test").version(version).resuming();
+        let resumed = || hello.ask("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n").unwrap().1.resumed;
+        assert!(!resumed());
+        assert!(resumed());
+        edge.admin(&["reload"]).ok();
+        assert!(resumed());
+    }
 }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::Kind;
 use super::schedule::{self, Validity, Window};
 use super::stamp;
+use crate::config::CertificateFiles;
 use crate::state::{create_private_dir, remove_half_written, set_aside, write_durably};
 use crate::tls::{self, Loaded};
 
@@ -123,8 +124,8 @@ impl Folder {
 
     fn read_issued(&self) -> Result<Option<Issued>, String> {
         let Some(meta) = self.read::<Meta>("meta.json")? else { return Ok(None) };
-        let (chain, key) = self.files(meta.generation);
-        let loaded = tls::load(&chain, &key).map_err(|e| e.to_string())?;
+        let (cert, key) = self.files(meta.generation);
+        let loaded = tls::load(&CertificateFiles { cert, key }).map_err(|e| e.to_string())?;
         Ok(Some(Issued { meta, loaded }))
     }
 

@@ -19,8 +19,8 @@ use super::hook::{self, Verb};
 use super::ledger::Ledger;
 use super::present;
 use crate::challenge::{Answer, Challenges};
-use crate::config::{Acme, AcmeChallenge};
-use crate::tls::{self, Loaded};
+use crate::config::{Acme, AcmeChallenge, CertificateFiles};
+use crate::tls::{self, Content, Loaded};
 
 /// Orders are kept by authorities for about a week.
 const STALE: Duration = Duration::from_hours(6 * 24);
@@ -278,8 +278,9 @@ impl Around<'_> {
             self.folder.clear_pending();
             Failure::new(Kind::Unreachable, format!("the authority's certificate: {why}"))
         };
-        let (chain_path, key_path) = self.folder.files(0);
-        let loaded = tls::parse(&chain_path, chain.as_bytes(), &key_path, key.as_bytes());
+        let (cert_path, key_path) = self.folder.files(0);
+        let content = Content { cert: chain.clone().into(), key: key.into() };
+        let loaded = tls::parse(&CertificateFiles { cert: cert_path, key: key_path }, &content);
         let loaded = loaded.map_err(|error| wrong(error.to_string()))?;
         if loaded.not_after <= SystemTime::now() {
             return Err(wrong("it has expired, or this machine's clock is wrong".to_owned()));

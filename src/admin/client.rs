@@ -18,7 +18,7 @@ use tokio::net::UnixStream;
 use super::problem::{MEDIA_TYPE, Problem};
 use super::state::ReloadReport;
 use super::stream::NDJSON;
-use super::wire::{Ask, Certificates, End, Health, Line, PreviewLink, Records, Renew, Renewed, Status};
+use super::wire::{Ask, CaRoot, Certificates, End, Health, Line, PreviewLink, Records, Renew, Renewed, Status};
 use crate::control::{Done, Event, Record};
 
 /// How long a daemon that is alive may take to answer a read.
@@ -59,6 +59,11 @@ impl Client {
 
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.soon(PATIENCE, self.call(Method::GET, "/v1/status".to_owned())).await
+    }
+
+    /// The internal CA's root.
+    pub async fn ca(&self) -> Result<CaRoot, ClientError> {
+        self.soon(PATIENCE, self.call(Method::GET, "/v1/ca".to_owned())).await
     }
 
     /// Whether the daemon is ready to serve.

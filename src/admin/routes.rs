@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::call::Call;
 use super::problem::{Code, Problem};
 use super::state::{AdminState, ReloadFailed, ReloadReport, ReloadRequest};
-use super::wire::{Certificates, Health, PreviewLink, Records, Renew, Renewed, Status};
+use super::wire::{CaRoot, Certificates, Health, PreviewLink, Records, Renew, Renewed, Status};
 use super::{preview, status, stream};
 use crate::control::{Goal, Record, Refused};
 
@@ -30,6 +30,7 @@ pub(super) fn router(state: AdminState) -> Router {
         .route("/v1/health", get(read_health))
         .route("/v1/certificates", get(read_certificates))
         .route("/v1/certificates/renew", post(renew_certificate))
+        .route("/v1/ca", get(read_ca))
         .route("/v1/history", get(read_history))
         .route("/v1/reload", post(reload))
         .route("/v1/services/{name}/history", get(read_service_history))
@@ -59,6 +60,10 @@ async fn read_health(State(state): State<AdminState>) -> (StatusCode, Json<Healt
 
 async fn read_certificates(State(state): State<AdminState>) -> Json<Certificates> {
     Json(Certificates { certificates: status::certificates(&state) })
+}
+
+async fn read_ca(State(state): State<AdminState>) -> Json<CaRoot> {
+    Json(CaRoot::clone(&state.ca))
 }
 
 type MaybeRenew = Result<Json<Renew>, JsonRejection>;

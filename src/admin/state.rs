@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use super::wire::ListenerStatus;
+use super::wire::{CaRoot, ListenerStatus};
 use crate::acme;
 use crate::control::{Handle, History};
 use crate::http::{Census, Shared};
@@ -25,6 +25,8 @@ pub struct AdminState {
     pub control: Handle,
     pub shared: Arc<Shared>,
     pub certificates: Arc<CertStore>,
+    /// The internal CA's root; one for the process's life.
+    pub ca: Arc<CaRoot>,
     pub acme: acme::Handle,
     pub history: Arc<History>,
     /// What is bound now; a reload stores anew.

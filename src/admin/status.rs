@@ -157,6 +157,7 @@ fn certificate_status(found: CertStatus) -> CertificateStatus {
         not_after: found.not_after.and_then(timestamp),
         next_renewal: found.next_renewal.and_then(timestamp),
         error: found.error,
+        warnings: found.warnings,
     }
 }
 

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use super::ask::Ask;
-pub use certificates::{CertificateSource, CertificateStatus, Certificates, Renew, Renewed};
+pub use certificates::{CaRoot, CertificateSource, CertificateStatus, Certificates, Renew, Renewed};
 
 use super::problem::Problem;
 use crate::control::{Done, Event, Record};

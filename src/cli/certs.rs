@@ -1,7 +1,10 @@
 //! `edgectl certs`: which certificate serves for which names, until when, and what keeps one from being issued.
+//!
+//! `ca`: [`super::ca`].
 
 use jiff::Timestamp;
 
+use super::ca;
 use super::context::Context;
 use super::failure::Failure;
 use super::span::{clock, since};
@@ -11,7 +14,8 @@ use crate::admin::wire::{CertificateSource, CertificateStatus};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   edgectl certs
-  edgectl certs renew example.com")]
+  edgectl certs renew example.com
+  edgectl certs ca > edgectl-ca.pem       the internal CA's root; how to trust it goes to stderr")]
 pub struct Args {
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -24,12 +28,14 @@ enum Verb {
         /// A name that is in it
         host: String,
     },
+    /// Print the root of the internal CA (PEM), and how to trust it
+    Ca,
 }
 
 /// A certificate that ends within this many hours is shown as a warning.
 const WARNING_HOURS: i64 = 14 * 24;
 
-/// One that lives for days only, within this many.
+/// One that is renewed by the daemon, and may live for days only, within this many.
 const WARNING_HOURS_RENEWED: i64 = 24;
 
 const HEAD: [&str; 6] = ["CERTIFICATE", "SOURCE", "ISSUER", "EXPIRES", "NEXT RENEWAL", "ERROR"];
@@ -39,6 +45,7 @@ impl Args {
         match self.verb {
             None => show(context),
             Some(Verb::Renew { host }) => renew(context, &host),
+            Some(Verb::Ca) => ca::show(context),
         }
     }
 }
@@ -90,12 +97,15 @@ fn row(found: &CertificateStatus, now: Timestamp) -> Vec<Cell> {
         Cell::plain(&found.issuer),
         found.not_after.map_or_else(|| Cell::plain(""), |end| expiry(end, now, found.source)),
         Cell::plain(next.unwrap_or_default()),
-        Cell::new(found.error.as_deref().unwrap_or_default(), Style::Red),
+        found
+            .error
+            .as_deref()
+            .map_or_else(|| Cell::new(found.warnings.join("; "), Style::Yellow), |error| Cell::new(error, Style::Red)),
     ]
 }
 
 fn expiry(end: Timestamp, now: Timestamp, source: CertificateSource) -> Cell {
-    let warning = if source == CertificateSource::Acme { WARNING_HOURS_RENEWED } else { WARNING_HOURS };
+    let warning = if source == CertificateSource::File { WARNING_HOURS } else { WARNING_HOURS_RENEWED };
     match end.duration_since(now).as_hours() {
         ..0 => Cell::new(format!("expired {}", clock(end)), Style::Red),
         hours if hours < warning => Cell::new(format!("in {}", since(now, end)), Style::Yellow),

@@ -1,5 +1,6 @@
 //! `edgectl check`: what a config says, or every mistake in it. Asks no daemon.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -34,6 +35,7 @@ impl Args {
                 "config": loaded.config.to_json(),
                 "diagnostics": loaded.warnings,
                 "unusable_certificates": certificates,
+                "certificate_warnings": warnings(&loaded.config),
             }));
             return Ok(());
         }
@@ -41,16 +43,35 @@ impl Args {
             output.note(format!("{}\n", loaded.warnings.render(output.color_err)));
         }
         for (_, error) in &unusable {
-            output.note(format!("warning: {error}; its site would be served without this certificate\n"));
+            output.note(format!("warning: {error}; its site would not be served with it\n"));
+        }
+        for warning in warnings(&loaded.config) {
+            output.note(format!("warning: {warning}\n"));
         }
         output.say(loaded.config.summary().trim_end());
         Ok(())
     }
 }
 
+/// Certificates that would serve, but at which some clients would stumble.
+fn warnings(config: &Config) -> Vec<String> {
+    config
+        .tls
+        .certificates
+        .iter()
+        .filter_map(|files| tls::load(files).ok())
+        .flat_map(|loaded| loaded.warnings)
+        .collect()
+}
+
 /// Files that the config names and the daemon could not take up, as seen by whoever runs this.
 fn unusable_certificates(config: &Config) -> Vec<(PathBuf, String)> {
     let certificates = config.tls.certificates.iter();
-    let load = |files: &config::model::CertificateFiles| tls::load(&files.cert, &files.key).err();
-    certificates.filter_map(|files| load(files).map(|error| (files.cert.clone(), error.to_string()))).collect()
+    let broken =
+        certificates.filter_map(|files| tls::load(files).err().map(|error| (files.cert.clone(), error.to_string())));
+    let asked: HashSet<_> = config.sites.iter().filter_map(|site| site.client_auth.as_ref()).collect();
+    let shut = asked
+        .into_iter()
+        .filter_map(|asked| tls::check_client_ca(asked).err().map(|error| (asked.ca.clone(), error.to_string())));
+    broken.chain(shut).collect()
 }

@@ -5,6 +5,7 @@
 //! JSON value, or one a line, on stdout instead. The tree of commands is here, what they share in `context`.
 
 mod active;
+mod ca;
 mod canary;
 mod certs;
 mod check;

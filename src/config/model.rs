@@ -88,6 +88,8 @@ pub enum AccessFormat {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tls {
     pub min_version: TlsVersion,
+    /// What sites without a `client_ca` of their own ask of their clients.
+    pub client_auth: Option<Arc<ClientAuth>>,
     pub certificates: Vec<CertificateFiles>,
 }
 
@@ -97,7 +99,23 @@ pub enum TlsVersion {
     Tls13,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Mutual TLS: which certificates of clients count, and whether one has to be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClientAuth {
+    /// A PEM file of roots.
+    pub ca: PathBuf,
+    pub mode: ClientAuthMode,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ClientAuthMode {
+    /// No certificate, no handshake.
+    Require,
+    /// A client may do without; one that shows a certificate has to show a good one.
+    Request,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CertificateFiles {
     pub cert: PathBuf,
     pub key: PathBuf,
@@ -283,6 +301,8 @@ pub struct Site {
     pub name: Arc<str>,
     pub hosts: Vec<HostPattern>,
     pub tls: SiteTls,
+    /// The site's own, else that of `[tls]`; never on a site without TLS.
+    pub client_auth: Option<Arc<ClientAuth>>,
     pub canonical_host: Option<HostName>,
     /// What answers paths that no route claims: the route with path `/`, always present and last.
     /// Most specific first: exact before prefix, longer before shorter.

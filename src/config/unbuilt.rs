@@ -22,10 +22,6 @@ enum Refused {
 use Refused::{All, Unless};
 
 const ROWS: &[Row] = &[
-    row("tls", "client_ca", Unless("")),
-    row("tls", "client_auth", Unless("require")),
-    row("site", "client_ca", Unless("")),
-    row("site", "client_auth", Unless("require")),
     row("site", "root", All),
     row("site", "cache_control", Unless("")),
     row("site", "basic_auth_file", Unless("")),

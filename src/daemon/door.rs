@@ -2,12 +2,14 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::reload::{NotReloaded, Reloaded};
 use super::world::World;
-use crate::admin::wire::ListenerStatus;
+use crate::admin::wire::{CaRoot, ListenerStatus};
 use crate::admin::{self, AdminState, ReloadFailed, ReloadReport, ReloadRequest};
 
 impl World {
@@ -20,6 +22,7 @@ impl World {
             control: self.handle.clone(),
             shared: self.shared.clone(),
             certificates: self.certificates.clone(),
+            ca: Arc::new(self.ca_root()),
             acme: self.acme.handle(),
             history: self.history.clone(),
             listeners: self.listener_view.clone(),
@@ -39,6 +42,12 @@ impl World {
             }
         });
         asked
+    }
+
+    fn ca_root(&self) -> CaRoot {
+        let root = self.certificates.ca_root();
+        let not_after = root.not_after.and_then(|since| Timestamp::try_from(SystemTime::UNIX_EPOCH + since).ok());
+        CaRoot { pem: root.pem, sha256: root.sha256, not_after, constrained: root.constrained }
     }
 
     /// A reload that the admin socket asks for.

@@ -1,5 +1,6 @@
 //! What is read at scrape time, not counted: from the services, the limiters, the listeners and the certificates.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::access::AccessLog;
@@ -46,12 +47,14 @@ impl Gauges {
 
     fn certificates(&self, text: &mut Text) {
         text.family("edge_certificate_not_after_seconds", "When a certificate expires, Unix time.", Kind::Gauge);
+        // A name that two certificates have is shown the first one.
+        let mut told = HashSet::new();
         let status = self.certificates.status();
         for certificate in &status {
             let Some(at) = certificate.not_after.and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()) else {
                 continue;
             };
-            for name in &certificate.names {
+            for name in certificate.names.iter().filter(|name| told.insert(name.as_str())) {
                 text.sample(&[("host", name)], at.as_secs());
             }
         }

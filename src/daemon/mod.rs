@@ -22,8 +22,8 @@ use tokio::task::LocalSet;
 use crate::config::{self, Diagnostics, Loaded};
 use world::World;
 
-/// How often certificates are looked through for one that needs another.
-const RENEWAL: Duration = Duration::from_hours(6);
+/// How often certificates and ticket keys are looked through for what has had its time: soon after a machine has slept, too.
+const RENEWAL: Duration = Duration::from_mins(5);
 
 /// Why the daemon did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +78,7 @@ async fn run(config_path: &Path, loaded: Loaded, stop: impl Future<Output = ()>)
             _ = reopen.recv() => world.reopen_logs(),
             Some(request) = asked.recv() => world.reload_for(request).await,
             Some(()) = changes.recv() => world.files_changed().await,
-            _ = renew.tick() => world.renew_certificates(),
+            _ = renew.tick() => { world.renew_certificates(); world.rotate_tickets(); }
             _ = look.tick(), if !world.is_ready() => world.look_whether_ready(),
         }
     }

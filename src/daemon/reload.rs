@@ -1,5 +1,6 @@
 //! Reload: the new config as a whole, or nothing of it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ impl World {
         let before = self.shared.snapshot.load().config.clone();
         let failed = |e: &dyn std::fmt::Display| NotReloaded::Failed(e.to_string());
         let prepared = self.listeners.prepare(&next.server).map_err(|e| failed(&e))?;
-        self.tls.reconfigure(&next.tls).map_err(|e| failed(&e))?;
+        let rules = self.tls.prepare(&next).map_err(|e| failed(&e))?;
         self.certificates.load(&next);
         if before.server.resolvers != next.server.resolvers {
             let resolver = Resolver::new(&next.server.resolvers);
@@ -68,6 +69,9 @@ impl World {
             Ok::<_, NotReloaded>(Snapshot::build(next.clone(), Some(present), &metrics, &add))
         };
         self.writer.publish(build).await?;
+        // Right behind the snapshot: a handshake under rules that the sites don't know yet is a request misdirected.
+        let troubles = rules.troubles().to_vec();
+        self.tls.install(rules);
         self.follow_services();
         self.resolve_now().await;
         let mut changes = self.listeners.apply(prepared, &self.cores).await;
@@ -79,6 +83,7 @@ impl World {
         }
         let mut warnings: Vec<String> = loaded.warnings.iter().map(|w| w.message.clone()).collect();
         warnings.extend(needs_restart(&before, &next));
+        warnings.extend(troubles);
         Ok(Reloaded { changes, warnings })
     }
 
@@ -92,6 +97,7 @@ impl World {
         } else if certs_now != certs_before {
             self.fingerprints.set((config_now, certs_now));
             self.renew_certificates();
+            self.renew_client_cas();
             tracing::info!("certificates taken up");
         }
     }
@@ -101,6 +107,21 @@ impl World {
         let config = self.shared.snapshot.load().config.clone();
         self.certificates.load(&config);
         self.acme.follow(&config.acme);
+    }
+
+    /// Reads the `client_ca` files again.
+    fn renew_client_cas(&self) {
+        let config = self.shared.snapshot.load().config.clone();
+        match self.tls.prepare(&config) {
+            Ok(rules) => self.tls.install(rules),
+            Err(error) => tracing::error!(%error, "TLS goes on as it was"),
+        }
+    }
+
+    pub fn rotate_tickets(&self) {
+        if let Err(error) = self.tls.tickets().rotate(SystemTime::now()) {
+            tracing::error!(%error, "the old one goes on");
+        }
     }
 
     /// Watches the files that the present config names.
@@ -123,7 +144,9 @@ impl World {
 }
 
 fn certificate_files(config: &Config) -> impl Iterator<Item = &Path> {
-    config.tls.certificates.iter().flat_map(|c| [c.cert.as_path(), c.key.as_path()])
+    let asked = config.sites.iter().filter_map(|site| site.client_auth.as_ref()).chain(&config.tls.client_auth);
+    let cas: BTreeSet<&Path> = asked.map(|asked| asked.ca.as_path()).collect();
+    config.tls.certificates.iter().flat_map(|c| [c.cert.as_path(), c.key.as_path()]).chain(cas)
 }
 
 /// What an operator wants to read after a reload.

@@ -1,8 +1,8 @@
 //! What the backend is told about the client, and whose word counts for it.
 //!
 //! Sets X-Request-ID, X-Forwarded-For, -Proto, -Host and -Port, X-Real-IP and traceparent, each exactly once. From a
-//! peer that isn't trusted nothing of the kind is taken over; from anyone, names that a CGI-like backend can't tell
-//! from ours (`X_Forwarded_For`) are dropped. Values that don't change within a connection are made once, in
+//! peer that isn't trusted nothing of the kind is taken over; from anyone, X-Client-Cert-* and names that a CGI-like backend
+//! can't tell from ours (`X_Forwarded_For`) are dropped. Values that don't change within a connection are made once, in
 //! [`Sender`]. Which id a request has is decided before: `http::receive`.
 
 use std::net::IpAddr;
@@ -11,6 +11,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
+use super::client_cert::{self, ClientCert};
 use super::trace::TraceParent;
 
 pub use client::client_ip;
@@ -70,6 +71,8 @@ pub struct Forward<'a> {
     pub request_id: &'a HeaderValue,
     /// The host the client asked for, before the service's `host` setting.
     pub host: &'a HeaderValue,
+    /// The certificate of the client, where the site asks for one and it has shown one.
+    pub client_cert: Option<&'a ClientCert>,
 }
 
 impl Forward<'_> {
@@ -85,6 +88,9 @@ impl Forward<'_> {
         headers.insert(X_REQUEST_ID, self.request_id.clone());
         let trace = self.trace(headers);
         headers.insert(TRACEPARENT, trace.value().clone());
+        if let Some(cert) = self.client_cert {
+            cert.tell(headers);
+        }
         trace
     }
 
@@ -132,10 +138,15 @@ impl Forward<'_> {
 /// One walk over the names drops what a backend could take for ours, or for the answer of a verifier before it.
 fn drop_aliases_and_claims(headers: &mut HeaderMap, trusted: bool) {
     let dropped: SmallVec<[HeaderName; 4]> =
-        headers.keys().filter(|name| is_alias(name) || (!trusted && is_claim(name))).cloned().collect();
+        headers.keys().filter(|name| is_vouched(name) || (!trusted && is_claim(name))).cloned().collect();
     for name in &dropped {
         headers.remove(name);
     }
+}
+
+/// What no one outside may say, trusted or not.
+pub(super) fn is_vouched(name: &HeaderName) -> bool {
+    is_alias(name) || client_cert::is_one(name)
 }
 
 /// Anything but letters, digits and hyphens becomes `_` in CGI, WSGI, Rack and PHP, as a hyphen does: nginx's
@@ -159,7 +170,7 @@ static PLAIN: [bool; 256] = {
 fn is_claim(name: &HeaderName) -> bool {
     let name = name.as_str();
     match name.as_bytes() {
-        [b'x', b'-', ..] => name.starts_with("x-forwarded") || name.starts_with("x-client-cert-"),
+        [b'x', b'-', ..] => name.starts_with("x-forwarded"),
         _ => name == "forwarded" || name == "tracestate",
     }
 }

@@ -4,12 +4,14 @@
 //! client, and whose word counts), [`security`] (what every answer carries). Edits maps in place, prepares values
 //! once per snapshot or connection. Never judges a request's framing or its Host: `http::receive` does.
 
+mod client_cert;
 mod cookies;
 mod forwarded;
 mod hop;
 mod security;
 mod trace;
 
+pub use client_cert::{ClientCert, strip_trailers};
 pub use cookies::{cookie, join_cookies, take_cookies};
 pub use forwarded::{Forward, Sender, X_REQUEST_ID, client_ip};
 pub use hop::{BadConnection, Hop, strip_request, strip_response};

@@ -81,6 +81,7 @@ pub(super) fn prepare(exchange: &mut Exchange, head: &mut Parts, trusted: bool) 
         client: exchange.client,
         request_id: &exchange.id_value,
         host: &host,
+        client_cert: conn.peer().client_cert.as_deref().filter(|_| exchange.route.tells_client_cert),
     };
     exchange.trace = Some(forward.apply(&mut head.headers));
     Ok(hop)

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::error::Failure;
+use crate::headers;
 use crate::upstream::BoxError;
 
 /// The client's body, polled by the codec towards the backend. Polling it first is what sends `100 Continue`.
@@ -48,13 +49,16 @@ impl Upload {
         Poll::Ready(Some(Err(UploadError(failure.reason()).into())))
     }
 
-    fn take(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn take(&mut self, mut frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.progress.last.set(Some(Instant::now()));
         if let Some(data) = frame.data_ref() {
             let length = data.len() as u64;
             let Some(left) = self.left.checked_sub(length) else { return self.fail(Failure::BodyTooLarge) };
             self.left = left;
             self.bytes.set(self.bytes.get() + length);
+        }
+        if let Some(trailers) = frame.trailers_mut() {
+            headers::strip_trailers(trailers);
         }
         if self.body.is_end_stream() {
             self.progress.done.set(true);

@@ -267,7 +267,7 @@ impl Source {
             let conn = Conn::new(
                 worker,
                 self.listener.id,
-                Peer { ip, tls: false, tls_version: None, sni: None, port },
+                Peer { ip, tls: false, tls_version: None, sni: None, client_auth: None, client_cert: None, port },
                 limits,
             );
             return serve(conn, stream, false, admitted);
@@ -278,7 +278,15 @@ impl Source {
             Ok(done) => {
                 let tls_version = version_of(&done.stream);
                 metrics.tls_handshake(tls_version, "ok");
-                let peer = Peer { ip, tls: true, tls_version: Some(tls_version), sni: done.sni, port };
+                let peer = Peer {
+                    ip,
+                    tls: true,
+                    tls_version: Some(tls_version),
+                    sni: done.sni,
+                    client_auth: done.client_auth,
+                    client_cert: done.client_cert,
+                    port,
+                };
                 let conn = Conn::new(worker, self.listener.id, peer, limits);
                 // Boxed: moved from task to codec by its address.
                 serve(conn, Box::new(done.stream), done.h2, admitted);

@@ -23,6 +23,8 @@ pub struct Site {
     pub name: Arc<str>,
     pub hosts: Vec<HostPattern>,
     pub tls: config::SiteTls,
+    /// What a connection's handshake must have asked of the client for its requests to come in here.
+    pub client_auth: Option<Arc<config::ClientAuth>>,
     pub canonical_host: Option<HostName>,
     /// Most specific first; the last one takes every path. Never empty.
     pub routes: Vec<Arc<Route>>,
@@ -44,33 +46,73 @@ impl Site {
 #[derive(Debug, Default)]
 pub struct Sites {
     all: Vec<Site>,
+    hosts: Hosts,
+}
+
+impl Sites {
+    pub fn new(all: Vec<Site>) -> Self {
+        let hosts = Hosts::new(all.iter().map(|site| site.hosts.as_slice()).enumerate());
+        Self { all, hosts }
+    }
+
+    /// `host` without port, in lower case.
+    pub fn find(&self, host: &str) -> Option<usize> {
+        self.hosts.find(host)
+    }
+
+    pub fn at(&self, index: usize) -> &Site {
+        &self.all[index]
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Site> {
+        self.all.iter()
+    }
+}
+
+/// A number for each host pattern, found by name in a time that does not depend on how many there are.
+#[derive(Debug, Default)]
+pub struct Hosts {
     exact: HashMap<Box<str>, usize, RandomState>,
     wildcard: HashMap<Box<str>, usize, RandomState>,
     any: Option<usize>,
 }
 
-impl Sites {
-    pub fn new(all: Vec<Site>) -> Self {
-        let mut sites = Self::default();
-        for (index, site) in all.iter().enumerate() {
-            for host in &site.hosts {
-                match host {
+impl Hosts {
+    pub fn new<'a>(all: impl Iterator<Item = (usize, &'a [HostPattern])>) -> Self {
+        let mut found = Self::default();
+        for (index, patterns) in all {
+            for pattern in patterns {
+                match pattern {
                     HostPattern::Exact(name) => {
-                        sites.exact.insert(name.as_str().into(), index);
+                        found.exact.insert(name.as_str().into(), index);
                     }
                     HostPattern::Wildcard(suffix) => {
-                        sites.wildcard.insert(suffix.as_str().into(), index);
+                        found.wildcard.insert(suffix.as_str().into(), index);
                     }
-                    HostPattern::Any => sites.any = Some(index),
+                    HostPattern::Any => found.any = Some(index),
                 }
             }
         }
-        sites.all = all;
-        sites
+        found
     }
 
-    /// `host` without port, in lower case.
+    /// Whether the catch-all is all there is for the host.
+    pub fn is_caught(&self, host: &str) -> bool {
+        self.any.is_some() && self.claimed(host).is_none()
+    }
+
+    /// Whether a name one label below `parent` can belong to a site: what a wildcard certificate is good for.
+    pub fn is_below(&self, parent: &str) -> bool {
+        let below = |name: &str| name.split_once('.').is_some_and(|(_, rest)| rest == parent);
+        self.find(&format!("a.{parent}")).is_some() || self.exact.keys().any(|name| below(name))
+    }
+
+    /// Exact, then the longest wildcard, then the catch-all.
     pub fn find(&self, host: &str) -> Option<usize> {
+        self.claimed(host).or(self.any)
+    }
+
+    fn claimed(&self, host: &str) -> Option<usize> {
         if let Some(index) = self.exact.get(host) {
             return Some(*index);
         }
@@ -83,14 +125,6 @@ impl Sites {
                 rest = suffix;
             }
         }
-        self.any
-    }
-
-    pub fn at(&self, index: usize) -> &Site {
-        &self.all[index]
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &Site> {
-        self.all.iter()
+        None
     }
 }

@@ -30,6 +30,8 @@ pub struct Route {
     pub body_timeout: Duration,
     pub security: SecurityHeaders,
     pub strip_prefix: bool,
+    /// The site asks clients for certificates, and its backends are told of them.
+    pub tells_client_cert: bool,
     pub series: Arc<Series>,
 }
 

@@ -6,23 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, SupportedProtocolVersion, crypto::aws_lc_rs, version};
+use rustls::server::{Acceptor, ClientHello};
+use rustls::{AlertDescription, ServerConfig, crypto::aws_lc_rs};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::clients::{self, BadClientCert};
+use super::rules::{Class, Fixed, Parts, Rules};
 use super::store::CertStore;
+use super::tickets::TicketKeys;
 use crate::challenge::{ALPN, Challenges};
-use crate::config::{self, TlsVersion};
+use crate::config::{ClientAuth, Config};
+use crate::headers::ClientCert;
 
 /// What a handshake needs; shared by all cores.
 pub struct Tls {
     store: Arc<CertStore>,
     challenges: Arc<Challenges>,
-    config: ArcSwap<ServerConfig>,
-    ticketer: Arc<dyn rustls::server::ProducesTickets>,
+    rules: ArcSwap<Rules>,
+    tickets: Arc<TicketKeys>,
 }
 
 /// A client that is through.
@@ -30,6 +33,10 @@ pub struct Handshake<T> {
     pub stream: TlsStream<T>,
     /// RFC 6066, 3; in lower case.
     pub sni: Option<Box<str>>,
+    /// What was asked of the client.
+    pub client_auth: Option<Arc<ClientAuth>>,
+    /// What it has shown, verified.
+    pub client_cert: Option<Box<ClientCert>>,
     pub h2: bool,
 }
 
@@ -42,27 +49,47 @@ pub enum HandshakeError {
     Validated,
     #[error("{0}")]
     Io(#[from] io::Error),
+    #[error("no certificate for the name that was asked for")]
+    UnknownName,
+    #[error("the client_ca of the site can't be used")]
+    Shut,
+    #[error("{0}")]
+    ClientCert(#[from] BadClientCert),
 }
 
 impl Tls {
+    /// With keys of its own, or those of the process before it.
     pub fn new(
         store: Arc<CertStore>,
         challenges: Arc<Challenges>,
-        config: &config::Tls,
+        keys: TicketKeys,
+        config: &Config,
     ) -> Result<Self, rustls::Error> {
-        let ticketer = aws_lc_rs::Ticketer::new()?;
-        let server = server_config(&store, &ticketer, config)?;
-        Ok(Self { store, challenges, config: ArcSwap::from_pointee(server), ticketer })
+        let tickets = Arc::new(keys);
+        let rules = Rules::prepare(config, &Parts { store: &store, keys: &tickets }, None)?;
+        say(&rules);
+        Ok(Self { store, challenges, rules: ArcSwap::from_pointee(rules), tickets })
     }
 
-    /// New handshakes follow `config`; ticket keys stay.
-    pub fn reconfigure(&self, config: &config::Tls) -> Result<(), rustls::Error> {
-        self.config.store(Arc::new(server_config(&self.store, &self.ticketer, config)?));
-        Ok(())
+    /// What new handshakes shall follow. Reads `client_ca` files anew; changes nothing yet.
+    pub fn prepare(&self, config: &Config) -> Result<Rules, rustls::Error> {
+        let parts = Parts { store: &self.store, keys: &self.tickets };
+        Rules::prepare(config, &parts, Some(&self.rules.load()))
+    }
+
+    /// New handshakes follow `rules`; ticket keys stay. What is open goes on under the rules it began with.
+    pub fn install(&self, rules: Rules) {
+        say(&rules);
+        self.rules.store(Arc::new(rules));
     }
 
     pub fn store(&self) -> &Arc<CertStore> {
         &self.store
+    }
+
+    /// To be rotated now and then, and to be handed to the next process.
+    pub fn tickets(&self) -> &TicketKeys {
+        &self.tickets
     }
 
     /// The whole handshake within `limit`.
@@ -80,16 +107,25 @@ impl Tls {
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
-        let hello = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
+        let mut hello = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
         if let Some(config) = self.challenge(&hello.client_hello()) {
             hello.into_stream(config).await?.shutdown().await?;
             return Err(HandshakeError::Validated);
         }
         let sni = hello.client_hello().server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
-        let config = self.config_for(sni.as_deref(), local);
+        let (client_auth, config) = match self.choose(sni.as_deref(), local) {
+            Ok(chosen) => chosen,
+            Err(error) => {
+                refuse(&mut hello.io, &error).await;
+                return Err(error);
+            }
+        };
         let stream = hello.into_stream(config).await?;
-        let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Handshake { stream, sni, h2 })
+        let session = stream.get_ref().1;
+        let h2 = session.alpn_protocol() == Some(b"h2");
+        let shown = session.peer_certificates().and_then(<[_]>::first).filter(|_| client_auth.is_some());
+        let client_cert = shown.map(clients::describe).transpose()?.map(Box::new);
+        Ok(Handshake { stream, sni, client_auth, client_cert, h2 })
     }
 
     /// For who asks for [`ALPN`] and nothing else, by a name that is being validated (RFC 8737, 3). Whoever asks without need
@@ -108,62 +144,51 @@ impl Tls {
         Some(Arc::new(config))
     }
 
-    /// The shared config picks by SNI; who names nobody gets one bound to the address it came to.
-    fn config_for(&self, sni: Option<&str>, local: Option<IpAddr>) -> Arc<ServerConfig> {
-        let shared = self.config.load_full();
-        if sni.is_some() {
-            return shared;
+    /// The site of the name decides what is asked of the client, and the store which certificate is shown.
+    fn choose(
+        &self,
+        sni: Option<&str>,
+        local: Option<IpAddr>,
+    ) -> Result<(Option<Arc<ClientAuth>>, Arc<ServerConfig>), HandshakeError> {
+        let rules = self.rules.load();
+        let Class { client_auth, config } = match sni {
+            Some(name) => rules.named(name).unwrap_or(rules.stranger()),
+            None => rules.unnamed(local),
+        };
+        let config = config.as_ref().ok_or(HandshakeError::Shut)?;
+        let is_known = sni.is_some_and(|name| self.store.find(name).is_some());
+        if is_known {
+            return Ok((client_auth.clone(), config.clone()));
         }
-        let Some(key) = self.store.find_unnamed(local) else { return shared };
-        let mut unnamed = ServerConfig::clone(&shared);
-        unnamed.cert_resolver = Arc::new(Fixed(key));
-        Arc::new(unnamed)
+        // The default certificate: for who names nobody, and for who names what only the catch-all site answers for.
+        let key = match sni {
+            None => self.store.find_unnamed(local),
+            Some(name) if rules.is_caught(name) => self.store.find_unnamed(None),
+            Some(_) => None,
+        };
+        let key = key.ok_or(HandshakeError::UnknownName)?;
+        let mut fixed = ServerConfig::clone(config);
+        fixed.cert_resolver = Arc::new(Fixed(key));
+        Ok((client_auth.clone(), Arc::new(fixed)))
     }
 }
 
-fn server_config(
-    store: &Arc<CertStore>,
-    ticketer: &Arc<dyn rustls::server::ProducesTickets>,
-    config: &config::Tls,
-) -> Result<ServerConfig, rustls::Error> {
-    let versions: &[&SupportedProtocolVersion] = match config.min_version {
-        TlsVersion::Tls12 => &[&version::TLS13, &version::TLS12],
-        TlsVersion::Tls13 => &[&version::TLS13],
+/// Each trouble, loudly: a site may be shut by it.
+fn say(rules: &Rules) {
+    for trouble in rules.troubles() {
+        tracing::error!("{trouble}");
+    }
+}
+
+/// Before the server has said anything an alert is a plain record (RFC 8446, 5.1 and 6): it tells the client what is wrong.
+async fn refuse(io: &mut (impl AsyncWrite + Unpin), error: &HandshakeError) {
+    const FATAL: u8 = 2;
+    let alert = match error {
+        HandshakeError::UnknownName => AlertDescription::UnrecognisedName,
+        _ => AlertDescription::InternalError,
     };
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut server = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(ByName(store.clone())));
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    server.ticketer = ticketer.clone();
-    server.send_tls13_tickets = 1;
-    Ok(server)
-}
-
-struct ByName(Arc<CertStore>);
-
-impl ResolvesServerCert for ByName {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello.server_name()?;
-        if name.bytes().any(|b| b.is_ascii_uppercase()) {
-            return self.0.find(&name.to_ascii_lowercase());
-        }
-        self.0.find(name)
-    }
-}
-
-impl std::fmt::Debug for ByName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ByName")
-    }
-}
-
-#[derive(Debug)]
-struct Fixed(Arc<CertifiedKey>);
-
-impl ResolvesServerCert for Fixed {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.clone())
+    let record = [0x15, 3, 3, 0, 2, FATAL, u8::from(alert)];
+    if io.write_all(&record).await.is_ok() {
+        let _ = io.shutdown().await;
     }
 }

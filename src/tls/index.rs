@@ -19,6 +19,8 @@ pub struct CertStatus {
     pub not_after: Option<SystemTime>,
     pub next_renewal: Option<SystemTime>,
     pub error: Option<String>,
+    /// It serves, but some clients may stumble.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +53,8 @@ impl Index {
 
     pub fn miss(&mut self, names: Vec<String>, source: Source, error: String) {
         let (issuer, error) = (String::new(), Some(error));
-        self.status.push(CertStatus { names, source, issuer, not_after: None, next_renewal: None, error });
+        let warnings = Vec::new();
+        self.status.push(CertStatus { names, source, issuer, not_after: None, next_renewal: None, error, warnings });
     }
 
     /// Exact, then wildcard (RFC 6125: one label).
@@ -92,6 +95,7 @@ impl CertStatus {
             not_after: Some(loaded.not_after),
             next_renewal: None,
             error,
+            warnings: Vec::new(),
         }
     }
 }

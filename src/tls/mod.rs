@@ -4,15 +4,25 @@
 //! Never speaks HTTP. [`crate::acme`] feeds the same store.
 
 mod accept;
+mod chain;
+mod clients;
+mod digest;
 mod files;
 mod index;
 mod internal_ca;
+mod name;
+mod pairs;
+mod rules;
 mod store;
+mod tickets;
 mod wanted;
 
 pub use accept::{Handshake, HandshakeError, Tls};
-pub use files::{CertificateError, Loaded, load, parse};
+pub use clients::{BadClientCert, ClientCaError, check_client_ca};
+pub use files::{CertificateError, Content, Loaded, load, parse};
 pub use index::{CertStatus, Source};
-pub use internal_ca::{CaError, InternalCa};
+pub use internal_ca::{CaError, InternalCa, Root};
+pub use rules::Rules;
 pub use store::{CertStore, Told};
+pub use tickets::{ExportedKeys, NoKey, TicketKeys};
 pub use wanted::Wanted;

@@ -33,7 +33,7 @@ pub use rustix::process::Signal;
 pub use setup::{Setup, own_address};
 pub use steps::Steps;
 pub use terminal::Terminal;
-pub use tls::Identity;
+pub use tls::{Identity, Root};
 pub use tools::is_there;
 pub use wait::{PATIENCE, wait_for, wait_until};
 

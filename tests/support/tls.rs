@@ -2,20 +2,24 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::{fs, io};
 
-use rcgen::{CertificateParams, DnType, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{self, kx_group};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme, StreamOwned,
-    SupportedProtocolVersion,
+    ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, NamedGroup, RootCertStore, ServerConfig,
+    SignatureScheme, StreamOwned, SupportedProtocolVersion,
 };
 
-use super::client::Client;
+use super::client::{Answer, Client};
 
 /// A handshake to make.
 pub struct Hello {
@@ -23,9 +27,26 @@ pub struct Hello {
     name: String,
     roots: RootCertStore,
     versions: Vec<&'static SupportedProtocolVersion>,
+    with_sni: bool,
+    shown: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    /// One config for all handshakes: sessions are its own.
+    kept: Option<OnceLock<Arc<ClientConfig>>>,
 }
 
-/// A self-signed certificate and its key.
+/// How a handshake went.
+#[derive(Debug)]
+pub struct Shaken {
+    pub resumed: bool,
+    pub group: Option<NamedGroup>,
+}
+
+/// A root that signs for tests.
+pub struct Root {
+    pub pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate, with its chain behind it, and its key.
 pub struct Identity {
     pub cert_pem: String,
     pub key_pem: String,
@@ -33,7 +54,15 @@ pub struct Identity {
 
 impl Hello {
     pub fn new(to: SocketAddr, name: &str, roots: RootCertStore) -> Self {
-        Self { to, name: name.to_owned(), roots, versions: rustls::ALL_VERSIONS.to_vec() }
+        Self {
+            to,
+            name: name.to_owned(),
+            roots,
+            versions: rustls::ALL_VERSIONS.to_vec(),
+            with_sni: true,
+            shown: None,
+            kept: None,
+        }
     }
 
     pub fn version(self, version: &'static SupportedProtocolVersion) -> Self {
@@ -58,6 +87,21 @@ impl Hello {
         self
     }
 
+    /// As the client of this certificate.
+    pub fn showing(self, identity: &Identity) -> Self {
+        let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).unwrap();
+        Self { shown: Some((identity.chain(), key)), ..self }
+    }
+
+    pub fn without_sni(self) -> Self {
+        Self { with_sni: false, ..self }
+    }
+
+    /// Resumes in each handshake what it got in those before.
+    pub fn resuming(self) -> Self {
+        Self { kept: Some(OnceLock::new()), ..self }
+    }
+
     pub fn addr(&self) -> SocketAddr {
         self.to
     }
@@ -71,13 +115,45 @@ impl Hello {
     }
 
     pub fn config(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
-        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        match &self.kept {
+            Some(kept) => kept.get_or_init(|| self.new_config(alpn)).clone(),
+            None => self.new_config(alpn),
+        }
+    }
+
+    fn new_config(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+        // As browsers do it: a share for the hybrid, and one for what everybody speaks.
+        let kx_groups = vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1];
+        let provider = CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() };
+        let config = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&self.versions)
             .unwrap()
-            .with_root_certificates(self.roots.clone())
-            .with_no_client_auth();
+            .with_root_certificates(self.roots.clone());
+        let mut config = match &self.shown {
+            None => config.with_no_client_auth(),
+            Some((chain, key)) => config.with_client_auth_cert(chain.clone(), key.clone_key()).unwrap(),
+        };
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        config.enable_sni = self.with_sni;
         Arc::new(config)
+    }
+
+    /// The handshake, one request, and how both went: TLS 1.3 says no only once the client thinks it is through.
+    pub fn ask(&self, request: &str) -> io::Result<(Answer, Shaken)> {
+        let stream = self.handshake()?;
+        let shaken = Shaken {
+            resumed: stream.conn.handshake_kind() == Some(HandshakeKind::Resumed),
+            group: stream.conn.negotiated_key_exchange_group().map(rustls::crypto::SupportedKxGroup::name),
+        };
+        let mut client = Client::on(stream, &self.name);
+        client.send(request);
+        Ok((client.try_answer().ok_or_else(|| io::Error::other("closed without an answer"))?, shaken))
+    }
+
+    /// The status of `GET /path` for this host; `None`: not let in.
+    pub fn status(&self, host: &str, path: &str) -> Option<u16> {
+        let asked = self.ask(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+        asked.ok().map(|(answer, _)| answer.status)
     }
 
     /// The handshake, then HTTP/1.1.
@@ -145,7 +221,69 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
+impl Root {
+    pub fn named(name: &str) -> Self {
+        let (params, key) = (Self::params(name), KeyPair::generate().unwrap());
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
+    /// One that this one has signed; its `pem` is an intermediate then.
+    pub fn below(&self, name: &str) -> Self {
+        let (params, key) = (Self::params(name), KeyPair::generate().unwrap());
+        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
+    fn params(name: &str) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params
+    }
+
+    /// For a server of these names.
+    pub fn sign(&self, names: &[&str]) -> Identity {
+        self.sign_with(names, |_| ())
+    }
+
+    /// For a client, and whatever `change` makes of it.
+    pub fn client(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Identity {
+        self.sign_with(&[], |params| {
+            params.distinguished_name = DistinguishedName::new();
+            params.distinguished_name.push(DnType::OrganizationName, "Example, Inc.");
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            change(params);
+        })
+    }
+
+    pub fn sign_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
+        change(&mut params);
+        let cert_pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Identity { cert_pem, key_pem: key.serialize_pem() }
+    }
+}
+
 impl Identity {
+    /// The first one's dates put in days from now.
+    pub fn valid(params: &mut CertificateParams, from: i64, to: i64) {
+        let day = |days: i64| {
+            let span = std::time::Duration::from_hours(days.unsigned_abs() * 24);
+            let now = std::time::SystemTime::now();
+            if days < 0 { now - span } else { now + span }
+        };
+        (params.not_before, params.not_after) = (day(from).into(), day(to).into());
+    }
+
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        CertificateDer::pem_slice_iter(self.cert_pem.as_bytes()).map(Result::unwrap).collect()
+    }
+
     pub fn for_names(names: &[&str]) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
@@ -164,7 +302,7 @@ impl Identity {
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![self.cert()], key)
+            .with_single_cert(self.chain(), key)
             .unwrap();
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         Arc::new(config)

@@ -18,8 +18,12 @@ pub struct CertificateStatus {
     /// When an authority is asked for the next one; null where none is.
     #[serde(default)]
     pub next_renewal: Option<Timestamp>,
-    /// Why no certificate was issued, in the authority's words; or why the file could not be taken up; one loaded before may still be in use.
+    /// Why no certificate was issued, in the authority's words; or why the file could not be taken up; one loaded before may
+    /// still be in use.
     pub error: Option<String>,
+    /// It serves, but some clients may stumble; each says what to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +36,23 @@ pub enum CertificateSource {
     Acme,
     /// The internal CA, until an authority has issued one.
     StandIn,
+}
+
+/// `GET /v1/certificates`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Certificates {
+    pub certificates: Vec<CertificateStatus>,
+}
+
+/// `GET /v1/ca`: the internal CA's root.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CaRoot {
+    pub pem: String,
+    /// Of the certificate (DER), as trust stores show it: upper case, with colons.
+    pub sha256: String,
+    pub not_after: Option<Timestamp>,
+    /// Whether the root itself forbids other names than local ones.
+    pub constrained: bool,
 }
 
 /// `POST /v1/certificates/renew`.
@@ -49,10 +70,4 @@ pub struct Renewed {
     pub issuer: String,
     pub not_after: Timestamp,
     pub next_renewal: Timestamp,
-}
-
-/// `GET /v1/certificates`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Certificates {
-    pub certificates: Vec<CertificateStatus>,
 }

@@ -46,7 +46,7 @@ pub(super) fn check_certificates(t: &Table<'_>, tls: SiteTls, hosts: &[Host], ar
     let acme = around.acme;
     match tls {
         SiteTls::Off => {}
-        SiteTls::Auto if around.has_certificates => {}
+        SiteTls::Auto if around.tls.has_certificates => {}
         SiteTls::Auto if acme.email.is_some() => check_authority(t, hosts.iter().filter(|(h, _)| !h.is_local()), acme),
         SiteTls::Auto => {
             let Some((host, span)) = hosts.iter().find(|(host, _)| !host.is_local()) else { return };

@@ -74,7 +74,7 @@ fn config(mut root: Table<'_>) -> Config {
     let around = site::Around {
         server: &server,
         limits: &limits,
-        has_certificates: tls.has_certificates,
+        tls: &tls,
         acme: &acme,
         zones: &zones,
         services: &services,

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::headers::Policies;
 use super::route::{self, Shared};
 use super::service::Services;
+use super::tls::{self, ReadTls};
 use super::zone::Zones;
 use super::{action, hosts};
 use crate::config::diagnostic::Diagnostic;
@@ -16,7 +17,7 @@ use crate::types::{HostName, HostPattern};
 pub(super) struct Around<'a> {
     pub server: &'a Server,
     pub limits: &'a Limits,
-    pub has_certificates: bool,
+    pub tls: &'a ReadTls,
     pub acme: &'a Acme,
     pub zones: &'a Zones,
     pub services: &'a Services,
@@ -36,17 +37,18 @@ pub(super) fn read(root: &mut Table<'_>, around: &Around<'_>) -> Vec<Site> {
 fn site(mut t: Table<'_>, around: &Around<'_>, claims: &mut hosts::Claims) -> Site {
     let hosts = hosts::read(&mut t, claims);
     let given = t.has("tls");
-    let tls = t.optional("tls", tls).or((!given).then_some(SiteTls::Auto));
+    let tls = t.optional("tls", site_tls).or((!given).then_some(SiteTls::Auto));
     if let Some(tls) = tls {
         hosts::check_certificates(&t, tls, &hosts, around);
         warn_if_unreachable(&t, tls, around.server);
     }
     let tls = tls.unwrap_or(SiteTls::Auto);
+    let client_auth = tls::site_client_auth(&mut t, around.tls, tls);
     let canonical_host = t.read("canonical_host", None, |v| v.unless_empty(|v| canonical(v, &hosts)));
     let shared = Shared::above(around).overlaid(&mut t, around);
     let routes = routes(&mut t, shared, around);
     let hosts: Vec<HostPattern> = hosts.into_iter().map(|(host, _)| host).collect();
-    Site { name: name(&hosts).into(), hosts, tls, canonical_host, routes }
+    Site { name: name(&hosts).into(), hosts, tls, client_auth, canonical_host, routes }
 }
 
 /// The first exact host, or the first pattern.
@@ -55,7 +57,7 @@ fn name(hosts: &[HostPattern]) -> String {
     exact.or(hosts.first()).map(HostPattern::to_string).unwrap_or_default()
 }
 
-fn tls(value: &Value<'_>) -> Result<SiteTls, Mistake> {
+fn site_tls(value: &Value<'_>) -> Result<SiteTls, Mistake> {
     value.choice(&[
         ("auto", SiteTls::Auto),
         ("acme", SiteTls::Acme),

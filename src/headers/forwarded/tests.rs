@@ -30,6 +30,7 @@ fn forward(peer: &str, headers: &mut HeaderMap) -> String {
         client: client_ip(sender.peer(), &trusted(), headers),
         request_id: &HeaderValue::from_static("the-id"),
         host: &HeaderValue::from_static("example.com"),
+        client_cert: None,
     };
     forward.apply(headers).trace_id().to_owned()
 }

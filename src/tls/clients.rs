@@ -1,0 +1,114 @@
+//! Certificates of clients: which roots count, and what a verified certificate says.
+//!
+//! Verification is rustls's (webpki: chain, validity, `clientAuth` usage); revocation lists are not read.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use http::HeaderValue;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, server::VerifierBuilderError};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::digest::{hex, sha256};
+use super::name::rfc4514;
+use crate::config::{ClientAuth, ClientAuthMode};
+use crate::headers::ClientCert;
+
+/// Nobody honest has a longer name, and every request would carry it.
+const LONGEST_NAME: usize = 4096;
+
+/// Verifies what clients show.
+#[derive(Clone)]
+pub(super) struct Verifier {
+    pub verifier: Arc<dyn ClientCertVerifier>,
+    /// Of the mode and the roots: tickets open under the same alone.
+    pub digest: [u8; 32],
+}
+
+/// Why a `client_ca` can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientCaError {
+    #[error("client_ca: cannot read {path}: {source}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("client_ca: {path} is not PEM: {source}")]
+    Pem { path: PathBuf, source: pem::Error },
+    #[error("client_ca: {path} holds no certificate; put the roots that sign your clients' certificates in")]
+    Empty { path: PathBuf },
+    #[error("client_ca: {path} holds a certificate that can't be a root: {source}")]
+    Root { path: PathBuf, source: rustls::Error },
+    #[error("client_ca: {path}: {source}")]
+    Verifier { path: PathBuf, source: VerifierBuilderError },
+}
+
+/// Why a client that is through is sent away all the same.
+#[derive(Debug, thiserror::Error)]
+pub enum BadClientCert {
+    #[error("the client's certificate cannot be parsed")]
+    Parse,
+    /// A resumed session is not verified again; the dates are.
+    #[error("the client's certificate has expired since its session began")]
+    Expired,
+    #[error("the client's certificate has a name of more than {LONGEST_NAME} bytes")]
+    Long,
+}
+
+/// Reads the roots. Touches the disk.
+pub(super) fn load(asked: &ClientAuth) -> Result<Verifier, ClientCaError> {
+    let path = || asked.ca.clone();
+    let certs = read(&asked.ca)?;
+    let mut roots = RootCertStore::empty();
+    let mut rules: Vec<u8> = format!("{:?}", asked.mode).into();
+    for cert in certs {
+        rules.extend(sha256(&cert));
+        roots.add(cert).map_err(|source| ClientCaError::Root { path: path(), source })?;
+    }
+    if roots.is_empty() {
+        return Err(ClientCaError::Empty { path: path() });
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));
+    let builder = match asked.mode {
+        ClientAuthMode::Require => builder,
+        ClientAuthMode::Request => builder.allow_unauthenticated(),
+    };
+    let verifier = builder.build().map_err(|source| ClientCaError::Verifier { path: path(), source })?;
+    Ok(Verifier { verifier, digest: sha256(&rules) })
+}
+
+/// Whether the file of a `client_ca` can be used.
+pub fn check_client_ca(asked: &ClientAuth) -> Result<(), ClientCaError> {
+    load(asked).map(|_| ())
+}
+
+fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientCaError> {
+    let text = fs::read(path).map_err(|source| ClientCaError::Read { path: path.into(), source })?;
+    let certs = CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>();
+    certs.map_err(|source| ClientCaError::Pem { path: path.into(), source })
+}
+
+/// What the backend is told of a verified leaf.
+pub(super) fn describe(leaf: &CertificateDer<'_>) -> Result<ClientCert, BadClientCert> {
+    let (_, cert) = X509Certificate::from_der(leaf).map_err(|_| BadClientCert::Parse)?;
+    if !cert.validity().is_valid() {
+        return Err(BadClientCert::Expired);
+    }
+    Ok(ClientCert {
+        subject: value(&rfc4514(cert.subject()))?,
+        issuer: value(&rfc4514(cert.issuer()))?,
+        serial: value(&hex(cert.raw_serial()).to_uppercase())?,
+        sha256: value(&hex(&sha256(leaf)))?,
+    })
+}
+
+fn value(text: &str) -> Result<HeaderValue, BadClientCert> {
+    if text.len() > LONGEST_NAME {
+        return Err(BadClientCert::Long);
+    }
+    HeaderValue::from_str(text).map_err(|_| BadClientCert::Parse)
+}

@@ -1,0 +1,325 @@
+//! Clients that show certificates: who gets in, who does not, and what the backend is told; no detour around it.
+
+use std::fs;
+
+use rcgen::DnType;
+use rustls::version::{TLS12, TLS13};
+
+use crate::support::tls::Hello;
+use crate::support::{Edge, Identity, Origin, Root, Setup, wait_until};
+
+/// `one.test` and `two.test` ask for certificates of their own authorities, `maybe.test` takes what it gets, `app.test`
+/// asks for none.
+struct House {
+    origin: Origin,
+    setup: Option<Setup>,
+    one: Root,
+    two: Root,
+}
+
+impl House {
+    fn build() -> Self {
+        let origin = Origin::start("blue");
+        let (one, two) = (Root::named("One CA"), Root::named("Two CA"));
+        let setup = Setup::to(&origin);
+        fs::write(setup.path("one.pem"), &one.pem).unwrap();
+        fs::write(setup.path("two.pem"), &two.pem).unwrap();
+        let site = |host: &str, ca: &str, mode: &str| {
+            let ca = setup.path(ca);
+            format!(
+                "[[site]]\nhosts = [\"{host}\"]\nservice = \"app\"\nclient_ca = \"{}\"\nclient_auth = \"{mode}\"\n",
+                ca.display()
+            )
+        };
+        let sites = [
+            site("one.test", "one.pem", "require"),
+            site("uno.test", "one.pem", "require"),
+            site("two.test", "two.pem", "require"),
+            site("maybe.test", "one.pem", "request"),
+        ];
+        let setup = setup.and(&sites.concat());
+        Self { origin, setup: Some(setup), one, two }
+    }
+
+    fn start(&mut self) -> Edge {
+        self.setup.take().unwrap().start()
+    }
+}
+
+fn gets_in(hello: &Hello) -> bool {
+    hello.status(hello.host(), "/") == Some(200)
+}
+
+const FORGED: &str = "X-Client-Cert-Subject: CN=root\r\nX-Client-Cert-Issuer: CN=root\r\nx-client-cert-SHA256: 00\r\n\
+                      X-Client-Cert-Serial: 1\r\nX-Client-Cert-Verified: yes\r\nX_Client_Cert_Subject: CN=root\r\n";
+
+fn told(origin: &Origin, path: &str) -> Vec<String> {
+    let raw = origin.saw(path).head.raw.to_ascii_lowercase().replace('_', "-");
+    raw.lines().filter(|line| line.starts_with("x-client")).map(str::to_owned).collect()
+}
+
+#[test]
+fn who_shows_a_good_certificate_gets_in_and_the_backend_is_told() {
+    let mut house = House::build();
+    let edge = house.start();
+    let alice = house.one.client("alice", |params| params.serial_number = Some(vec![0x0a, 0xbc].into()));
+    for version in [&TLS12, &TLS13] {
+        let hello = edge.hello("one.test").version(version).showing(&alice);
+        let path = format!("/alice/{version:?}").replace(['(', ')', ' '], "");
+        let path = &path[..8.min(path.len())];
+        let request = format!("GET {path} HTTP/1.1\r\nHost: one.test\r\n{FORGED}\r\n");
+        assert_eq!(hello.ask(&request).unwrap().0.status, 200);
+        let sha256 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &alice.cert());
+        let sha256: String = sha256.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut told = told(&house.origin, path);
+        told.sort();
+        assert_eq!(
+            told,
+            [
+                "x-client-cert-issuer: cn=one ca".to_owned(),
+                "x-client-cert-serial: 0abc".to_owned(),
+                format!("x-client-cert-sha256: {sha256}"),
+                "x-client-cert-subject: cn=alice,o=example\\, inc.".to_owned(),
+            ]
+        );
+    }
+    let mut h2 = crate::support::h2::H2::connect(&edge.hello("one.test").showing(&alice));
+    let request = h2.request("GET", "/h2").header("x-client-cert-subject", "CN=root");
+    assert_eq!(h2.ask(request, b"", None).unwrap().status, 200);
+    assert!(told(&house.origin, "/h2").contains(&"x-client-cert-subject: cn=alice,o=example\\, inc.".to_owned()));
+}
+
+#[test]
+fn who_shows_none_or_a_bad_one_stays_outside() {
+    let mut house = House::build();
+    let edge = house.start();
+    for version in [&TLS12, &TLS13] {
+        let one = || edge.hello("one.test").version(version);
+        assert!(!gets_in(&one()), "none");
+        assert!(!gets_in(&one().showing(&house.two.client("bob", |_| ()))), "another site's authority");
+        assert!(!gets_in(&one().showing(&Root::named("One CA").client("eve", |_| ()))), "one of the same name");
+        assert!(!gets_in(&one().showing(&Identity::for_names(&["alice"]))), "self-signed");
+        let late = house.one.client("late", |params| Identity::valid(params, -9, -1));
+        assert!(!gets_in(&one().showing(&late)), "expired");
+        let early = house.one.client("early", |params| Identity::valid(params, 1, 9));
+        assert!(!gets_in(&one().showing(&early)), "not yet valid");
+        assert!(
+            !gets_in(&one().showing(&house.one.sign_with(&["x.test"], |params| {
+                params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+            }))),
+            "a server's"
+        );
+        assert!(gets_in(&one().showing(&house.one.client("alice", |_| ()))), "the good one");
+        assert!(gets_in(&edge.hello("two.test").version(version).showing(&house.two.client("bob", |_| ()))));
+    }
+    assert_eq!(edge.tls("app.test").get("/").status, 200, "the others are as they were");
+}
+
+#[test]
+fn where_a_certificate_is_only_requested_its_absence_is_told_by_absence() {
+    let mut house = House::build();
+    let edge = house.start();
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: maybe.test\r\n{FORGED}\r\n");
+    assert_eq!(edge.hello("maybe.test").ask(&request("/nobody")).unwrap().0.status, 200);
+    assert_eq!(told(&house.origin, "/nobody"), [""; 0]);
+    let alice = house.one.client("alice", |_| ());
+    assert_eq!(edge.hello("maybe.test").showing(&alice).ask(&request("/alice")).unwrap().0.status, 200);
+    assert_eq!(told(&house.origin, "/alice").len(), 4);
+    let stranger = house.two.client("bob", |_| ());
+    assert!(!gets_in(&edge.hello("maybe.test").showing(&stranger)), "a bad one is worse than none");
+}
+
+#[test]
+fn nobody_outside_says_whose_certificate_was_shown() {
+    let house = House::build();
+    let setup = house.setup.unwrap().server("trusted_proxies = [\"127.0.0.0/8\"]");
+    let edge = setup.start();
+    let mut plain = edge.plain();
+    assert_eq!(plain.ask("GET", "/plain", FORGED, "").status, 200);
+    assert_eq!(edge.tls("app.test").ask("GET", "/tls", FORGED, "").status, 200);
+    for path in ["/plain", "/tls"] {
+        assert_eq!(told(&house.origin, path), [""; 0], "{path}, though the peer is trusted");
+    }
+    let body = "Transfer-Encoding: chunked\r\nTrailer: X-Client-Cert-Subject\r\n";
+    let chunks = "2\r\nhi\r\n0\r\nX-Client-Cert-Subject: CN=root\r\nX-Sum: 7\r\n\r\n";
+    assert_eq!(edge.tls("app.test").ask("POST", "/trailers", body, chunks).status, 200);
+    assert_eq!(told(&house.origin, "/trailers"), [""; 0]);
+    let named = edge.tls("app.test").ask("GET", "/", "Connection: X-Client-Cert-Subject\r\n", "");
+    assert_eq!(named.status, 400, "not to be cut by the client either");
+}
+
+#[test]
+fn a_connection_of_another_site_leads_nowhere() {
+    let mut house = House::build();
+    let edge = house.start();
+    let alice = house.one.client("alice", |_| ());
+    for host in ["one.test", "two.test", "maybe.test"] {
+        assert_eq!(edge.hello("app.test").status(host, "/"), Some(421), "{host} from a site that asks for nothing");
+    }
+    for host in ["two.test", "app.test", "maybe.test", "uno.test"] {
+        assert_eq!(edge.hello("one.test").showing(&alice).status(host, "/"), Some(421), "{host} with alice's");
+    }
+    assert_eq!(edge.hello("maybe.test").status("one.test", "/"), Some(421), "what was requested is not required");
+    let mut h2 = edge.h2("app.test");
+    for (host, status) in [("one.test", 421), ("app.test", 200), ("two.test", 421), ("maybe.test", 421)] {
+        let request = http::Request::get(format!("https://{host}/"));
+        assert_eq!(h2.ask(request, b"", None).unwrap().status, status, "{host} coalesced");
+    }
+    let mut h2 = crate::support::h2::H2::connect(&edge.hello("one.test").showing(&alice));
+    for (host, status) in [("one.test", 200), ("two.test", 421), ("uno.test", 421)] {
+        let request = http::Request::get(format!("https://{host}/"));
+        assert_eq!(h2.ask(request, b"", None).unwrap().status, status, "{host} coalesced with alice's");
+    }
+    assert_eq!(house.origin.count("/"), 2);
+}
+
+#[test]
+fn a_client_that_names_nobody_does_not_get_around() {
+    let mut house = House::build();
+    let edge = house.start();
+    let alice = house.one.client("alice", |_| ());
+    let unnamed = || edge.hello(&edge.https().ip().to_string()).without_sni();
+    assert_eq!(unnamed().status("app.test", "/"), Some(200), "as ever");
+    for host in ["one.test", "two.test", "maybe.test"] {
+        assert_eq!(unnamed().status(host, "/"), Some(421), "{host}");
+        assert_eq!(unnamed().showing(&alice).status(host, "/"), Some(421), "{host}, and nobody asked for alice's");
+    }
+}
+
+#[test]
+fn without_a_tls_listener_nobody_can_show_anything_and_nobody_gets_in() {
+    let house = House::build();
+    let edge = house.setup.unwrap().server("https = []").start();
+    for (host, status) in [("app.test", 200), ("one.test", 421), ("maybe.test", 421)] {
+        let mut client = edge.plain();
+        client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n{FORGED}\r\n"));
+        assert_eq!(client.answer().status, status, "{host}");
+    }
+    assert_eq!(told(&house.origin, "/"), [""; 0]);
+}
+
+#[test]
+fn the_rules_of_all_hold_for_who_names_nobody_and_a_site_can_opt_out() {
+    let origin = Origin::start("blue");
+    let authority = Root::named("Corporate CA");
+    let setup = Setup::to(&origin);
+    let ca = setup.path("ca.pem");
+    fs::write(&ca, &authority.pem).unwrap();
+    let edge = setup
+        .and("[[site]]\nhosts = [\"open.test\"]\nservice = \"app\"\nclient_ca = \"\"\n")
+        .and(&format!("[tls]\nclient_ca = \"{}\"\n", ca.display()))
+        .start();
+    let alice = authority.client("alice", |_| ());
+    assert!(!gets_in(&edge.hello("app.test")));
+    assert!(gets_in(&edge.hello("app.test").showing(&alice)));
+    assert!(gets_in(&edge.hello("open.test")));
+    assert_eq!(edge.plain().get("/").status, 200, "tls = off has no handshake to ask in");
+    let unnamed = || edge.hello(&edge.https().ip().to_string()).without_sni();
+    assert_eq!(unnamed().status("app.test", "/"), None);
+    assert_eq!(unnamed().showing(&alice).status("app.test", "/"), Some(200));
+}
+
+#[test]
+fn no_session_is_resumed_past_rules_that_have_come_since() {
+    let origin = Origin::start("blue");
+    let (old, new) = (Root::named("Old CA"), Root::named("New CA"));
+    let setup = Setup::to(&origin);
+    let ca = setup.path("ca.pem");
+    fs::write(&ca, &old.pem).unwrap();
+    let open = setup.text();
+    let shut = open.clone() + &format!("[tls]\nclient_ca = \"{}\"\n", ca.display());
+    let edge = setup.start();
+    let alice = old.client("alice", |_| ());
+    for version in [&TLS12, &TLS13] {
+        edge.rewrite(&open);
+        edge.admin(&["reload"]).ok();
+        fs::write(&ca, &old.pem).unwrap();
+        let hello = edge.hello("app.test").version(version).resuming();
+        let ask = |hello: &Hello| hello.ask("GET / HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n");
+        assert!(!ask(&hello).unwrap().1.resumed);
+        assert!(ask(&hello).unwrap().1.resumed, "tickets work at all");
+        let mut before = edge.hello("app.test").version(version).connect().unwrap();
+        edge.admin(&["reload"]).ok();
+        assert!(ask(&hello).unwrap().1.resumed, "a reload is no reason to forget");
+        edge.rewrite(&shut);
+        edge.admin(&["reload"]).ok();
+        assert!(ask(&hello).is_err(), "nobody was asked when that session began");
+        assert_eq!(before.get("/").status, 421, "nor when this connection did");
+
+        let hello = edge.hello("app.test").version(version).showing(&alice).resuming();
+        assert!(!ask(&hello).unwrap().1.resumed);
+        assert!(ask(&hello).unwrap().1.resumed);
+        origin.saw("/");
+        fs::write(&ca, &new.pem).unwrap();
+        wait_until("the new authority to be taken up", || ask(&hello).is_err());
+        let bob = new.client("bob", |_| ());
+        assert!(gets_in(&edge.hello("app.test").version(version).showing(&bob)));
+    }
+}
+
+#[test]
+fn a_resumed_session_still_tells_whose_it_is() {
+    let mut house = House::build();
+    let edge = house.start();
+    let alice = house.one.client("alice", |params| {
+        params.distinguished_name.push(DnType::OrganizationalUnitName, "a+b\r\nX-Admin: 1");
+    });
+    let hello = edge.hello("one.test").showing(&alice).resuming();
+    let ask = |path: &str| hello.ask(&format!("GET {path} HTTP/1.1\r\nHost: one.test\r\n\r\n")).unwrap().1.resumed;
+    assert!(!ask("/first"));
+    assert!(ask("/second"));
+    assert_eq!(told(&house.origin, "/first"), told(&house.origin, "/second"));
+    let subject = "x-client-cert-subject: ou=a\\+b\\0d\\0ax-admin: 1,cn=alice,o=example\\, inc.";
+    assert!(told(&house.origin, "/second").iter().any(|line| line == subject), "{:?}", told(&house.origin, "/second"));
+}
+
+#[test]
+fn a_certificate_that_expires_takes_its_sessions_along() {
+    let mut house = House::build();
+    let edge = house.start();
+    let soon = house.one.client("soon", |params| {
+        params.not_after = (std::time::SystemTime::now() + crate::support::seconds(3)).into();
+    });
+    for version in [&TLS12, &TLS13] {
+        assert!(gets_in(&edge.hello("maybe.test").version(version)), "who shows none is not affected");
+    }
+    let hellos = [&TLS12, &TLS13].map(|version| edge.hello("one.test").version(version).showing(&soon).resuming());
+    let ask = |hello: &Hello| hello.ask("GET / HTTP/1.1\r\nHost: one.test\r\nConnection: close\r\n\r\n");
+    for hello in &hellos {
+        assert!(!ask(hello).unwrap().1.resumed);
+    }
+    for hello in &hellos {
+        wait_until("its end", || {
+            ask(hello).map_or(true, |(_, shaken)| {
+                assert!(shaken.resumed);
+                false
+            })
+        });
+    }
+}
+
+#[test]
+fn a_missing_authority_shuts_its_site_alone() {
+    let mut house = House::build();
+    let setup = house.setup.as_ref().unwrap();
+    let path = setup.path("one.pem");
+    fs::remove_file(&path).unwrap();
+    let edge = house.start();
+    edge.said("cannot read");
+    let alice = house.one.client("alice", |_| ());
+    assert!(edge.hello("one.test").showing(&alice).connect().is_err());
+    assert!(edge.hello("maybe.test").connect().is_err(), "nobody gets in unasked");
+    assert!(gets_in(&edge.hello("two.test").showing(&house.two.client("bob", |_| ()))));
+    assert_eq!(edge.tls("app.test").get("/").status, 200);
+    fs::write(&path, &house.one.pem).unwrap();
+    wait_until("the authority to be taken up", || gets_in(&edge.hello("one.test").showing(&alice)));
+    fs::write(&path, "nonsense").unwrap();
+    edge.said("the roots read before go on");
+    let reloaded = edge.admin(&["reload", "--json"]).ok().json();
+    assert!(reloaded["warnings"].to_string().contains("holds no certificate"), "{reloaded}");
+    assert!(gets_in(&edge.hello("one.test").showing(&alice)));
+    let check =
+        std::process::Command::new(env!("CARGO_BIN_EXE_edgectl")).arg("check").arg(edge.path("edge.toml")).output();
+    let said = String::from_utf8_lossy(&check.unwrap().stderr).into_owned();
+    assert!(said.contains("client_ca"), "{said}");
+}
