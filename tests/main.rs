@@ -13,6 +13,7 @@ mod clock;
 mod crash;
 mod data_path;
 mod dns;
+mod doctor;
 mod endurance;
 mod failover;
 mod framing;

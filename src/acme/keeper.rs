@@ -128,6 +128,11 @@ impl Keeper {
         self.wake.notify_one();
     }
 
+    /// What became of attempts since the last success.
+    pub fn attempts(&self) -> Attempts {
+        self.attempts.borrow().clone()
+    }
+
     /// Until it is dropped.
     pub async fn run(self: Rc<Self>) {
         loop {

@@ -47,6 +47,12 @@ impl Ledger {
         failed.filter_map(|entries| schedule::held(&entries.iter().map(|e| e.0).collect::<Vec<_>>(), now)).max()
     }
 
+    /// Validations within the last hour that have failed, or were never heard of again.
+    pub fn recent(&self, name: &str, now: SystemTime) -> usize {
+        let all = self.names.borrow();
+        all.get(name).map_or(0, |entries| entries.iter().filter(|entry| entry.0 + HOUR > now).count())
+    }
+
     /// On disk once it has returned.
     pub fn begin(&self, name: &str, now: SystemTime) -> std::io::Result<()> {
         self.names.borrow_mut().entry(name.to_owned()).or_default().push(Entry(now));

@@ -11,12 +11,13 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::account::Accounts;
+use super::doctor::{Diagnosis, Examination, Question};
 use super::failure::Failure;
 use super::folder::Folder;
 use super::keeper::{Keeper, Outcome, Shared};
 use super::ledger::Ledger;
 use crate::challenge::Challenges;
-use crate::config::Acme;
+use crate::config::{Acme, Config};
 use crate::metrics::Metrics;
 use crate::resolve::Resolver;
 use crate::tls::{CertStore, Told, Wanted};
@@ -36,9 +37,9 @@ pub struct Manager {
 #[derive(Clone)]
 pub struct Handle(mpsc::UnboundedSender<Ask>);
 
-struct Ask {
-    host: String,
-    answer: oneshot::Sender<Result<Renewed, NotRenewed>>,
+enum Ask {
+    Renew { host: String, answer: oneshot::Sender<Result<Renewed, NotRenewed>> },
+    Examine { question: Question, config: Arc<Config>, answer: oneshot::Sender<Diagnosis> },
 }
 
 /// A certificate that was issued because someone asked.
@@ -131,8 +132,11 @@ impl Manager {
         let this = self.clone();
         // Ends with the last handle, or the control runtime.
         tokio::task::spawn_local(async move {
-            while let Some(Ask { host, answer }) = asked.recv().await {
-                this.renew(host, answer);
+            while let Some(ask) = asked.recv().await {
+                match ask {
+                    Ask::Renew { host, answer } => this.renew(host, answer),
+                    Ask::Examine { question, config, answer } => this.examine(question, config, answer),
+                }
             }
         });
         Handle(sender)
@@ -179,14 +183,33 @@ impl Manager {
             let _ = answer.send(end.await.map_or(Err(NotRenewed::Gone), |outcome| told(names, outcome)));
         });
     }
+
+    fn examine(&self, question: Question, config: Arc<Config>, mut answer: oneshot::Sender<Diagnosis>) {
+        let attempts = self.kept.borrow().iter().map(|(site, kept)| (site.clone(), kept.keeper.attempts())).collect();
+        let examination = Examination::new(self.shared.clone(), config, question, attempts);
+        // Ends with the examination, all of which is bounded in time, or when nobody waits for it.
+        tokio::task::spawn_local(async move {
+            tokio::select! {
+                diagnosis = examination.run() => drop(answer.send(diagnosis)),
+                () = answer.closed() => {}
+            }
+        });
+    }
 }
 
 impl Handle {
     /// An attempt now, or the one under way; answers when it has ended.
     pub async fn renew(&self, host: String) -> Result<Renewed, NotRenewed> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(Ask { host, answer }).map_err(|_| NotRenewed::Gone)?;
+        self.0.send(Ask::Renew { host, answer }).map_err(|_| NotRenewed::Gone)?;
         answered.await.map_err(|_| NotRenewed::Gone)?
+    }
+
+    /// Looks at everything that issuance hangs on, with this config. Changes nothing.
+    pub async fn examine(&self, question: Question, config: Arc<Config>) -> Result<Diagnosis, NotRenewed> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Ask::Examine { question, config, answer }).map_err(|_| NotRenewed::Gone)?;
+        answered.await.map_err(|_| NotRenewed::Gone)
     }
 }
 
@@ -203,7 +226,7 @@ fn told(names: Vec<String>, outcome: Outcome) -> Result<Renewed, NotRenewed> {
 }
 
 /// Named in the certificate, or below its wildcard.
-fn covers(name: &str, host: &str) -> bool {
+pub(super) fn covers(name: &str, host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     let parent = host.split_once('.').map(|(_, parent)| parent);
     name == host || name.strip_prefix("*.").is_some_and(|suffix| Some(suffix) == parent)

@@ -5,6 +5,7 @@
 //! When to do what is decided in `schedule`, which opens no socket and reads no clock; `order` does it.
 
 mod account;
+pub mod doctor;
 mod failure;
 mod folder;
 mod hook;

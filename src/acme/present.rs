@@ -62,7 +62,7 @@ pub fn by_certificate(challenges: &Arc<Challenges>, name: &str, key: &KeyAuthori
 }
 
 /// Self-signed, with the digest in the extension id-pe-acmeIdentifier (RFC 8737, 3).
-fn certificate(name: &str, digest: &[u8]) -> Result<CertifiedKey, String> {
+pub(super) fn certificate(name: &str, digest: &[u8]) -> Result<CertifiedKey, String> {
     let digest: &[u8; 32] = digest.try_into().map_err(|_| "the digest is not SHA-256")?;
     let mut params = CertificateParams::new(vec![name.to_owned()]).map_err(|e| e.to_string())?;
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];

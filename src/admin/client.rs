@@ -19,6 +19,7 @@ use super::problem::{MEDIA_TYPE, Problem};
 use super::state::ReloadReport;
 use super::stream::NDJSON;
 use super::wire::{Ask, CaRoot, Certificates, End, Health, Line, PreviewLink, Records, Renew, Renewed, Status};
+use crate::acme::doctor::{Diagnosis, Question};
 use crate::control::{Done, Event, Record};
 
 /// How long a daemon that is alive may take to answer a read.
@@ -29,6 +30,9 @@ const RELOAD_PATIENCE: Duration = Duration::from_mins(1);
 
 /// An authority, and a hook that waits for DNS, take their time.
 const RENEWAL_PATIENCE: Duration = Duration::from_mins(20);
+
+/// Half a minute for each name at worst, four at once.
+const EXAMINATION_PATIENCE: Duration = Duration::from_mins(20);
 
 /// Calls the daemon behind one socket.
 #[derive(Debug, Clone)]
@@ -122,6 +126,14 @@ impl Client {
         let request = request(Method::POST, "/v1/certificates/renew".to_owned(), body.into())?;
         let answer = async { json(&collect(accepted(self.send(request).await?).await?).await?) };
         self.soon(RENEWAL_PATIENCE, answer).await
+    }
+
+    /// Answers when everything has been looked at.
+    pub async fn examine(&self, question: &Question) -> Result<Diagnosis, ClientError> {
+        let body = serde_json::to_vec(question).map_err(broken_off)?;
+        let request = request(Method::POST, "/v1/acme/doctor".to_owned(), body.into())?;
+        let answer = async { json(&collect(accepted(self.send(request).await?).await?).await?) };
+        self.soon(EXAMINATION_PATIENCE, answer).await
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, path: String) -> Result<T, ClientError> {

@@ -16,6 +16,7 @@ use super::problem::{Code, Problem};
 use super::state::{AdminState, ReloadFailed, ReloadReport, ReloadRequest};
 use super::wire::{CaRoot, Certificates, Health, PreviewLink, Records, Renew, Renewed, Status};
 use super::{preview, status, stream};
+use crate::acme::doctor::{Diagnosis, Question};
 use crate::control::{Goal, Record, Refused};
 
 /// A body larger than this is refused unread.
@@ -31,6 +32,7 @@ pub(super) fn router(state: AdminState) -> Router {
         .route("/v1/certificates", get(read_certificates))
         .route("/v1/certificates/renew", post(renew_certificate))
         .route("/v1/ca", get(read_ca))
+        .route("/v1/acme/doctor", post(examine))
         .route("/v1/history", get(read_history))
         .route("/v1/reload", post(reload))
         .route("/v1/services/{name}/history", get(read_service_history))
@@ -77,6 +79,20 @@ async fn renew_certificate(State(state): State<AdminState>, body: MaybeRenew) ->
     let time = |at| Timestamp::try_from(at).unwrap_or(Timestamp::MAX);
     let (not_after, next_renewal) = (time(renewed.not_after), time(renewed.next_renewal));
     Ok(Json(Renewed { names: renewed.names, issuer: renewed.issuer, not_after, next_renewal }))
+}
+
+type MaybeQuestion = Result<Json<Question>, JsonRejection>;
+
+/// Looks and says; a daemon that finds everything wrong has answered well.
+async fn examine(State(state): State<AdminState>, body: MaybeQuestion) -> Result<Json<Diagnosis>, Problem> {
+    let Json(question) = body.map_err(|e| {
+        Problem::new(Code::BadRequest, format!("{}; send {{\"host\": NAME}}, or {{}}", e.body_text().to_lowercase()))
+    })?;
+    if let Some(why) = question.objection() {
+        return Err(Problem::new(Code::BadRequest, format!("host: {why}")));
+    }
+    let config = state.shared.snapshot.load().config.clone();
+    Ok(Json(state.acme.examine(question, config).await?))
 }
 
 #[derive(Deserialize)]

@@ -4,6 +4,7 @@
 //! [`crate::admin`], the others work on files. Product goes to stdout, progress and errors to stderr; `--json` puts one
 //! JSON value, or one a line, on stdout instead. The tree of commands is here, what they share in `context`.
 
+mod acme;
 mod active;
 mod ca;
 mod canary;
@@ -133,6 +134,8 @@ enum Command {
     History(history::Args),
     /// Show certificates, their expiry and what keeps one from being issued; or renew one
     Certs(certs::Args),
+    /// Find out why an authority would not issue a certificate
+    Acme(acme::Args),
     /// Reread the config and print what changed
     Reload(reload::Args),
     /// Exit 0 if the daemon is ready: for HEALTHCHECK
@@ -180,6 +183,7 @@ impl Command {
             Self::Wait(args) => args.run(context),
             Self::History(args) => args.run(context),
             Self::Certs(args) => args.run(context),
+            Self::Acme(args) => args.run(context),
             Self::Reload(args) => args.run(context),
             Self::Health(args) => args.run(context),
             Self::Completions(args) => args.run(context),

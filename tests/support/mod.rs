@@ -28,7 +28,7 @@ pub use edge::Edge;
 pub use h2::H2Origin;
 pub use load::{Load, Turn, serves_load};
 pub use origin::{Origin, Then};
-pub use pebble::Pebble;
+pub use pebble::{Names, Pebble};
 pub use rustix::process::Signal;
 pub use setup::{Setup, own_address};
 pub use steps::Steps;

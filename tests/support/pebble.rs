@@ -7,8 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
+use super::client::Client;
 use super::setup::{Place, own_address};
 use super::tls::Identity;
 use super::tools::is_there;
@@ -92,7 +94,7 @@ impl Pebble {
     }
 
     pub fn resolvers(&self) -> String {
-        format!("resolvers = [\"{}\"]", self.names.dns)
+        self.names.resolvers()
     }
 
     /// Its root, for clients.
@@ -128,6 +130,16 @@ impl Names {
         let process = command.spawn().unwrap();
         wait_until("challtestsrv", || TcpStream::connect(management).is_ok());
         Self { dns, management, process }
+    }
+
+    pub fn resolvers(&self) -> String {
+        format!("resolvers = [\"{}\"]", self.dns)
+    }
+
+    /// Asks the management interface: `add-a`, `add-aaaa`, `add-caa`, `set-servfail`.
+    pub fn set(&self, verb: &str, body: &Value) {
+        let answer = Client::connect(self.management, "management").post(&format!("/{verb}"), &body.to_string());
+        assert_eq!(answer.status, 200, "{verb} {body}");
     }
 
     /// A program for `dns_hook` in `folder`; what it was told is in `hook.log` beside it.

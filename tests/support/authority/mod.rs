@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use std::{fs, thread};
 
 use rustls::{ServerConnection, StreamOwned};
@@ -145,6 +145,16 @@ impl Authority {
         self.state().profiles = names.iter().map(|name| (*name).to_owned()).collect();
     }
 
+    /// One more key in the directory's `meta`.
+    pub fn meta(&self, key: &str, value: Value) {
+        self.state().meta.insert(key.to_owned(), value);
+    }
+
+    /// Tells a time that is so many seconds ahead.
+    pub fn ahead(&self, seconds: i64) {
+        self.state().ahead = Some(seconds);
+    }
+
     /// Finds nothing wherever it looks.
     pub fn blind(&self, is_blind: bool) {
         self.state().is_blind = is_blind;
@@ -194,10 +204,20 @@ fn serve(state: &Arc<Mutex<State>>, mut wire: Wire) {
                 retry_after.into_iter().fold(reply, |reply, after| reply.with("Retry-After", after))
             }
         };
+        let reply = match state.lock().unwrap().ahead {
+            Some(seconds) => reply.with("Date", date(seconds)),
+            None => reply,
+        };
         if wire.try_send(reply.bytes(&request.method, &rules::nonce(state))).is_err() {
             return;
         }
     }
+}
+
+fn date(ahead: i64) -> String {
+    let now = SystemTime::now();
+    let there = Duration::from_secs(ahead.unsigned_abs());
+    httpdate::fmt_http_date(if ahead < 0 { now - there } else { now + there })
 }
 
 impl Reply {

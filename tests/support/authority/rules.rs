@@ -26,7 +26,11 @@ pub struct State {
     pub lifetime: Duration,
     pub windows: Option<Vec<(i64, i64)>>,
     pub profiles: Vec<String>,
+    /// How far its clock is ahead, in seconds; `None`: it tells no time.
+    pub ahead: Option<i64>,
     pub is_blind: bool,
+    /// More of the directory's `meta`.
+    pub meta: serde_json::Map<String, Value>,
     pub asked: Vec<Value>,
     pub looked: usize,
     /// Keys, as JWK.
@@ -83,7 +87,9 @@ impl State {
             lifetime: Duration::from_hours(90 * 24),
             windows: None,
             profiles: Vec::new(),
+            ahead: None,
             is_blind: false,
+            meta: serde_json::Map::new(),
             asked: Vec::new(),
             looked: 0,
             accounts: Vec::new(),
@@ -103,6 +109,9 @@ impl State {
             "revokeCert": at("/revoke"), "keyChange": at("/key-change"),
             "meta": { "profiles": self.profiles.iter().map(|name| (name.clone(), json!("a profile"))).collect::<serde_json::Map<_, _>>() },
         });
+        for (key, value) in &self.meta {
+            directory["meta"][key] = value.clone();
+        }
         if self.windows.is_some() {
             directory["renewalInfo"] = json!(at("/renewal"));
         }
