@@ -72,14 +72,25 @@ impl Client {
         self.try_answer_to("GET")
     }
 
+    /// `None`: closed without an answer, or in the middle of one.
+    pub fn try_whole_answer(&mut self) -> Option<Answer> {
+        let head = self.head()?;
+        let (body, trailers) = self.wire.try_body(&head.answer_framing("GET")).ok()?;
+        Some(Answer::new(head, body, trailers))
+    }
+
     fn try_answer_to(&mut self, method: &str) -> Option<Answer> {
         let head = self.head()?;
         let (body, trailers) = self.wire.body(&head.answer_framing(method));
-        Some(Answer { status: head.word(1).parse().unwrap(), head, body, trailers })
+        Some(Answer::new(head, body, trailers))
     }
 }
 
 impl Answer {
+    fn new(head: Head, body: Vec<u8>, trailers: String) -> Self {
+        Self { status: head.word(1).parse().unwrap(), head, body, trailers }
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

@@ -22,7 +22,7 @@ pub struct Crowd {
 #[derive(Debug, Clone)]
 pub struct Got {
     pub at: Instant,
-    /// 0: none.
+    /// 0: none, or not whole.
     pub status: u16,
     pub text: String,
 }
@@ -57,7 +57,7 @@ fn client(stop: Arc<AtomicBool>, to: SocketAddr) -> JoinHandle<Vec<Got>> {
         while !stop.load(Ordering::SeqCst) {
             let mut client = kept.take().unwrap_or_else(|| Client::connect(to, "plain.test"));
             let at = Instant::now();
-            let answer = client.begin("GET", "/", "").try_answer();
+            let answer = client.begin("GET", "/", "").try_whole_answer();
             let status = answer.as_ref().map_or(0, |answer| answer.status);
             let text = answer.as_ref().map(super::client::Answer::text).unwrap_or_default();
             if answer.is_some_and(|answer| answer.get("connection") != Some("close")) {

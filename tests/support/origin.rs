@@ -249,13 +249,17 @@ impl State {
     fn say_color(&self, head: &Head, wire: &mut Wire, index: usize) -> Then {
         let Ok((body, _)) = wire.try_body(&head.request_framing()) else { return Then::Close };
         let echo = head.word(1).starts_with("/echo");
-        let answer = if echo { body.clone() } else { self.color.clone().into_bytes() };
+        let said = if echo { body.clone() } else { self.color.clone().into_bytes() };
         self.seen.lock().unwrap()[index].body = body;
-        let length = answer.len();
-        wire.send(format!("HTTP/1.1 200 OK\r\nX-Color: {}\r\nContent-Length: {length}\r\n\r\n", self.color));
-        if head.word(0) != "HEAD" {
-            wire.send(answer);
+        let length = said.len();
+        let head_only = head.word(0) == "HEAD";
+        let head = format!("HTTP/1.1 200 OK\r\nX-Color: {}\r\nContent-Length: {length}\r\n\r\n", self.color);
+        // At once, so that a backend that is stopped has answered whole or not at all.
+        let mut answer = head.into_bytes();
+        if !head_only {
+            answer.extend(said);
         }
+        wire.send(answer);
         Then::Keep
     }
 }
