@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::change::Change;
 use super::context::Context;
 use super::failure::Failure;
 use super::operation;
@@ -30,12 +31,8 @@ pub struct Args {
     /// With off: return at once, the drain goes on in the daemon
     #[arg(long)]
     no_wait: bool,
-    /// Refuse unless the service is at this generation
-    #[arg(long, value_name = "N")]
-    if_generation: Option<u64>,
-    /// Why, for the history
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    #[command(flatten)]
+    change: Change,
 }
 
 /// What the words mean.
@@ -52,9 +49,7 @@ impl Args {
             timeout: self.timeout.map(show_duration),
             drain: self.drain.map(show_duration),
             wait: !self.no_wait,
-            if_generation: self.if_generation,
-            reason: self.reason,
-            ..Ask::default()
+            ..self.change.ask()
         };
         let (service, ask) = match meant(&self.words)? {
             Meant::Share { color, percent, service } => {

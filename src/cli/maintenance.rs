@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 
+use super::change::Change;
 use super::context::Context;
 use super::failure::Failure;
 use super::operation;
@@ -22,12 +23,8 @@ pub struct Args {
     /// Who passes nevertheless: an address or a network; may be given more than once
     #[arg(long, value_name = "CIDR")]
     allow: Vec<String>,
-    /// Refuse unless the service is at this generation
-    #[arg(long, value_name = "N")]
-    if_generation: Option<u64>,
-    /// Why, for the history
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    #[command(flatten)]
+    change: Change,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -42,14 +39,7 @@ impl Args {
         if off && (self.message.is_some() || !self.allow.is_empty()) {
             return Err(Failure::usage("--message and --allow are for `maintenance on`"));
         }
-        let ask = Ask {
-            off,
-            message: self.message,
-            allow: self.allow,
-            if_generation: self.if_generation,
-            reason: self.reason,
-            ..Ask::default()
-        };
+        let ask = Ask { off, message: self.message, allow: self.allow, ..self.change.ask() };
         operation::run(context, self.service.as_deref(), "maintenance", &ask)
     }
 }

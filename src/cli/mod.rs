@@ -9,6 +9,7 @@ mod active;
 mod ca;
 mod canary;
 mod certs;
+mod change;
 mod check;
 mod completions;
 mod context;

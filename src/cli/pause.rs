@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::change::Change;
 use super::context::Context;
 use super::failure::Failure;
 use super::operation;
@@ -21,24 +22,15 @@ pub struct Args {
     /// How long what is in flight may take before this gives up waiting [default: the service's switch.drain]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
-    /// Refuse unless the service is at this generation
-    #[arg(long, value_name = "N")]
-    if_generation: Option<u64>,
-    /// Why, for the history
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    #[command(flatten)]
+    change: Change,
 }
 
 impl Args {
     /// Exit 1 when something was still in flight after the timeout; the service stays paused then.
     pub fn run(self, context: &Context) -> Result<(), Failure> {
-        let ask = Ask {
-            max: self.max.map(show_duration),
-            timeout: self.timeout.map(show_duration),
-            if_generation: self.if_generation,
-            reason: self.reason,
-            ..Ask::default()
-        };
+        let ask =
+            Ask { max: self.max.map(show_duration), timeout: self.timeout.map(show_duration), ..self.change.ask() };
         operation::run(context, self.service.as_deref(), "pause", &ask)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::change::Change;
 use super::context::Context;
 use super::failure::Failure;
 use super::operation;
@@ -43,12 +44,8 @@ pub struct Args {
     /// Return once the colour serves; the drain goes on in the daemon
     #[arg(long)]
     no_wait: bool,
-    /// Refuse unless the service is at this generation
-    #[arg(long, value_name = "N")]
-    if_generation: Option<u64>,
-    /// Why, for the history
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    #[command(flatten)]
+    change: Change,
 }
 
 impl Args {
@@ -65,9 +62,7 @@ impl Args {
             step_time: self.step_time.map(show_duration),
             force: self.force,
             wait: !self.no_wait,
-            if_generation: self.if_generation,
-            reason: self.reason,
-            ..Ask::default()
+            ..self.change.ask()
         };
         operation::run(context, target.service.as_deref(), "switch", &ask)
     }
