@@ -22,6 +22,7 @@ const CUT_SPREAD: Duration = Duration::from_secs(2);
 /// The sweep's handle on one exchange.
 pub struct Live {
     pool: RefCell<Option<Arc<Pool>>>,
+    is_guest: Cell<bool>,
     kind: Cell<Kind>,
     started: Instant,
     /// Since when the client has not taken what we have for it.
@@ -50,6 +51,7 @@ impl LiveGuard {
         let worker = conn.worker();
         let live = Rc::new(Live {
             pool: RefCell::new(None),
+            is_guest: Cell::new(false),
             kind: Cell::new(Kind::Request),
             started,
             client_owes: Cell::new(None),
@@ -83,7 +85,8 @@ impl Live {
     /// The exchange is in this pool now, and on the stream that runs: it ends when the pool is cut, unless it is there as a
     /// guest.
     pub fn enter(&self, pool: &Arc<Pool>, is_guest: bool) {
-        *self.pool.borrow_mut() = (!is_guest).then(|| pool.clone());
+        *self.pool.borrow_mut() = Some(pool.clone());
+        self.is_guest.set(is_guest);
         *self.scissors.borrow_mut() = Scissors::of_running_stream();
     }
 
@@ -157,7 +160,8 @@ impl Live {
         if self.backend_until.get().is_some_and(|until| now > until) {
             self.break_off(Broken::UpstreamTooSlow);
         }
-        if !self.pool.borrow().as_ref().is_some_and(|pool| pool.is_cut()) {
+        let is_cut = !self.is_guest.get() && self.pool.borrow().as_ref().is_some_and(|pool| pool.is_cut());
+        if !is_cut {
             self.cut_at.set(None);
             return;
         }
