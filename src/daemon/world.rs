@@ -279,7 +279,9 @@ impl World {
             seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 let now = seconds.tick().await;
-                shared.metrics.sample(shared.snapshot.load().services.keys(), now.into_std());
+                let snapshot = shared.snapshot.load();
+                shared.metrics.sample(snapshot.services.keys(), now.into_std());
+                snapshot.services.values().for_each(|service| service.look_whether_special());
             }
         });
     }

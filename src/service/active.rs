@@ -129,9 +129,10 @@ impl Active {
         }
     }
 
-    /// Whether every visit goes to `color`.
-    pub fn is_plain(&self) -> bool {
-        self.canary.is_none() && self.paused.is_none() && self.maintenance.is_none() && self.preview_until.is_none()
+    /// Whether every visit at `now` goes to `color`.
+    pub fn is_plain(&self, now: SystemTime) -> bool {
+        let previews = self.preview_until.is_some_and(|until| until > now);
+        self.canary.is_none() && self.paused.is_none() && self.maintenance.is_none() && !previews
     }
 
     /// Whether a deploy's share of the traffic, if not all of it, goes to `color`.

@@ -13,6 +13,7 @@ mod queue;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -74,7 +75,7 @@ impl Service {
             name: config.name.clone(),
             pools: [pool(Color::Blue), pool(Color::Green)],
             generation: AtomicU64::new(active.generation),
-            special: AtomicBool::new(!active.is_plain()),
+            special: AtomicBool::new(!active.is_plain(SystemTime::now())),
             drawn: AtomicU32::new(fastrand::u32(..)),
             detour: AtomicU8::new(0),
             detours: watch::Sender::new(None),
@@ -191,9 +192,19 @@ impl Service {
         self.held.call_one();
     }
 
-    /// To be called when what makes a service special may have changed: what is published, or who is held.
+    /// To be called when what makes a service special may have changed: what is published, who is held, and now and then for
+    /// previews that have expired.
     pub fn look_whether_special(&self) {
-        self.special.store(!self.active.load().is_plain() || !self.held.is_empty(), Ordering::SeqCst);
+        let look = || !self.active.load().is_plain(SystemTime::now()) || !self.held.is_empty();
+        loop {
+            let special = look();
+            self.special.store(special, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            // Someone on another thread may have changed it between the look and the store.
+            if look() == special {
+                return;
+            }
+        }
     }
 
     /// The next ticket number: every run of them is spread evenly, so that a share is exact after few clients.
