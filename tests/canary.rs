@@ -1,20 +1,13 @@
 //! A canary: an exact share of the clients, guarded by a gate, ended by a switch or by its own word.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::support::load::{echo, open_websocket};
-use crate::support::{Edge, Origin, Setup, Turn, serves_load, wait_for, wait_until};
-use crate::support::{Load, seconds};
-use std::time::Instant;
+use crate::support::{Edge, Load, Origin, Setup, Turn, colors, seconds, wait_until};
 
 const HEALTH: &str = "interval = \"100ms\"\nrise = 1\ntimeout = \"500ms\"";
-
-fn colors() -> (Origin, Origin) {
-    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
-    serves_load(&blue, "blue");
-    serves_load(&green, "green");
-    (blue, green)
-}
 
 fn start(blue: &Origin, green: &Origin) -> Edge {
     Setup::colors(blue, green).health(HEALTH).start()
@@ -24,13 +17,6 @@ fn start(blue: &Origin, green: &Origin) -> Edge {
 fn greens(edge: &Edge, clients: usize) -> usize {
     let mut client = edge.plain();
     (0..clients).filter(|_| client.get("/").text() == "green").count()
-}
-
-fn recorded(edge: &Edge, result: &str) -> Value {
-    wait_for(&format!("{result} in the history"), || {
-        let records = edge.admin(&["history", "--json"]).ok().json()["records"].clone();
-        records.as_array().unwrap().iter().rev().find(|record| record["result"] == result).cloned()
-    })
 }
 
 #[test]
@@ -95,7 +81,7 @@ fn its_end_drains_what_it_had() {
     echo(&mut websocket, "still here").unwrap();
     // Another canary of that colour ends the drain: who is left lives on.
     edge.admin(&["canary", "green", "1"]).ok();
-    recorded(&edge, "cancelled");
+    edge.recorded("drain", "cancelled");
     echo(&mut websocket, "and still").unwrap();
     let ran = edge.admin(&["rollback", "--no-wait"]);
     assert_eq!(ran.code, Some(2), "rollback waits: {ran:?}");
@@ -107,7 +93,7 @@ fn its_end_drains_what_it_had() {
         (&json!("blue"), &Value::Null),
         "a rollback ends the canary alone"
     );
-    assert_eq!(recorded(&edge, "canary")["reason"], Value::Null);
+    assert_eq!(edge.recorded("canary", "canary")["reason"], Value::Null);
     let first = edge.admin(&["history", "--json"]).ok().json()["records"][0].clone();
     assert_eq!(
         (&first["action"], &first["percent"], &first["reason"]),

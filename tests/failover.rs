@@ -5,16 +5,9 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::support::{Edge, Origin, Setup, serves_load, wait_for, wait_until};
+use crate::support::{Edge, Origin, Setup, colors, serves_load, wait_until};
 
 const HEALTH: &str = "interval = \"100ms\"\nrise = 2\nfall = 2\ntimeout = \"500ms\"";
-
-fn colors() -> (Origin, Origin) {
-    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
-    serves_load(&blue, "blue");
-    serves_load(&green, "green");
-    (blue, green)
-}
 
 fn start(blue: &Origin, green: &Origin, failover: &str) -> Edge {
     let edge = Setup::colors(blue, green).health(HEALTH).service(failover).start();
@@ -23,13 +16,6 @@ fn start(blue: &Origin, green: &Origin, failover: &str) -> Edge {
         pools[0]["backends"][0]["up"] == true && pools[1]["backends"][0]["up"] == true
     });
     edge
-}
-
-fn recorded(edge: &Edge, result: &str) -> Value {
-    wait_for(&format!("{result} in the history"), || {
-        let records = edge.admin(&["history", "--json"]).ok().json()["records"].clone();
-        records.as_array().unwrap().iter().rev().find(|record| record["result"] == result).cloned()
-    })
 }
 
 #[test]
@@ -61,7 +47,7 @@ fn dies_and_comes_back(edge: &Edge, blue: &Origin) {
     wait_until("the failover to be known", || edge.status()["detour"] == "failover");
     let generation = edge.status()["generation"].clone();
     assert_eq!((&generation, &edge.status()["active"]), (&Value::from(1), &Value::from("blue")), "it is not a switch");
-    let record = recorded(edge, "failover");
+    let record = edge.recorded("failover", "failover");
     assert_eq!((&record["action"], &record["to"]), (&Value::from("failover"), &Value::from("green")), "{record}");
     assert!(record["detail"].as_str().unwrap().contains("blue"), "{record}");
     edge.said("the other colour stands in");
@@ -69,7 +55,7 @@ fn dies_and_comes_back(edge: &Edge, blue: &Origin) {
     let back = Origin::at(addr, "blue");
     serves_load(&back, "blue");
     wait_until("blue to serve again", || edge.get("/").text() == "blue");
-    recorded(edge, "recovered");
+    edge.recorded("failover", "recovered");
     assert!(edge.status()["detour"].is_null());
     assert!(edge.metric("edge_failovers_total{service=\"app\",result=\"failover\"}") >= 1.0);
 }
@@ -79,10 +65,10 @@ fn an_unhealthy_colour_is_stood_in_for_even_without_traffic() {
     let (blue, green) = colors();
     let edge = start(&blue, &green, "failover = \"other-color\"");
     blue.set_health(503);
-    recorded(&edge, "failover");
+    edge.recorded("failover", "failover");
     assert_eq!(edge.get("/").text(), "green");
     blue.set_health(200);
-    recorded(&edge, "recovered");
+    edge.recorded("failover", "recovered");
     assert_eq!(edge.get("/").text(), "blue");
 }
 
@@ -114,9 +100,9 @@ fn a_canary_without_a_healthy_backend_falls_back_and_says_so() {
     assert_eq!(edge.get("/").text(), "green");
     green.set_health(503);
     wait_until("the fallback", || edge.get("/").text() == "blue");
-    recorded(&edge, "fallback");
+    edge.recorded("failover", "fallback");
     assert_eq!(edge.status()["detour"], "fallback");
     green.set_health(200);
     wait_until("the canary again", || edge.get("/").text() == "green");
-    recorded(&edge, "recovered");
+    edge.recorded("failover", "recovered");
 }

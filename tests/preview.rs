@@ -6,16 +6,9 @@ use edgectl::token::{Preview, Signer};
 use edgectl::types::Color;
 
 use crate::support::load::echo;
-use crate::support::{Answer, Client, Edge, Origin, Setup, serves_load, wait_until};
+use crate::support::{Answer, Client, Edge, Origin, Setup, colors, wait_until};
 
 const PRIVATE: &str = "private, no-store";
-
-fn colors() -> (Origin, Origin) {
-    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
-    serves_load(&blue, "blue");
-    serves_load(&green, "green");
-    (blue, green)
-}
 
 fn start(blue: &Origin, green: &Origin) -> Edge {
     Setup::colors(blue, green).start()

@@ -9,18 +9,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::load::{echo, open_websocket};
-use crate::support::{
-    Dns, Edge, Load, Origin, PATIENCE, Setup, Then, Turn, seconds, serves_load, wait_for, wait_until,
-};
+use crate::support::{Dns, Edge, Load, Origin, PATIENCE, Setup, Then, Turn, colors, seconds, wait_until};
 
 const HEALTH: &str = "interval = \"100ms\"\nrise = 2\ntimeout = \"500ms\"";
-
-fn colors() -> (Origin, Origin) {
-    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
-    serves_load(&blue, "blue");
-    serves_load(&green, "green");
-    (blue, green)
-}
 
 fn start(blue: &Origin, green: &Origin) -> Edge {
     Setup::colors(blue, green).health(HEALTH).start()
@@ -40,22 +31,11 @@ fn state(edge: &Edge) -> (Value, Value, Option<Vec<u8>>) {
     (status["active"].clone(), status["generation"].clone(), file)
 }
 
-fn history(edge: &Edge) -> Vec<Value> {
-    edge.admin(&["history", "--json", "-n", "1000"]).ok().json()["records"].as_array().unwrap().clone()
-}
-
 /// What the history says of a command run by this user.
 fn me(pid: u32) -> Value {
     let name = std::process::Command::new("id").arg("-un").output().unwrap().stdout;
     let name = String::from_utf8(name).unwrap();
     json!({ "uid": rustix::process::getuid().as_raw(), "user": name.trim(), "pid": pid })
-}
-
-/// The latest record of an action, waited for.
-fn recorded(edge: &Edge, action: &str, result: &str) -> Value {
-    wait_for(&format!("{action} {result} in the history"), || {
-        history(edge).into_iter().rev().find(|record| record["action"] == action && record["result"] == result)
-    })
 }
 
 #[test]
@@ -97,7 +77,7 @@ fn assert_gate_refuses(edge: &Edge, why: &str) {
     assert!(took >= Duration::from_millis(1200) && took < seconds(4), "refused after {took:?}");
     assert_eq!(state(edge), before);
     assert_eq!(edge.get("/").text(), "blue");
-    let record = recorded(edge, "switch", "refused");
+    let record = edge.recorded("switch", "refused");
     assert!(record["detail"].as_str().unwrap().contains(why), "{record}");
 }
 
@@ -218,7 +198,7 @@ fn of_two_switches_at_once_one_is_told_who_holds_it() {
     assert_eq!(ran.code, Some(5), "{ran:?}");
     assert!(ran.stdout.contains("\"conflict\""), "{ran:?}");
     assert_eq!(state(&edge), before);
-    recorded(&edge, "switch", "conflict");
+    edge.recorded("switch", "conflict");
     // The one that holds it goes on: what it waited for comes, and it switches.
     green.set_health(200);
     wait_until("the first switch", || edge.admin(&["active"]).stdout == "green\n");
@@ -279,7 +259,7 @@ fn a_switch_back_cancels_the_drain_and_cuts_nothing_of_it() {
     }
     let (body, _) = download.try_body(&head.answer_framing("GET")).expect("a download that is not cut");
     assert_eq!(body.len(), 50);
-    let record = recorded(&edge, "drain", "cancelled");
+    let record = edge.recorded("drain", "cancelled");
     assert_eq!((&record["drain"]["cut"], &record["from"]), (&json!(0), &json!("blue")), "{record}");
 }
 
@@ -330,7 +310,7 @@ fn the_deadline_cuts_what_is_left_one_after_another_and_says_so() {
     assert!(closed[0] >= Duration::from_millis(300), "cut before the deadline: {closed:?}");
     assert!(spread > Duration::from_millis(300) && spread < seconds(3), "cut all at once, or late: {closed:?}");
     assert!(ran.stdout.contains("12 of 12 in flight cut at the deadline"), "{}", ran.stdout);
-    let record = recorded(&edge, "drain", "drained");
+    let record = edge.recorded("drain", "drained");
     assert_eq!((&record["drain"]["cut"], &record["drain"]["began_with"]), (&json!(12), &json!(12)), "{record}");
     assert_eq!(edge.status()["pools"][0]["in_flight"], 0);
     assert_eq!(edge.logged_path("/ws")["error"], "drain_cut");
@@ -345,7 +325,7 @@ fn a_cut_that_is_cancelled_reports_what_it_had_cut() {
     edge.admin(&["switch", "green", "--drain", "50ms", "--no-wait"]).ok();
     wait_until("the cut to have begun", || edge.status()["pools"][0]["in_flight"] != json!(OPEN));
     edge.admin(&["switch", "blue", "--force", "--no-wait"]).ok();
-    let record = recorded(&edge, "drain", "cancelled");
+    let record = edge.recorded("drain", "cancelled");
     let cut = record["drain"]["cut"].as_u64().unwrap() as usize;
     wait_until("the cut ones to be gone", || edge.status()["pools"][0]["in_flight"] == json!(OPEN - cut));
     let whole = open.iter_mut().filter_map(|websocket| echo(websocket, "still here").ok()).count();
@@ -426,7 +406,7 @@ fn no_wait_returns_after_the_flip_and_the_drain_goes_on() {
     assert_eq!(edge.status()["pools"][0]["draining"], true);
     echo(&mut websocket, "still here").unwrap();
     drop(websocket);
-    assert_eq!(recorded(&edge, "drain", "drained")["drain"]["cut"], 0);
+    assert_eq!(edge.recorded("drain", "drained")["drain"]["cut"], 0);
 }
 
 #[test]
@@ -450,7 +430,7 @@ fn force_skips_the_gate_and_says_so() {
     let ran = edge.admin(&["switch", "green", "--force"]).ok();
     assert!(ran.stdout.contains("gate skipped (--force)"), "{}", ran.stdout);
     assert_eq!(edge.admin(&["active"]).stdout, "green\n");
-    let record = recorded(&edge, "switch", "forced");
+    let record = edge.recorded("switch", "forced");
     assert_eq!(record["gate_ms"], Value::Null, "{record}");
 }
 
@@ -509,7 +489,7 @@ fn the_history_says_who_did_what_and_why() {
     let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
     let pid = child.id();
     assert!(child.wait().unwrap().success());
-    let record = recorded(&edge, "switch", "switched");
+    let record = edge.recorded("switch", "switched");
     assert_eq!(record["actor"], me(pid));
     assert_eq!(record["reason"], "release 4.2");
     assert_eq!((&record["from"], &record["to"], &record["generation"]), (&json!("blue"), &json!("green"), &json!(2)));
@@ -517,7 +497,7 @@ fn the_history_says_who_did_what_and_why() {
     let text = edge.admin(&["history"]).ok().stdout;
     assert!(text.contains("release 4.2") && text.contains(&pid.to_string()), "{text}");
     edge.admin(&["rollback", "--reason", "not so good"]).ok();
-    assert_eq!(recorded(&edge, "rollback", "switched")["reason"], "not so good");
+    assert_eq!(edge.recorded("rollback", "switched")["reason"], "not so good");
 }
 
 #[test]

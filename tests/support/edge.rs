@@ -156,6 +156,17 @@ impl Edge {
         self.admin(&["status", "--json"]).json()["services"][0].clone()
     }
 
+    /// What the history says, oldest first.
+    pub fn history(&self) -> Vec<Value> {
+        self.admin(&["history", "--json", "-n", "1000"]).ok().json()["records"].as_array().unwrap().clone()
+    }
+
+    /// The latest record of an action with that result, waited for.
+    pub fn recorded(&self, action: &str, result: &str) -> Value {
+        let is_it = |record: &Value| record["action"] == action && record["result"] == result;
+        wait_for(&format!("{action} {result} in the history"), || self.history().into_iter().rev().find(is_it))
+    }
+
     #[allow(dead_code, reason = "for the tests of reloading")]
     /// The config file anew, put in place by a rename as an editor does it. Says nothing about when it is taken up.
     pub fn rewrite(&self, config: &str) {

@@ -63,6 +63,14 @@ pub struct Turn {
     pub color: String,
 }
 
+/// Two colours that the load can run against.
+pub fn colors() -> (Origin, Origin) {
+    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
+    serves_load(&blue, "blue");
+    serves_load(&green, "green");
+    (blue, green)
+}
+
 /// Teaches a backend what the load asks for: `/ws` echoes, `/download` is long and slow.
 pub fn serves_load(origin: &Origin, color: &'static str) {
     origin.on("/ws", move |_, wire| {

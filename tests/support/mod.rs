@@ -26,7 +26,7 @@ pub use crowd::Crowd;
 pub use dns::Dns;
 pub use edge::Edge;
 pub use h2::H2Origin;
-pub use load::{Load, Turn, serves_load};
+pub use load::{Load, Turn, colors, serves_load};
 pub use origin::{Origin, Then};
 pub use pebble::{Names, Pebble};
 pub use rustix::process::Signal;
