@@ -7,16 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::load::{echo, open_websocket};
-use crate::support::{Answer, Client, Edge, Origin, Setup, Then, seconds, serves_load, wait_until};
+use crate::support::{Answer, Client, Edge, Origin, Setup, Then, colors, seconds, wait_until};
 
 const HEALTH: &str = "interval = \"100ms\"\nrise = 1\ntimeout = \"500ms\"";
-
-fn colors() -> (Origin, Origin) {
-    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
-    serves_load(&blue, "blue");
-    serves_load(&green, "green");
-    (blue, green)
-}
 
 fn start(blue: &Origin, green: &Origin, service: &str) -> Edge {
     Setup::colors(blue, green).health(HEALTH).service(service).start()
@@ -111,6 +104,31 @@ fn nobody_is_held_for_longer_than_was_said() {
     wait_until("it to be gone", || held(&edge) == 0);
     edge.admin(&["resume"]).ok();
     assert_eq!(edge.get("/").status, 200);
+}
+
+#[test]
+fn no_more_are_held_than_there_is_room_for() {
+    const ROOM: u64 = 4096;
+    let (blue, green) = colors();
+    let edge = start(&blue, &green, "");
+    edge.admin(&["pause"]).ok();
+    let mut connections: Vec<_> = (0..32).map(|_| edge.h2("app.test")).collect();
+    let mut streams = Vec::new();
+    for connection in &mut connections {
+        streams.extend((0..128).map(|_| connection.begin(connection.request("GET", "/"), true).unwrap()));
+    }
+    wait_until("all to be held", || held(&edge) == ROOM);
+    let begun = Instant::now();
+    let answer = edge.get("/");
+    assert_eq!((answer.status, answer.get("retry-after")), (503, Some("5")));
+    assert!(begun.elapsed() < seconds(5), "it was held");
+    assert_eq!(edge.logged(answer.id())["error"], "paused");
+    // Told one after another, and all of them at once.
+    edge.admin(&["maintenance", "on"]).ok();
+    wait_until("nobody to be held", || held(&edge) == 0);
+    let (last, _) = streams.pop().unwrap();
+    assert_eq!(connections[31].finish(last).unwrap().status, 503);
+    assert_eq!(blue.count("/"), 0);
 }
 
 #[test]

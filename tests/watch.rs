@@ -53,8 +53,7 @@ fn start(blue: &Origin, green: &Origin, switch: &str) -> Edge {
 }
 
 fn records(edge: &Edge, action: &str) -> Vec<Value> {
-    let records = edge.admin(&["history", "--json", "-n", "1000"]).ok().json()["records"].clone();
-    records.as_array().unwrap().iter().filter(|record| record["action"] == action).cloned().collect()
+    edge.history().into_iter().filter(|record| record["action"] == action).collect()
 }
 
 fn active(edge: &Edge) -> (String, u64) {
@@ -114,6 +113,18 @@ fn answers_that_do_not_come_in_time_count_as_failed() {
     let blue = Origin::start("blue");
     let green = Green::that(|_, wire| {
         wire.closes_within(PATIENCE);
+        Then::Close
+    });
+    let edge = start(&blue, &green.origin, "");
+    let record = rolled_back(&edge, &green.origin, || green.does_harm());
+    assert_judged_by_failures(&record);
+}
+
+#[test]
+fn answers_that_break_off_count_as_failed() {
+    let blue = Origin::start("blue");
+    let green = Green::that(|_, wire| {
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
         Then::Close
     });
     let edge = start(&blue, &green.origin, "");
