@@ -135,6 +135,8 @@ fn every_failure_has_its_status_and_its_words() {
         assert_eq!(problem["request_id"], json.id());
         assert_eq!(edge.logged(json.id())["error"], reason);
     }
+    let posted = edge.plain().post("/silent", "the whole of it");
+    assert_eq!((posted.status, edge.logged(posted.id())["error"].as_str()), (504, Some("response_timeout")));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::support::wire::Wire;
-use crate::support::{Edge, Origin, Setup, Then, seconds, wait_until};
+use crate::support::{Edge, Origin, PATIENCE, Setup, Then, seconds, wait_until};
 
 /// Longer than any bound in these tests, shorter than any default.
 const SOON: Duration = seconds(5);
@@ -81,6 +81,28 @@ fn a_body_that_keeps_coming_may_take_its_time() {
         client.send(byte);
     }
     assert_eq!(client.answer().text(), "abcdef");
+}
+
+#[test]
+fn a_backend_that_takes_no_more_of_a_body_is_given_up() {
+    let origin = Origin::start("blue");
+    origin.on("/deaf", |_, wire| {
+        wire.exactly(1).unwrap();
+        std::thread::park_timeout(PATIENCE);
+        Then::Close
+    });
+    let edge = Setup::to(&origin).service("response_timeout = \"1s\"").site("body_size = \"1GiB\"").start();
+    let mut client = edge.plain();
+    let begun = Instant::now();
+    client.begin("POST", "/deaf", &format!("Content-Length: {}\r\n", 64 << 20));
+    // Until the answer comes and the connection ends: it stands for more than all buffers hold.
+    for _ in 0..64 {
+        if client.try_send(vec![b'x'; 1 << 20]).is_err() {
+            break;
+        }
+    }
+    wait_until("the end of it", || edge.logged_path("/deaf")["error"] == "response_timeout");
+    assert!(begun.elapsed() < SOON, "given up after {:?}", begun.elapsed());
 }
 
 #[test]

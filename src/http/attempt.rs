@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::uri::{PathAndQuery, Scheme as UriScheme};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header};
@@ -191,56 +191,30 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Sends and waits for the head: `response_timeout` from the moment the request's last byte has come.
+    /// Sends and waits for the head: `response_timeout` from the moment the request's last byte has come, and for every part
+    /// of a body that the backend does not take.
     async fn send(&mut self, lease: &mut Lease, now: Instant) -> Result<Response<Incoming>, Unanswered> {
         let request = self.request.take().ok_or(Unanswered::Failed(Failure::Internal))?;
-        let sending = lease.send(request);
         let live = &self.exchange.live;
-        let answer = if self.progress.is_some() {
-            live.unless_broken(Box::pin(self.answer_to_upload(sending))).await
-        } else {
-            live.backend_until(Some(now + self.settings.response_timeout));
-            let answer = live.unless_broken(sending).await.map(|answer| answer.map_err(Unanswered::Lost));
-            live.backend_until(None);
-            answer
+        live.asks_backend(now, self.settings.response_timeout);
+        let answer = live.unless_broken(lease.send(request)).await;
+        live.asks_nothing();
+        let answer = match answer {
+            Ok(answer) => answer.map_err(Unanswered::Lost),
+            Err(Broken::UpstreamTooSlow) => Err(Unanswered::Failed(Failure::ResponseTimeout)),
+            Err(_) => Err(Unanswered::Failed(Failure::DrainCut)),
         };
-        let answer = answer.unwrap_or_else(|broken| {
-            let slow = broken == Broken::UpstreamTooSlow;
-            Err(Unanswered::Failed(if slow { Failure::ResponseTimeout } else { Failure::DrainCut }))
-        });
-        match (answer, self.progress.as_ref().and_then(|p| p.failure())) {
+        match (answer, self.progress.as_ref().and_then(|progress| progress.failure())) {
             (Err(_), Some(failure)) => Err(Unanswered::Failed(failure)),
             (answer, _) => answer,
         }
-    }
-
-    async fn answer_to_upload(
-        &self,
-        sending: impl Future<Output = Result<Response<Incoming>, SendError>>,
-    ) -> Result<Response<Incoming>, Unanswered> {
-        let limit = self.settings.response_timeout;
-        let mut sending = std::pin::pin!(sending);
-        let mut wait = limit;
-        loop {
-            match tokio::time::timeout(wait, sending.as_mut()).await {
-                Ok(answer) => return answer.map_err(Unanswered::Lost),
-                Err(_) => wait = self.time_left(limit).ok_or(Unanswered::Failed(Failure::ResponseTimeout))?,
-            }
-        }
-    }
-
-    /// An upload that is still coming has bounds of its own.
-    fn time_left(&self, limit: Duration) -> Option<Duration> {
-        let progress = self.progress.as_ref()?;
-        let since = progress.last().map_or(Duration::ZERO, |last| last.elapsed());
-        if progress.is_done() { limit.checked_sub(since).filter(|d| !d.is_zero()) } else { Some(limit) }
     }
 
     /// Leaves this backend for another; an error when the retries are used up.
     fn give_up(&mut self, backend: &Backend, failure: Failure) -> Result<(), Failure> {
         self.picker.strike(backend);
         self.count_failure(failure);
-        let body_begun = self.progress.as_ref().is_some_and(|p| p.last().is_some());
+        let body_begun = self.progress.as_ref().is_some_and(|progress| progress.has_begun());
         let retries_left = self.exchange.attempts <= self.settings.retries;
         if failure == Failure::DrainCut || body_begun || !retries_left {
             return Err(failure);
@@ -360,6 +334,7 @@ fn outgoing(exchange: &mut Exchange, body: Incoming) -> (Outgoing, Option<Rc<Pro
     let bytes: Rc<Cell<u64>> = Rc::default();
     exchange.bytes_in = Some(bytes.clone());
     let route = &exchange.route;
-    let (upload, progress) = Upload::new(body, route.body_size, route.body_timeout, bytes);
+    let live = exchange.live.handle();
+    let (upload, progress) = Upload::new(body, route.body_size, route.body_timeout, bytes, live);
     (Outgoing::Stream(Box::pin(upload)), Some(progress))
 }

@@ -28,8 +28,10 @@ pub struct Live {
     /// Since when the client has not taken what we have for it.
     client_owes: Cell<Option<Instant>>,
     patience: Duration,
-    /// Until when the backend may take to answer.
-    backend_until: Cell<Option<Instant>>,
+    /// How long the backend may leave its part undone; `None`: nothing is asked of it.
+    response_timeout: Cell<Option<Duration>>,
+    /// Since when it has not taken what there is of the request, or not answered it.
+    backend_owes: Cell<Option<Instant>>,
     cut_at: Cell<Option<Instant>>,
     broken: Cell<Option<Broken>>,
     waker: RefCell<Option<Waker>>,
@@ -56,7 +58,8 @@ impl LiveGuard {
             started,
             client_owes: Cell::new(None),
             patience,
-            backend_until: Cell::new(None),
+            response_timeout: Cell::new(None),
+            backend_owes: Cell::new(None),
             cut_at: Cell::new(None),
             broken: Cell::new(None),
             waker: RefCell::new(None),
@@ -64,6 +67,12 @@ impl LiveGuard {
             scissors: RefCell::default(),
         });
         Self { key: worker.add_live(live.clone()), worker: worker.clone(), live }
+    }
+}
+
+impl LiveGuard {
+    pub fn handle(&self) -> Rc<Live> {
+        self.live.clone()
     }
 }
 
@@ -116,10 +125,31 @@ impl Live {
         self.client_owes.set(None);
     }
 
-    /// The backend has until then to answer; `None`: nothing is asked of it. Looked at by the sweep: a timer for each request
-    /// would cost more than all that the sweep does.
-    pub fn backend_until(&self, deadline: Option<Instant>) {
-        self.backend_until.set(deadline);
+    /// The request goes to a backend, which has `limit` to answer; or to take the next part of a body, while there is one.
+    /// Looked at by the sweep: a timer for each request would cost more than all that the sweep does.
+    pub fn asks_backend(&self, now: Instant, limit: Duration) {
+        self.response_timeout.set(Some(limit));
+        self.backend_owes.set(Some(now));
+    }
+
+    /// The backend has a new part of the request, or all of it; its clock begins anew.
+    pub fn backend_owes(&self, now: Instant) {
+        self.backend_owes.set(Some(now));
+    }
+
+    /// It has taken all there is, and more is to come from the client.
+    pub fn backend_paid(&self) {
+        self.backend_owes.set(None);
+    }
+
+    /// The backend's head has come, or none will.
+    pub fn asks_nothing(&self) {
+        self.response_timeout.set(None);
+    }
+
+    /// Since when the backend has been waited for, if it is.
+    pub fn awaits_backend(&self) -> Option<Instant> {
+        self.response_timeout.get().and(self.backend_owes.get())
     }
 
     /// Why the sweep has broken this exchange, if it has.
@@ -157,7 +187,9 @@ impl Live {
         if self.client_owes.get().is_some_and(|since| now.duration_since(since) > self.patience) {
             self.break_off(Broken::ClientTooSlow);
         }
-        if self.backend_until.get().is_some_and(|until| now > until) {
+        if let (Some(since), Some(limit)) = (self.awaits_backend(), self.response_timeout.get())
+            && now.saturating_duration_since(since) > limit
+        {
             self.break_off(Broken::UpstreamTooSlow);
         }
         let is_cut = !self.is_guest.get() && self.pool.borrow().as_ref().is_some_and(|pool| pool.is_cut());

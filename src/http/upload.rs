@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use super::live::Live;
 use crate::error::Failure;
 use crate::headers;
 use crate::upstream::BoxError;
@@ -22,14 +23,16 @@ pub struct Upload {
     timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     bytes: Rc<Cell<u64>>,
+    /// Told whose turn it is.
+    live: Rc<Live>,
     progress: Rc<Progress>,
 }
 
-/// What the forwarder sees of an upload while it waits for the answer.
+/// What the forwarder sees of an upload.
 #[derive(Default)]
 pub struct Progress {
     failure: Cell<Option<Failure>>,
-    last: Cell<Option<Instant>>,
+    begun: Cell<bool>,
     done: Cell<bool>,
 }
 
@@ -38,9 +41,15 @@ pub struct Progress {
 struct UploadError(&'static str);
 
 impl Upload {
-    pub fn new(body: Incoming, limit: u64, timeout: Duration, bytes: Rc<Cell<u64>>) -> (Self, Rc<Progress>) {
+    pub fn new(
+        body: Incoming,
+        limit: u64,
+        timeout: Duration,
+        bytes: Rc<Cell<u64>>,
+        live: Rc<Live>,
+    ) -> (Self, Rc<Progress>) {
         let progress = Rc::new(Progress::default());
-        let upload = Self { body, left: limit, timeout, timer: None, bytes, progress: progress.clone() };
+        let upload = Self { body, left: limit, timeout, timer: None, bytes, live, progress: progress.clone() };
         (upload, progress)
     }
 
@@ -50,7 +59,8 @@ impl Upload {
     }
 
     fn take(&mut self, mut frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.progress.last.set(Some(Instant::now()));
+        self.progress.begun.set(true);
+        self.live.backend_owes(Instant::now());
         if let Some(data) = frame.data_ref() {
             let length = data.len() as u64;
             let Some(left) = self.left.checked_sub(length) else { return self.fail(Failure::BodyTooLarge) };
@@ -73,9 +83,9 @@ impl Progress {
         self.failure.get()
     }
 
-    /// When the last byte came; the backend's time to answer counts from there.
-    pub fn last(&self) -> Option<Instant> {
-        self.last.get()
+    /// Whether any of it has left for the backend.
+    pub fn has_begun(&self) -> bool {
+        self.begun.get()
     }
 
     pub fn is_done(&self) -> bool {
@@ -97,9 +107,11 @@ impl Body for Upload {
             Poll::Ready(Some(Err(_))) => this.fail(Failure::BadRequest),
             Poll::Ready(None) => {
                 this.progress.done.set(true);
+                this.live.backend_owes(Instant::now());
                 Poll::Ready(None)
             }
             Poll::Pending => {
+                this.live.backend_paid();
                 let limit = this.timeout;
                 let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
                 match timer.as_mut().poll(cx) {
