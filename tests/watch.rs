@@ -121,6 +121,63 @@ fn answers_that_do_not_come_in_time_count_as_failed() {
 }
 
 #[test]
+fn what_hangs_is_told_long_before_its_time_is_up() {
+    let blue = Origin::start("blue");
+    let green = Green::that(|_, wire| {
+        wire.closes_within(PATIENCE);
+        Then::Close
+    });
+    // An answer may take a minute, the watch is shorter.
+    let edge = Setup::colors(&blue, &green.origin).health(HEALTH).start();
+    let crowd = Crowd::of(30, &edge);
+    let ran = thread::scope(|scope| {
+        let switching = scope.spawn(|| edge.admin(&["switch", "green", "--watch", "4s", "--drain", "1s"]));
+        wait_until("the flip", || edge.admin(&["active"]).stdout == "green\n");
+        green.does_harm();
+        switching.join().unwrap()
+    });
+    assert_eq!(ran.code, Some(6), "{ran:?}");
+    assert_eq!(active(&edge), ("blue".to_owned(), 3));
+    drop(crowd);
+    let record = &records(&edge, "watch")[0];
+    assert_judged_by_failures(record);
+    let verdict = &record["verdict"];
+    assert!(verdict["unanswered"].as_u64().unwrap() > 0, "{verdict}");
+    assert!(verdict["why"].as_str().unwrap().contains("had not come after 2s"), "{verdict}");
+    assert!(verdict["watched_ms"].as_u64().unwrap() < 4000, "{verdict}");
+}
+
+#[test]
+fn what_has_always_taken_its_time_may_take_it_again() {
+    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
+    for origin in [&blue, &green] {
+        origin.on("/poll", |_, wire| {
+            thread::sleep(Duration::from_millis(1500));
+            wire.send(GREEN);
+            Then::Keep
+        });
+    }
+    let edge = Setup::colors(&blue, &green).health(HEALTH).start();
+    assert_eq!(edge.get("/poll").status, 200);
+    // The samples are taken once a second.
+    wait_until("the old colour's figures", || edge.status()["pools"][0]["p95_ms"].as_f64() > Some(1000.0));
+    let polls = |count| {
+        let clients = (0..count).map(|_| {
+            let mut client = edge.plain();
+            client.begin("GET", "/poll", "");
+            client
+        });
+        clients.collect::<Vec<_>>()
+    };
+    let mut steps = Steps::of(&edge, "switch", &json!({ "color": "green", "watch": "1s" }));
+    steps.until("watching");
+    let polling = polls(25);
+    let verdict = steps.until("watched");
+    assert_eq!((&verdict["verdict"], &verdict["unanswered"]), (&json!("inconclusive"), &json!(0)), "{verdict}");
+    drop(polling);
+}
+
+#[test]
 fn answers_that_break_off_count_as_failed() {
     let blue = Origin::start("blue");
     let green = Green::that(|_, wire| {

@@ -23,4 +23,4 @@ mod tests;
 pub use client::{Client, ClientError};
 pub use problem::{Code, Problem};
 pub use server::{bind, serve};
-pub use state::{AdminState, AskCores, ReloadFailed, ReloadReport, ReloadRequest};
+pub use state::{AdminState, ReloadFailed, ReloadReport, ReloadRequest};

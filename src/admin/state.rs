@@ -4,20 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::wire::{CaRoot, ListenerStatus};
 use crate::acme;
 use crate::control::{Handle, History};
-use crate::http::{Census, Shared};
+use crate::http::{AskCores, Shared};
 use crate::listen::Admissions;
-use crate::service::Pool;
 use crate::tls::CertStore;
-
-/// Asks the cores what is inside these pools; one answer for each, in their order.
-pub type AskCores = Arc<dyn Fn(Arc<[Arc<Pool>]>) -> BoxFuture<'static, Vec<Census>> + Send + Sync>;
 
 /// Handles on the running daemon. Cheap to clone: each request has its own.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use super::wire::{
     BackendStatus, CanaryStatus, CertificateSource, CertificateStatus, EjectedStatus, Left, MaintenanceStatus,
     PauseStatus, PoolStatus, ProbeStatus, ServiceStatus, Status, Traffic, Unresolved,
 };
-use crate::http::{Census, Kind, Tally};
+use crate::http::{Census, Kind, Question, Tally};
 use crate::metrics::{Metrics, Totals};
 use crate::service::{Active, Backend, Ejected, Pool, Probe, Service};
 use crate::tls::{CertStatus, Source};
@@ -22,7 +22,7 @@ const LATELY: Duration = Duration::from_secs(10);
 pub(super) async fn status(state: &AdminState) -> Status {
     let snapshot = state.shared.snapshot.load_full();
     let pools: Arc<[Arc<Pool>]> = snapshot.services.values().flat_map(|service| service.pools()).cloned().collect();
-    let mut inside = (state.census)(pools).await.into_iter();
+    let mut inside = (state.census)(Question::of(pools)).await.into_iter();
     let services =
         snapshot.services.values().map(|service| service_status(service, &state.shared.metrics, &mut inside));
     Status {

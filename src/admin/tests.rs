@@ -19,8 +19,8 @@ use tokio::task::LocalSet;
 use super::wire::{Ask, CaRoot};
 use super::*;
 use crate::config;
-use crate::control::{Actor, Errands, History, Operator, StateFile, Writer};
-use crate::http::{Census, Shared};
+use crate::control::{Actor, CoreLinks, Errands, History, Operator, StateFile, Writer};
+use crate::http::{AskCores, Census, Shared};
 use crate::listen::Admissions;
 use crate::metrics::Metrics;
 use crate::resolve::Resolver;
@@ -65,8 +65,11 @@ async fn start(green_answers: bool) -> Daemon {
         history.clone(),
         Rc::new(Upstreams::default()),
         Resolver::new(&[]),
-        Box::new(|_| {}),
-        Errands { cores: 1, send: Box::new(|_, _| Box::pin(async { Ok(()) })) },
+        CoreLinks {
+            on_drained: Box::new(|_| {}),
+            errands: Errands { cores: 1, send: Box::new(|_, _| Box::pin(async { Ok(()) })) },
+            census: nobody(),
+        },
     );
     let (reload, reloads) = mpsc::unbounded_channel();
     let certificates = Arc::new(CertStore::new(InternalCa::generate().unwrap()));
@@ -81,7 +84,7 @@ async fn start(green_answers: bool) -> Daemon {
         history,
         listeners: Arc::new(ArcSwap::default()),
         admissions: Arc::new(Admissions::default()),
-        census: Arc::new(|pools| Box::pin(async move { vec![Census::default(); pools.len()] })),
+        census: nobody(),
         reload,
         ready: Arc::new(|| true),
         fit: Arc::new(|| true),
@@ -93,6 +96,11 @@ async fn start(green_answers: bool) -> Daemon {
     // Ends with the test's runtime.
     tokio::spawn(serve(listener, state, std::future::pending()));
     Daemon { client: Client::new(socket.clone()), socket, reloads, _folder: folder }
+}
+
+/// Cores with nobody inside.
+fn nobody() -> AskCores {
+    Arc::new(|question| Box::pin(async move { vec![Census::default(); question.pools.len()] }))
 }
 
 fn shared(text: &str, folder: &Path) -> Arc<Shared> {

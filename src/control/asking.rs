@@ -1,12 +1,12 @@
 //! Requests of our own during a watch, for a site that few visit: the warm-up paths, in turn, on every backend in turn.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::time::{Instant, interval_at};
+use tokio::time::interval_at;
 
 use super::operator::Operator;
 use crate::config;
@@ -22,6 +22,30 @@ const LEAST_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Asked {
     pub requests: Cell<u64>,
     pub failed: Cell<u64>,
+    /// When those were asked that are not answered yet.
+    waiting: RefCell<Vec<Instant>>,
+}
+
+impl Asked {
+    /// How many wait that were asked before then.
+    pub fn since_before(&self, then: Instant) -> u64 {
+        self.waiting.borrow().iter().filter(|at| **at < then).count() as u64
+    }
+
+    /// Notes a question; to be told when it is answered.
+    fn asks(&self, now: Instant) -> Instant {
+        self.waiting.borrow_mut().push(now);
+        now
+    }
+
+    fn answered(&self, at: Instant, is_ok: bool) {
+        let mut waiting = self.waiting.borrow_mut();
+        if let Some(place) = waiting.iter().position(|waits| *waits == at) {
+            waiting.swap_remove(place);
+        }
+        self.requests.set(self.requests.get() + 1);
+        self.failed.set(self.failed.get() + u64::from(!is_ok));
+    }
 }
 
 impl Operator {
@@ -41,7 +65,7 @@ impl Operator {
             return std::future::pending().await;
         }
         let (pause, most) = pace(&config, length);
-        let mut times = interval_at(Instant::now() + pause, pause);
+        let mut times = interval_at(tokio::time::Instant::now() + pause, pause);
         let mut turns = 0_usize..;
         let mut answers = FuturesUnordered::new();
         loop {
@@ -51,12 +75,10 @@ impl Operator {
                     let backends = service.pool(color).backends().clone();
                     let Some(backend) = backends.get((turn / paths.len()) % backends.len().max(1)).cloned() else { continue };
                     let (config, path) = (&config, &paths[turn % paths.len()]);
-                    answers.push(async move { health::ask(&self.upstreams, &backend, config, path).await });
+                    let at = asked.asks(Instant::now());
+                    answers.push(async move { (at, health::ask(&self.upstreams, &backend, config, path).await) });
                 }
-                Some(answer) = answers.next() => {
-                    asked.requests.set(asked.requests.get() + 1);
-                    asked.failed.set(asked.failed.get() + u64::from(answer.is_err()));
-                }
+                Some((at, answer)) = answers.next() => asked.answered(at, answer.is_ok()),
             }
         }
     }

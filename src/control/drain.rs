@@ -96,7 +96,7 @@ impl Operator {
         self.ledger(service, |ledger| ledger.end_drain(entry));
         // A switch back that runs has connections of this pool in its hands: it may be warming it up.
         if !self.ledger(service, |ledger| ledger.is_held()) {
-            (self.on_drained)(&pool.backends().iter().map(|b| b.id()).collect::<Vec<u64>>());
+            (self.cores.on_drained)(&pool.backends().iter().map(|b| b.id()).collect::<Vec<u64>>());
         }
         self.shared.metrics.service(service.name()).phase("drain", started.elapsed());
         let took_ms = millis(started.elapsed());

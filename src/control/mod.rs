@@ -29,7 +29,7 @@ mod writer;
 pub use gate::{GateRefused, Unready};
 pub use history::{Action, Actor, History, Record};
 pub use operation::{Done, DrainReport, Event, Goal, Options, Refused, Request, Verdict, Word};
-pub use operator::{Handle, Operator};
+pub use operator::{CoreLinks, Handle, Operator};
 pub use state_file::{Recovered, State, StateFile};
 pub use users::user_name;
 pub use warmup::{Errand, Errands};

@@ -143,10 +143,13 @@ pub struct Verdict {
     #[serde(default)]
     pub generation: u64,
     pub verdict: Word,
-    /// Answers of the colour during the watch, those to warm-up paths among them.
+    /// Answers of the colour during the watch, those to warm-up paths and those that had not come among them.
     pub requests: u64,
-    /// Of these: 5xx, failed connects, timeouts.
+    /// Of these: 5xx, failed connects, timeouts, and what had not come.
     pub failed: u64,
+    /// Of these: not answered for half of the watch, nor for as long as the old colour's slowest answer took.
+    #[serde(default)]
+    pub unanswered: u64,
     pub max_error_rate: f64,
     pub min_requests: u64,
     /// Until the answer's head.

@@ -17,7 +17,7 @@ use super::ledger::{Entry, Ledger};
 use super::operation::{Done, Event, Goal, Refused, Request};
 use super::warmup::Errands;
 use super::writer::Writer;
-use crate::http::Shared;
+use crate::http::{AskCores, Shared};
 use crate::resolve::Resolver;
 use crate::service::{Active, Service};
 use crate::types::Color;
@@ -59,8 +59,14 @@ pub struct Operator {
     resolver: RefCell<Resolver>,
     ledgers: RefCell<HashMap<Arc<str>, Ledger>>,
     followed: RefCell<Followed>,
-    pub(super) on_drained: OnDrained,
-    errands: Errands,
+    pub(super) cores: CoreLinks,
+}
+
+/// How the operator reaches the cores.
+pub struct CoreLinks {
+    pub on_drained: OnDrained,
+    pub errands: Errands,
+    pub census: AskCores,
 }
 
 impl Operator {
@@ -70,8 +76,7 @@ impl Operator {
         history: Arc<History>,
         upstreams: Rc<Upstreams>,
         resolver: Resolver,
-        on_drained: OnDrained,
-        errands: Errands,
+        cores: CoreLinks,
     ) -> Rc<Self> {
         Rc::new(Self {
             shared,
@@ -81,8 +86,7 @@ impl Operator {
             resolver: RefCell::new(resolver),
             ledgers: RefCell::default(),
             followed: RefCell::default(),
-            on_drained,
-            errands,
+            cores,
         })
     }
 
@@ -202,7 +206,7 @@ impl Operator {
         self.shared.metrics.service(service.name()).phase("gate", passed.took);
         service.look_at_detour();
         if !matches!(request.goal, Goal::GateOnly(_)) {
-            self.errands.warm_up(service, color, &passed, timeout, events).await.map_err(refused)?;
+            self.cores.errands.warm_up(service, color, &passed, timeout, events).await.map_err(refused)?;
         }
         Ok(millis(passed.took))
     }

@@ -9,7 +9,7 @@ use super::ledger::{Entry, Ledger};
 use super::operation::{Done, Event, Refused, Request, Verdict, Word};
 use super::operator::{Events, Operator};
 use super::plan;
-use super::watch::{Bounds, Subject};
+use super::watch::Subject;
 use crate::service::{Active, Service};
 use crate::types::Color;
 
@@ -33,10 +33,8 @@ impl Operator {
         request: &Request,
         events: &Events,
     ) -> Result<Result<Entry, Stopped>, Refused> {
-        let from = service.active().color;
-        let bounds = Self::bounds(service, self.recent_p95(service, from));
         let course = self.ledger(service, Ledger::begin_course);
-        let climbed = self.steps(service, to, course, &bounds, request, events).await;
+        let climbed = self.steps(service, to, course, request, events).await;
         if !matches!(climbed, Ok(None)) {
             self.ledger(service, |ledger| ledger.end_course(course));
         }
@@ -49,11 +47,11 @@ impl Operator {
         service: &Arc<Service>,
         to: Color,
         course: Entry,
-        bounds: &Bounds,
         request: &Request,
         events: &Events,
     ) -> Result<Option<Stopped>, Refused> {
         let step_time = request.options.step_time.unwrap_or(STEP_TIME);
+        let bounds = Self::bounds(service, self.baseline(service, service.active().color), step_time);
         for percent in &request.options.steps {
             let mut before = 0;
             let step = |now: &Active| {
@@ -73,7 +71,7 @@ impl Operator {
             let _ = events.send(Event::Canary { color: to, percent: *percent, generation });
             let before = self.totals(service, to);
             let subject = Subject { color: to, generation, course, length: step_time };
-            let verdict = self.watch(service, &subject, bounds, &before).await;
+            let verdict = self.watch(service, &subject, &bounds, &before).await;
             let _ = events.send(Event::Watched(verdict.clone()));
             match verdict.verdict {
                 Word::Ended => return Err(overtaken(service)),

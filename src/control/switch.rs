@@ -41,7 +41,7 @@ impl Operator {
             }
         }
         if request.options.force { "forced" } else { "switched" }.clone_into(&mut done.result);
-        let baseline = self.recent_p95(service, before.color);
+        let baseline = self.baseline(service, before.color);
         let flipped = self.flip(service, &mut done, course, events).await;
         if let Some(course) = course {
             self.ledger(service, |ledger| ledger.end_course(course));

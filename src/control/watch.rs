@@ -20,8 +20,9 @@ use super::operator::{Events, Operator};
 use super::plan;
 use super::switch::micros;
 use crate::config;
+use crate::http::Question;
 use crate::metrics::Totals;
-use crate::service::{Active, Service};
+use crate::service::{Active, Pool, Service};
 use crate::types::{Color, show_duration};
 
 /// How often the numbers are looked at.
@@ -29,6 +30,13 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// What the old colour's p95 is taken over.
 const BASELINE: Duration = Duration::from_mins(5);
+
+/// How long the old colour took before the flip; unknown where it was asked nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Baseline {
+    p95: Option<Duration>,
+    slowest: Option<Duration>,
+}
 
 /// What the new colour is held to.
 #[derive(Debug, Clone, Copy)]
@@ -38,31 +46,41 @@ pub(super) struct Bounds {
     pub max_latency_ratio: f64,
     pub min_requests: u64,
     pub baseline_p95: Option<Duration>,
+    /// What has not been answered for longer than this has failed.
+    pub patience: Duration,
 }
 
 /// What has been seen of it so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Seen {
+    /// That have ended.
     pub requests: u64,
+    /// Of these.
     pub failed: u64,
     pub p95: Option<Duration>,
-    /// Still without an end: what hangs is among them.
+    /// Still without an end.
     pub in_flight: usize,
+    /// Of these, without an answer for longer than the bounds' patience.
+    pub unanswered: u64,
     /// Whether any of its backends can serve.
     pub is_healthy: bool,
 }
 
 /// A verdict, as soon as there is one: too many failures and a dead pool are told at once, all else at the end.
 pub(super) fn judge(seen: &Seen, bounds: &Bounds, is_over: bool) -> Option<(Word, String)> {
-    let Seen { requests, failed, .. } = *seen;
+    let (requests, failed) = (seen.all(), seen.all_failed());
     if !seen.is_healthy {
         return Some((Word::RolledBack, "none of its backends is healthy any more".to_owned()));
     }
     let is_enough = requests >= bounds.min_requests;
     let rate = failed as f64 / requests.max(1) as f64;
     let share = format!("{failed} of {requests} answers failed");
+    let hanging = match seen.unanswered {
+        0 => String::new(),
+        count => format!("; {count} of them had not come after {}", show_duration(bounds.patience)),
+    };
     if is_enough && rate > bounds.max_error_rate {
-        let why = format!("{share} ({}), more than {}", percent(rate), percent(bounds.max_error_rate));
+        let why = format!("{share} ({}), more than {}{hanging}", percent(rate), percent(bounds.max_error_rate));
         return Some((Word::RolledBack, why));
     }
     if is_enough
@@ -75,13 +93,23 @@ pub(super) fn judge(seen: &Seen, bounds: &Bounds, is_over: bool) -> Option<(Word
     }
     match (is_over, is_enough) {
         (false, _) => None,
-        (true, true) => Some((Word::Passed, share)),
+        (true, true) => Some((Word::Passed, share + &hanging)),
         (true, false) => {
-            let few = format!("{share}: fewer than {} to judge by", bounds.min_requests);
+            let few = format!("{share}: fewer than {} to judge by{hanging}", bounds.min_requests);
             let unanswered = Some(seen.in_flight).filter(|in_flight| *in_flight > 0);
             let waiting = unanswered.map(|count| format!("; {count} in flight have not ended")).unwrap_or_default();
             Some((Word::Inconclusive, few + &waiting))
         }
+    }
+}
+
+impl Seen {
+    fn all(&self) -> u64 {
+        self.requests + self.unanswered
+    }
+
+    fn all_failed(&self) -> u64 {
+        self.failed + self.unanswered
     }
 }
 
@@ -132,16 +160,20 @@ impl Watching {
 }
 
 impl Operator {
-    /// The p95 of a colour in the last minutes.
-    pub(super) fn recent_p95(&self, service: &Service, color: Color) -> Option<Duration> {
+    /// How a colour did in the last minutes.
+    pub(super) fn baseline(&self, service: &Service, color: Color) -> Baseline {
         let recents = self.shared.metrics.recents();
-        recents.over(service.name(), Some(color), BASELINE, Instant::now())?.quantile(0.95)
+        let totals = recents.over(service.name(), Some(color), BASELINE, Instant::now());
+        let quantile = |of| totals.as_ref().and_then(|totals| totals.quantile(of));
+        Baseline { p95: quantile(0.95), slowest: quantile(1.0) }
     }
 
-    pub(super) fn bounds(service: &Service, baseline_p95: Option<Duration>) -> Bounds {
+    /// For a watch of this length. An answer is late after half of it, unless the old colour took longer over any.
+    pub(super) fn bounds(service: &Service, baseline: Baseline, length: Duration) -> Bounds {
         let config = service.config();
         let config::Switch { max_error_rate, max_latency_ratio, min_requests, .. } = config.switch;
-        Bounds { max_error_rate, max_latency_ratio, min_requests, baseline_p95 }
+        let patience = (length / 2).max(baseline.slowest.unwrap_or_default());
+        Bounds { max_error_rate, max_latency_ratio, min_requests, baseline_p95: baseline.p95, patience }
     }
 
     /// Watches `to` for as long as was asked for; `None` where that is not at all.
@@ -149,7 +181,7 @@ impl Operator {
         self: &Rc<Self>,
         service: &Arc<Service>,
         done: &Done,
-        baseline: Option<Duration>,
+        baseline: Baseline,
         request: &Request,
         events: &Events,
     ) -> Option<Watching> {
@@ -163,7 +195,7 @@ impl Operator {
         let events = events.clone();
         // Ends with the watch's time, or when someone moves the traffic.
         tokio::task::spawn_local(async move {
-            let bounds = Self::bounds(&service, baseline);
+            let bounds = Self::bounds(&service, baseline, length);
             let subject = Subject { color: to, generation, course, length };
             let verdict = operator.watch(&service, &subject, &bounds, &before).await;
             let watched = operator.conclude(&service, from, verdict, course, &request, &events).await;
@@ -192,11 +224,13 @@ impl Operator {
             loop {
                 let is_over = started.elapsed() >= length;
                 let now = self.totals(service, color).since(before);
+                let unanswered = self.unanswered(service.pool(color), started, bounds.patience, &asked).await;
                 let seen = Seen {
                     requests: now.requests + asked.requests.get(),
                     failed: now.failed + asked.failed.get(),
                     p95: now.quantile(0.95),
                     in_flight: service.pool(color).requests(),
+                    unanswered,
                     is_healthy: service.pool(color).has_healthy(),
                 };
                 if !self.ledger(service, |ledger| ledger.is_on(course)) {
@@ -218,8 +252,9 @@ impl Operator {
             color,
             generation,
             verdict,
-            requests: seen.requests,
-            failed: seen.failed,
+            requests: seen.all(),
+            failed: seen.all_failed(),
+            unanswered: seen.unanswered,
             max_error_rate: bounds.max_error_rate,
             min_requests: bounds.min_requests,
             p95_ms: seen.p95.map(|p95| p95.as_secs_f64() * 1e3),
@@ -227,6 +262,14 @@ impl Operator {
             watched_ms: millis(started.elapsed()),
             why,
         }
+    }
+
+    /// How many have been asked since `started` and not been answered for longer than `patience`.
+    async fn unanswered(&self, pool: &Arc<Pool>, started: Instant, patience: Duration, asked: &Asked) -> u64 {
+        let Some(late) = Instant::now().checked_sub(patience).filter(|late| *late > started) else { return 0 };
+        let question = Question { pools: Arc::new([pool.clone()]), waiting_since: started..late };
+        let waiting: usize = (self.cores.census)(question).await.iter().map(|census| census.waiting).sum();
+        waiting as u64 + asked.since_before(late)
     }
 
     /// Acts on the verdict of a watch after a flip: passes it on, or flips back.
@@ -303,10 +346,15 @@ mod tests {
         max_latency_ratio: 2.0,
         min_requests: 20,
         baseline_p95: Some(Duration::from_millis(10)),
+        patience: Duration::from_secs(15),
     };
 
+    fn seen(requests: u64, failed: u64) -> Seen {
+        Seen { requests, failed, is_healthy: true, ..Seen::default() }
+    }
+
     fn word(requests: u64, failed: u64, p95_ms: u64, is_over: bool) -> Option<Word> {
-        let seen = Seen { requests, failed, p95: Some(Duration::from_millis(p95_ms)), in_flight: 0, is_healthy: true };
+        let seen = Seen { p95: Some(Duration::from_millis(p95_ms)), ..seen(requests, failed) };
         judge(&seen, &BOUNDS, is_over).map(|(word, _)| word)
     }
 
@@ -323,15 +371,25 @@ mod tests {
         assert_eq!(word(0, 0, 1, true), Some(Word::Inconclusive));
         assert_eq!(word(19, 19, 100, true), Some(Word::Inconclusive));
         assert_eq!(word(20, 1, 1, true), Some(Word::Passed));
-        let hangs = Seen { requests: 3, failed: 0, p95: None, in_flight: 25, is_healthy: true };
-        assert!(judge(&hangs, &BOUNDS, true).unwrap().1.ends_with("; 25 in flight have not ended"));
+        let waits = Seen { in_flight: 25, ..seen(3, 0) };
+        assert!(judge(&waits, &BOUNDS, true).unwrap().1.ends_with("; 25 in flight have not ended"));
+    }
+
+    #[test]
+    fn what_hangs_has_failed() {
+        let hangs = Seen { unanswered: 16, in_flight: 40, ..seen(4, 1) };
+        let (word, why) = judge(&hangs, &BOUNDS, false).unwrap();
+        assert_eq!(word, Word::RolledBack);
+        assert_eq!(why, "17 of 20 answers failed (85.0 %), more than 5.0 %; 16 of them had not come after 15s");
+        let few = Seen { unanswered: 1, ..seen(99, 0) };
+        assert_eq!(judge(&few, &BOUNDS, true).unwrap().0, Word::Passed);
     }
 
     #[test]
     fn latency_is_judged_only_where_it_is_asked_for_and_known() {
         assert_eq!(word(20, 0, 21, false), Some(Word::RolledBack));
         assert_eq!(word(20, 0, 20, false), None);
-        let seen = Seen { requests: 20, failed: 0, p95: Some(Duration::from_secs(9)), in_flight: 0, is_healthy: true };
+        let seen = Seen { p95: Some(Duration::from_secs(9)), ..seen(20, 0) };
         let unasked = Bounds { max_latency_ratio: 0.0, ..BOUNDS };
         let unknown = Bounds { baseline_p95: None, ..BOUNDS };
         for bounds in [unasked, unknown] {

@@ -10,12 +10,10 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access::{AccessLog, WorkerLog};
-use crate::admin::AskCores;
 use crate::control::{Errand, Errands};
 use crate::health::WarmUp;
-use crate::http::{Census, Shared, Worker};
+use crate::http::{AskCores, Census, Question, Shared, Worker};
 use crate::listen::{Admissions, Core, CoreOrder, Listener, run_core};
-use crate::service::Pool;
 use crate::tls::Tls;
 
 /// Tasks run before sockets are looked at again; under load they come in bursts of about this many.
@@ -97,10 +95,10 @@ impl Cores {
         Errands { cores: self.orders.len(), send: Box::new(send) }
     }
 
-    /// Asks all cores what is inside these pools, and adds it up; outlives a borrow of this.
+    /// Asks all cores what is inside of pools, and adds it up; outlives a borrow of this.
     pub fn census(&self) -> AskCores {
         let orders = self.orders.clone();
-        Arc::new(move |pools| Box::pin(take_census(orders.clone(), pools)))
+        Arc::new(move |question| Box::pin(take_census(orders.clone(), question)))
     }
 
     /// Stops accepting, lets what runs finish until `limit`, cuts the rest. Answers whether nothing had to be cut.
@@ -127,13 +125,13 @@ impl Cores {
 }
 
 /// A core that is gone, or has no time, is left out.
-async fn take_census(orders: Vec<mpsc::UnboundedSender<CoreOrder>>, pools: Arc<[Arc<Pool>]>) -> Vec<Census> {
+async fn take_census(orders: Vec<mpsc::UnboundedSender<CoreOrder>>, question: Question) -> Vec<Census> {
     let asked = orders.iter().map(|core| {
         let (answer, answered) = oneshot::channel();
-        let _ = core.send(CoreOrder::Census(pools.clone(), answer));
+        let _ = core.send(CoreOrder::Census(question.clone(), answer));
         tokio::time::timeout(CENSUS_TIMEOUT, answered)
     });
-    let mut all = vec![Census::default(); pools.len()];
+    let mut all = vec![Census::default(); question.pools.len()];
     for of_core in futures_util::future::join_all(asked).await.into_iter().flatten().flatten() {
         all.iter_mut().zip(&of_core).for_each(|(census, share)| census.add(share));
     }

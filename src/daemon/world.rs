@@ -24,7 +24,7 @@ use crate::acme;
 use crate::admin::{self, wire::ListenerStatus};
 use crate::challenge::Challenges;
 use crate::config::{self, AccessTarget, Config, Loaded};
-use crate::control::{Handle, History, Operator, Recovered, StateFile, Writer};
+use crate::control::{CoreLinks, Handle, History, Operator, Recovered, StateFile, Writer};
 use crate::health::Monitor;
 use crate::http::Shared;
 use crate::listen::Admissions;
@@ -120,8 +120,7 @@ impl World {
             history.clone(),
             upstreams.clone(),
             resolver.clone(),
-            Box::new(cores.teller()),
-            cores.errands(),
+            CoreLinks { on_drained: Box::new(cores.teller()), errands: cores.errands(), census: cores.census() },
         );
         let world = Rc::new(Self {
             config_path: config_path.to_owned(),

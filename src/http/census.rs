@@ -1,8 +1,10 @@
 //! What is inside a pool, by kind: counted when someone asks, never on a request's way.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::live::Live;
@@ -41,9 +43,25 @@ impl Kind {
     }
 }
 
-/// How many exchanges of each kind are inside, in the order of [`Kind::ALL`].
+/// Asks the cores; one answer for each pool, in their order.
+pub type AskCores = Arc<dyn Fn(Question) -> BoxFuture<'static, Vec<Census>> + Send + Sync>;
+
+/// What a census is to count.
+#[derive(Debug, Clone)]
+pub struct Question {
+    pub pools: Arc<[Arc<Pool>]>,
+    /// [`Census::waiting`]: those whose backend has been waited for since a moment within.
+    pub waiting_since: Range<Instant>,
+}
+
+/// What is inside a pool.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Census([Tally; Kind::ALL.len()]);
+pub struct Census {
+    /// In the order of [`Kind::ALL`].
+    kinds: [Tally; Kind::ALL.len()],
+    /// Exchanges that a backend has neither answered nor gone on taking.
+    pub waiting: usize,
+}
 
 /// Those of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,12 +73,15 @@ pub struct Tally {
 
 impl Census {
     /// One core's share of each of these pools.
-    pub(super) fn take<'a>(pools: &[Arc<Pool>], live: impl Iterator<Item = &'a Live>, now: Instant) -> Vec<Self> {
+    pub(super) fn take<'a>(question: &Question, live: impl Iterator<Item = &'a Live>, now: Instant) -> Vec<Self> {
+        let Question { pools, waiting_since } = question;
         let mut all = vec![Self::default(); pools.len()];
         for live in live {
             let place = pools.iter().position(|pool| live.is_in(pool));
             if let Some(census) = place.and_then(|place| all.get_mut(place)) {
                 census.count(live.kind(), now.saturating_duration_since(live.started()));
+                let waits = live.awaits_backend().is_some_and(|since| waiting_since.contains(&since));
+                census.waiting += usize::from(waits);
             }
         }
         all
@@ -68,21 +89,30 @@ impl Census {
 
     /// Adds what another core has counted.
     pub fn add(&mut self, other: &Self) {
-        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+        for (mine, theirs) in self.kinds.iter_mut().zip(other.kinds) {
             mine.count += theirs.count;
             mine.oldest = mine.oldest.max(theirs.oldest);
         }
+        self.waiting += other.waiting;
     }
 
     /// The kinds there are any of.
     pub fn present(&self) -> impl Iterator<Item = (Kind, Tally)> {
-        Kind::ALL.into_iter().zip(self.0).filter(|(_, tally)| tally.count > 0)
+        Kind::ALL.into_iter().zip(self.kinds).filter(|(_, tally)| tally.count > 0)
     }
 
     fn count(&mut self, kind: Kind, age: Duration) {
-        let tally = &mut self.0[kind as usize];
+        let tally = &mut self.kinds[kind as usize];
         tally.count += 1;
         tally.oldest = tally.oldest.max(age);
+    }
+}
+
+impl Question {
+    /// Who is inside, and no more.
+    pub fn of(pools: Arc<[Arc<Pool>]>) -> Self {
+        let now = Instant::now();
+        Self { pools, waiting_since: now..now }
     }
 }
 

@@ -28,7 +28,7 @@ mod visit;
 mod worker;
 mod ws_frames;
 
-pub use census::{Census, Kind, Tally};
+pub use census::{AskCores, Census, Kind, Question, Tally};
 pub use conn::Conn;
 pub use serve::{ClientStream, serve};
 pub use worker::{SWEEP, Shared, Worker};

@@ -11,14 +11,13 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, Guard};
 use slab::Slab;
 
-use super::census::Census;
+use super::census::{Census, Question};
 use super::conn::Conn;
 use super::live::Live;
 use super::slot::Shelf;
 use crate::access::WorkerLog;
 use crate::challenge::Challenges;
 use crate::metrics::Metrics;
-use crate::service::Pool;
 use crate::snapshot::Snapshot;
 use crate::token::Signer;
 use crate::upstream::Upstreams;
@@ -98,9 +97,9 @@ impl Worker {
         self.for_each_conn(super::conn::Conn::abort);
     }
 
-    /// What this core has inside each of these pools.
-    pub fn census(&self, pools: &[Arc<Pool>]) -> Vec<Census> {
-        Census::take(pools, self.live.borrow().iter().map(|(_, live)| &**live), Instant::now())
+    /// What this core has inside each of the pools.
+    pub fn census(&self, question: &Question) -> Vec<Census> {
+        Census::take(question, self.live.borrow().iter().map(|(_, live)| &**live), Instant::now())
     }
 
     /// Looks at every deadline, flushes the log, lets idle upstream connections go.

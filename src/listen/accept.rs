@@ -18,8 +18,7 @@ use super::proxy_protocol;
 use super::socket::{Bound, Listener};
 use crate::decide::Peer;
 use crate::health::WarmUp;
-use crate::http::{Census, Conn, SWEEP, Worker, serve};
-use crate::service::Pool;
+use crate::http::{Census, Conn, Question, SWEEP, Worker, serve};
 use crate::tls::{HandshakeError, Tls};
 use crate::upstream::Upstreams;
 
@@ -38,7 +37,7 @@ pub enum CoreOrder {
     /// Nobody waiting for the answer any more ends it.
     WarmUp(WarmUp, oneshot::Sender<Result<(), String>>),
     /// Answers what is inside each of these pools.
-    Census(Arc<[Arc<Pool>]>, oneshot::Sender<Vec<Census>>),
+    Census(Question, oneshot::Sender<Vec<Census>>),
     /// Stops accepting; ends once the last connection has finished.
     Stop,
     /// The shutdown's deadline: cuts what still runs.
@@ -79,8 +78,8 @@ pub async fn run_core(core: Rc<Core>, mut orders: mpsc::UnboundedReceiver<CoreOr
                     // Ends with its answer, which is bounded in time.
                     tokio::task::spawn_local(warm_up(core.worker.upstreams.clone(), errand, answer));
                 }
-                Some(CoreOrder::Census(pools, answer)) => {
-                    let _ = answer.send(core.worker.census(&pools));
+                Some(CoreOrder::Census(question, answer)) => {
+                    let _ = answer.send(core.worker.census(&question));
                 }
                 Some(CoreOrder::Stop) => {
                     for (_, stopped) in accepting.drain() {
