@@ -22,6 +22,7 @@ mod rollout;
 mod state_file;
 mod switch;
 mod users;
+mod verdict;
 mod warmup;
 mod watch;
 mod writer;

@@ -9,6 +9,7 @@ use super::ledger::{Entry, Ledger};
 use super::operation::{Done, Event, Refused, Request, Verdict, Word};
 use super::operator::{Events, Operator};
 use super::plan;
+use super::verdict::Bounds;
 use super::watch::Subject;
 use crate::service::{Active, Service};
 use crate::types::Color;
@@ -51,7 +52,7 @@ impl Operator {
         events: &Events,
     ) -> Result<Option<Stopped>, Refused> {
         let step_time = request.options.step_time.unwrap_or(STEP_TIME);
-        let bounds = Self::bounds(service, self.baseline(service, service.active().color), step_time);
+        let bounds = Bounds::new(&service.config().switch, self.baseline(service, service.active().color), step_time);
         for percent in &request.options.steps {
             let mut before = 0;
             let step = |now: &Active| {

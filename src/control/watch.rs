@@ -1,7 +1,7 @@
 //! After a change: the new colour's answers are watched, and what does not keep its bounds loses the traffic again.
 //!
-//! [`judge`] is pure. The watch is a course of the ledger: it ends, without a verdict, as soon as anyone else moves the
-//! traffic.
+//! What they are is judged by [`judge`]. The watch is a course of the ledger: it ends, without a verdict, as soon as anyone else
+//! moves the traffic.
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use super::operation::{Done, Event, Goal, Request, Verdict, Word};
 use super::operator::{Events, Operator};
 use super::plan;
 use super::switch::micros;
-use crate::config;
+use super::verdict::{Baseline, Bounds, Seen, judge};
 use crate::http::Question;
 use crate::metrics::Totals;
 use crate::service::{Active, Pool, Service};
@@ -30,96 +30,6 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// What the old colour's p95 is taken over.
 const BASELINE: Duration = Duration::from_mins(5);
-
-/// How long the old colour took before the flip; unknown where it was asked nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Baseline {
-    p95: Option<Duration>,
-    slowest: Option<Duration>,
-}
-
-/// What the new colour is held to.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    pub max_error_rate: f64,
-    /// Zero: latency is not judged.
-    pub max_latency_ratio: f64,
-    pub min_requests: u64,
-    pub baseline_p95: Option<Duration>,
-    /// What has not been answered for longer than this has failed.
-    pub patience: Duration,
-}
-
-/// What has been seen of it so far.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Seen {
-    /// That have ended.
-    pub requests: u64,
-    /// Of these.
-    pub failed: u64,
-    pub p95: Option<Duration>,
-    /// Still without an end.
-    pub in_flight: usize,
-    /// Of these, without an answer for longer than the bounds' patience.
-    pub unanswered: u64,
-    /// Whether any of its backends can serve.
-    pub is_healthy: bool,
-}
-
-/// A verdict, as soon as there is one: too many failures and a dead pool are told at once, all else at the end.
-pub(super) fn judge(seen: &Seen, bounds: &Bounds, is_over: bool) -> Option<(Word, String)> {
-    let (requests, failed) = (seen.all(), seen.all_failed());
-    if !seen.is_healthy {
-        return Some((Word::RolledBack, "none of its backends is healthy any more".to_owned()));
-    }
-    let is_enough = requests >= bounds.min_requests;
-    let rate = failed as f64 / requests.max(1) as f64;
-    let share = format!("{failed} of {requests} answers failed");
-    let hanging = match seen.unanswered {
-        0 => String::new(),
-        count => format!("; {count} of them had not come after {}", show_duration(bounds.patience)),
-    };
-    if is_enough && rate > bounds.max_error_rate {
-        let why = format!("{share} ({}), more than {}{hanging}", percent(rate), percent(bounds.max_error_rate));
-        return Some((Word::RolledBack, why));
-    }
-    if is_enough
-        && bounds.max_latency_ratio > 0.0
-        && let (Some(p95), Some(baseline)) = (seen.p95, bounds.baseline_p95)
-        && p95.as_secs_f64() > baseline.as_secs_f64() * bounds.max_latency_ratio
-    {
-        let (p95, baseline, ratio) = (show(p95), show(baseline), bounds.max_latency_ratio);
-        return Some((Word::RolledBack, format!("its p95 is {p95}, more than {ratio} times the {baseline} before")));
-    }
-    match (is_over, is_enough) {
-        (false, _) => None,
-        (true, true) => Some((Word::Passed, share + &hanging)),
-        (true, false) => {
-            let few = format!("{share}: fewer than {} to judge by{hanging}", bounds.min_requests);
-            let unanswered = Some(seen.in_flight).filter(|in_flight| *in_flight > 0);
-            let waiting = unanswered.map(|count| format!("; {count} in flight have not ended")).unwrap_or_default();
-            Some((Word::Inconclusive, few + &waiting))
-        }
-    }
-}
-
-impl Seen {
-    fn all(&self) -> u64 {
-        self.requests + self.unanswered
-    }
-
-    fn all_failed(&self) -> u64 {
-        self.failed + self.unanswered
-    }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
-}
-
-fn show(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1e3)
-}
 
 /// What is watched, by which course, for how long.
 pub(super) struct Subject {
@@ -168,14 +78,6 @@ impl Operator {
         Baseline { p95: quantile(0.95), slowest: quantile(1.0) }
     }
 
-    /// For a watch of this length. An answer is late after half of it, unless the old colour took longer over any.
-    pub(super) fn bounds(service: &Service, baseline: Baseline, length: Duration) -> Bounds {
-        let config = service.config();
-        let config::Switch { max_error_rate, max_latency_ratio, min_requests, .. } = config.switch;
-        let patience = (length / 2).max(baseline.slowest.unwrap_or_default());
-        Bounds { max_error_rate, max_latency_ratio, min_requests, baseline_p95: baseline.p95, patience }
-    }
-
     /// Watches `to` for as long as was asked for; `None` where that is not at all.
     pub(super) fn start_watch(
         self: &Rc<Self>,
@@ -195,7 +97,7 @@ impl Operator {
         let events = events.clone();
         // Ends with the watch's time, or when someone moves the traffic.
         tokio::task::spawn_local(async move {
-            let bounds = Self::bounds(&service, baseline, length);
+            let bounds = Bounds::new(&service.config().switch, baseline, length);
             let subject = Subject { color: to, generation, course, length };
             let verdict = operator.watch(&service, &subject, &bounds, &before).await;
             let watched = operator.conclude(&service, from, verdict, course, &request, &events).await;
@@ -334,71 +236,5 @@ impl Operator {
         let generation = after.generation;
         let _ = events.send(Event::Flipped { from: to, to: from, generation, took_us: micros(took) });
         Ok(generation)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOUNDS: Bounds = Bounds {
-        max_error_rate: 0.05,
-        max_latency_ratio: 2.0,
-        min_requests: 20,
-        baseline_p95: Some(Duration::from_millis(10)),
-        patience: Duration::from_secs(15),
-    };
-
-    fn seen(requests: u64, failed: u64) -> Seen {
-        Seen { requests, failed, is_healthy: true, ..Seen::default() }
-    }
-
-    fn word(requests: u64, failed: u64, p95_ms: u64, is_over: bool) -> Option<Word> {
-        let seen = Seen { p95: Some(Duration::from_millis(p95_ms)), ..seen(requests, failed) };
-        judge(&seen, &BOUNDS, is_over).map(|(word, _)| word)
-    }
-
-    #[test]
-    fn too_many_failures_are_told_at_once_and_no_sooner_than_there_are_enough() {
-        assert_eq!(word(19, 19, 1, false), None);
-        assert_eq!(word(20, 2, 1, false), Some(Word::RolledBack));
-        assert_eq!(word(20, 1, 1, false), None, "the bound itself is kept");
-        assert_eq!(word(1000, 51, 1, false), Some(Word::RolledBack));
-    }
-
-    #[test]
-    fn few_requests_are_no_verdict() {
-        assert_eq!(word(0, 0, 1, true), Some(Word::Inconclusive));
-        assert_eq!(word(19, 19, 100, true), Some(Word::Inconclusive));
-        assert_eq!(word(20, 1, 1, true), Some(Word::Passed));
-        let waits = Seen { in_flight: 25, ..seen(3, 0) };
-        assert!(judge(&waits, &BOUNDS, true).unwrap().1.ends_with("; 25 in flight have not ended"));
-    }
-
-    #[test]
-    fn what_hangs_has_failed() {
-        let hangs = Seen { unanswered: 16, in_flight: 40, ..seen(4, 1) };
-        let (word, why) = judge(&hangs, &BOUNDS, false).unwrap();
-        assert_eq!(word, Word::RolledBack);
-        assert_eq!(why, "17 of 20 answers failed (85.0 %), more than 5.0 %; 16 of them had not come after 15s");
-        let few = Seen { unanswered: 1, ..seen(99, 0) };
-        assert_eq!(judge(&few, &BOUNDS, true).unwrap().0, Word::Passed);
-    }
-
-    #[test]
-    fn latency_is_judged_only_where_it_is_asked_for_and_known() {
-        assert_eq!(word(20, 0, 21, false), Some(Word::RolledBack));
-        assert_eq!(word(20, 0, 20, false), None);
-        let seen = Seen { p95: Some(Duration::from_secs(9)), ..seen(20, 0) };
-        let unasked = Bounds { max_latency_ratio: 0.0, ..BOUNDS };
-        let unknown = Bounds { baseline_p95: None, ..BOUNDS };
-        for bounds in [unasked, unknown] {
-            assert_eq!(judge(&seen, &bounds, true).unwrap().0, Word::Passed);
-        }
-    }
-
-    #[test]
-    fn a_dead_pool_needs_no_requests_to_be_told() {
-        assert_eq!(judge(&Seen::default(), &BOUNDS, false).unwrap().0, Word::RolledBack);
     }
 }
