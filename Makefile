@@ -54,9 +54,9 @@ test: ## format, lints, unit and integration tests, docs: what CI runs
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	if cargo nextest --version >/dev/null 2>&1; then \
-		cargo test --locked --doc && cargo nextest run --locked; \
+		cargo test --locked --doc && cargo nextest run --locked --no-fail-fast; \
 	else \
-		cargo test --locked; \
+		cargo test --locked --no-fail-fast; \
 	fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
