@@ -45,8 +45,8 @@ impl Green {
     }
 }
 
-const HEALTH: &str = "interval = \"100ms\"\nrise = 1\nfall = 2\ntimeout = \"500ms\"";
-const SERVICE: &str = "retries = 0\nresponse_timeout = \"400ms\"\nconnect_timeout = \"400ms\"";
+const HEALTH: &str = "interval = \"100ms\"\nrise = 1\nfall = 2\ntimeout = \"5s\"";
+const SERVICE: &str = "retries = 0";
 
 fn start(blue: &Origin, green: &Origin, switch: &str) -> Edge {
     Setup::colors(blue, green).service(SERVICE).health(HEALTH).switch(switch).start()
@@ -115,7 +115,8 @@ fn answers_that_do_not_come_in_time_count_as_failed() {
         wire.closes_within(PATIENCE);
         Then::Close
     });
-    let edge = start(&blue, &green.origin, "");
+    let service = format!("{SERVICE}\nresponse_timeout = \"1s\"");
+    let edge = Setup::colors(&blue, &green.origin).service(&service).health(HEALTH).start();
     let record = rolled_back(&edge, &green.origin, || green.does_harm());
     assert_judged_by_failures(&record);
 }
@@ -131,7 +132,7 @@ fn what_hangs_is_told_long_before_its_time_is_up() {
     let edge = Setup::colors(&blue, &green.origin).health(HEALTH).start();
     let crowd = Crowd::of(30, &edge);
     let ran = thread::scope(|scope| {
-        let switching = scope.spawn(|| edge.admin(&["switch", "green", "--watch", "4s", "--drain", "1s"]));
+        let switching = scope.spawn(|| edge.admin(&["switch", "green", "--watch", "12s", "--drain", "1s"]));
         wait_until("the flip", || edge.admin(&["active"]).stdout == "green\n");
         green.does_harm();
         switching.join().unwrap()
@@ -143,38 +144,8 @@ fn what_hangs_is_told_long_before_its_time_is_up() {
     assert_judged_by_failures(record);
     let verdict = &record["verdict"];
     assert!(verdict["unanswered"].as_u64().unwrap() > 0, "{verdict}");
-    assert!(verdict["why"].as_str().unwrap().contains("had not come after 2s"), "{verdict}");
-    assert!(verdict["watched_ms"].as_u64().unwrap() < 4000, "{verdict}");
-}
-
-#[test]
-fn what_has_always_taken_its_time_may_take_it_again() {
-    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
-    for origin in [&blue, &green] {
-        origin.on("/poll", |_, wire| {
-            thread::sleep(Duration::from_millis(1500));
-            wire.send(GREEN);
-            Then::Keep
-        });
-    }
-    let edge = Setup::colors(&blue, &green).health(HEALTH).start();
-    assert_eq!(edge.get("/poll").status, 200);
-    // The samples are taken once a second.
-    wait_until("the old colour's figures", || edge.status()["pools"][0]["p95_ms"].as_f64() > Some(1000.0));
-    let polls = |count| {
-        let clients = (0..count).map(|_| {
-            let mut client = edge.plain();
-            client.begin("GET", "/poll", "");
-            client
-        });
-        clients.collect::<Vec<_>>()
-    };
-    let mut steps = Steps::of(&edge, "switch", &json!({ "color": "green", "watch": "1s" }));
-    steps.until("watching");
-    let polling = polls(25);
-    let verdict = steps.until("watched");
-    assert_eq!((&verdict["verdict"], &verdict["unanswered"]), (&json!("inconclusive"), &json!(0)), "{verdict}");
-    drop(polling);
+    assert!(verdict["why"].as_str().unwrap().contains("had not come after 6s"), "{verdict}");
+    assert!(verdict["watched_ms"].as_u64().unwrap() < 12_000, "{verdict}");
 }
 
 #[test]
@@ -259,7 +230,7 @@ fn few_requests_are_no_verdict_and_the_new_colour_is_kept() {
 type Harm = fn(&mut Wire) -> Then;
 
 /// A site that nobody visits, with a path to warm up by that does `harm` behind the flip, if any.
-fn verdict_without_traffic(harm: Option<Harm>) -> (Option<i32>, Value) {
+fn verdict_without_traffic(harm: Option<Harm>, watch: &str) -> (Option<i32>, Value) {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     let is_harmful = Arc::<AtomicBool>::default();
     let told = is_harmful.clone();
@@ -272,7 +243,7 @@ fn verdict_without_traffic(harm: Option<Harm>) -> (Option<i32>, Value) {
     });
     let edge = start(&blue, &green, "warmup = [\"/warm\"]");
     let ran = thread::scope(|scope| {
-        let switching = scope.spawn(|| edge.admin(&["switch", "green", "--watch", "3s"]));
+        let switching = scope.spawn(|| edge.admin(&["switch", "green", "--watch", watch]));
         wait_until("the flip", || edge.admin(&["active"]).stdout == "green\n");
         is_harmful.store(true, Ordering::SeqCst);
         switching.join().unwrap()
@@ -283,7 +254,7 @@ fn verdict_without_traffic(harm: Option<Harm>) -> (Option<i32>, Value) {
 
 #[test]
 fn a_site_without_traffic_passes_by_its_warm_up_paths() {
-    let (code, record) = verdict_without_traffic(None);
+    let (code, record) = verdict_without_traffic(None, "3s");
     assert_eq!((code, &record["result"], &record["verdict"]["failed"]), (Some(0), &json!("passed"), &json!(0)));
 }
 
@@ -293,15 +264,20 @@ fn a_site_without_traffic_is_rolled_back_by_its_warm_up_paths() {
         wire.send(FAILED);
         Then::Keep
     };
+    let (code, record) = verdict_without_traffic(Some(fails), "3s");
+    assert_eq!((code, &record["result"]), (Some(6), &json!("rolled-back")), "{record}");
+    assert_judged_by_failures(&record);
+}
+
+#[test]
+fn a_site_without_traffic_that_hangs_is_rolled_back_by_its_warm_up_paths() {
     let hangs: Harm = |wire| {
-        wire.closes_within(PATIENCE);
+        wire.closes_within(PATIENCE * 2);
         Then::Close
     };
-    for harm in [fails, hangs] {
-        let (code, record) = verdict_without_traffic(Some(harm));
-        assert_eq!((code, &record["result"]), (Some(6), &json!("rolled-back")), "{record}");
-        assert_judged_by_failures(&record);
-    }
+    let (code, record) = verdict_without_traffic(Some(hangs), "12s");
+    assert_eq!((code, &record["result"]), (Some(6), &json!("rolled-back")), "{record}");
+    assert_judged_by_failures(&record);
 }
 
 #[test]

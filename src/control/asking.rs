@@ -58,13 +58,14 @@ impl Operator {
         color: Color,
         asked: &Asked,
         length: Duration,
+        patience: Duration,
     ) -> Infallible {
         let config = service.config();
         let paths = &config.switch.warmup;
         if paths.is_empty() {
             return std::future::pending().await;
         }
-        let (pause, most) = pace(&config, length);
+        let (pause, most) = pace(&config, length, patience);
         let mut times = interval_at(tokio::time::Instant::now() + pause, pause);
         let mut turns = 0_usize..;
         let mut answers = FuturesUnordered::new();
@@ -85,11 +86,11 @@ impl Operator {
 }
 
 /// The time between two, and how many may wait for their answer: enough of them for a verdict by the end, though each takes
-/// all the time that an answer may take; where the watch is not that long, enough if they are quick.
-fn pace(config: &config::Service, length: Duration) -> (Duration, usize) {
+/// all the time that an answer may take, or has as good as failed; where the watch is not that long, enough if they are quick.
+fn pace(config: &config::Service, length: Duration, patience: Duration) -> (Duration, usize) {
     let enough = config.switch.min_requests.saturating_mul(5) / 4 + 2;
     let enough = u32::try_from(enough).unwrap_or(u32::MAX);
-    let answered = length.saturating_sub(config.response_timeout);
+    let answered = length.saturating_sub(config.response_timeout.min(patience));
     let span = if answered.is_zero() { length } else { answered };
     ((span / enough).max(LEAST_PAUSE), enough as usize)
 }

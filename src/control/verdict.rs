@@ -6,6 +6,9 @@ use super::operation::Word;
 use crate::config;
 use crate::types::show_duration;
 
+/// What takes less is slow, which is judged only where that was asked for.
+const LEAST_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long the old colour took before the flip; unknown where it was asked nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Baseline {
@@ -49,7 +52,10 @@ pub(super) fn judge(seen: &Seen, bounds: &Bounds, is_over: bool) -> Option<(Word
     }
     let is_enough = requests >= bounds.min_requests;
     let rate = failed as f64 / requests.max(1) as f64;
-    let share = format!("{failed} of {requests} answers failed");
+    let share = match requests {
+        0 => "no answers".to_owned(),
+        _ => format!("{failed} of {requests} answers failed"),
+    };
     let hanging = match seen.unanswered {
         0 => String::new(),
         count => format!("; {count} of them had not come after {}", show_duration(bounds.patience)),
@@ -79,10 +85,10 @@ pub(super) fn judge(seen: &Seen, bounds: &Bounds, is_over: bool) -> Option<(Word
 }
 
 impl Bounds {
-    /// For a watch of this length. An answer is late after half of it, unless the old colour took longer over any.
+    /// For a watch of this length.
     pub fn new(config: &config::Switch, baseline: Baseline, length: Duration) -> Self {
         let config::Switch { max_error_rate, max_latency_ratio, min_requests, .. } = *config;
-        let patience = (length / 2).max(baseline.slowest.unwrap_or_default());
+        let patience = patience(length, baseline.slowest);
         Self { max_error_rate, max_latency_ratio, min_requests, baseline_p95: baseline.p95, patience }
     }
 }
@@ -95,6 +101,11 @@ impl Seen {
     pub fn all_failed(&self) -> u64 {
         self.failed + self.unanswered
     }
+}
+
+/// Half of the watch, unless the old colour took longer over any.
+fn patience(length: Duration, slowest: Option<Duration>) -> Duration {
+    (length / 2).max(slowest.unwrap_or_default()).max(LEAST_PATIENCE)
 }
 
 fn percent(share: f64) -> String {
@@ -141,6 +152,17 @@ mod tests {
         assert_eq!(word(20, 1, 1, true), Some(Word::Passed));
         let waits = Seen { in_flight: 25, ..seen(3, 0) };
         assert!(judge(&waits, &BOUNDS, true).unwrap().1.ends_with("; 25 in flight have not ended"));
+    }
+
+    #[test]
+    fn patience_is_half_the_watch_unless_the_old_colour_needed_more() {
+        let patience = |length, slowest: Option<u64>| {
+            patience(Duration::from_secs(length), slowest.map(Duration::from_secs)).as_secs()
+        };
+        assert_eq!(patience(30, None), 15);
+        assert_eq!(patience(30, Some(2)), 15);
+        assert_eq!(patience(30, Some(25)), 25, "a long poll");
+        assert_eq!(patience(2, Some(1)), 5, "a slow start is no failure");
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl Operator {
                 tokio::time::sleep(LOOK.min(length.saturating_sub(started.elapsed()))).await;
             }
         };
-        let asking = pin!(self.keep_asking(service, color, &asked, length));
+        let asking = pin!(self.keep_asking(service, color, &asked, length, bounds.patience));
         // Asking has no end of its own.
         let (seen, (verdict, why)) = match select(pin!(judged), asking).await {
             Either::Left((judged, _)) => judged,
