@@ -43,6 +43,9 @@ fn the_link_leads_to_its_colour_and_nobody_else_is_led_there() {
     let edge = start(&blue, &green);
     let (url, token) = mint(&edge, &["green", "--ttl", "2h"]);
     assert_eq!(url, format!("http://plain.test:{}/?edge_preview={token}", edge.http().port()));
+    assert_eq!(edge.recorded("preview", "preview")["to"], "green");
+    let row = edge.admin(&["history"]).ok().stdout.lines().find(|line| line.contains("preview")).unwrap().to_owned();
+    assert!(row.contains("green") && !row.contains("blue"), "nothing moved: {row}");
     let to = edge.get(&format!("/cached?edge_preview={token}"));
     assert_eq!((to.status, to.get("location"), to.get("cache-control")), (303, Some("/cached"), Some("no-store")));
     let set = to.get("set-cookie").unwrap().to_owned();

@@ -6,7 +6,6 @@ use super::span::{clock, took_ms};
 use super::table::{Cell, Style, table};
 use crate::admin::wire::Records;
 use crate::control::{Action, Actor, Record, user_name};
-use crate::types::Color;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -43,7 +42,7 @@ fn row(record: &Record) -> Vec<Cell> {
         Cell::new(clock(record.time), Style::Dim),
         Cell::plain(&record.service),
         Cell::plain(action(record.action)),
-        colors(record.from, record.to),
+        colors(record),
         Cell::new(result(record), result_style(&record.result)),
         Cell::plain(record.generation.to_string()),
         Cell::plain(took(record)),
@@ -74,8 +73,10 @@ fn who(actor: &Actor) -> String {
     Actor { user, ..*actor }.to_string()
 }
 
-fn colors(from: Option<Color>, to: Option<Color>) -> Cell {
-    match (from, to) {
+/// From where to where, if anything moved; else what it was about.
+fn colors(record: &Record) -> Cell {
+    let moved = record.from != record.to && record.action != Action::Preview;
+    match (record.from.filter(|_| moved), record.to) {
         (Some(from), Some(to)) => Cell::new(format!("{from} → {to}"), to.into()),
         (Some(only), None) | (None, Some(only)) => Cell::new(only.to_string(), only.into()),
         (None, None) => Cell::plain(""),

@@ -29,7 +29,7 @@ impl Operator {
     ) -> Result<Done, Refused> {
         let pause = Pause { max, since: SystemTime::now() };
         let mut done = self
-            .set(service, request, "paused", |now| {
+            .set(service, request, None, "paused", |now| {
                 let since = now.paused.map_or(pause.since, |already| already.since);
                 Active { paused: Some(Pause { since, ..pause }), ..now.clone() }
             })
@@ -54,7 +54,7 @@ impl Operator {
         if service.active().paused.is_none() {
             return self.unchanged(service, request);
         }
-        let done = self.set(service, request, "resumed", |now| Active { paused: None, ..now.clone() }).await?;
+        let done = self.set(service, request, None, "resumed", |now| Active { paused: None, ..now.clone() }).await?;
         service.let_go();
         Ok(done)
     }
@@ -68,7 +68,10 @@ impl Operator {
     ) -> Result<Done, Refused> {
         let maintenance = Arc::new(Maintenance { message, allow, since: SystemTime::now() });
         let done = self
-            .set(service, request, "maintenance-on", |now| Active { maintenance: Some(maintenance), ..now.clone() })
+            .set(service, request, None, "maintenance-on", |now| Active {
+                maintenance: Some(maintenance),
+                ..now.clone()
+            })
             .await?;
         // Who was held is told at once.
         service.let_go();
@@ -83,7 +86,7 @@ impl Operator {
         if service.active().maintenance.is_none() {
             return self.unchanged(service, request);
         }
-        self.set(service, request, "maintenance-off", |now| Active { maintenance: None, ..now.clone() }).await
+        self.set(service, request, None, "maintenance-off", |now| Active { maintenance: None, ..now.clone() }).await
     }
 
     /// From here on requests are looked at for preview tokens, until the last of them has expired.
@@ -94,14 +97,11 @@ impl Operator {
         until: SystemTime,
         request: &Request,
     ) -> Result<Done, Refused> {
-        let mut done = self
-            .set(service, request, "preview", |now| Active {
-                preview_until: Some(now.preview_until.map_or(until, |already| already.max(until))),
-                ..now.clone()
-            })
-            .await?;
-        done.to = color;
-        Ok(done)
+        self.set(service, request, Some(color), "preview", |now| Active {
+            preview_until: Some(now.preview_until.map_or(until, |already| already.max(until))),
+            ..now.clone()
+        })
+        .await
     }
 
     fn unchanged(&self, service: &Service, request: &Request) -> Result<Done, Refused> {
@@ -110,10 +110,12 @@ impl Operator {
         Ok(Done::unchanged(service.name(), now.color, now.color, now.generation))
     }
 
+    /// `color`: what it is about, if not the one that serves.
     async fn set(
         &self,
         service: &Arc<Service>,
         request: &Request,
+        color: Option<Color>,
         result: &str,
         next: impl FnOnce(&Active) -> Active,
     ) -> Result<Done, Refused> {
@@ -122,7 +124,8 @@ impl Operator {
             Ok::<_, Refused>(next(now))
         };
         let (before, after) = self.writer.change(service, checked).await?;
-        let mut done = Done::unchanged(service.name(), after.color, after.color, after.generation);
+        let about = color.unwrap_or(after.color);
+        let mut done = Done::unchanged(service.name(), after.color, about, after.generation);
         result.clone_into(&mut done.result);
         tracing::info!(service = %service.name(), generation = after.generation, "{result}");
         self.note_done(request, &done, before.generation);
