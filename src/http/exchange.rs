@@ -149,8 +149,9 @@ impl Exchange {
     }
 
     fn record(&mut self, now: Instant) {
-        if !self.complete {
-            self.broke(self.live.broken().unwrap_or(Broken::ClientAborted));
+        // What was handed over whole may still have been cut in the codec.
+        if let Some(why) = self.live.broken().or((!self.complete).then_some(Broken::ClientAborted)) {
+            self.broke(why);
         }
         if self.status == 0 {
             self.status = CLIENT_CLOSED_REQUEST;
