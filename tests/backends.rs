@@ -335,3 +335,15 @@ fn who_waits_in_a_pool_that_is_cut_does_not_wait_on() {
     assert_eq!(edge.get("/").text(), "green");
     drop(release);
 }
+
+#[test]
+fn one_that_was_taken_out_is_let_in_when_no_other_is_left() {
+    let (well, out) = (Origin::start("well"), resetting("out"));
+    let edge = pool(&[&well, &out], "fall = 1\nfail_timeout = \"1h\"", "");
+    wait_until("it to be out", || edge.get("/").text() == "well" && ejections(&edge) == 1.0);
+    out.answers("/", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nback");
+    well.set_health(500);
+    wait_until("the other to be down", || edge.metric("edge_backend_up") == 1.0);
+    assert_eq!(edge.get("/").text(), "back");
+    assert!(ejected(&edge, 1).is_null());
+}
