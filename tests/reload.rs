@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::edge::replace;
 use crate::support::load::{echo, open_websocket};
 use crate::support::setup::Place;
-use crate::support::{Client, Dns, Edge, Load, Origin, Setup, Signal, seconds, serves_load, wait_until};
+use crate::support::{Client, Dns, Edge, Load, Origin, Setup, Signal, Steps, seconds, serves_load, wait_until};
 
 const HEALTH: &str = "interval = \"100ms\"\nrise = 2\ntimeout = \"500ms\"";
 
@@ -395,4 +395,28 @@ fn a_port_that_is_taken_changes_nothing() {
     assert!(matches!(ran.code, Some(1 | 2)), "{ran:?}");
     assert!(ran.stderr.contains(&addr.to_string()), "{ran:?}");
     assert_eq!((get(&edge, "new.test").0, get(&edge, "plain.test").0), (404, 200));
+}
+
+/// A service is taken out of the config and comes back: what was asked of the one before does not reach the new one.
+#[test]
+fn an_operation_does_not_outlive_the_service_it_was_asked_of() {
+    let (blue, green) = (origin("blue"), origin("green"));
+    let setup = setup(&blue, &green);
+    let text = setup.text();
+    let without = "[[site]]\nhosts = [\"plain.test\"]\nrespond = { status = 404 }\ntls = \"off\"\n";
+    let without = text[..text.find("[service.app]").unwrap()].to_owned() + without;
+    let edge = setup.start();
+    green.set_health(503);
+    let mut steps = Steps::of(&edge, "switch", &json!({ "color": "green" }));
+    steps.until("probed");
+    reload(&edge, &without);
+    reload(&edge, &text);
+    green.set_health(200);
+    let problem = steps.until("error")["problem"].clone();
+    assert_eq!(problem["code"], "overtaken", "{problem}");
+    let status = edge.status();
+    assert_eq!((&status["active"], &status["generation"]), (&json!("blue"), &json!(1)));
+    assert!(!edge.path("state/state.json").exists(), "on disk is what serves");
+    edge.admin(&["switch", "green", "--no-wait"]).ok();
+    assert_eq!(get(&edge, "plain.test"), (200, "green".to_owned()));
 }

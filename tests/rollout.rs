@@ -166,3 +166,58 @@ fn every_change_can_be_bound_to_the_generation_it_was_meant_for() {
         assert_eq!(state(&edge).1, generation, "{change}");
     }
 }
+
+/// Nothing can be written beside the state, as on a full disk.
+fn fill_the_disk(edge: &Edge) {
+    std::fs::create_dir(edge.path("state/state.tmp")).unwrap();
+}
+
+#[test]
+fn a_disk_that_is_full_stops_it_at_its_step_and_says_what_is_left() {
+    let (blue, green) = colors();
+    let mut edge = start(&blue, &green, "");
+    let mut steps = Steps::of(&edge, "switch", &json!({ "color": "green", "steps": [5, 50], "step_time": "1s" }));
+    steps.until("canary");
+    fill_the_disk(&edge);
+    let problem = steps.until("error")["problem"].clone();
+    assert_eq!(problem["code"], "not_durable", "{problem}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("5 % of the clients stay on green") && !detail.contains("nothing was changed"), "{detail}");
+    assert_eq!(state(&edge), (json!("blue"), json!(2), json!({ "color": "green", "percent": 5 })));
+    edge.recorded("switch", "failed");
+    // What has failed before it, no restart has broken off.
+    edge.kill();
+    edge.start_again();
+    assert!(!edge.admin(&["history"]).ok().stdout.contains("restarted"));
+    std::fs::remove_dir(edge.path("state/state.tmp")).unwrap();
+    let ran = edge.admin(&["switch", "green", "--steps", "5,50", "--step-time", "1s"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
+#[test]
+fn a_full_disk_before_its_first_step_changes_nothing() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green, "");
+    fill_the_disk(&edge);
+    let ran = edge.admin(&["switch", "green", "--steps", "5", "--step-time", "1s"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("nothing was changed"), "{ran:?}");
+    assert_eq!(state(&edge), (json!("blue"), json!(1), Value::Null));
+}
+
+#[test]
+fn a_step_that_fails_and_cannot_be_taken_back_is_said() {
+    let (blue, green) = colors();
+    green.answers("/", "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+    let edge = start(&blue, &green, "min_requests = 5");
+    let mut steps = Steps::of(&edge, "switch", &json!({ "color": "green", "steps": [50], "step_time": "30s" }));
+    steps.until("canary");
+    fill_the_disk(&edge);
+    let crowd = Crowd::of(2, &edge);
+    let problem = steps.until("error")["problem"].clone();
+    drop(crowd);
+    assert!(problem["detail"].as_str().unwrap().contains("50 % of the clients stay on green"), "{problem}");
+    let record = edge.recorded("watch", "failed");
+    assert!(record["detail"].as_str().unwrap().contains("answers failed"), "{record}");
+    assert!(record["detail"].as_str().unwrap().contains("not rolled back"), "{record}");
+}

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::load::{echo, open_websocket};
-use crate::support::{Dns, Edge, Load, Origin, PATIENCE, Setup, Then, Turn, colors, seconds, wait_until};
+use crate::support::{Dns, Edge, Load, Origin, PATIENCE, Setup, Then, Turn, colors, is_there, seconds, wait_until};
 
 const HEALTH: &str = "interval = \"100ms\"\nrise = 2\ntimeout = \"500ms\"";
 
@@ -600,4 +600,25 @@ fn only_the_owner_and_its_group_may_operate() {
     assert_eq!(mode("admin.sock"), 0o660);
     edge.admin(&["switch", "green"]).ok();
     assert_eq!((mode("state"), mode("state/state.json"), mode("state/history.jsonl")), (0o700, 0o600, 0o600));
+}
+
+#[test]
+fn of_two_changes_meant_for_one_generation_one_is_refused() {
+    if !is_there("strace") {
+        return;
+    }
+    let (blue, green) = colors();
+    let mut edge = start(&blue, &green);
+    edge.terminate();
+    // The first to be written takes its time, and the second waits for the disk behind it.
+    let inject = "inject=/^rename:delay_enter=2s:when=1";
+    edge.start_again_under(&["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=/^rename", "-e", inject]);
+    thread::scope(|scope| {
+        let first = scope.spawn(|| edge.admin(&["maintenance", "on", "--if-generation", "1"]).code);
+        wait_until("it to be written", || edge.path("state/state.tmp").exists());
+        let second = edge.admin(&["switch", "green", "--force", "--no-wait", "--if-generation", "1"]);
+        assert_eq!((first.join().unwrap(), second.code), (Some(0), Some(5)), "{second:?}");
+    });
+    let status = edge.status();
+    assert_eq!((&status["active"], &status["generation"]), (&json!("blue"), &json!(2)));
 }

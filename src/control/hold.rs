@@ -121,7 +121,7 @@ impl Operator {
             plan::check_generation(service.name(), now, request.if_generation)?;
             Ok::<_, Refused>(next(now))
         };
-        let (before, after) = self.writer.change(service, checked).await?;
+        let (before, after) = self.change(service, checked).await?;
         let mut done = Done::unchanged(service.name(), after.color, after.color, after.generation);
         result.clone_into(&mut done.result);
         tracing::info!(service = %service.name(), generation = after.generation, "{result}");

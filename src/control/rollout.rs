@@ -54,10 +54,13 @@ impl Operator {
         events: &Events,
     ) -> Result<Option<Stopped>, Refused> {
         let step_time = request.options.step_time.unwrap_or(STEP_TIME);
-        for percent in &request.options.steps {
+        for (number, percent) in request.options.steps.iter().enumerate() {
             let mut before = 0;
             let step = |now: &Active| {
                 before = now.generation;
+                if number == 0 {
+                    plan::check_generation(service.name(), now, request.if_generation)?;
+                }
                 // Asked where it is decided: the wait for the disk's lock was long enough for someone else.
                 self.still_on(service, course)?;
                 plan::canary(service.name(), now, to, *percent)
@@ -87,7 +90,7 @@ impl Operator {
     async fn climb_down(
         self: &Rc<Self>,
         service: &Arc<Service>,
-        verdict: Verdict,
+        mut verdict: Verdict,
         course: Entry,
         request: &Request,
         events: &Events,
@@ -96,7 +99,13 @@ impl Operator {
             self.still_on(service, course)?;
             Ok(plan::no_canary(now))
         };
-        let (after, _) = self.move_traffic(service, Some(course), off).await?;
+        let moved = self.move_traffic(service, Some(course), off).await;
+        if let Err(refused) = &moved {
+            verdict.verdict = Word::Failed;
+            verdict.why = format!("{}; not rolled back: {refused}", verdict.why);
+            self.note_verdict(service, request, service.active().color, &verdict);
+        }
+        let (after, _) = moved?;
         tracing::error!(service = %service.name(), color = %verdict.color, why = verdict.why, "ROLLED BACK by the watch");
         self.note_verdict(service, request, after.color, &verdict);
         let draining = self.start_drain(service, verdict.color, request, events);

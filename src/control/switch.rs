@@ -10,7 +10,7 @@ use super::operation::{Done, Event, Goal, Refused, Request, Verdict, Word};
 use super::operator::{Events, Operator};
 use super::plan;
 use super::watch::{Watching, watch_length};
-use crate::service::{Active, Service};
+use crate::service::{Active, Canary, Service};
 use crate::types::Color;
 
 impl Operator {
@@ -30,23 +30,22 @@ impl Operator {
         }
         if !request.options.force {
             done.gate_ms = Some(self.gate(service, to, request, events).await?);
-            let now = service.active();
-            plan::check_generation(service.name(), &now, request.if_generation)?;
         }
+        let left = |refused| what_is_left(service, &before, refused);
         let mut course = None;
         if !request.options.steps.is_empty() {
-            match self.climb(service, to, request, events).await? {
+            match self.climb(service, to, request, events).await.map_err(left)? {
                 Ok(climbed) => course = Some(climbed),
                 Err(stopped) => return Ok(self.end_of_steps(done, stopped, request, events).await),
             }
         }
         if request.options.force { "forced" } else { "switched" }.clone_into(&mut done.result);
         let baseline = self.recent_p95(service, before.color);
-        let flipped = self.flip(service, &mut done, course, events).await;
+        let flipped = self.flip(service, &mut done, course, request, events).await;
         if let Some(course) = course {
             self.ledger(service, |ledger| ledger.end_course(course));
         }
-        flipped?;
+        flipped.map_err(left)?;
         self.note_switch(request, &done, before.generation, watch_length(service, request));
         let draining = self.start_drain(service, before.color, request, events);
         let watching = self.start_watch(service, &done, baseline, request, events);
@@ -63,11 +62,15 @@ impl Operator {
         service: &Arc<Service>,
         done: &mut Done,
         course: Option<Entry>,
+        request: &Request,
         events: &Events,
     ) -> Result<(), Refused> {
         let (from, to) = (done.from, done.to);
         let flip = |now: &Active| {
-            course.map_or(Ok(()), |course| self.still_on(service, course))?;
+            match course {
+                Some(course) => self.still_on(service, course)?,
+                None => plan::check_generation(service.name(), now, request.if_generation)?,
+            }
             plan::flip(service.name(), now, from, to, SystemTime::now())
         };
         let (after, took) = self.move_traffic(service, course, flip).await?;
@@ -132,6 +135,17 @@ fn target(service: &Service, before: &Active, request: &Request) -> Result<Color
     match request.goal {
         Goal::To(color) => Ok(color),
         _ => before.previous.ok_or_else(|| Refused::NoPrevious { service: service.name().to_string() }),
+    }
+}
+
+/// A disk that takes no more in the middle of a rollout leaves the share of its last step.
+fn what_is_left(service: &Service, before: &Active, refused: Refused) -> Refused {
+    let canary = service.active().canary.filter(|canary| before.canary != Some(*canary));
+    match (refused, canary) {
+        (Refused::NotDurable { error }, Some(Canary { color, percent, .. })) => {
+            Refused::StuckAtStep { service: service.name().to_string(), color, percent, error }
+        }
+        (refused, _) => refused,
     }
 }
 
