@@ -106,3 +106,19 @@ fn a_canary_without_a_healthy_backend_falls_back_and_says_so() {
     wait_until("the canary again", || edge.get("/").text() == "green");
     edge.recorded("failover", "recovered");
 }
+
+#[test]
+fn a_reload_that_ends_it_says_so() {
+    let (blue, green) = colors();
+    let setup = Setup::colors(&blue, &green).health(HEALTH);
+    let without = setup.text();
+    let edge = setup.service("failover = \"other-color\"").start();
+    wait_until("both to be up", || edge.metric("edge_backend_up") == 2.0);
+    blue.set_health(503);
+    edge.recorded("failover", "failover");
+    edge.rewrite(&without);
+    edge.admin(&["reload"]).ok();
+    assert_eq!(edge.get("/").status, 503);
+    assert_eq!(edge.status()["detour"], Value::Null, "nobody stands in");
+    edge.recorded("failover", "recovered");
+}
