@@ -80,6 +80,12 @@ impl Call {
 
     pub fn canary(&self) -> Result<Goal, Problem> {
         match (self.ask.off, self.ask.percent) {
+            (true, None) if self.ask.timeout.is_some() => {
+                Err(bad("the end of a canary passes no gate: timeout is for its start"))
+            }
+            (false, Some(_)) if self.ask.drain.is_some() || !self.ask.wait => {
+                Err(bad("drain and wait are for the end of a canary, `canary off`: its start drains nothing"))
+            }
             (true, None) if self.ask.color.is_none() => Ok(Goal::CanaryOff),
             (false, Some(percent @ 0..=100)) => Ok(Goal::Canary { color: self.color()?, percent }),
             (false, Some(percent)) => Err(bad(format!("{percent} is not a share in per cent, 0 to 100"))),

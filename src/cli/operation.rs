@@ -63,7 +63,13 @@ fn failure(done: &Done, verb: &str) -> Option<Failure> {
 pub fn describe(done: &Done, waited: bool) -> String {
     let Done { service, result, from, to, generation, .. } = done;
     match result.as_str() {
-        "unchanged" => format!("{service}: {to} serves already (generation {generation}); nothing was changed"),
+        "unchanged" => {
+            let canary = done.percent.map(|percent| {
+                format!(", and {percent} % of the clients go to {}: `edgectl canary off` ends that", to.other())
+            });
+            let canary = canary.unwrap_or_default();
+            format!("{service}: {to} serves already (generation {generation}); nothing was changed{canary}")
+        }
         "canary" => {
             let percent = done.percent.unwrap_or_default();
             format!("{service}: {percent} % of the clients go to {to}, the others to {from} (generation {generation})")

@@ -195,7 +195,7 @@ pub struct Done {
     pub drain: Option<DrainReport>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
-    /// The canary's share.
+    /// The canary's share, also of one that goes on beside what is `unchanged`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<u8>,
     /// Still in flight although the service is paused; tunnels aside.

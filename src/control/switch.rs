@@ -26,6 +26,7 @@ impl Operator {
         let to = target(service, &before, request)?;
         let mut done = Done::unchanged(service.name(), before.color, to, before.generation);
         if to == before.color {
+            done.percent = before.canary.map(|canary| canary.percent);
             return Ok(done);
         }
         if !request.options.force {
