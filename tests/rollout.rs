@@ -221,3 +221,19 @@ fn a_step_that_fails_and_cannot_be_taken_back_is_said() {
     assert!(record["detail"].as_str().unwrap().contains("answers failed"), "{record}");
     assert!(record["detail"].as_str().unwrap().contains("not rolled back"), "{record}");
 }
+
+#[test]
+fn a_step_that_nobody_visits_is_said_to_be_inconclusive() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green, "");
+    let ran = edge.admin(&["switch", "green", "--steps", "5,50", "--step-time", "100ms"]).ok();
+    assert!(ran.stdout.contains("INCONCLUSIVE"), "{ran:?}");
+    let watches: Vec<Value> = edge.history().into_iter().filter(|record| record["action"] == "watch").collect();
+    let told: Vec<_> =
+        watches.iter().map(|record| (record["result"].clone(), record["verdict"]["generation"].clone())).collect();
+    assert_eq!(told, [(json!("inconclusive"), json!(2)), (json!("inconclusive"), json!(3))]);
+    assert_eq!(edge.metric("edge_switches_total{service=\"app\",result=\"switched\"}"), 1.0);
+    let ran = edge.admin(&["switch", "blue", "--steps", "50", "--step-time", "100ms", "--json"]).ok();
+    let end: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(end["result"]["result"], "inconclusive", "{end}");
+}

@@ -16,6 +16,12 @@ use crate::types::Color;
 /// How long a step is watched unless said otherwise.
 const STEP_TIME: Duration = Duration::from_secs(30);
 
+/// A rollout at its top: what its last step has shown.
+pub(super) struct Top {
+    pub course: Entry,
+    pub verdict: Option<Verdict>,
+}
+
 /// A rollout that a watch has ended: nobody goes to the new colour any more.
 pub(super) struct Stopped {
     pub verdict: Verdict,
@@ -32,18 +38,17 @@ impl Operator {
         to: Color,
         request: &Request,
         events: &Events,
-    ) -> Result<Result<Entry, Stopped>, Refused> {
+    ) -> Result<Result<Top, Stopped>, Refused> {
         let from = service.active().color;
         let bounds = Self::bounds(service, self.recent_p95(service, from));
         let course = self.ledger(service, Ledger::begin_course);
         let climbed = self.steps(service, to, course, &bounds, request, events).await;
-        if !matches!(climbed, Ok(None)) {
+        if !matches!(climbed, Ok(Ok(_))) {
             self.ledger(service, |ledger| ledger.end_course(course));
         }
-        Ok(climbed?.map_or(Ok(course), Err))
+        Ok(climbed?.map(|verdict| Top { course, verdict }))
     }
 
-    /// `None`: at the top.
     async fn steps(
         self: &Rc<Self>,
         service: &Arc<Service>,
@@ -52,7 +57,8 @@ impl Operator {
         bounds: &Bounds,
         request: &Request,
         events: &Events,
-    ) -> Result<Option<Stopped>, Refused> {
+    ) -> Result<Result<Option<Verdict>, Stopped>, Refused> {
+        let mut last = None;
         let step_time = request.options.step_time.unwrap_or(STEP_TIME);
         for (number, percent) in request.options.steps.iter().enumerate() {
             let mut before = 0;
@@ -80,11 +86,12 @@ impl Operator {
             let _ = events.send(Event::Watched(verdict.clone()));
             match verdict.verdict {
                 Word::Ended => return Err(overtaken(service)),
-                Word::RolledBack => return self.climb_down(service, verdict, course, request, events).await.map(Some),
-                _ => {}
+                Word::RolledBack => return self.climb_down(service, verdict, course, request, events).await.map(Err),
+                _ => self.note_watch(service, request, after.color, &verdict),
             }
+            last = Some(verdict);
         }
-        Ok(None)
+        Ok(Ok(last))
     }
 
     async fn climb_down(

@@ -33,10 +33,10 @@ impl Operator {
             done.gate_ms = Some(self.gate(service, to, request, events).await?);
         }
         let left = |refused| what_is_left(service, &before, refused);
-        let mut course = None;
+        let (mut course, mut last_step) = (None, None);
         if !request.options.steps.is_empty() {
             match self.climb(service, to, request, events).await.map_err(left)? {
-                Ok(climbed) => course = Some(climbed),
+                Ok(top) => (course, last_step) = (Some(top.course), top.verdict),
                 Err(stopped) => return Ok(self.end_of_steps(done, stopped, request, events).await),
             }
         }
@@ -51,6 +51,9 @@ impl Operator {
         let draining = self.start_drain(service, before.color, request, events);
         let watching = self.start_watch(service, &done, baseline, request, events);
         drop(hold);
+        if watching.is_none() {
+            self.judge_by_last_step(&mut done, last_step);
+        }
         if request.options.wait {
             self.wait_out(&mut done, watching, draining, events).await;
         }
@@ -99,6 +102,15 @@ impl Operator {
         let report = draining.ended().await;
         let _ = events.send(Event::Drained(report.clone()));
         done.drain = Some(report);
+    }
+
+    /// Where no watch follows, what the last step has shown is the whole verdict.
+    fn judge_by_last_step(&self, done: &mut Done, last: Option<Verdict>) {
+        let Some(verdict) = last else { return };
+        if verdict.verdict == Word::Inconclusive {
+            self.shared.metrics.service(&done.service).switched("inconclusive");
+        }
+        done.judge(verdict);
     }
 
     /// A rollout that its watch has stopped before the flip.
