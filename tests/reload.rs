@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::edge::replace;
 use crate::support::load::{echo, open_websocket};
 use crate::support::setup::Place;
-use crate::support::{Client, Dns, Edge, Load, Origin, Setup, Signal, Steps, seconds, serves_load, wait_until};
+use crate::support::{Client, Dns, Edge, Load, Origin, Setup, Signal, Steps, Then, seconds, serves_load, wait_until};
 
 const HEALTH: &str = "interval = \"100ms\"\nrise = 2\ntimeout = \"500ms\"";
 
@@ -419,4 +419,22 @@ fn an_operation_does_not_outlive_the_service_it_was_asked_of() {
     assert!(!edge.path("state/state.json").exists(), "on disk is what serves");
     edge.admin(&["switch", "green", "--no-wait"]).ok();
     assert_eq!(get(&edge, "plain.test"), (200, "green".to_owned()));
+}
+
+#[test]
+fn a_change_during_a_reload_is_taken_up_next() {
+    let (_origin, text, edge) = started();
+    let slow = origin("slow");
+    // A reload waits for what it adds to answer its first probe.
+    slow.on("/probe", |_, wire| {
+        wire.closes_within(seconds(5));
+        Then::Close
+    });
+    let added =
+        format!("[service.slow]\nbackends = [{:?}]\n[service.slow.health]\npath = \"/probe\"\n", slow.backend());
+    edge.rewrite(&(text.clone() + &site("slow.test", "slow") + &added));
+    slow.saw("/probe");
+    edge.rewrite(&(text + &site("next.test", "app")));
+    wait_until("next.test to be served", || get(&edge, "next.test").0 == 200);
+    assert_eq!(get(&edge, "slow.test").0, 404);
 }
