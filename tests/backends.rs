@@ -34,8 +34,8 @@ fn ejected(edge: &Edge, number: usize) -> serde_json::Value {
 
 #[test]
 fn three_resets_in_a_row_take_a_backend_out_and_no_request_is_lost() {
-    let (good, bad) = (Origin::start("good"), resetting("bad"));
     const OUT: Duration = Duration::from_secs(3);
+    let (good, bad) = (Origin::start("good"), resetting("bad"));
     let edge = pool(&[&good, &bad], "fail_timeout = \"3s\"", "");
     let begun = Instant::now();
     wait_until("it to be out", || edge.get("/").text() == "good" && !ejected(&edge, 1).is_null());

@@ -36,10 +36,10 @@ fn runs_on(edge: &Edge) {
 
 #[test]
 fn its_shares_grow_step_by_step_and_then_all_is_there() {
+    const STEP: Duration = Duration::from_secs(1);
     let (blue, green) = colors();
     let edge = start(&blue, &green, "");
     let crowd = Crowd::of(4, &edge);
-    const STEP: Duration = Duration::from_secs(1);
     let ask = json!({ "color": "green", "steps": [5, 25, 50], "step_time": "1s", "drain": "1s" });
     let mut steps = Steps::of(&edge, "switch", &ask);
     let mut began = Vec::new();

@@ -144,7 +144,7 @@ fn nothing_is_left_behind() {
     let setup = Setup::pools(&[one, two], &[three, four]).service(SERVICE).health(HEALTH);
     let config = setup.text();
     let changed = config.replace("max_in_flight = 3", "max_in_flight = 1").replace("failover = \"other-color\"\n", "");
-    let fewer = config.replace(&format!("{:?}, {:?}", one, two), &format!("{one:?}"));
+    let fewer = config.replace(&format!("{one:?}, {two:?}"), &format!("{one:?}"));
     assert!(changed != config && fewer != config);
     let edge = setup.start();
     let link = ask(&edge, "preview", &json!({ "color": "green" }));
@@ -174,11 +174,13 @@ fn nothing_is_left_behind() {
                 })
             })
             .collect();
-        let done: Vec<_> = operators.into_iter().map(|operator| operator.join()).collect();
+        let done: Vec<_> = operators.into_iter().map(thread::ScopedJoinHandle::join).collect();
         stop.store(true, Ordering::SeqCst);
-        done.into_iter().for_each(|done| done.unwrap());
+        assert!(done.iter().all(Result::is_ok), "an operator has failed");
     });
-    origins.iter().for_each(|origin| origin.set_health(200));
+    for origin in &origins {
+        origin.set_health(200);
+    }
     edge.rewrite(&config);
     edge.admin(&["reload"]).ok();
     for (verb, body) in
