@@ -99,6 +99,9 @@ fn a_colour_that_fails_is_stopped_at_its_step() {
     let records = edge.admin(&["history", "--json"]).ok().json()["records"].clone();
     let watch = records.as_array().unwrap().iter().find(|record| record["action"] == "watch").unwrap();
     assert_eq!((&watch["result"], &watch["verdict"]["generation"]), (&json!("rolled-back"), &json!(2)), "{watch}");
+    // Late for the canary, and not meant for the colour that served before it.
+    assert_eq!(edge.admin(&["rollback"]).code, Some(5));
+    assert_eq!(state(&edge).1, 3);
 }
 
 /// A switch by steps that is at its first for a minute, and what its caller is told when `command` comes from elsewhere.

@@ -324,3 +324,21 @@ fn who_does_not_wait_is_rolled_back_all_the_same() {
     drop(crowd);
     assert_judged_by_failures(&wait_for("its record", || records(&edge, "watch").first().cloned()));
 }
+
+#[test]
+fn a_rollback_that_comes_too_late_does_not_undo_that_of_the_watch() {
+    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
+    let edge = start(&blue, &green, "");
+    let mut steps = Steps::of(&edge, "switch", &json!({ "color": "green", "watch": "30s" }));
+    steps.until("watching");
+    green.stop();
+    assert_eq!(steps.until("watched")["verdict"], "rolled-back");
+    let ran = edge.admin(&["rollback"]);
+    assert_eq!(ran.code, Some(5), "{ran:?}");
+    assert!(ran.stderr.contains("the watch has taken the traffic back already"), "{ran:?}");
+    assert_eq!(active(&edge), ("blue".to_owned(), 3));
+    // Whoever says so by name is taken at his word.
+    edge.admin(&["switch", "green", "--force", "--no-wait"]).ok();
+    edge.admin(&["rollback", "--reason", "by hand"]).ok();
+    assert_eq!(active(&edge), ("blue".to_owned(), 5));
+}

@@ -60,6 +60,9 @@ impl Call {
     /// What control is to do.
     pub fn request(self, goal: Goal) -> Result<control::Request, Problem> {
         let ask = self.ask;
+        if ask.step_time.is_some() && ask.steps.is_empty() {
+            return Err(bad("step_time is how long each of the steps is watched: send steps, such as [5, 25, 50]"));
+        }
         Ok(control::Request {
             service: self.service,
             goal,

@@ -109,7 +109,7 @@ impl Code {
             Refused::NotColored { .. } => Self::NotColored,
             Refused::NoPrevious { .. } => Self::NoPrevious,
             Refused::ServesAlready { .. } => Self::ServesAlready,
-            Refused::Overtaken { .. } | Refused::Replaced { .. } => Self::Overtaken,
+            Refused::Overtaken { .. } | Refused::TakenBack { .. } | Refused::Replaced { .. } => Self::Overtaken,
             Refused::Conflict { .. } => Self::Conflict,
             Refused::Generation { .. } => Self::GenerationConflict,
             Refused::Gate(_) => Self::GateNotPassed,
@@ -210,6 +210,7 @@ mod tests {
                 error: "no space left on device".into(),
             },
             Refused::Replaced { service: service() },
+            Refused::TakenBack { service: service(), color: Color::Blue, present: 8 },
             Refused::ShuttingDown,
         ]
     }

@@ -222,6 +222,11 @@ pub enum Refused {
         "service {service:?}: someone has moved the traffic meanwhile (generation {present}); see `edgectl history`"
     )]
     Overtaken { service: String, present: u64 },
+    #[error(
+        "service {service:?}: the watch has taken the traffic back already (generation {present}), {color} serves; a rollback \
+         would undo that, `edgectl switch {}` does it all the same", color.other()
+    )]
+    TakenBack { service: String, color: Color, present: u64 },
     #[error(transparent)]
     Gate(#[from] GateRefused),
     #[error("service {service:?} was taken out of the config meanwhile, or made another; nothing was changed")]
@@ -254,7 +259,7 @@ impl Refused {
             Self::ServesAlready { .. } => "serves_already",
             Self::Conflict { .. } => "conflict",
             Self::Generation { .. } => "generation_conflict",
-            Self::Overtaken { .. } | Self::Replaced { .. } => "overtaken",
+            Self::Overtaken { .. } | Self::TakenBack { .. } | Self::Replaced { .. } => "overtaken",
             Self::Gate(_) => "gate_not_passed",
             Self::NotDurable { .. } | Self::StuckAtStep { .. } => "not_durable",
             Self::ShuttingDown => "shutting_down",
@@ -264,9 +269,11 @@ impl Refused {
     /// The word of the history and of `edge_switches_total`.
     pub(super) fn result(&self) -> &'static str {
         match self {
-            Self::Conflict { .. } | Self::Generation { .. } | Self::Overtaken { .. } | Self::Replaced { .. } => {
-                "conflict"
-            }
+            Self::Conflict { .. }
+            | Self::Generation { .. }
+            | Self::Overtaken { .. }
+            | Self::TakenBack { .. }
+            | Self::Replaced { .. } => "conflict",
             Self::Gate(_) | Self::NoPrevious { .. } | Self::ServesAlready { .. } => "refused",
             Self::NoSuchService { .. }
             | Self::NotColored { .. }

@@ -113,6 +113,7 @@ impl Operator {
             self.note_verdict(service, request, service.active().color, &verdict);
         }
         let (after, _) = moved?;
+        self.ledger(service, |ledger| ledger.took_back(after.generation));
         tracing::error!(service = %service.name(), color = %verdict.color, why = verdict.why, "ROLLED BACK by the watch");
         self.note_verdict(service, request, after.color, &verdict);
         let draining = self.start_drain(service, verdict.color, request, events);

@@ -23,7 +23,7 @@ impl Operator {
         let hold = self.hold(service, &request.actor)?;
         let before = service.active();
         plan::check_generation(service.name(), &before, request.if_generation)?;
-        let to = target(service, &before, request)?;
+        let to = self.target(service, &before, request)?;
         let mut done = Done::unchanged(service.name(), before.color, to, before.generation);
         if to == before.color {
             done.percent = before.canary.map(|canary| canary.percent);
@@ -144,10 +144,17 @@ impl Done {
     }
 }
 
-fn target(service: &Service, before: &Active, request: &Request) -> Result<Color, Refused> {
-    match request.goal {
-        Goal::To(color) => Ok(color),
-        _ => before.previous.ok_or_else(|| Refused::NoPrevious { service: service.name().to_string() }),
+impl Operator {
+    /// Where it goes. Who calls for a rollback while a watch does it by itself means the same one, not the way there again.
+    fn target(&self, service: &Service, before: &Active, request: &Request) -> Result<Color, Refused> {
+        if let Goal::To(color) = request.goal {
+            return Ok(color);
+        }
+        let (name, present) = (service.name().to_string(), before.generation);
+        if self.ledger(service, |ledger| ledger.is_taken_back(present)) {
+            return Err(Refused::TakenBack { service: name, color: before.color, present });
+        }
+        before.previous.ok_or(Refused::NoPrevious { service: name })
     }
 }
 
