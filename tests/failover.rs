@@ -5,7 +5,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::support::{Edge, Origin, Setup, colors, serves_load, wait_until};
+use crate::support::{Edge, Origin, PATIENCE, Setup, Then, colors, serves_load, wait_until};
 
 const HEALTH: &str = "interval = \"100ms\"\nrise = 2\nfall = 2\ntimeout = \"500ms\"";
 
@@ -121,4 +121,28 @@ fn a_reload_that_ends_it_says_so() {
     assert_eq!(edge.get("/").status, 503);
     assert_eq!(edge.status()["detour"], Value::Null, "nobody stands in");
     edge.recorded("failover", "recovered");
+}
+
+#[test]
+fn who_waits_for_a_colour_that_goes_down_goes_to_the_other() {
+    let (blue, green) = colors();
+    blue.on("/slow", |_, wire| {
+        wire.closes_within(PATIENCE);
+        Then::Close
+    });
+    let edge = start(&blue, &green, "failover = \"other-color\"\nmax_in_flight = 1\nqueue_timeout = \"30s\"");
+    let ask = |path: &str| {
+        let mut client = edge.plain();
+        client.begin("GET", path, "");
+        client
+    };
+    let _slow = ask("/slow");
+    wait_until("it to run", || blue.count("/slow") == 1);
+    let mut waiting = [(); 3].map(|()| ask("/"));
+    wait_until("them to wait", || edge.metric("edge_http_requests_queued") == 3.0);
+    blue.set_health(503);
+    for client in &mut waiting {
+        assert_eq!(client.answer().text(), "green");
+    }
+    assert_eq!(edge.metric("edge_http_requests_queued"), 0.0);
 }
