@@ -342,3 +342,14 @@ fn a_rollback_that_comes_too_late_does_not_undo_that_of_the_watch() {
     edge.admin(&["rollback", "--reason", "by hand"]).ok();
     assert_eq!(active(&edge), ("blue".to_owned(), 5));
 }
+
+#[test]
+fn a_colour_that_the_other_one_stands_in_for_is_judged_by_what_it_failed() {
+    let blue = Origin::start("blue");
+    let green = Green::that(|_, _| Then::Close);
+    let setup = Setup::colors(&blue, &green.origin).service("failover = \"other-color\"").health(HEALTH);
+    let edge = setup.start();
+    // Its probes pass, and no client notices anything: blue answers in its stead.
+    let record = rolled_back(&edge, &green.origin, || green.does_harm());
+    assert_judged_by_failures(&record);
+}

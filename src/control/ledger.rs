@@ -15,7 +15,7 @@ use crate::types::Color;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Entry(u64);
 
-/// The books. `W`: who holds, and since when.
+/// The books. `W`: who holds, and since when. `taken_back`: the generation that a course has made on its way back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Ledger<W = (Actor, Instant)> {
     next: u64,

@@ -148,12 +148,17 @@ impl<'a> Attempt<'a> {
     /// Nobody in this colour has taken it, and its health may not know yet: on to the colour that stands in, where the
     /// service has it so. Answers whether there is one.
     fn fail_over(&mut self) -> bool {
+        let left = self.color();
         let Some(in_flight) = self.exchange.in_flight.as_mut().filter(|_| self.settings.failover) else { return false };
         // What is only full is waited for.
         if self.picker.may_wait(in_flight.pool()) || !self.target.service.stand_in(in_flight) {
             return false;
         }
         self.exchange.live.enter(in_flight.pool(), true);
+        if self.picker.has_tried_any() {
+            // Its client won't notice, but whoever judges the colour by its answers is to know.
+            self.exchange.fails_in(left);
+        }
         true
     }
 

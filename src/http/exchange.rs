@@ -148,6 +148,11 @@ impl Exchange {
         self.error.get_or_insert(why.reason());
     }
 
+    /// The backends of this colour have failed it, whoever answers in their stead.
+    pub fn fails_in(&self, color: Option<Color>) {
+        self.route.series.outcome(self.conn.worker().id, color, true, None);
+    }
+
     fn record(&mut self, now: Instant) {
         // What was handed over whole may still have been cut in the codec.
         if let Some(why) = self.live.broken().or((!self.complete).then_some(Broken::ClientAborted)) {
