@@ -446,3 +446,23 @@ fn a_change_during_a_reload_is_taken_up_next() {
     wait_until("next.test to be served", || get(&edge, "next.test").0 == 200);
     assert_eq!(get(&edge, "slow.test").0, 404);
 }
+
+#[test]
+fn what_is_asked_of_a_service_while_it_gets_colours_holds_for_what_it_becomes() {
+    let (one, slow) = (origin("one"), origin("slow"));
+    let setup = Setup::to(&one).health("path = \"/probe\"\ninterval = \"100ms\"\ntimeout = \"5s\"");
+    let text = setup.text();
+    let edge = setup.start();
+    slow.on("/probe", |_, wire| {
+        wire.closes_within(seconds(2));
+        Then::Close
+    });
+    let pool = format!("backends = [{:?}]", one.backend());
+    let colored = text.replace(&pool, &format!("blue = [{:?}]\ngreen = [{:?}]", slow.backend(), one.backend()));
+    edge.rewrite(&colored);
+    slow.saw("/probe");
+    edge.admin(&["maintenance", "on"]).ok();
+    wait_until("its colours", || edge.status()["active"] == "blue");
+    assert!(!edge.status()["maintenance"].is_null());
+    assert!(edge.get("/").text().contains("maintenance"));
+}

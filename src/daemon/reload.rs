@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::watch::fingerprint;
-use super::world::{World, added};
+use super::world::{World, added, initial};
 use crate::config::{self, Config, Diagnostics};
+use crate::control::StateFile;
 use crate::resolve::Resolver;
 use crate::snapshot::Snapshot;
 
@@ -65,9 +66,14 @@ impl World {
         }
         let metrics = self.shared.metrics.clone();
         let warm = self.warm_up(&next).await;
-        let build = |present: &Snapshot, state: &_| {
-            let add = |service: &Arc<config::Service>| {
-                warm.get(&service.name).cloned().unwrap_or_else(|| added(state, service))
+        let build = |present: &Snapshot, state: &StateFile| {
+            let add = |service: &Arc<config::Service>| match warm.get(&service.name) {
+                Some(known) => {
+                    // Meanwhile the one that it takes the place of may have been paused.
+                    known.publish(initial(state, service));
+                    known.clone()
+                }
+                None => added(state, service),
             };
             Ok::<_, NotReloaded>(Snapshot::build(next.clone(), Some(present), &metrics, &add))
         };

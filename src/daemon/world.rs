@@ -342,7 +342,7 @@ pub(super) fn added(state: &StateFile, service: &Arc<config::Service>) -> Arc<Se
 }
 
 /// What serves a service at the start: what the disk says, else `initial`.
-fn initial(state: &StateFile, service: &config::Service) -> Active {
+pub(super) fn initial(state: &StateFile, service: &config::Service) -> Active {
     let fresh = Active::new(service.initial, 1, SystemTime::now());
     match service.pools {
         config::Pools::BlueGreen { .. } => state.active(&service.name).unwrap_or(fresh),
