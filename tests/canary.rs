@@ -117,3 +117,32 @@ fn it_survives_a_restart() {
     edge.admin(&["canary", "off"]).ok();
     assert!(begun.elapsed() < seconds(10));
 }
+
+#[test]
+fn a_switch_to_what_serves_does_not_hide_a_canary() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green);
+    edge.admin(&["canary", "green", "30"]).ok();
+    let ran = edge.admin(&["switch", "blue"]).ok();
+    assert!(
+        ran.stdout.contains("nothing was changed") && ran.stdout.contains("30 % of the clients go to green"),
+        "{ran:?}"
+    );
+    assert_eq!(edge.status()["canary"]["percent"], 30);
+}
+
+#[test]
+fn what_it_would_not_heed_is_refused() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green);
+    for (command, why) in [
+        ("canary green 5 --drain 5s", "canary off"),
+        ("canary green 5 --no-wait", "canary off"),
+        ("canary off --timeout 5s", "no gate"),
+    ] {
+        let ran = edge.admin(&command.split(' ').collect::<Vec<_>>());
+        assert_eq!(ran.code, Some(2), "{command}: {ran:?}");
+        assert!(ran.stderr.contains(why), "{command}: {ran:?}");
+    }
+    assert_eq!(edge.status()["generation"], 1);
+}

@@ -5,7 +5,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::support::{Edge, Origin, Setup, colors, serves_load, wait_until};
+use crate::support::{Edge, Origin, PATIENCE, Setup, Then, colors, serves_load, wait_until};
 
 const HEALTH: &str = "interval = \"100ms\"\nrise = 2\nfall = 2\ntimeout = \"500ms\"";
 
@@ -105,4 +105,44 @@ fn a_canary_without_a_healthy_backend_falls_back_and_says_so() {
     green.set_health(200);
     wait_until("the canary again", || edge.get("/").text() == "green");
     edge.recorded("failover", "recovered");
+}
+
+#[test]
+fn a_reload_that_ends_it_says_so() {
+    let (blue, green) = colors();
+    let setup = Setup::colors(&blue, &green).health(HEALTH);
+    let without = setup.text();
+    let edge = setup.service("failover = \"other-color\"").start();
+    wait_until("both to be up", || edge.metric("edge_backend_up") == 2.0);
+    blue.set_health(503);
+    edge.recorded("failover", "failover");
+    edge.rewrite(&without);
+    edge.admin(&["reload"]).ok();
+    assert_eq!(edge.get("/").status, 503);
+    assert_eq!(edge.status()["detour"], Value::Null, "nobody stands in");
+    edge.recorded("failover", "recovered");
+}
+
+#[test]
+fn who_waits_for_a_colour_that_goes_down_goes_to_the_other() {
+    let (blue, green) = colors();
+    blue.on("/slow", |_, wire| {
+        wire.closes_within(PATIENCE);
+        Then::Close
+    });
+    let edge = start(&blue, &green, "failover = \"other-color\"\nmax_in_flight = 1\nqueue_timeout = \"30s\"");
+    let ask = |path: &str| {
+        let mut client = edge.plain();
+        client.begin("GET", path, "");
+        client
+    };
+    let _slow = ask("/slow");
+    wait_until("it to run", || blue.count("/slow") == 1);
+    let mut waiting = [(); 3].map(|()| ask("/"));
+    wait_until("them to wait", || edge.metric("edge_http_requests_queued") == 3.0);
+    blue.set_health(503);
+    for client in &mut waiting {
+        assert_eq!(client.answer().text(), "green");
+    }
+    assert_eq!(edge.metric("edge_http_requests_queued"), 0.0);
 }

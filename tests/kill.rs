@@ -201,7 +201,7 @@ fn at_each_step_of_a_stepwise_switch() {
     let mut stage = stage("");
     let mut generation = 1;
     for (number, percent) in [5, 25, 50].into_iter().enumerate() {
-        let mut steps = stage.switching(json!({ "steps": [5, 25, 50], "step_time": "200ms" }));
+        let mut steps = stage.switching(json!({ "steps": [5, 25, 50], "step_time": "1s" }));
         for step in 0..=number {
             generation += 1;
             let told = steps.until("canary");

@@ -38,6 +38,7 @@ mod testssl;
 mod ticket;
 mod tls;
 mod top;
+mod turmoil;
 mod warmup;
 mod watch;
 mod websocket;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::load::{echo, open_websocket};
-use crate::support::{Answer, Client, Edge, Origin, Setup, Then, colors, seconds, wait_until};
+use crate::support::{Answer, Client, Edge, Origin, PATIENCE, Setup, Then, colors, seconds, wait_until};
 
 const HEALTH: &str = "interval = \"100ms\"\nrise = 1\ntimeout = \"500ms\"";
 
@@ -232,4 +232,25 @@ fn a_service_without_colours_can_be_paused_too() {
     assert_eq!(waiting.answer().text(), "only");
     let ran = edge.admin(&["canary", "green", "5"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
+}
+
+#[test]
+fn a_pause_that_someone_else_has_ended_is_no_pause() {
+    let (blue, green) = colors();
+    blue.on("/slow", |_, wire| {
+        wire.closes_within(PATIENCE);
+        Then::Close
+    });
+    let edge = start(&blue, &green, "");
+    let _slow = begin(&edge, "/slow");
+    wait_until("it to run", || blue.count("/slow") == 1);
+    thread::scope(|scope| {
+        let pausing = scope.spawn(|| edge.admin(&["pause", "--timeout", "60s"]));
+        wait_until("the pause", || !edge.status()["paused"].is_null());
+        edge.admin(&["resume"]).ok();
+        let ran = pausing.join().unwrap();
+        // `edgectl pause && migrate` must not migrate now.
+        assert_eq!(ran.code, Some(5), "{ran:?}");
+        assert!(ran.stderr.contains("someone has resumed it"), "{ran:?}");
+    });
 }

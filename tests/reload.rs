@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::edge::replace;
 use crate::support::load::{echo, open_websocket};
 use crate::support::setup::Place;
-use crate::support::{Client, Dns, Edge, Load, Origin, Setup, Signal, seconds, serves_load, wait_until};
+use crate::support::{Client, Dns, Edge, Load, Origin, Setup, Signal, Steps, Then, seconds, serves_load, wait_until};
 
 const HEALTH: &str = "interval = \"100ms\"\nrise = 2\ntimeout = \"500ms\"";
 
@@ -35,9 +35,17 @@ fn get(edge: &Edge, host: &str) -> (u16, String) {
     (answer.status, answer.text())
 }
 
+/// What has changed by it.
 fn reload(edge: &Edge, text: &str) -> String {
     edge.rewrite(text);
-    edge.admin(&["reload"]).ok().stdout
+    let said = edge.admin(&["reload"]).ok().stdout;
+    if !said.contains("nothing changed") {
+        return said;
+    }
+    // The file is watched, too: where a command takes its time, that was faster, and has told the log.
+    let log = edge.stderr();
+    let told = log.lines().rev().find(|line| line.contains("config reloaded") && !line.contains("nothing changed"));
+    told.unwrap_or(&said).to_owned()
 }
 
 fn free_port(edge: &Edge) -> SocketAddr {
@@ -395,4 +403,66 @@ fn a_port_that_is_taken_changes_nothing() {
     assert!(matches!(ran.code, Some(1 | 2)), "{ran:?}");
     assert!(ran.stderr.contains(&addr.to_string()), "{ran:?}");
     assert_eq!((get(&edge, "new.test").0, get(&edge, "plain.test").0), (404, 200));
+}
+
+/// A service is taken out of the config and comes back: what was asked of the one before does not reach the new one.
+#[test]
+fn an_operation_does_not_outlive_the_service_it_was_asked_of() {
+    let (blue, green) = (origin("blue"), origin("green"));
+    let setup = setup(&blue, &green);
+    let text = setup.text();
+    let without = "[[site]]\nhosts = [\"plain.test\"]\nrespond = { status = 404 }\ntls = \"off\"\n";
+    let without = text[..text.find("[service.app]").unwrap()].to_owned() + without;
+    let edge = setup.start();
+    green.set_health(503);
+    let mut steps = Steps::of(&edge, "switch", &json!({ "color": "green" }));
+    steps.until("probed");
+    reload(&edge, &without);
+    reload(&edge, &text);
+    green.set_health(200);
+    let problem = steps.until("error")["problem"].clone();
+    assert_eq!(problem["code"], "overtaken", "{problem}");
+    let status = edge.status();
+    assert_eq!((&status["active"], &status["generation"]), (&json!("blue"), &json!(1)));
+    assert!(!edge.path("state/state.json").exists(), "on disk is what serves");
+    edge.admin(&["switch", "green", "--no-wait"]).ok();
+    assert_eq!(get(&edge, "plain.test"), (200, "green".to_owned()));
+}
+
+#[test]
+fn a_change_during_a_reload_is_taken_up_next() {
+    let (_origin, text, edge) = started();
+    let slow = origin("slow");
+    // A reload waits for what it adds to answer its first probe.
+    slow.on("/probe", |_, wire| {
+        wire.closes_within(seconds(5));
+        Then::Close
+    });
+    let added =
+        format!("[service.slow]\nbackends = [{:?}]\n[service.slow.health]\npath = \"/probe\"\n", slow.backend());
+    edge.rewrite(&(text.clone() + &site("slow.test", "slow") + &added));
+    slow.saw("/probe");
+    edge.rewrite(&(text + &site("next.test", "app")));
+    wait_until("next.test to be served", || get(&edge, "next.test").0 == 200);
+    assert_eq!(get(&edge, "slow.test").0, 404);
+}
+
+#[test]
+fn what_is_asked_of_a_service_while_it_gets_colours_holds_for_what_it_becomes() {
+    let (one, slow) = (origin("one"), origin("slow"));
+    let setup = Setup::to(&one).health("path = \"/probe\"\ninterval = \"100ms\"\ntimeout = \"5s\"");
+    let text = setup.text();
+    let edge = setup.start();
+    slow.on("/probe", |_, wire| {
+        wire.closes_within(seconds(2));
+        Then::Close
+    });
+    let pool = format!("backends = [{:?}]", one.backend());
+    let colored = text.replace(&pool, &format!("blue = [{:?}]\ngreen = [{:?}]", slow.backend(), one.backend()));
+    edge.rewrite(&colored);
+    slow.saw("/probe");
+    edge.admin(&["maintenance", "on"]).ok();
+    wait_until("its colours", || edge.status()["active"] == "blue");
+    assert!(!edge.status()["maintenance"].is_null());
+    assert!(edge.get("/").text().contains("maintenance"));
 }

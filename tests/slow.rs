@@ -4,8 +4,9 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::support::h2::H2;
 use crate::support::wire::Wire;
-use crate::support::{Edge, Origin, PATIENCE, Setup, Then, seconds, wait_until};
+use crate::support::{Edge, Origin, PATIENCE, Setup, Then, colors, seconds, wait_until};
 
 /// Longer than any bound in these tests, shorter than any default.
 const SOON: Duration = seconds(5);
@@ -246,4 +247,32 @@ fn a_hundred_stalled_connections_keep_nobody_waiting() {
     }
     assert!(started.elapsed() < seconds(2), "20 requests took {:?}", started.elapsed());
     drop(stalled);
+}
+
+#[test]
+fn an_h2_reader_that_takes_nothing_from_the_first_byte_on_is_cut() {
+    let origin = Origin::start("blue");
+    let edge = impatient(&origin);
+    let mut client = H2::with_window(&edge.hello("app.test"), 0);
+    for (path, status, error) in
+        [("/some", 200, "client_too_slow"), ("/%zz", 400, "bad_path"), ("/more", 200, "client_too_slow")]
+    {
+        let (answer, _stream) = client.begin(client.request("GET", path), true).unwrap();
+        let answer = client.run(answer).unwrap();
+        assert_eq!(answer.status(), status);
+        assert_eq!(edge.logged_path(path)["error"], error, "{path}");
+    }
+    wait_until("nothing to be left", || edge.metric("edge_http_requests_in_flight") == 0.0);
+}
+
+#[test]
+fn a_drain_cuts_an_h2_reader_that_takes_nothing() {
+    let (blue, green) = colors();
+    let edge = Setup::colors(&blue, &green).start();
+    let mut client = H2::with_window(&edge.hello("app.test"), 0);
+    let (answer, _stream) = client.begin(client.request("GET", "/some"), true).unwrap();
+    let _answer = client.run(answer).unwrap();
+    let ran = edge.admin(&["switch", "green", "--drain", "300ms"]).ok();
+    assert!(ran.stdout.contains("1 of 1 in flight cut"), "{ran:?}");
+    assert_eq!(edge.status()["pools"][0]["in_flight"], 0);
 }

@@ -60,6 +60,9 @@ impl Call {
     /// What control is to do.
     pub fn request(self, goal: Goal) -> Result<control::Request, Problem> {
         let ask = self.ask;
+        if ask.step_time.is_some() && ask.steps.is_empty() {
+            return Err(bad("step_time is how long each of the steps is watched: send steps, such as [5, 25, 50]"));
+        }
         Ok(control::Request {
             service: self.service,
             goal,
@@ -80,6 +83,12 @@ impl Call {
 
     pub fn canary(&self) -> Result<Goal, Problem> {
         match (self.ask.off, self.ask.percent) {
+            (true, None) if self.ask.timeout.is_some() => {
+                Err(bad("the end of a canary passes no gate: timeout is for its start"))
+            }
+            (false, Some(_)) if self.ask.drain.is_some() || !self.ask.wait => {
+                Err(bad("drain and wait are for the end of a canary, `canary off`: its start drains nothing"))
+            }
             (true, None) if self.ask.color.is_none() => Ok(Goal::CanaryOff),
             (false, Some(percent @ 0..=100)) => Ok(Goal::Canary { color: self.color()?, percent }),
             (false, Some(percent)) => Err(bad(format!("{percent} is not a share in per cent, 0 to 100"))),

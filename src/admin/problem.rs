@@ -109,11 +109,11 @@ impl Code {
             Refused::NotColored { .. } => Self::NotColored,
             Refused::NoPrevious { .. } => Self::NoPrevious,
             Refused::ServesAlready { .. } => Self::ServesAlready,
-            Refused::Overtaken { .. } => Self::Overtaken,
+            Refused::Overtaken { .. } | Refused::TakenBack { .. } | Refused::Replaced { .. } => Self::Overtaken,
             Refused::Conflict { .. } => Self::Conflict,
             Refused::Generation { .. } => Self::GenerationConflict,
             Refused::Gate(_) => Self::GateNotPassed,
-            Refused::NotDurable { .. } => Self::NotDurable,
+            Refused::NotDurable { .. } | Refused::StuckAtStep { .. } => Self::NotDurable,
             Refused::ShuttingDown => Self::ShuttingDown,
         }
     }
@@ -203,6 +203,14 @@ mod tests {
             Refused::Generation { service: service(), present: 8, asked: 7 },
             Refused::Gate(gate),
             Refused::NotDurable { error: "no space left on device".into() },
+            Refused::StuckAtStep {
+                service: service(),
+                color: Color::Green,
+                percent: 5,
+                error: "no space left on device".into(),
+            },
+            Refused::Replaced { service: service() },
+            Refused::TakenBack { service: service(), color: Color::Blue, present: 8 },
             Refused::ShuttingDown,
         ]
     }

@@ -15,7 +15,7 @@ pub enum Exit {
     NotReachable = 3,
     /// Nothing has changed.
     GateNotPassed = 4,
-    /// A switch runs, or the generation differs.
+    /// A switch runs, the generation differs, or someone else has moved it meanwhile.
     Conflict = 5,
     /// Switched, then rolled back by the watch.
     RolledBack = 6,

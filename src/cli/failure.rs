@@ -27,6 +27,11 @@ impl Failure {
         Self::new(Exit::Usage, "usage", text)
     }
 
+    /// Exit 5: someone else has been at it.
+    pub fn conflict(text: impl Into<String>) -> Self {
+        Self::new(Exit::Conflict, "conflict", text)
+    }
+
     /// Exit 6.
     pub fn rolled_back(text: impl Into<String>) -> Self {
         Self::new(Exit::RolledBack, "rolled_back", text)

@@ -19,7 +19,7 @@ pub fn run(context: &Context, service: Option<&str>, verb: &str, ask: &Ask) -> R
         let mut progress = Progress::new(&context.output);
         Ok(context.client.operate(&service, verb, ask, &mut |event| progress.step(event)).await?)
     })?;
-    let failure = failure(&switched);
+    let failure = failure(&switched, verb);
     if context.output.json {
         context.output.json(&Line::End(End::Result { result: switched }));
         return failure.map_or(Ok(()), |failure| Err(failure.told()));
@@ -34,7 +34,7 @@ pub fn run(context: &Context, service: Option<&str>, verb: &str, ask: &Ask) -> R
 }
 
 /// What was done, but not what was hoped for.
-fn failure(done: &Done) -> Option<Failure> {
+fn failure(done: &Done, verb: &str) -> Option<Failure> {
     let Done { service, from, to, generation, .. } = done;
     let verdict = done.verdict.as_ref();
     match (verdict.map(|verdict| verdict.verdict), verdict) {
@@ -50,6 +50,9 @@ fn failure(done: &Done) -> Option<Failure> {
         }
         _ => {}
     }
+    if verb == "pause" && done.result == "resumed" {
+        return Some(Failure::conflict(format!("{service}: not paused: someone has resumed it meanwhile")));
+    }
     let left = done.in_flight.filter(|left| *left > 0)?;
     Some(Failure::failed(format!(
         "{service}: paused, but {left} still in flight; `edgectl status` says which, `edgectl resume` lets go"
@@ -60,7 +63,13 @@ fn failure(done: &Done) -> Option<Failure> {
 pub fn describe(done: &Done, waited: bool) -> String {
     let Done { service, result, from, to, generation, .. } = done;
     match result.as_str() {
-        "unchanged" => format!("{service}: {to} serves already (generation {generation}); nothing was changed"),
+        "unchanged" => {
+            let canary = done.percent.map(|percent| {
+                format!(", and {percent} % of the clients go to {}: `edgectl canary off` ends that", to.other())
+            });
+            let canary = canary.unwrap_or_default();
+            format!("{service}: {to} serves already (generation {generation}); nothing was changed{canary}")
+        }
         "canary" => {
             let percent = done.percent.unwrap_or_default();
             format!("{service}: {percent} % of the clients go to {to}, the others to {from} (generation {generation})")
@@ -79,8 +88,19 @@ pub fn describe(done: &Done, waited: bool) -> String {
             let gate = done.gate_ms.map(|ms| format!(", gate passed in {}", took_ms(ms))).unwrap_or_default();
             format!("{service}: {to} is ready{gate}; {from} still serves (generation {generation})")
         }
+        _ if is_overtaken(done) => format!(
+            "{service}: {to} served (generation {generation}), and someone has moved the traffic since; see `edgectl \
+             status`\n{}",
+            times(done, waited)
+        ),
         _ => format!("{service}: {to} serves now (generation {generation}), {from} before\n{}", times(done, waited)),
     }
+}
+
+/// Whether the traffic was moved while it was waited for a watch or a drain.
+fn is_overtaken(done: &Done) -> bool {
+    let is_ended = done.verdict.as_ref().is_some_and(|verdict| verdict.verdict == Word::Ended);
+    is_ended || done.drain.as_ref().is_some_and(|report| report.cancelled)
 }
 
 fn times(done: &Done, waited: bool) -> String {
@@ -155,6 +175,17 @@ mod tests {
              gate 1.2s · flip 312µs · drain 30s: 3 of 12 in flight cut at the deadline"
         );
         assert!(describe(&switched("switched", drain(12, 0)), true).ends_with("all 12 in flight finished"));
+    }
+
+    #[test]
+    fn what_does_not_serve_any_more_is_not_said_to() {
+        let cancelled = drain(2, 0).map(|report| DrainReport { cancelled: true, ..report });
+        let text = describe(&switched("switched", cancelled), true);
+        assert!(
+            text.starts_with("app: green served (generation 8), and someone has moved the traffic since"),
+            "{text}"
+        );
+        assert!(text.ends_with("drain of blue cancelled after 30s by a switch back, nothing cut"), "{text}");
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub struct Args {
 }
 
 impl Args {
-    /// Exit 1 when something was still in flight after the timeout; the service stays paused then.
+    /// Exit 1 when something was still in flight after the timeout; the service stays paused then. Exit 5 when someone else
+    /// has resumed it meanwhile.
     pub fn run(self, context: &Context) -> Result<(), Failure> {
         let ask =
             Ask { max: self.max.map(show_duration), timeout: self.timeout.map(show_duration), ..self.change.ask() };

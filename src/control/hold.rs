@@ -123,7 +123,7 @@ impl Operator {
             plan::check_generation(service.name(), now, request.if_generation)?;
             Ok::<_, Refused>(next(now))
         };
-        let (before, after) = self.writer.change(service, checked).await?;
+        let (before, after) = self.change(service, checked).await?;
         let about = color.unwrap_or(after.color);
         let mut done = Done::unchanged(service.name(), after.color, about, after.generation);
         result.clone_into(&mut done.result);

@@ -21,7 +21,15 @@ pub const KEPT: u32 = 5;
 pub(super) struct Journal {
     path: PathBuf,
     full: u64,
-    file: Mutex<File>,
+    end: Mutex<End>,
+}
+
+/// Where the next line goes.
+#[derive(Debug)]
+struct End {
+    file: File,
+    /// The last line may be there in part: the disk was full.
+    is_torn: bool,
 }
 
 impl Journal {
@@ -29,25 +37,26 @@ impl Journal {
         let mut file = open(&path)?;
         end_torn_line(&mut file)?;
         sync_folder(&path)?;
-        Ok(Self { path, full, file: Mutex::new(file) })
+        Ok(Self { path, full, end: Mutex::new(End { file, is_torn: false }) })
     }
 
-    /// One line, with its newline; on disk when this returns. A file that can't be rotated is gone on with.
+    /// One line, with its newline; on disk when this returns. A file that can't be rotated is gone on with, and what an
+    /// error has left of a line costs no other.
     pub fn append(&self, line: &[u8]) -> io::Result<()> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if file.metadata()?.len() >= self.full {
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        if end.file.metadata()?.len() >= self.full {
             match self.rotate() {
-                Ok(fresh) => *file = fresh,
+                Ok(file) => *end = End { file, is_torn: false },
                 Err(error) => tracing::error!(%error, path = %self.path.display(), "history not rotated"),
             }
         }
-        file.write_all(line)?;
-        file.sync_data()
+        end.write(line)?;
+        end.file.sync_data()
     }
 
     /// The files there are, newest first. Opened at one moment: a line is in exactly one of them.
     pub fn files(&self) -> io::Result<Vec<File>> {
-        let _still = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let _still = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         let paths = std::iter::once(self.path.clone()).chain((1..=KEPT).map(|number| self.numbered(number)));
         let there = paths.map(File::open).filter(|file| !file.as_ref().is_err_and(is_missing));
         there.collect()
@@ -78,6 +87,17 @@ impl Journal {
         let mut name = self.path.clone().into_os_string();
         name.push(format!(".{number}"));
         name.into()
+    }
+}
+
+impl End {
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        if std::mem::replace(&mut self.is_torn, true) {
+            self.file.write_all(b"\n")?;
+        }
+        self.file.write_all(line)?;
+        self.is_torn = false;
+        Ok(())
     }
 }
 
@@ -192,5 +212,25 @@ mod tests {
         write(&journal, 0..7);
         let text = fs::read_to_string(folder.path().join("history.jsonl")).unwrap();
         assert_eq!(text.lines().count(), 7);
+    }
+
+    #[test]
+    fn a_line_that_the_disk_took_in_part_spoils_no_other() {
+        // A pipe takes what it has room for, and then nothing, as a full disk does.
+        let (mut reader, writer) = io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        let mut end = End { file: File::from(std::os::fd::OwnedFd::from(writer)), is_torn: false };
+        let long = "x".repeat(1 << 21) + "\n";
+        assert!(end.write(long.as_bytes()).is_err());
+        let mut room = vec![0; 1 << 21];
+        let taken = reader.read(&mut room).unwrap();
+        assert!(room[..taken].iter().all(|byte| *byte == b'x'), "half a line");
+        for line in ["one\n", "two\n"] {
+            end.write(line.as_bytes()).unwrap();
+        }
+        drop(end);
+        let mut rest = String::new();
+        reader.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest.trim_start_matches('x'), "\none\ntwo\n");
     }
 }

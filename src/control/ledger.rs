@@ -15,18 +15,19 @@ use crate::types::Color;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Entry(u64);
 
-/// The books. `W`: who holds, and since when.
+/// The books. `W`: who holds, and since when. `taken_back`: the generation that a course has made on its way back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Ledger<W = (Actor, Instant)> {
     next: u64,
     holder: Option<(Entry, W)>,
     drain: Option<(Entry, Color)>,
     course: Option<Entry>,
+    taken_back: Option<u64>,
 }
 
 impl<W> Default for Ledger<W> {
     fn default() -> Self {
-        Self { next: 0, holder: None, drain: None, course: None }
+        Self { next: 0, holder: None, drain: None, course: None, taken_back: None }
     }
 }
 
@@ -88,6 +89,16 @@ impl<W: Clone> Ledger<W> {
 
     pub fn end_course(&mut self, course: Entry) {
         self.course.take_if(|entry| *entry == course);
+    }
+
+    /// A course has taken the traffic back by itself, which has made this generation.
+    pub fn took_back(&mut self, generation: u64) {
+        self.taken_back = Some(generation);
+    }
+
+    /// Whether that is what made `generation`.
+    pub fn is_taken_back(&self, generation: u64) -> bool {
+        self.taken_back == Some(generation)
     }
 
     /// Nobody holds it, nothing drains, nothing runs on.

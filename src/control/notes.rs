@@ -47,23 +47,21 @@ impl Operator {
 
     /// What the watch of a switch came to.
     pub(super) fn note_verdict(&self, service: &Service, request: &Request, from: Color, verdict: &Verdict) {
-        let result = match verdict.verdict {
-            Word::Passed => "passed",
-            Word::Inconclusive => "inconclusive",
-            Word::RolledBack => "rolled-back",
-            Word::Failed => "failed",
-            Word::Ended => "ended",
-        };
         if matches!(verdict.verdict, Word::Inconclusive | Word::RolledBack) {
-            self.shared.metrics.service(service.name()).switched(result);
+            self.shared.metrics.service(service.name()).switched(result_of(verdict));
         }
+        self.note_watch(service, request, from, verdict);
+    }
+
+    /// The same of one step, which is not the end of it.
+    pub(super) fn note_watch(&self, service: &Service, request: &Request, from: Color, verdict: &Verdict) {
         let is_back = verdict.verdict == Word::RolledBack;
         self.note(&Record {
             action: Action::Watch,
             from: Some(verdict.color),
             to: is_back.then_some(from),
             generation: service.active().generation,
-            result: result.to_owned(),
+            result: result_of(verdict).to_owned(),
             detail: Some(verdict.why.clone()),
             verdict: Some(verdict.clone()),
             ..record(service.name(), request)
@@ -129,6 +127,16 @@ impl Operator {
         if let Err(error) = self.history.append(record) {
             tracing::error!(%error, "history not written");
         }
+    }
+}
+
+fn result_of(verdict: &Verdict) -> &'static str {
+    match verdict.verdict {
+        Word::Passed => "passed",
+        Word::Inconclusive => "inconclusive",
+        Word::RolledBack => "rolled-back",
+        Word::Failed => "failed",
+        Word::Ended => "ended",
     }
 }
 

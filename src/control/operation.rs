@@ -198,7 +198,7 @@ pub struct Done {
     pub drain: Option<DrainReport>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
-    /// The canary's share.
+    /// The canary's share, also of one that goes on beside what is `unchanged`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<u8>,
     /// Still in flight although the service is paused; tunnels aside.
@@ -206,7 +206,7 @@ pub struct Done {
     pub in_flight: Option<usize>,
 }
 
-/// Why nothing has changed.
+/// Why it was not done. Nothing has changed, but for [`Refused::StuckAtStep`] and what someone else has.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Refused {
     #[error("no service is called {name:?}; there is {known}")]
@@ -225,10 +225,23 @@ pub enum Refused {
         "service {service:?}: someone has moved the traffic meanwhile (generation {present}); see `edgectl history`"
     )]
     Overtaken { service: String, present: u64 },
+    #[error(
+        "service {service:?}: the watch has taken the traffic back already (generation {present}), {color} serves; a rollback \
+         would undo that, `edgectl switch {}` does it all the same", color.other()
+    )]
+    TakenBack { service: String, color: Color, present: u64 },
     #[error(transparent)]
     Gate(#[from] GateRefused),
+    #[error("service {service:?} was taken out of the config meanwhile, or made another; nothing was changed")]
+    Replaced { service: String },
     #[error("the new state could not be written, so nothing was changed: {error}; is the disk of state_dir full?")]
     NotDurable { error: String },
+    /// What comes behind a step of a rollout.
+    #[error(
+        "service {service:?}: {percent} % of the clients stay on {color}, because the new state could not be written: \
+         {error}; is the disk of state_dir full? `edgectl switch {color}` goes on, `edgectl canary off` goes back"
+    )]
+    StuckAtStep { service: String, color: Color, percent: u8, error: String },
     #[error("the daemon is shutting down")]
     ShuttingDown,
 }
@@ -249,9 +262,9 @@ impl Refused {
             Self::ServesAlready { .. } => "serves_already",
             Self::Conflict { .. } => "conflict",
             Self::Generation { .. } => "generation_conflict",
-            Self::Overtaken { .. } => "overtaken",
+            Self::Overtaken { .. } | Self::TakenBack { .. } | Self::Replaced { .. } => "overtaken",
             Self::Gate(_) => "gate_not_passed",
-            Self::NotDurable { .. } => "not_durable",
+            Self::NotDurable { .. } | Self::StuckAtStep { .. } => "not_durable",
             Self::ShuttingDown => "shutting_down",
         }
     }
@@ -259,11 +272,17 @@ impl Refused {
     /// The word of the history and of `edge_switches_total`.
     pub(super) fn result(&self) -> &'static str {
         match self {
-            Self::Conflict { .. } | Self::Generation { .. } | Self::Overtaken { .. } => "conflict",
+            Self::Conflict { .. }
+            | Self::Generation { .. }
+            | Self::Overtaken { .. }
+            | Self::TakenBack { .. }
+            | Self::Replaced { .. } => "conflict",
             Self::Gate(_) | Self::NoPrevious { .. } | Self::ServesAlready { .. } => "refused",
-            Self::NoSuchService { .. } | Self::NotColored { .. } | Self::NotDurable { .. } | Self::ShuttingDown => {
-                "failed"
-            }
+            Self::NoSuchService { .. }
+            | Self::NotColored { .. }
+            | Self::NotDurable { .. }
+            | Self::StuckAtStep { .. }
+            | Self::ShuttingDown => "failed",
         }
     }
 }

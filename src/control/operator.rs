@@ -237,12 +237,30 @@ impl Operator {
         next: impl FnOnce(&Active) -> Result<Active, Refused>,
     ) -> Result<(Active, Duration), Refused> {
         let started = Instant::now();
-        let (_, after) = self.writer.change(service, next).await?;
+        let (_, after) = self.change(service, next).await?;
         // No await since it was published: nobody sees the one without the other.
         if self.ledger(service, |ledger| ledger.traffic_moved(&after, mover)) {
             tracing::info!(service = %service.name(), "drain cancelled: its colour serves again");
         }
         Ok((after, started.elapsed()))
+    }
+}
+
+impl Operator {
+    /// Durable and published, unless a reload has put another in the place of `service`: what is on disk under its name is that
+    /// one's from then on. Answers what served and what serves now.
+    pub(super) async fn change(
+        &self,
+        service: &Arc<Service>,
+        next: impl FnOnce(&Active) -> Result<Active, Refused>,
+    ) -> Result<(Arc<Active>, Active), Refused> {
+        let checked = |now: &Active| {
+            // Asked under the lock that a reload takes too.
+            let snapshot = self.shared.snapshot.load();
+            let is_present = snapshot.services.get(service.name()).is_some_and(|known| Arc::ptr_eq(known, service));
+            if is_present { next(now) } else { Err(Refused::Replaced { service: service.name().to_string() }) }
+        };
+        self.writer.change(service, checked).await
     }
 }
 

@@ -66,6 +66,7 @@ fn broken_off(records: &[&Record], now: &Active, is_all: bool) -> Vec<BrokenOff>
 /// The watch or the rollout that the last move of the traffic has begun, unless its end is told too.
 fn course_of(records: &[&Record], now: &Active) -> Option<BrokenOff> {
     let mut judged = Vec::new();
+    let mut has_failed = false;
     for record in records.iter().rev() {
         match (record.action, record.result.as_str()) {
             // Without a verdict: from here.
@@ -74,7 +75,9 @@ fn course_of(records: &[&Record], now: &Active) -> Option<BrokenOff> {
                 let is_open = record.watch_ms.is_some() && !judged.contains(&record.generation);
                 return record.to.filter(|_| is_open).map(|color| BrokenOff::Watch { color });
             }
-            (Action::Switch, "canary") => return now.canary.map(BrokenOff::Steps),
+            (Action::Switch, "failed") => has_failed = true,
+            // Its own end, if it was told: nobody else's switch gets as far while it holds the service.
+            (Action::Switch, "canary") => return now.canary.filter(|_| !has_failed).map(BrokenOff::Steps),
             (_, "canary" | "canary-off" | "kept") => return None,
             _ => {}
         }
@@ -131,6 +134,8 @@ mod tests {
         assert_eq!(told(&records, &serving(2)), [WATCH]);
         records.push(record("pause", "paused", 3, &json!({})));
         assert_eq!(told(&records, &serving(3)), [WATCH], "a pause ends no watch");
+        records.push(record("switch", "failed", 3, &json!({})));
+        assert_eq!(told(&records, &serving(3)), [WATCH], "nor does a switch that was not done");
         records.push(record("watch", "inconclusive", 3, &json!({})));
         assert_eq!(told(&records, &serving(3)), []);
     }
@@ -157,6 +162,8 @@ mod tests {
         let mut records = vec![step(2), step(3)];
         assert_eq!(told(&records, &climbing), [BrokenOff::Steps(canary)]);
         assert_eq!(told(&records, &serving(4)), [BrokenOff::Record], "its end was not written down");
+        let stopped = [step(2), step(3), record("switch", "failed", 3, &json!({}))];
+        assert_eq!(told(&stopped, &climbing), [], "the disk was full, and that was told");
         records.push(record("canary", "kept", 3, &json!({})));
         assert_eq!(told(&records, &climbing), []);
         assert_eq!(

@@ -17,6 +17,12 @@ use crate::types::Color;
 /// How long a step is watched unless said otherwise.
 const STEP_TIME: Duration = Duration::from_secs(30);
 
+/// A rollout at its top: what its last step has shown.
+pub(super) struct Top {
+    pub course: Entry,
+    pub verdict: Option<Verdict>,
+}
+
 /// A rollout that a watch has ended: nobody goes to the new colour any more.
 pub(super) struct Stopped {
     pub verdict: Verdict,
@@ -33,16 +39,15 @@ impl Operator {
         to: Color,
         request: &Request,
         events: &Events,
-    ) -> Result<Result<Entry, Stopped>, Refused> {
+    ) -> Result<Result<Top, Stopped>, Refused> {
         let course = self.ledger(service, Ledger::begin_course);
         let climbed = self.steps(service, to, course, request, events).await;
-        if !matches!(climbed, Ok(None)) {
+        if !matches!(climbed, Ok(Ok(_))) {
             self.ledger(service, |ledger| ledger.end_course(course));
         }
-        Ok(climbed?.map_or(Ok(course), Err))
+        Ok(climbed?.map(|verdict| Top { course, verdict }))
     }
 
-    /// `None`: at the top.
     async fn steps(
         self: &Rc<Self>,
         service: &Arc<Service>,
@@ -50,13 +55,17 @@ impl Operator {
         course: Entry,
         request: &Request,
         events: &Events,
-    ) -> Result<Option<Stopped>, Refused> {
+    ) -> Result<Result<Option<Verdict>, Stopped>, Refused> {
+        let mut last = None;
         let step_time = request.options.step_time.unwrap_or(STEP_TIME);
         let bounds = Bounds::new(&service.config().switch, self.baseline(service, service.active().color), step_time);
-        for percent in &request.options.steps {
+        for (number, percent) in request.options.steps.iter().enumerate() {
             let mut before = 0;
             let step = |now: &Active| {
                 before = now.generation;
+                if number == 0 {
+                    plan::check_generation(service.name(), now, request.if_generation)?;
+                }
                 // Asked where it is decided: the wait for the disk's lock was long enough for someone else.
                 self.still_on(service, course)?;
                 plan::canary(service.name(), now, to, *percent)
@@ -76,17 +85,18 @@ impl Operator {
             let _ = events.send(Event::Watched(verdict.clone()));
             match verdict.verdict {
                 Word::Ended => return Err(overtaken(service)),
-                Word::RolledBack => return self.climb_down(service, verdict, course, request, events).await.map(Some),
-                _ => {}
+                Word::RolledBack => return self.climb_down(service, verdict, course, request, events).await.map(Err),
+                _ => self.note_watch(service, request, after.color, &verdict),
             }
+            last = Some(verdict);
         }
-        Ok(None)
+        Ok(Ok(last))
     }
 
     async fn climb_down(
         self: &Rc<Self>,
         service: &Arc<Service>,
-        verdict: Verdict,
+        mut verdict: Verdict,
         course: Entry,
         request: &Request,
         events: &Events,
@@ -95,7 +105,14 @@ impl Operator {
             self.still_on(service, course)?;
             Ok(plan::no_canary(now))
         };
-        let (after, _) = self.move_traffic(service, Some(course), off).await?;
+        let moved = self.move_traffic(service, Some(course), off).await;
+        if let Err(refused) = &moved {
+            verdict.verdict = Word::Failed;
+            verdict.why = format!("{}; not rolled back: {refused}", verdict.why);
+            self.note_verdict(service, request, service.active().color, &verdict);
+        }
+        let (after, _) = moved?;
+        self.ledger(service, |ledger| ledger.took_back(after.generation));
         tracing::error!(service = %service.name(), color = %verdict.color, why = verdict.why, "ROLLED BACK by the watch");
         self.note_verdict(service, request, after.color, &verdict);
         let draining = self.start_drain(service, verdict.color, request, events);

@@ -10,7 +10,7 @@ use super::operation::{Done, Event, Goal, Refused, Request, Verdict, Word};
 use super::operator::{Events, Operator};
 use super::plan;
 use super::watch::{Watching, watch_length};
-use crate::service::{Active, Service};
+use crate::service::{Active, Canary, Service};
 use crate::types::Color;
 
 impl Operator {
@@ -23,34 +23,37 @@ impl Operator {
         let hold = self.hold(service, &request.actor)?;
         let before = service.active();
         plan::check_generation(service.name(), &before, request.if_generation)?;
-        let to = target(service, &before, request)?;
+        let to = self.target(service, &before, request)?;
         let mut done = Done::unchanged(service.name(), before.color, to, before.generation);
         if to == before.color {
+            done.percent = before.canary.map(|canary| canary.percent);
             return Ok(done);
         }
         if !request.options.force {
             done.gate_ms = Some(self.gate(service, to, request, events).await?);
-            let now = service.active();
-            plan::check_generation(service.name(), &now, request.if_generation)?;
         }
-        let mut course = None;
+        let left = |refused| what_is_left(service, &before, refused);
+        let (mut course, mut last_step) = (None, None);
         if !request.options.steps.is_empty() {
-            match self.climb(service, to, request, events).await? {
-                Ok(climbed) => course = Some(climbed),
+            match self.climb(service, to, request, events).await.map_err(left)? {
+                Ok(top) => (course, last_step) = (Some(top.course), top.verdict),
                 Err(stopped) => return Ok(self.end_of_steps(done, stopped, request, events).await),
             }
         }
         if request.options.force { "forced" } else { "switched" }.clone_into(&mut done.result);
         let baseline = self.baseline(service, before.color);
-        let flipped = self.flip(service, &mut done, course, events).await;
+        let flipped = self.flip(service, &mut done, course, request, events).await;
         if let Some(course) = course {
             self.ledger(service, |ledger| ledger.end_course(course));
         }
-        flipped?;
+        flipped.map_err(left)?;
         self.note_switch(request, &done, before.generation, watch_length(service, request));
         let draining = self.start_drain(service, before.color, request, events);
         let watching = self.start_watch(service, &done, baseline, request, events);
         drop(hold);
+        if watching.is_none() {
+            self.judge_by_last_step(&mut done, last_step);
+        }
         if request.options.wait {
             self.wait_out(&mut done, watching, draining, events).await;
         }
@@ -63,11 +66,15 @@ impl Operator {
         service: &Arc<Service>,
         done: &mut Done,
         course: Option<Entry>,
+        request: &Request,
         events: &Events,
     ) -> Result<(), Refused> {
         let (from, to) = (done.from, done.to);
         let flip = |now: &Active| {
-            course.map_or(Ok(()), |course| self.still_on(service, course))?;
+            match course {
+                Some(course) => self.still_on(service, course)?,
+                None => plan::check_generation(service.name(), now, request.if_generation)?,
+            }
             plan::flip(service.name(), now, from, to, SystemTime::now())
         };
         let (after, took) = self.move_traffic(service, course, flip).await?;
@@ -95,6 +102,15 @@ impl Operator {
         let report = draining.ended().await;
         let _ = events.send(Event::Drained(report.clone()));
         done.drain = Some(report);
+    }
+
+    /// Where no watch follows, what the last step has shown is the whole verdict.
+    fn judge_by_last_step(&self, done: &mut Done, last: Option<Verdict>) {
+        let Some(verdict) = last else { return };
+        if verdict.verdict == Word::Inconclusive {
+            self.shared.metrics.service(&done.service).switched("inconclusive");
+        }
+        done.judge(verdict);
     }
 
     /// A rollout that its watch has stopped before the flip.
@@ -128,10 +144,28 @@ impl Done {
     }
 }
 
-fn target(service: &Service, before: &Active, request: &Request) -> Result<Color, Refused> {
-    match request.goal {
-        Goal::To(color) => Ok(color),
-        _ => before.previous.ok_or_else(|| Refused::NoPrevious { service: service.name().to_string() }),
+impl Operator {
+    /// Where it goes. Who calls for a rollback while a watch does it by itself means the same one, not the way there again.
+    fn target(&self, service: &Service, before: &Active, request: &Request) -> Result<Color, Refused> {
+        if let Goal::To(color) = request.goal {
+            return Ok(color);
+        }
+        let (name, present) = (service.name().to_string(), before.generation);
+        if self.ledger(service, |ledger| ledger.is_taken_back(present)) {
+            return Err(Refused::TakenBack { service: name, color: before.color, present });
+        }
+        before.previous.ok_or(Refused::NoPrevious { service: name })
+    }
+}
+
+/// A disk that takes no more in the middle of a rollout leaves the share of its last step.
+fn what_is_left(service: &Service, before: &Active, refused: Refused) -> Refused {
+    let canary = service.active().canary.filter(|canary| before.canary != Some(*canary));
+    match (refused, canary) {
+        (Refused::NotDurable { error }, Some(Canary { color, percent, .. })) => {
+            Refused::StuckAtStep { service: service.name().to_string(), color, percent, error }
+        }
+        (refused, _) => refused,
     }
 }
 

@@ -234,6 +234,7 @@ impl Operator {
         let (after, took) =
             self.move_traffic(service, Some(course), flip).await.map_err(|refused| refused.to_string())?;
         let generation = after.generation;
+        self.ledger(service, |ledger| ledger.took_back(generation));
         let _ = events.send(Event::Flipped { from: to, to: from, generation, took_us: micros(took) });
         Ok(generation)
     }

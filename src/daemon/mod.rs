@@ -43,6 +43,7 @@ pub fn serve(config_path: &Path) -> Result<(), ServeError> {
 
 /// As [`serve`], and until `stop` is ready.
 pub fn serve_until(config_path: &Path, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+    let seen = reload::config_fingerprint(config_path);
     let loaded = config::load(config_path).map_err(ServeError::Config)?;
     start_log(&loaded.config.log.level);
     for warning in loaded.warnings.iter() {
@@ -53,17 +54,17 @@ pub fn serve_until(config_path: &Path, stop: impl Future<Output = ()>) -> Result
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| ServeError::Failed(format!("cannot start a runtime: {e}")))?;
     let local = LocalSet::new();
-    local.block_on(&runtime, run(config_path, loaded, stop))
+    local.block_on(&runtime, run(config_path, seen, loaded, stop))
 }
 
-async fn run(config_path: &Path, loaded: Loaded, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+async fn run(config_path: &Path, seen: u64, loaded: Loaded, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
     // Before the doors open: whoever sees them open may already say stop.
     let fail = |e: std::io::Error| ServeError::Failed(format!("cannot listen for signals: {e}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(fail)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(fail)?;
     let mut reopen = signal(SignalKind::user_defined1()).map_err(fail)?;
-    let world = World::start(config_path, loaded).await.map_err(ServeError::Failed)?;
+    let world = World::start(config_path, seen, loaded).await.map_err(ServeError::Failed)?;
     let mut asked = world.open_admin();
     let mut changes = world.watch_files();
     let mut renew = tokio::time::interval(RENEWAL);

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::watch::fingerprint;
-use super::world::{World, added};
+use super::world::{World, added, initial};
 use crate::config::{self, Config, Diagnostics};
+use crate::control::StateFile;
 use crate::resolve::Resolver;
 use crate::snapshot::Snapshot;
 
@@ -31,6 +32,8 @@ pub(super) enum NotReloaded {
 impl World {
     /// Rereads the config; `why` goes into the log.
     pub async fn reload(self: &Rc<Self>, why: &str) -> Result<Reloaded, NotReloaded> {
+        // Before it is read: a change from here on is one to be taken up next.
+        self.fingerprints.set((config_fingerprint(&self.config_path), self.fingerprints.get().1));
         let result = self.reload_config().await;
         match &result {
             Ok(done) => {
@@ -49,6 +52,7 @@ impl World {
     async fn reload_config(self: &Rc<Self>) -> Result<Reloaded, NotReloaded> {
         let loaded = config::load(&self.config_path).map_err(NotReloaded::Config)?;
         let next = Arc::new(loaded.config);
+        self.fingerprints.set((self.fingerprints.get().0, certificate_fingerprint(&next)));
         let before = self.shared.snapshot.load().config.clone();
         let failed = |e: &dyn std::fmt::Display| NotReloaded::Failed(e.to_string());
         let prepared = self.listeners.prepare(&next.server).map_err(|e| failed(&e))?;
@@ -62,9 +66,14 @@ impl World {
         }
         let metrics = self.shared.metrics.clone();
         let warm = self.warm_up(&next).await;
-        let build = |present: &Snapshot, state: &_| {
-            let add = |service: &Arc<config::Service>| {
-                warm.get(&service.name).cloned().unwrap_or_else(|| added(state, service))
+        let build = |present: &Snapshot, state: &StateFile| {
+            let add = |service: &Arc<config::Service>| match warm.get(&service.name) {
+                Some(known) => {
+                    // Meanwhile the one that it takes the place of may have been paused.
+                    known.publish(initial(state, service));
+                    known.clone()
+                }
+                None => added(state, service),
             };
             Ok::<_, NotReloaded>(Snapshot::build(next.clone(), Some(present), &metrics, &add))
         };
@@ -90,9 +99,9 @@ impl World {
     /// Files have been touched: reload what really differs.
     pub async fn files_changed(self: &Rc<Self>) {
         let (config_before, certs_before) = self.fingerprints.get();
-        let (config_now, certs_now) = self.fingerprint();
+        let config_now = config_fingerprint(&self.config_path);
+        let certs_now = certificate_fingerprint(&self.shared.snapshot.load().config);
         if config_now != config_before {
-            self.fingerprints.set((config_now, certs_now));
             let _ = self.reload("the file changed").await;
         } else if certs_now != certs_before {
             self.fingerprints.set((config_now, certs_now));
@@ -129,18 +138,22 @@ impl World {
         if let Some(watch) = self.watch.borrow_mut().as_mut() {
             watch.follow(self.files().into_iter());
         }
-        self.fingerprints.set(self.fingerprint());
     }
 
     fn files(&self) -> Vec<PathBuf> {
         let config = self.shared.snapshot.load().config.clone();
         std::iter::once(self.config_path.clone()).chain(certificate_files(&config).map(Path::to_owned)).collect()
     }
+}
 
-    fn fingerprint(&self) -> (u64, u64) {
-        let config = self.shared.snapshot.load().config.clone();
-        (fingerprint(std::iter::once(&*self.config_path)), fingerprint(certificate_files(&config)))
-    }
+/// What the config file holds now.
+pub(super) fn config_fingerprint(path: &Path) -> u64 {
+    fingerprint(std::iter::once(path))
+}
+
+/// What the files that `config` names hold now.
+pub(super) fn certificate_fingerprint(config: &Config) -> u64 {
+    fingerprint(certificate_files(config))
 }
 
 fn certificate_files(config: &Config) -> impl Iterator<Item = &Path> {

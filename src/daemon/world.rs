@@ -18,6 +18,7 @@ use super::cores::Cores;
 use super::gauges::Gauges;
 use super::listeners::Listeners;
 use super::observe::{self, Observed};
+use super::reload::certificate_fingerprint;
 use super::watch::FileWatch;
 use crate::access::AccessLog;
 use crate::acme;
@@ -67,6 +68,7 @@ pub(super) struct World {
     pub monitor: RefCell<Monitor>,
     pub resolver: Rc<RefCell<Resolver>>,
     pub watch: RefCell<Option<FileWatch>>,
+    /// Of the config file and of the certificates, as they were when they were last read.
     pub fingerprints: Cell<(u64, u64)>,
     ready: Arc<AtomicBool>,
     stopping: Arc<AtomicBool>,
@@ -77,8 +79,11 @@ pub(super) struct World {
 
 impl World {
     /// From a valid config to a daemon that serves. What can fail, fails before the first socket is open.
-    pub async fn start(config_path: &Path, loaded: Loaded) -> Result<Rc<Self>, String> {
+    ///
+    /// `seen`: the fingerprint of the config file, taken before it was read.
+    pub async fn start(config_path: &Path, seen: u64, loaded: Loaded) -> Result<Rc<Self>, String> {
         let config = Arc::new(loaded.config);
+        let fingerprints = Cell::new((seen, certificate_fingerprint(&config)));
         let lock = take_state_dir(&config)?;
         let state = open_state(&config)?;
         let history = History::open(&config.server.state_dir).map_err(|e| in_state_dir(&config, &e))?;
@@ -141,7 +146,7 @@ impl World {
             monitor: RefCell::new(Monitor::new(upstreams)),
             resolver: Rc::new(RefCell::new(resolver)),
             watch: RefCell::new(None),
-            fingerprints: Cell::new((0, 0)),
+            fingerprints,
             ready: Arc::default(),
             stopping: Arc::default(),
             started: Instant::now(),
@@ -336,7 +341,7 @@ pub(super) fn added(state: &StateFile, service: &Arc<config::Service>) -> Arc<Se
 }
 
 /// What serves a service at the start: what the disk says, else `initial`.
-fn initial(state: &StateFile, service: &config::Service) -> Active {
+pub(super) fn initial(state: &StateFile, service: &config::Service) -> Active {
     let fresh = Active::new(service.initial, 1, SystemTime::now());
     match service.pools {
         config::Pools::BlueGreen { .. } => state.active(&service.name).unwrap_or(fresh),

@@ -86,7 +86,9 @@ impl Relayed {
                 }
                 if self.body.is_end_stream() {
                     self.finish();
-                } else {
+                }
+                // The last, too: over HTTP/2 the codec keeps it until the client has room for it.
+                if !self.exchange.complete || self.exchange.is_h2() {
                     self.exchange.live.client_owes(Instant::now());
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -129,6 +131,8 @@ impl Body for Answer {
             Self::Relayed(relayed) => relayed.poll(cx),
             Self::Own(own) => {
                 if let Some(exchange) = &mut own.exchange {
+                    // Over HTTP/2 the codec keeps it until the client has room for it.
+                    exchange.live.client_owes_for_ours(Instant::now());
                     exchange.complete = true;
                     exchange.bytes_out += own.body.len() as u64;
                 }

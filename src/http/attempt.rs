@@ -148,16 +148,22 @@ impl<'a> Attempt<'a> {
     /// Nobody in this colour has taken it, and its health may not know yet: on to the colour that stands in, where the
     /// service has it so. Answers whether there is one.
     fn fail_over(&mut self) -> bool {
+        let left = self.color();
         let Some(in_flight) = self.exchange.in_flight.as_mut().filter(|_| self.settings.failover) else { return false };
         // What is only full is waited for.
         if self.picker.may_wait(in_flight.pool()) || !self.target.service.stand_in(in_flight) {
             return false;
         }
         self.exchange.live.enter(in_flight.pool(), true);
+        if self.picker.has_tried_any() {
+            // Its client won't notice, but whoever judges the colour by its answers is to know.
+            self.exchange.fails_in(left);
+        }
         true
     }
 
-    /// All that serve are full: waits until one has room, and has the exchange assigned to it. Without any: `failure`.
+    /// All that serve are full: waits until one has room, and has the exchange assigned to it, or until none serves any more
+    /// and another colour is to be asked. Without any: `failure`.
     async fn wait_for_backend(&mut self, failure: Failure) -> Result<(), Failure> {
         let in_flight = self.exchange.in_flight.as_mut().ok_or(failure)?;
         if !self.picker.may_wait(in_flight.pool()) {
@@ -165,9 +171,9 @@ impl<'a> Attempt<'a> {
         }
         // Boxed: rare, and the room it needs would be kept by every client connection.
         let waited = Box::pin(self.picker.wait(in_flight, &self.exchange.live)).await;
-        waited.inspect_err(|why| self.count_failure(*why))?;
+        let has_room = waited.inspect_err(|why| self.count_failure(*why))?;
         self.exchange.has_waited = true;
-        self.exchange.attempts += 1;
+        self.exchange.attempts += u32::from(has_room);
         Ok(())
     }
 

@@ -148,9 +148,15 @@ impl Exchange {
         self.error.get_or_insert(why.reason());
     }
 
+    /// The backends of this colour have failed it, whoever answers in their stead.
+    pub fn fails_in(&self, color: Option<Color>) {
+        self.route.series.outcome(self.conn.worker().id, color, true, None);
+    }
+
     fn record(&mut self, now: Instant) {
-        if !self.complete {
-            self.broke(self.live.broken().unwrap_or(Broken::ClientAborted));
+        // What was handed over whole may still have been cut in the codec.
+        if let Some(why) = self.live.broken().or((!self.complete).then_some(Broken::ClientAborted)) {
+            self.broke(why);
         }
         if self.status == 0 {
             self.status = CLIENT_CLOSED_REQUEST;

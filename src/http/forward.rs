@@ -53,6 +53,8 @@ pub(super) async fn forward(
         Ok((response, lease)) => respond(exchange, response, lease, &hop, settings),
         Err(failure) => {
             exchange.unread &= !uploaded;
+            // Who was held behind it does not wait for its client to read.
+            exchange.held = None;
             refuse(exchange, failure)
         }
     }

@@ -116,9 +116,15 @@ impl Live {
         self.pool.borrow().as_ref().is_some_and(|mine| Arc::ptr_eq(mine, pool))
     }
 
-    /// Bytes were handed towards the client; the clock runs until it asks for more.
+    /// Bytes were handed towards the client; the clock runs until it asks for more, or the exchange is over.
     pub fn client_owes(&self, now: Instant) {
         self.client_owes.set(Some(now));
+    }
+
+    /// The same for an answer of ours, whose exchange may never have entered a pool.
+    pub fn client_owes_for_ours(&self, now: Instant) {
+        self.client_owes(now);
+        *self.scissors.borrow_mut() = Scissors::of_running_stream();
     }
 
     pub fn client_paid(&self) {

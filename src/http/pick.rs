@@ -58,27 +58,36 @@ impl<'a> Picker<'a> {
         self.settings.max_in_flight > 0 && pool.has(Wanted { tried: &self.tried, max_in_flight: 0 })
     }
 
-    /// Waits in the pool's queue, at most for `queue_timeout`, and moves the exchange to the backend that has room then.
-    pub async fn wait(&self, in_flight: &mut InFlight, live: &Live) -> Result<(), Failure> {
+    /// Waits in the pool's queue, at most for `queue_timeout`, and moves the exchange to the backend that has room then. Answers
+    /// false, and has not, when there is nothing left to wait for and another colour may stand in.
+    pub async fn wait(&self, in_flight: &mut InFlight, live: &Live) -> Result<bool, Failure> {
         // Its place at a backend that was given up is free for who waits for that one.
         in_flight.unassign();
         let pool = in_flight.pool().clone();
         let ticket = pool.queue().join(QUEUE).map_err(|Full| Failure::QueueFull)?;
         let turn = tokio::time::timeout(self.settings.queue_timeout, self.turn(in_flight, &pool, ticket));
         match live.unless_broken(turn).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(has_room)) => Ok(has_room),
             Ok(Err(_)) => Err(Failure::QueueTimeout),
             Err(_) => Err(Failure::DrainCut),
         }
     }
 
-    async fn turn(&self, in_flight: &mut InFlight, pool: &Pool, mut ticket: Place) {
+    async fn turn(&self, in_flight: &mut InFlight, pool: &Pool, mut ticket: Place) -> bool {
         // Who left before we stood in line has called nobody.
         self.call_if_room(pool);
+        let is_over = || self.settings.failover && !self.may_wait(pool);
+        if is_over() {
+            return false;
+        }
         loop {
             (&mut ticket).await;
             if self.take(in_flight).is_some() {
                 break;
+            }
+            if is_over() {
+                // Its turn goes to the next, who finds the same.
+                return false;
             }
             // Room, but none for this request: its only backend left is another.
             ticket.pass();
@@ -89,6 +98,7 @@ impl<'a> Picker<'a> {
         ticket.done();
         // More room than one: a backend has come up, or the bound was raised.
         self.call_if_room(pool);
+        true
     }
 
     fn call_if_room(&self, pool: &Pool) {

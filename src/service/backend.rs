@@ -193,10 +193,22 @@ impl Backend {
     /// Ends its ejection if its time is over; answers whether it was.
     pub(super) fn readmit(&self, now: Instant) -> bool {
         let mut state = self.lock();
-        let Some(ended) = state.ejections.end(now) else { return false };
+        let ended = state.ejections.end(now);
+        self.let_in(&state, ended)
+    }
+
+    /// The same, whenever that would be.
+    pub(super) fn readmit_early(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        let ended = state.ejections.cut_short(now);
+        self.let_in(&state, ended)
+    }
+
+    fn let_in(&self, state: &State, ended: Option<Ejected>) -> bool {
+        let Some(ended) = ended else { return false };
         // As good as its next answer: one more failure takes it out again.
         self.fails.store(ended.streak, Ordering::Relaxed);
-        self.show(&state);
+        self.show(state);
         true
     }
 

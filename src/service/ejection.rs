@@ -45,7 +45,15 @@ impl Ejections {
 
     /// Back in, if its time is over.
     pub fn end(&mut self, now: Instant) -> Option<Ejected> {
-        let ended = self.present.take_if(|present| present.until <= now)?;
+        if self.present.as_ref()?.until > now {
+            return None;
+        }
+        self.cut_short(now)
+    }
+
+    /// Back in before its time.
+    pub fn cut_short(&mut self, now: Instant) -> Option<Ejected> {
+        let ended = self.present.take()?;
         self.last = Some((ended.lasts, now));
         Some(ended)
     }

@@ -100,6 +100,7 @@ impl Service {
             }
         }
         self.config.store(config);
+        self.look_at_detour();
     }
 
     pub fn name(&self) -> &Arc<str> {

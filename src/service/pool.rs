@@ -191,7 +191,7 @@ impl Pool {
     }
 
     /// The backends of `targets`; while none of them is healthy, or their names are not known yet, the healthy ones of before
-    /// serve on beside them.
+    /// serve on beside them. When nobody else is left to serve, who was ejected is let in.
     fn rebuild(&self, targets: &[Target]) {
         let before = self.backends.load_full();
         let wanted: Vec<(&BackendAddr, &Endpoint)> =
@@ -206,6 +206,12 @@ impl Pool {
             .collect();
         if !targets.is_empty() && !next.iter().any(|b| b.is_up()) {
             next.extend(before.iter().filter(|b| b.is_up() && !is_wanted(b)).cloned());
+        }
+        if !next.iter().any(|b| b.serves()) {
+            let now = Instant::now();
+            for backend in next.iter().filter(|b| b.is_up() && b.readmit_early(now)) {
+                tracing::warn!(backend = %backend.name(), "backend no longer ejected: no other is left");
+            }
         }
         let same = next.len() == before.len() && next.iter().zip(before.iter()).all(|(a, b)| Arc::ptr_eq(a, b));
         if !same {

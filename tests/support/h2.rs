@@ -33,12 +33,18 @@ pub struct Answer2 {
 
 impl H2 {
     pub fn connect(hello: &Hello) -> Self {
+        Self::with_window(hello, 65_535)
+    }
+
+    /// Takes so many bytes of each answer before it has to be asked for more.
+    pub fn with_window(hello: &Hello, window: u32) -> Self {
         let runtime = runtime();
         let sender = runtime.block_on(async {
             let stream = TcpStream::connect(hello.addr()).await.unwrap();
             let tls = TlsConnector::from(hello.config(&[b"h2"])).connect(hello.server_name(), stream).await.unwrap();
             assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]), "h2 was not agreed on");
             let (sender, connection) = h2::client::Builder::new()
+                .initial_window_size(window)
                 // Room for others beside a stream that a test holds still.
                 .initial_connection_window_size(4 << 20)
                 .handshake(tls)
