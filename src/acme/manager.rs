@@ -106,7 +106,10 @@ impl Manager {
         let mut news = Vec::new();
         for wanted in self.shared.store.wanted() {
             let site = wanted.site.clone();
-            let same = |kept: &Kept| kept.keeper.wanted == wanted && *kept.keeper.settings == *settings;
+            // A task ends by itself only if it panics; what it was at is entered as an attempt that failed.
+            let same = |kept: &Kept| {
+                kept.keeper.wanted == wanted && *kept.keeper.settings == *settings && !kept.task.is_finished()
+            };
             let kept = match before.remove(&site) {
                 Some(kept) if same(&kept) => kept,
                 old => {
