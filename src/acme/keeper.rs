@@ -351,9 +351,9 @@ impl Keeper {
             Err(error) => return tracing::debug!(names = self.names(), %error, "no renewal window"),
         };
         self.ask_window.set(SystemTime::now() + schedule::ask_again(again));
-        if issued.meta.window == Some(window) || window.end < window.start {
+        let Some(window) = window.within(issued.validity()).filter(|window| issued.meta.window != Some(*window)) else {
             return;
-        }
+        };
         let renew_at = schedule::renew_at(issued.validity(), Some(window), fastrand::f64());
         let meta = Meta { renew_at, window: Some(window), ..issued.meta.clone() };
         if let Err(error) = self.folder.set_meta(&meta) {

@@ -38,6 +38,14 @@ pub struct Validity {
     pub until: SystemTime,
 }
 
+impl Window {
+    /// What of it lies within the certificate's validity: an authority may say the year 1. `None`: it ends before it begins.
+    pub fn within(self, validity: Validity) -> Option<Self> {
+        let inside = |at: SystemTime| at.min(validity.until).max(validity.from);
+        (self.start <= self.end).then(|| Self { start: inside(self.start), end: inside(self.end) })
+    }
+}
+
 /// What [`due`] looks at.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Situation {
@@ -197,6 +205,17 @@ mod tests {
         assert_eq!(not_before(at(200_000), Some(at(100)), validity), at(200_000));
         let short = Validity { from: at(0), until: at(600) };
         assert_eq!(not_before(at(401), Some(at(1)), short), at(401));
+    }
+
+    #[test]
+    fn a_window_counts_where_the_certificate_is_valid() {
+        let validity = Validity { from: at(1000), until: at(2000) };
+        let within = |start, end| Window { start, end }.within(validity).map(|window| (window.start, window.end));
+        assert_eq!(within(at(1200), at(1300)), Some((at(1200), at(1300))));
+        let year_one = SystemTime::UNIX_EPOCH - Duration::from_hours(1969 * 8766);
+        assert_eq!(within(year_one, at(9000)), Some((at(1000), at(2000))));
+        assert_eq!(within(year_one, year_one), Some((at(1000), at(1000))), "over");
+        assert_eq!(within(at(1300), at(1200)), None);
     }
 
     #[test]
