@@ -116,7 +116,8 @@ fn dns_01_has_its_records_set_by_a_program_and_taken_back() {
     against_both(&|setup, ca| {
         let hook = ca.hook(setup.place.dir());
         let lines = ca.section(&format!("challenges = [\"dns-01\"]\ndns_hook = {hook:?}"));
-        let wild = "[[site]]\nhosts = [\"shop.example\", \"*.shop.example\"]\nservice = \"app\"\n";
+        let wild =
+            "[[site]]\nhosts = [\"shop.example\", \"www.shop.example\", \"*.shop.example\"]\nservice = \"app\"\n";
         let edge = setup.server(&ca.resolvers()).and(&lines).and(wild).start();
         let shown = issued(&edge, "any.shop.example");
         assert_eq!(shown.names, ["*.shop.example", "shop.example"]);

@@ -156,6 +156,14 @@ impl State {
         let names =
             payload["identifiers"].as_array().unwrap().iter().map(|id| id["value"].as_str().unwrap().to_owned());
         let names: Vec<String> = names.collect();
+        let wildcard = |parent: &str| names.iter().any(|name| name.strip_prefix("*.") == Some(parent));
+        let is_redundant =
+            |name: &&String| name.split_once('.').is_some_and(|(first, rest)| first != "*" && wildcard(rest));
+        if let Some(name) = names.iter().find(is_redundant) {
+            // As Let's Encrypt says it.
+            let detail = format!("Domain name {name:?} is redundant with a wildcard domain in the same request");
+            return Reply::problem(400, "malformed", &detail);
+        }
         let authorizations = names.iter().map(|name| {
             let token = jose::sha256_text(&format!("token {} {name}", self.authorizations.len()));
             let bare = name.trim_start_matches("*.").to_owned();
