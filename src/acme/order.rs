@@ -22,8 +22,8 @@ use crate::challenge::{Answer, Challenges};
 use crate::config::{Acme, AcmeChallenge, CertificateFiles};
 use crate::tls::{self, Content, Loaded};
 
-/// Orders are kept by authorities for about a week.
-const STALE: Duration = Duration::from_hours(6 * 24);
+/// What an authority has not finished by then it never will; a six-day certificate can't wait for it much longer.
+const STALE: Duration = Duration::from_hours(6);
 
 /// What an order needs around it.
 pub struct Around<'a> {
@@ -91,8 +91,13 @@ impl Around<'_> {
                             return Ok((order, pending));
                         }
                     }
-                    Err(Error::Api(_)) => {}
-                    Err(error) => return Err(self.client.failure(&error)),
+                    Err(error) => {
+                        let failure = self.client.failure(&error);
+                        // What it no longer knows is begun anew; what it can't tell now is not given up.
+                        if failure.kind != Kind::Refused {
+                            return Err(failure);
+                        }
+                    }
                 }
             }
             self.folder.clear_pending();
