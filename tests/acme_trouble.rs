@@ -188,11 +188,12 @@ fn the_second_directory_is_asked_when_the_first_fails() {
     let (setup, ca) = with(&origin);
     let second = Authority::start(&setup.place);
     ca.mood("/", usize::MAX, Instead::Nonsense(502));
+    ca.profiles(&["shortlived"]);
     // One file for both roots.
     let roots = setup.path("roots.pem");
     let both = [&ca, &second].map(|ca| std::fs::read_to_string(ca.root_file()).unwrap()).concat();
     std::fs::write(&roots, both).unwrap();
-    let section = ca.section(&format!("fallback = {:?}", second.directory()));
+    let section = ca.section(&format!("profile = \"shortlived\"\nfallback = {:?}", second.directory()));
     let section = section.replace(&ca.root_file().display().to_string(), &roots.display().to_string());
     let edge = setup.server(&ca.resolvers()).and(&section).and(SITE).start();
     issued(&edge, "shop.example");

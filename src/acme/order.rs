@@ -117,15 +117,17 @@ impl Around<'_> {
         let key = KeyPair::generate().map_err(|e| Failure::local("a new key", e))?;
         let identifiers: Vec<Identifier> = self.names.iter().map(|name| Identifier::Dns(name.clone())).collect();
         let mut new = NewOrder::new(&identifiers);
-        if let Some(profile) = &self.settings.profile {
-            self.check_profile(profile)?;
+        let profile = self.profile()?;
+        if let Some(profile) = profile {
             new = new.profile(profile);
         }
         let order = match self.replaces.clone() {
             Some(replaced) => match self.client.account.new_order(&new.replaces(replaced)).await {
                 // A courtesy, no condition.
-                Err(Error::Unsupported(_) | Error::Other(_)) => self.plain_order(&identifiers).await,
-                Err(Error::Api(problem)) if is_about_replacing(&problem) => self.plain_order(&identifiers).await,
+                Err(Error::Unsupported(_) | Error::Other(_)) => self.plain_order(&identifiers, profile).await,
+                Err(Error::Api(problem)) if is_about_replacing(&problem) => {
+                    self.plain_order(&identifiers, profile).await
+                }
                 other => other,
             },
             None => self.client.account.new_order(&new).await,
@@ -144,18 +146,23 @@ impl Around<'_> {
         Ok((order, pending))
     }
 
-    async fn plain_order(&self, identifiers: &[Identifier]) -> Result<Order, Error> {
+    async fn plain_order(&self, identifiers: &[Identifier], profile: Option<&str>) -> Result<Order, Error> {
         let mut new = NewOrder::new(identifiers);
-        if let Some(profile) = &self.settings.profile {
+        if let Some(profile) = profile {
             new = new.profile(profile);
         }
         self.client.account.new_order(&new).await
     }
 
-    fn check_profile(&self, profile: &str) -> Result<(), Failure> {
+    /// The first directory has to know it; from the second a certificate without it is better than none.
+    fn profile(&self) -> Result<Option<&str>, Failure> {
+        let Some(profile) = self.settings.profile.as_deref() else { return Ok(None) };
         let known: Vec<&str> = self.client.account.profiles().map(|known| known.name).collect();
         if known.contains(&profile) {
-            return Ok(());
+            return Ok(Some(profile));
+        }
+        if self.directory != self.settings.directory {
+            return Ok(None);
         }
         let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
         Err(Failure::new(Kind::Refused, format!("acme.profile {profile:?} is none of the authority's: {known}")))
