@@ -227,8 +227,10 @@ impl File {
         }
         let contact = contact(settings);
         let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
-        account.update_contacts(&contact).await?;
-        self.write(&Kept { contact: settings.email.clone(), ..kept })?;
+        match account.update_contacts(&contact).await {
+            Ok(()) => self.write(&Kept { contact: settings.email.clone(), ..kept })?,
+            Err(error) => tracing::warn!(directory = kept.directory, %error, "the authority does not take acme.email"),
+        }
         Ok(account)
     }
 }
