@@ -138,7 +138,8 @@ impl Keeper {
         loop {
             let now = SystemTime::now();
             if self.ask_window.get() <= now && self.issued.borrow().is_some() && !self.asked.get() {
-                self.ask_for_window().await;
+                // Who asks for a certificate does not wait for what an authority suggests.
+                tokio::select! { () = self.ask_for_window() => {}, () = self.is_asked() => {} }
             }
             let begin = schedule::due(&self.situation(now), now);
             let Some(left) = begin.duration_since(now).ok().filter(|left| !left.is_zero()) else {
@@ -165,6 +166,12 @@ impl Keeper {
             interrupted: attempts.interrupted,
             held: self.shared.ledger.held(self.wanted.names.iter().map(String::as_str), now),
             asked: self.asked.get(),
+        }
+    }
+
+    async fn is_asked(&self) {
+        while !self.asked.get() {
+            self.wake.notified().await;
         }
     }
 
