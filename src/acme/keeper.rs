@@ -75,10 +75,10 @@ impl Keeper {
     ) -> std::io::Result<Self> {
         let issued = folder.issued()?.map(Rc::new);
         let config = fingerprint(&wanted, settings);
-        let attempts = folder.attempts();
+        let attempts = folder.attempts()?;
         let attempts = if attempts.config == config { attempts } else { Attempts { config, ..Attempts::default() } };
         let generation = issued.as_ref().map_or(0, |issued| issued.meta.generation);
-        let pending = folder.pending().filter(|pending| !folder.is_done(pending, generation));
+        let pending = folder.pending()?.filter(|pending| !folder.is_done(pending, generation));
         if pending.is_none() {
             folder.clear_pending();
         }
@@ -152,7 +152,7 @@ impl Keeper {
             let _ = tokio::time::timeout(nap, self.wake.notified()).await;
             if is_unresolved && !self.asked.get() && self.unresolved().await.is_none() {
                 tracing::info!(names = self.names(), "resolves now");
-                self.note(|attempts| attempts.next_try = None);
+                let _ = self.note(|attempts| attempts.next_try = None);
             }
         }
     }
@@ -190,10 +190,23 @@ impl Keeper {
         let Ok(_permit) = self.shared.orders.acquire().await else { return };
         let (now, random) = (SystemTime::now(), fastrand::f64());
         // As if it had failed: should the process die, the next one must not begin at once for ever.
-        self.note(|attempts| {
+        let entered = self.note(|attempts| {
             attempts.interrupted += 1;
             attempts.next_try = Some(schedule::next_try(now, Kind::Validation, attempts.failures + 1, None, random));
         });
+        let outcome = match entered {
+            Ok(()) => self.issue_and_note().await,
+            // Nor may it begin where the next one would not know.
+            Err(error) => Err(self.has_failed(Failure::local("attempts.json", error), None)),
+        };
+        self.asked.set(false);
+        self.shared.store.tell([self.told()]);
+        for answer in self.waiting.take() {
+            let _ = answer.send(outcome.clone());
+        }
+    }
+
+    async fn issue_and_note(&self) -> Outcome {
         let unresolved = self.unresolved().await;
         if let Some(why) = &unresolved {
             tracing::warn!(
@@ -202,14 +215,9 @@ impl Keeper {
                 "does not resolve from here; the authority is asked all the same"
             );
         }
-        let outcome = match self.issue().await {
+        match self.issue().await {
             Ok(issued) => Ok(self.succeeded(issued)),
             Err(failure) => Err(self.has_failed(failure, unresolved)),
-        };
-        self.asked.set(false);
-        self.shared.store.tell([self.told()]);
-        for answer in self.waiting.take() {
-            let _ = answer.send(outcome.clone());
         }
     }
 
@@ -285,7 +293,7 @@ impl Keeper {
         );
         self.ask_window.set(SystemTime::now());
         *self.issued.borrow_mut() = Some(issued.clone());
-        self.note(|attempts| {
+        let _ = self.note(|attempts| {
             *attempts = Attempts { config: std::mem::take(&mut attempts.config), ..Attempts::default() }
         });
         issued
@@ -306,7 +314,7 @@ impl Keeper {
         for count in &self.failed {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        self.note(|attempts| {
+        let _ = self.note(|attempts| {
             attempts.failures += 1;
             attempts.interrupted = 0;
             attempts.next_try =
@@ -318,12 +326,12 @@ impl Keeper {
         failure
     }
 
-    fn note(&self, change: impl FnOnce(&mut Attempts)) {
+    /// In memory whatever the disk says.
+    fn note(&self, change: impl FnOnce(&mut Attempts)) -> std::io::Result<()> {
         let mut attempts = self.attempts.borrow_mut();
         change(&mut attempts);
-        if let Err(error) = self.folder.set_attempts(&attempts) {
-            tracing::error!(names = self.names(), %error, "attempts can't be written to state_dir");
-        }
+        let written = self.folder.set_attempts(&attempts);
+        written.inspect_err(|error| tracing::error!(names = self.names(), %error, "attempts.json can't be written"))
     }
 
     /// The first name that an authority would have to reach and that has no address here.

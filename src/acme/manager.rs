@@ -20,7 +20,7 @@ use crate::challenge::Challenges;
 use crate::config::{Acme, Config};
 use crate::metrics::Metrics;
 use crate::resolve::Resolver;
-use crate::tls::{CertStore, Told, Wanted};
+use crate::tls::{CertStore, Wanted};
 
 /// Orders under way at once, over all certificates: authorities mind crowds.
 const AT_ONCE: usize = 4;
@@ -162,8 +162,7 @@ impl Manager {
             }
             Err(error) => {
                 tracing::error!(names = wanted.names.join(", "), %error, "its folder in state_dir can't be used");
-                let error = Some(format!("its folder in state_dir can't be used: {error}"));
-                self.shared.store.tell([(wanted.site, Told { error, ..Told::default() })]);
+                self.shared.store.tell_error(wanted.site, format!("its folder in state_dir can't be used: {error}"));
                 None
             }
         }

@@ -81,7 +81,7 @@ impl Around<'_> {
     }
 
     async fn begin_or_resume(&self) -> Result<(Order, Pending), Failure> {
-        if let Some(mut pending) = self.folder.pending() {
+        if let Some(mut pending) = self.folder.pending().map_err(|e| Failure::local("the order's file", e))? {
             self.clean_up(&mut pending).await;
             if self.fits(&pending) {
                 match self.client.account.order(pending.url.clone()).await {

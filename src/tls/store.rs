@@ -89,6 +89,13 @@ impl CertStore {
         self.publish(&mut parts);
     }
 
+    /// The same of what is wrong; what serves goes on.
+    pub fn tell_error(&self, site: Arc<str>, error: String) {
+        let mut parts = self.parts();
+        parts.told.entry(site).or_default().error = Some(error);
+        self.publish(&mut parts);
+    }
+
     /// The internal CA's root.
     pub fn ca_root(&self) -> Root {
         self.parts().ca.root()
