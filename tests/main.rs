@@ -5,6 +5,7 @@
 mod support;
 
 mod acme;
+mod acme_hostile;
 mod acme_trouble;
 mod backends;
 mod canary;

@@ -155,6 +155,11 @@ impl Authority {
         self.state().ahead = Some(seconds);
     }
 
+    /// One more field on every answer.
+    pub fn field(&self, name: &'static str, value: &str) {
+        self.state().fields.push((name, value.to_owned()));
+    }
+
     /// Finds nothing wherever it looks.
     pub fn blind(&self, is_blind: bool) {
         self.state().is_blind = is_blind;
@@ -204,6 +209,8 @@ fn serve(state: &Arc<Mutex<State>>, mut wire: Wire) {
                 retry_after.into_iter().fold(reply, |reply, after| reply.with("Retry-After", after))
             }
         };
+        let fields = state.lock().unwrap().fields.clone();
+        let reply = fields.into_iter().fold(reply, |reply, (name, value)| reply.with(name, value));
         let reply = match state.lock().unwrap().ahead {
             Some(seconds) => reply.with("Date", date(seconds)),
             None => reply,

@@ -29,6 +29,8 @@ pub struct State {
     /// How far its clock is ahead, in seconds; `None`: it tells no time.
     pub ahead: Option<i64>,
     pub is_blind: bool,
+    /// Of every answer, besides its own.
+    pub fields: Vec<(&'static str, String)>,
     /// More of the directory's `meta`.
     pub meta: serde_json::Map<String, Value>,
     pub asked: Vec<Value>,
@@ -89,6 +91,7 @@ impl State {
             profiles: Vec::new(),
             ahead: None,
             is_blind: false,
+            fields: Vec::new(),
             meta: serde_json::Map::new(),
             asked: Vec::new(),
             looked: 0,

@@ -1,0 +1,156 @@
+//! Authorities that lie, and a disk that does not always answer: nothing is lost, nothing is asked for twice.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::support::certs::{certificate, eventually, issued, kept, shown};
+use crate::support::{Authority, Edge, Instead, Origin, Setup};
+
+const SITE: &str = "[[site]]\nhosts = [\"shop.example\"]\nservice = \"app\"\n";
+
+fn with(origin: &Origin) -> (Setup, Authority) {
+    let setup = Setup::to(origin);
+    let ca = Authority::start(&setup.place);
+    (setup, ca)
+}
+
+fn start(setup: Setup, ca: &Authority, lines: &str) -> Edge {
+    setup.server(&ca.resolvers()).and(&ca.section(lines)).and(SITE).start()
+}
+
+#[test]
+fn a_wait_beyond_measure_is_none() {
+    let origin = Origin::start("blue");
+    for beyond in ["18446744073709551615", "4294967296", "-1", "soon"] {
+        let (setup, ca) = with(&origin);
+        ca.field("Retry-After", beyond);
+        ca.windows(&[(86_400, 90_000)]);
+        let edge = start(setup, &ca, "");
+        issued(&edge, "shop.example");
+        eventually("the window", &edge, || kept(&edge, "meta.json")?["window"].is_object().then_some(()));
+    }
+}
+
+#[test]
+fn a_window_in_the_year_one_harms_nothing() {
+    const YEARS: i64 = 2020 * 31_556_952;
+    let origin = Origin::start("blue");
+    let (setup, ca) = with(&origin);
+    ca.windows(&[(-YEARS, -YEARS)]);
+    let mut edge = start(setup, &ca, "");
+    eventually("the second window", &edge, || {
+        let meta = kept(&edge, "meta.json")?;
+        (meta["generation"] == 2 && meta["window"].is_object()).then_some(())
+    });
+    edge.kill();
+    edge.start_again();
+    assert_eq!(shown(&edge, "shop.example").serial, "02");
+    assert!(!edge.stderr().contains("damaged"), "{}", edge.stderr());
+    assert_eq!(ca.issued(), 2);
+}
+
+#[test]
+fn an_order_outlives_the_authoritys_trouble() {
+    let origin = Origin::start("blue");
+    let (setup, ca) = with(&origin);
+    ca.mood("/authz", 1, Instead::Nonsense(200));
+    ca.mood("/order/", 1, Instead::Problem(500, "serverInternal", None));
+    let edge = start(setup, &ca, "");
+    issued(&edge, "shop.example");
+    assert_eq!(ca.orders().len(), 1);
+}
+
+#[test]
+fn an_order_that_comes_to_no_end_is_given_up() {
+    let origin = Origin::start("blue");
+    let (setup, ca) = with(&origin);
+    ca.mood("/authz", usize::MAX, Instead::Nonsense(200));
+    let mut edge = start(setup, &ca, "");
+    eventually("an error", &edge, || certificate(&edge, "shop.example")["error"].as_str().map(drop));
+    edge.kill();
+    let mut order = kept(&edge, "order.json").unwrap();
+    let begun: jiff::Timestamp = order["begun"].as_str().unwrap().parse().unwrap();
+    order["begun"] = (begun - jiff::SignedDuration::from_hours(7)).to_string().into();
+    fs::write(edge.path("state/acme/certificates/shop.example/order.json"), order.to_string()).unwrap();
+    ca.cheer_up();
+    edge.start_again();
+    issued(&edge, "shop.example");
+    assert_eq!(ca.orders().len(), 2);
+}
+
+/// In its place one that no read gets through.
+fn make_unreadable(path: &Path) -> PathBuf {
+    let aside = path.with_extension("aside");
+    fs::rename(path, &aside).unwrap();
+    symlink(path, path).unwrap();
+    aside
+}
+
+#[test]
+fn what_cannot_be_read_now_is_not_replaced() {
+    let origin = Origin::start("blue");
+    let (setup, ca) = with(&origin);
+    let mut edge = start(setup, &ca, "");
+    let first = issued(&edge, "shop.example");
+    edge.kill();
+    let accounts = fs::read_dir(edge.path("state/acme/accounts")).unwrap().map(|entry| entry.unwrap().path());
+    let account = accounts.last().unwrap().join("account.json");
+    let chain = edge.path("state/acme/certificates/shop.example/chain.1.pem");
+    let [account_aside, chain_aside] = [&account, &chain].map(|path| make_unreadable(path));
+    edge.start_again();
+    let told = certificate(&edge, "shop.example")["error"].as_str().unwrap().to_owned();
+    assert!(told.contains("can't be used"), "{told}");
+    fs::rename(&chain_aside, &chain).unwrap();
+    edge.terminate();
+    edge.start_again();
+    assert_eq!(shown(&edge, "shop.example"), first);
+    let renewal = edge.admin(&["certs", "renew", "shop.example"]);
+    assert!(renewal.code == Some(1) && renewal.stderr.contains("account.json"), "{renewal:?}");
+    fs::rename(&account_aside, &account).unwrap();
+    edge.admin(&["certs", "renew", "shop.example"]).ok();
+    assert_eq!((ca.accounts(), ca.issued()), (1, 2));
+}
+
+#[test]
+fn what_is_not_on_disk_is_not_begun() {
+    let origin = Origin::start("blue");
+    let (setup, ca) = with(&origin);
+    let edge = start(setup, &ca, "");
+    issued(&edge, "shop.example");
+    let attempts = edge.path("state/acme/certificates/shop.example/attempts.json");
+    fs::remove_file(&attempts).unwrap();
+    fs::create_dir(&attempts).unwrap();
+    let renewal = edge.admin(&["certs", "renew", "shop.example"]);
+    assert!(renewal.code == Some(1) && renewal.stderr.contains("attempts.json"), "{renewal:?}");
+    assert_eq!(ca.orders().len(), 1);
+}
+
+#[test]
+fn a_contact_that_is_refused_stops_no_renewal() {
+    let origin = Origin::start("blue");
+    let (setup, ca) = with(&origin);
+    let edge = start(setup, &ca, "");
+    issued(&edge, "shop.example");
+    ca.mood("/account/", usize::MAX, Instead::Problem(400, "invalidContact", None));
+    let text = fs::read_to_string(edge.path("edge.toml")).unwrap();
+    edge.rewrite(&text.replace("ops@shop.example", "who@shop.example"));
+    edge.admin(&["reload"]).ok();
+    edge.admin(&["certs", "renew", "shop.example"]).ok();
+    edge.said("invalidContact");
+}
+
+#[test]
+fn who_asks_does_not_wait_for_a_window() {
+    let origin = Origin::start("blue");
+    let (setup, ca) = with(&origin);
+    ca.windows(&[(86_400, 90_000)]);
+    ca.mood("/renewal", usize::MAX, Instead::Silence);
+    let edge = start(setup, &ca, "");
+    issued(&edge, "shop.example");
+    let begun = std::time::Instant::now();
+    edge.admin(&["certs", "renew", "shop.example"]).ok();
+    // An unanswered question ends after thirty.
+    assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
+}
