@@ -126,6 +126,7 @@ impl CertStore {
                 Err(error) => index.miss(names, Source::Internal, error),
             }
         }
+        parts.add_rest(&mut index);
         parts.stand_in(&mut index);
         self.index.store(Arc::new(index));
     }
@@ -164,8 +165,16 @@ impl Parts {
             let Some(told) = self.told.get(&wanted.site) else { continue };
             if let Some(loaded) = &told.loaded {
                 let status = CertStatus::of(loaded, Source::Acme, told.error.clone());
-                index.add(loaded, CertStatus { next_renewal: told.next_renewal, ..status });
+                let status = CertStatus { next_renewal: told.next_renewal, ..status };
+                index.add_for(wanted.names.iter().filter(|name| loaded.covers(name)), loaded, status);
             }
+        }
+    }
+
+    /// Names that a certificate still has and its site no longer: a site that has them now has gone first.
+    fn add_rest(&self, index: &mut Index) {
+        for loaded in self.told.values().filter_map(|told| told.loaded.as_ref()) {
+            index.add_names(&loaded.names, loaded);
         }
     }
 
@@ -249,6 +258,31 @@ mod tests {
         let old = Loaded { not_after: SystemTime::now() + LEAF_LIFETIME / 2 - Duration::from_secs(1), ..first };
         parts.signed.insert(names.to_vec(), old.clone());
         assert!(parts.signed(&names).unwrap().not_after > old.not_after);
+    }
+
+    #[test]
+    fn a_site_goes_before_one_that_had_its_name() {
+        let store = CertStore::new(InternalCa::generate().unwrap());
+        let mut parts = store.parts();
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        for (site, wanted, has) in [
+            ("a.test", ["a.test", "c.test"], ["a.test", "b.test"]),
+            ("b.test", ["b.test", "d.test"], ["b.test", "d.test"]),
+        ] {
+            let loaded = Some(parts.ca.sign(&names(&has)).unwrap());
+            parts.told.insert(site.into(), Told { loaded, ..Told::default() });
+            parts.wanted.push(Wanted { site: site.into(), names: names(&wanted), is_forced: false });
+        }
+        store.publish(&mut parts);
+        drop(parts);
+        let same = |one: &str, other: &str| Arc::ptr_eq(&store.find(one).unwrap(), &store.find(other).unwrap());
+        assert!(same("b.test", "d.test") && !same("a.test", "b.test"));
+        // Until a site has it.
+        let mut parts = store.parts();
+        parts.wanted.pop();
+        store.publish(&mut parts);
+        drop(parts);
+        assert_eq!(store.status().len(), 2);
     }
 
     #[test]
