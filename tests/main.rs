@@ -6,6 +6,7 @@ mod support;
 
 mod acme;
 mod acme_hostile;
+mod acme_moves;
 mod acme_trouble;
 mod backends;
 mod canary;

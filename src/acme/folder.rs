@@ -121,10 +121,43 @@ impl Issued {
 impl Folder {
     /// Made if it isn't there; what a crash left half-written is removed.
     pub fn open(certificates: &Path, name: &str) -> io::Result<Self> {
-        let path = certificates.join(name.replace('*', "_"));
+        let path = certificates.join(file_name(name));
         create_private_dir(&path)?;
         remove_half_written(&path);
         Ok(Self { path })
+    }
+
+    /// Every one that is there and has a certificate, by its record; those that were moved aside are not.
+    pub fn all(certificates: &Path) -> Vec<(Self, Meta)> {
+        let with_meta = |folder: Self| Some((folder.read::<Meta>("meta.json").ok()??, folder));
+        Self::everyone(certificates).filter_map(with_meta).map(|(meta, folder)| (folder, meta)).collect()
+    }
+
+    /// Every one that is there, whatever it has.
+    pub fn everyone(certificates: &Path) -> impl Iterator<Item = Self> {
+        let paths = fs::read_dir(certificates).into_iter().flatten().flatten().map(|entry| entry.path());
+        paths.filter(|path| !path.to_string_lossy().contains(".damaged-")).map(|path| Self { path })
+    }
+
+    /// Whether it is this site's.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.path.file_name().is_some_and(|own| *own == *file_name(name))
+    }
+
+    /// Or had one that can't be read now.
+    pub fn has_certificate(&self) -> bool {
+        self.path.join("meta.json").symlink_metadata().is_ok()
+    }
+
+    /// The certificate, if there is one that can be used; nothing is moved.
+    pub fn peek(&self) -> Option<Issued> {
+        self.read_issued().ok().flatten()
+    }
+
+    /// Its certificate for another folder.
+    pub fn copy(&self, meta: &Meta, to: &Self) -> io::Result<()> {
+        let (chain, key) = self.files(meta.generation);
+        to.install(meta, &fs::read_to_string(chain)?, &fs::read_to_string(key)?)
     }
 
     /// The certificate, if there is one that can be used. A damaged folder is moved aside, and empty from then on; one that
@@ -225,6 +258,10 @@ impl Folder {
             }
         }
     }
+}
+
+fn file_name(site: &str) -> String {
+    site.replace('*', "_")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One certificate's life: had, renewed, tried again. A task for each, on the control runtime.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -179,7 +180,7 @@ impl Keeper {
     fn fits(&self, meta: &Meta) -> bool {
         let settings = &self.settings;
         let is_ours = meta.directory == settings.directory || settings.fallback.as_ref() == Some(&meta.directory);
-        meta.names == self.wanted.names && meta.profile == settings.profile && is_ours
+        is_same_set(&meta.names, &self.wanted.names) && meta.profile == settings.profile && is_ours
     }
 
     fn names(&self) -> String {
@@ -378,6 +379,11 @@ impl Keeper {
         *self.issued.borrow_mut() = Some(Rc::new(Issued { meta, loaded: issued.loaded.clone() }));
         self.shared.store.tell([self.told()]);
     }
+}
+
+/// Whatever their order: the first name is the site's, and the certificate has none.
+fn is_same_set(a: &[String], b: &[String]) -> bool {
+    BTreeSet::from_iter(a) == BTreeSet::from_iter(b)
 }
 
 /// Changes with anything that an attempt's outcome may hang on.

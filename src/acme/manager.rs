@@ -13,7 +13,9 @@ use tokio::task::AbortHandle;
 use super::account::Accounts;
 use super::doctor::{Diagnosis, Examination, Question};
 use super::failure::Failure;
-use super::folder::Folder;
+use super::folder::{Folder, Pending};
+use super::hook;
+use super::inherit::Estate;
 use super::keeper::{Keeper, Outcome, Shared};
 use super::ledger::Ledger;
 use crate::challenge::Challenges;
@@ -99,7 +101,9 @@ impl Manager {
     /// Keeps the certificates that the store wants now, and no others. Those that are on disk serve once this has returned.
     pub fn follow(&self, settings: &Acme) {
         let settings = Rc::new(settings.clone());
+        let estate = Estate::of(&self.certificates);
         let mut before = self.kept.take();
+        let is_first = before.is_empty();
         if before.values().any(|kept| *kept.keeper.settings != *settings) {
             self.shared.accounts.forget_all();
         }
@@ -115,7 +119,7 @@ impl Manager {
                 old => {
                     // Its task is gone before another works in the same folder.
                     drop(old);
-                    let Some(kept) = self.keep(wanted, &settings) else { continue };
+                    let Some(kept) = self.keep(wanted, &settings, &estate) else { continue };
                     news.push(kept.keeper.told());
                     kept
                 }
@@ -145,9 +149,10 @@ impl Manager {
         Handle(sender)
     }
 
-    fn keep(&self, wanted: Wanted, settings: &Rc<Acme>) -> Option<Kept> {
+    fn keep(&self, wanted: Wanted, settings: &Rc<Acme>, estate: &Estate<'_>) -> Option<Kept> {
         let failed = wanted.names.iter().map(|name| self.metrics.acme_failures(name)).collect();
         let folder = Folder::open(&self.certificates, &wanted.site);
+        let folder = folder.and_then(|folder| estate.hand_on(&folder, &wanted.names).map(|()| folder));
         let keeper = folder.and_then(|folder| Keeper::open(&self.shared, settings, wanted.clone(), folder, failed));
         match keeper {
             Ok(keeper) => {

@@ -10,6 +10,7 @@ mod failure;
 mod folder;
 mod hook;
 mod http;
+mod inherit;
 mod keeper;
 mod ledger;
 mod manager;

@@ -53,7 +53,6 @@ impl World {
         let failed = |e: &dyn std::fmt::Display| NotReloaded::Failed(e.to_string());
         let prepared = self.listeners.prepare(&next.server).map_err(|e| failed(&e))?;
         let rules = self.tls.prepare(&next).map_err(|e| failed(&e))?;
-        self.certificates.load(&next);
         if before.server.resolvers != next.server.resolvers {
             let resolver = Resolver::new(&next.server.resolvers);
             self.operator.set_resolver(resolver.clone());
@@ -68,6 +67,9 @@ impl World {
             };
             Ok::<_, NotReloaded>(Snapshot::build(next.clone(), Some(present), &metrics, &add))
         };
+        // Together: what is on disk of a certificate that no file covers any more serves from the first moment on.
+        self.certificates.load(&next);
+        self.acme.follow(&next.acme);
         self.writer.publish(build).await?;
         // Right behind the snapshot: a handshake under rules that the sites don't know yet is a request misdirected.
         let troubles = rules.troubles().to_vec();
@@ -75,7 +77,6 @@ impl World {
         self.follow_services();
         self.resolve_now().await;
         let mut changes = self.listeners.apply(prepared, &self.cores).await;
-        self.acme.follow(&next.acme);
         self.show_listeners();
         changes.extend(differences(&before, &next));
         if changes.is_empty() {

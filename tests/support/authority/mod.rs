@@ -165,6 +165,11 @@ impl Authority {
         self.state().is_blind = is_blind;
     }
 
+    /// Finds nothing of this name.
+    pub fn blind_to(&self, name: &str) {
+        self.state().blind_to.push(name.to_owned());
+    }
+
     /// What it was asked for: the payload of each new order.
     pub fn orders(&self) -> Vec<Value> {
         self.state().asked.clone()

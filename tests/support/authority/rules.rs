@@ -29,6 +29,7 @@ pub struct State {
     /// How far its clock is ahead, in seconds; `None`: it tells no time.
     pub ahead: Option<i64>,
     pub is_blind: bool,
+    pub blind_to: Vec<String>,
     /// Of every answer, besides its own.
     pub fields: Vec<(&'static str, String)>,
     /// More of the directory's `meta`.
@@ -91,6 +92,7 @@ impl State {
             profiles: Vec::new(),
             ahead: None,
             is_blind: false,
+            blind_to: Vec::new(),
             fields: Vec::new(),
             meta: serde_json::Map::new(),
             asked: Vec::new(),
@@ -323,7 +325,8 @@ fn begin(state: &Arc<Mutex<State>>, number: usize, kind: String, thumbprint: &st
     let locked = state.lock().unwrap();
     let found = &locked.authorizations[number];
     let (name, token) = (found.name.clone(), found.token.clone());
-    let (expected, place, is_blind) = (format!("{token}.{thumbprint}"), locked.place.clone(), locked.is_blind);
+    let (expected, place, is_blind) =
+        (format!("{token}.{thumbprint}"), locked.place.clone(), locked.is_blind || locked.blind_to.contains(&name));
     drop(locked);
     let state = state.clone();
     thread::spawn(move || {
