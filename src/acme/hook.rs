@@ -58,6 +58,15 @@ pub async fn run(program: &Path, verb: Verb, fqdn: &str, value: &str) -> Result<
     }
 }
 
+/// Takes records back: name and value. What can't be is said, and left.
+pub async fn take_back(program: &Path, records: &[(String, String)]) {
+    for (fqdn, value) in records {
+        if let Err(error) = run(program, Verb::Cleanup, fqdn, value).await {
+            tracing::warn!(error, "a record is left behind");
+        }
+    }
+}
+
 /// A program and what it has started, ended together unless they have ended by themselves. To be dropped before the child is
 /// waited for: until then its number is nobody else's.
 struct Group(Option<Pid>);

@@ -127,6 +127,29 @@ impl Manager {
             self.kept.borrow_mut().insert(site, kept);
         }
         self.shared.store.tell(news);
+        if is_first || !before.is_empty() {
+            let hook = before.values().find_map(|kept| kept.keeper.settings.dns_hook.clone());
+            drop(before);
+            self.take_records_back(hook.or_else(|| settings.dns_hook.clone()).as_deref());
+        }
+    }
+
+    /// Those that orders for certificates nobody wants any more have left behind, in this life or the one before.
+    fn take_records_back(&self, hook: Option<&Path>) {
+        let kept = self.kept.borrow();
+        let is_forsaken = |folder: &Folder| !kept.keys().any(|site| folder.is_of(site));
+        for folder in Folder::everyone(&self.certificates).filter(is_forsaken) {
+            let Ok(Some(pending)) = folder.pending() else { continue };
+            let (Some(hook), false) = (hook.map(Path::to_owned), pending.records.is_empty()) else { continue };
+            // Ends with the hook, which is bounded in time.
+            tokio::task::spawn_local(async move {
+                hook::take_back(&hook, &pending.records).await;
+                // Whoever wants the certificate again meanwhile has done the same.
+                if folder.pending().is_ok_and(|now| now.as_ref() == Some(&pending)) {
+                    let _ = folder.set_pending(&Pending { records: Vec::new(), ..pending });
+                }
+            });
+        }
     }
 
     pub fn set_resolver(&self, resolver: Resolver) {

@@ -239,11 +239,7 @@ impl Around<'_> {
             return;
         }
         let Ok(program) = present::hook(self.settings.dns_hook.as_deref()) else { return };
-        for (fqdn, value) in std::mem::take(&mut pending.records) {
-            if let Err(error) = hook::run(program, Verb::Cleanup, &fqdn, &value).await {
-                tracing::warn!(error, "a record is left behind");
-            }
-        }
+        hook::take_back(program, &std::mem::take(&mut pending.records)).await;
         let _ = self.keep(pending);
     }
 
