@@ -306,6 +306,8 @@ fn a_missing_authority_shuts_its_site_alone() {
     fs::remove_file(&path).unwrap();
     let edge = house.start();
     edge.said("cannot read");
+    let status = || edge.admin(&["status"]).ok().stdout;
+    assert!(status().contains("one.pem: No such file or directory (os error 2); its sites are SHUT"), "{}", status());
     let alice = house.one.client("alice", |_| ());
     assert!(edge.hello("one.test").showing(&alice).connect().is_err());
     assert!(edge.hello("maybe.test").connect().is_err(), "nobody gets in unasked");
@@ -313,8 +315,10 @@ fn a_missing_authority_shuts_its_site_alone() {
     assert_eq!(edge.tls("app.test").get("/").status, 200);
     fs::write(&path, &house.one.pem).unwrap();
     wait_until("the authority to be taken up", || gets_in(&edge.hello("one.test").showing(&alice)));
+    assert!(!status().contains("one.pem"), "{}", status());
     fs::write(&path, "nonsense").unwrap();
     edge.said("the roots read before go on");
+    assert!(status().contains("the roots read before go on"), "{}", status());
     let reloaded = edge.admin(&["reload", "--json"]).ok().json();
     assert!(reloaded["warnings"].to_string().contains("holds no certificate"), "{reloaded}");
     assert!(gets_in(&edge.hello("one.test").showing(&alice)));
