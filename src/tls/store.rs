@@ -197,8 +197,10 @@ impl Parts {
     }
 
     fn signed(&mut self, names: &[String]) -> Result<Loaded, String> {
-        let fresh_until = SystemTime::now() + RENEW_BEFORE;
-        if let Some(leaf) = self.signed.get(names).filter(|leaf| leaf.not_after > fresh_until) {
+        let now = SystemTime::now();
+        // One from the future was signed by a clock that has been set back since.
+        let is_fresh = |leaf: &&Loaded| leaf.not_before <= now && leaf.not_after > now + RENEW_BEFORE;
+        if let Some(leaf) = self.signed.get(names).filter(is_fresh) {
             return Ok(leaf.clone());
         }
         let leaf = self.ca.sign(names).map_err(|e| e.to_string())?;
@@ -258,6 +260,9 @@ mod tests {
         let old = Loaded { not_after: SystemTime::now() + LEAF_LIFETIME / 2 - Duration::from_secs(1), ..first };
         parts.signed.insert(names.to_vec(), old.clone());
         assert!(parts.signed(&names).unwrap().not_after > old.not_after);
+        let ahead = Loaded { not_before: SystemTime::now() + Duration::from_hours(24), ..old };
+        parts.signed.insert(names.to_vec(), ahead);
+        assert!(parts.signed(&names).unwrap().not_before < SystemTime::now(), "the clock was set back");
     }
 
     #[test]
