@@ -315,11 +315,12 @@ impl Keeper {
         for count in &self.failed {
             count.fetch_add(1, Ordering::Relaxed);
         }
+        let expires = self.issued.borrow().as_ref().map(|issued| issued.loaded.not_after);
+        let again = failure.retry_after.map(|said| schedule::heeded(said, expires, now));
         let _ = self.note(|attempts| {
             attempts.failures += 1;
             attempts.interrupted = 0;
-            attempts.next_try =
-                Some(schedule::next_try(now, failure.kind, attempts.failures, failure.retry_after, random));
+            attempts.next_try = Some(schedule::next_try(now, failure.kind, attempts.failures, again, random));
             attempts.last = Some(LastFailure { kind: failure.kind, text: failure.text.clone(), at: now });
         });
         let next = self.attempts.borrow().next_try.map(show).unwrap_or_default();

@@ -102,6 +102,13 @@ pub fn ask_again(said: Duration) -> Duration {
     said.clamp(Duration::from_mins(1), DAY)
 }
 
+/// What an authority wants us to wait, but for no more than half of what is left of the certificate that serves: whoever is told
+/// to come back in a week has two days with one of six.
+pub fn heeded(said: SystemTime, expires: Option<SystemTime>, now: SystemTime) -> SystemTime {
+    let left = expires.and_then(|at| at.duration_since(now).ok());
+    left.map_or(said, |left| said.min(now + left / 2))
+}
+
 /// When to try again after the `failures`-th failure in a row. `retry_after` is the authority's own word.
 pub fn next_try(
     now: SystemTime,
@@ -216,6 +223,15 @@ mod tests {
         assert_eq!(within(year_one, at(9000)), Some((at(1000), at(2000))));
         assert_eq!(within(year_one, year_one), Some((at(1000), at(1000))), "over");
         assert_eq!(within(at(1300), at(1200)), None);
+    }
+
+    #[test]
+    fn an_authoritys_wait_leaves_time_before_the_end() {
+        let (now, week) = (at(0), at(7 * 86_400));
+        assert_eq!(heeded(week, Some(at(2 * 86_400)), now), at(86_400));
+        assert_eq!(heeded(week, Some(at(30 * 86_400)), now), week);
+        assert_eq!(heeded(week, None, now), week);
+        assert_eq!(heeded(week, Some(now - Duration::from_secs(1)), now), week, "nothing is left to be saved");
     }
 
     #[test]
