@@ -154,3 +154,44 @@ fn who_asks_does_not_wait_for_a_window() {
     // An unanswered question ends after thirty.
     assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
 }
+
+/// Seconds until the next attempt.
+fn wait(edge: &Edge) -> i64 {
+    let next: jiff::Timestamp = certificate(edge, "shop.example")["next_renewal"].as_str().unwrap().parse().unwrap();
+    next.duration_since(jiff::Timestamp::now()).as_secs()
+}
+
+#[test]
+fn a_certificate_that_is_of_no_use_is_not_asked_for_again_soon() {
+    let origin = Origin::start("blue");
+    let (setup, ca) = with(&origin);
+    ca.reverses_chains();
+    let edge = start(setup, &ca, "");
+    let told =
+        eventually("an error", &edge, || certificate(&edge, "shop.example")["error"].as_str().map(str::to_owned));
+    assert!(told.contains("is in the wrong order"), "{told}");
+    assert!(wait(&edge) > 200, "{}", wait(&edge));
+    assert_eq!(ca.issued(), 1);
+}
+
+#[test]
+fn a_certificate_that_was_not_handed_out_is_fetched_again() {
+    let origin = Origin::start("blue");
+    let (setup, ca) = with(&origin);
+    ca.mood("/cert", 1, Instead::Nonsense(200));
+    let edge = start(setup, &ca, "");
+    issued(&edge, "shop.example");
+    assert_eq!((ca.orders().len(), ca.issued()), (1, 1));
+}
+
+#[test]
+fn nobody_is_shown_a_name_that_was_not_asked_for() {
+    let origin = Origin::start("blue");
+    let (setup, ca) = with(&origin);
+    ca.misnames("$(reboot).example");
+    let edge = start(setup, &ca, &format!("challenges = [\"dns-01\"]\ndns_hook = {:?}", ca.hook()));
+    let told =
+        eventually("an error", &edge, || certificate(&edge, "shop.example")["error"].as_str().map(str::to_owned));
+    assert!(told.contains("$(reboot).example, which was not asked for"), "{told}");
+    assert!(!edge.path("hook.log").exists());
+}

@@ -13,14 +13,14 @@ use instant_acme::{
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 use super::account::Client;
-use super::failure::{Failure, Kind, describe};
+use super::failure::{Failure, Kind, describe, one_line};
 use super::folder::{Folder, Pending};
 use super::hook::{self, Verb};
 use super::ledger::Ledger;
 use super::present;
 use crate::challenge::{Answer, Challenges};
 use crate::config::{Acme, AcmeChallenge, CertificateFiles};
-use crate::tls::{self, Content, Loaded};
+use crate::tls::{self, CertificateError, Content, Loaded};
 
 /// What an authority has not finished by then it never will; a six-day certificate can't wait for it much longer.
 const STALE: Duration = Duration::from_hours(6);
@@ -174,11 +174,15 @@ impl Around<'_> {
         let mut authorizations = order.authorizations();
         while let Some(next) = authorizations.next().await {
             let authorization = next.map_err(|e| self.client.failure(&e))?;
+            let name = authorization.identifier().to_string();
+            if !self.names.contains(&name) {
+                let text = format!("the authority wants to validate {}, which was not asked for", one_line(&name));
+                return Err(Failure::new(Kind::Refused, text));
+            }
             match authorization.status {
                 AuthorizationStatus::Valid => {}
                 AuthorizationStatus::Pending => self.answer(authorization, pending, &mut out).await?,
                 status => {
-                    let name = authorization.identifier().to_string();
                     return Err(Failure::new(Kind::Validation, format!("{name}: the authorization is {status:?}")));
                 }
             }
@@ -282,14 +286,18 @@ impl Around<'_> {
 
     /// What an authority hands out is looked at before it counts.
     fn check(&self, chain: String, key: &str) -> Result<Certificate, Failure> {
-        let wrong = |why: String| {
-            self.folder.clear_pending();
-            Failure::new(Kind::Unreachable, format!("the authority's certificate: {why}"))
-        };
+        // Each costs the authority one more: another is not asked for soon.
+        let wrong = |why: String| Failure::new(Kind::Refused, format!("the authority's certificate: {why}"));
         let (cert_path, key_path) = self.folder.files(0);
         let content = Content { cert: chain.clone().into(), key: key.into() };
         let loaded = tls::parse(&CertificateFiles { cert: cert_path, key: key_path }, &content);
-        let loaded = loaded.map_err(|error| wrong(error.to_string()))?;
+        let loaded = loaded.map_err(|error| match error {
+            // Not even one: the order is kept, and asked for it again.
+            CertificateError::NoCertificate { .. } | CertificateError::Pem { .. } => {
+                Failure { kind: Kind::Unreachable, ..wrong(error.to_string()) }
+            }
+            error => wrong(error.to_string()),
+        })?;
         if loaded.not_after <= SystemTime::now() {
             return Err(wrong("it has expired, or this machine's clock is wrong".to_owned()));
         }

@@ -130,9 +130,19 @@ impl Authority {
         self.state().moods.clear();
     }
 
-    /// How long certificates are valid from now on.
-    pub fn lifetime(&self, lifetime: Duration) {
-        self.state().lifetime = lifetime;
+    /// How long certificates are valid: each in turn, and all that follow as the last one.
+    pub fn lifetimes(&self, lifetimes: &[Duration]) {
+        self.state().lifetimes = lifetimes.to_vec();
+    }
+
+    /// Puts the root first, and the certificate behind it.
+    pub fn reverses_chains(&self) {
+        self.state().is_reversed = true;
+    }
+
+    /// Wants to see that this name is ours, whatever was ordered.
+    pub fn misnames(&self, name: &'static str) {
+        self.state().misnamed = Some(name);
     }
 
     /// Offers renewal information: one window for each certificate in turn, in seconds from when it is asked for; the last one

@@ -23,7 +23,9 @@ pub struct State {
     place: Place,
     pub stopped: bool,
     pub moods: VecDeque<Mood>,
-    pub lifetime: Duration,
+    pub lifetimes: Vec<Duration>,
+    pub is_reversed: bool,
+    pub misnamed: Option<&'static str>,
     pub windows: Option<Vec<(i64, i64)>>,
     pub profiles: Vec<String>,
     /// How far its clock is ahead, in seconds; `None`: it tells no time.
@@ -87,7 +89,9 @@ impl State {
             place,
             stopped: false,
             moods: VecDeque::new(),
-            lifetime: Duration::from_hours(90 * 24),
+            lifetimes: vec![Duration::from_hours(90 * 24)],
+            is_reversed: false,
+            misnamed: None,
             windows: None,
             profiles: Vec::new(),
             ahead: None,
@@ -214,7 +218,7 @@ impl State {
         let challenges: Vec<Value> = kinds.iter().map(|kind| self.challenge(number, kind)).collect();
         json!({
             "status": found.status, "wildcard": found.wildcard, "challenges": challenges,
-            "identifier": { "type": "dns", "value": found.name },
+            "identifier": { "type": "dns", "value": self.misnamed.unwrap_or(&found.name) },
         })
     }
 
@@ -255,11 +259,11 @@ impl State {
         let mut params = CertificateParams::new(names).unwrap();
         let now = SystemTime::now();
         params.not_before = now.into();
-        params.not_after = (now + self.lifetime).into();
+        params.not_after = (now + self.lifetimes[self.issued.len().min(self.lifetimes.len() - 1)]).into();
         params.serial_number = Some(SerialNumber::from(self.issued.len() as u64 + 1));
         params.use_authority_key_identifier_extension = true;
         let leaf = params.signed_by(&key, &self.issuer).unwrap().pem();
-        self.issued.push(leaf + &self.root);
+        self.issued.push(if self.is_reversed { self.root.clone() + &leaf } else { leaf + &self.root });
         let order = &mut self.orders[number];
         (order.status, order.certificate) = ("valid", Some(self.issued.len() - 1));
         self.order(number, 200)
