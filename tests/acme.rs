@@ -76,6 +76,8 @@ fn a_site_serves_at_once_and_with_its_own_certificate_when_it_is_issued() {
     eventually("the failure to be told", &edge, || certificate(&edge, "shop.example")["error"].as_str().map(drop));
     assert!(edge.metric("edge_acme_failures_total{host=\"shop.example\"}") >= 1.0);
     let mut open = edge.tls("app.test");
+    // What has asked for nothing yet is waited for ten seconds.
+    assert_eq!(open.get("/").status, 200);
     ca.up();
     let first = issued(&edge, "shop.example");
     assert_eq!(first.names, ["shop.example", "www.shop.example"]);

@@ -239,6 +239,7 @@ fn no_session_is_resumed_past_rules_that_have_come_since() {
         assert!(!ask(&hello).unwrap().1.resumed);
         assert!(ask(&hello).unwrap().1.resumed, "tickets work at all");
         let mut before = edge.hello("app.test").version(version).connect().unwrap();
+        assert_eq!(before.get("/").status, 200);
         edge.admin(&["reload"]).ok();
         assert!(ask(&hello).unwrap().1.resumed, "a reload is no reason to forget");
         edge.rewrite(&shut);
