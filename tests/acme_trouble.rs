@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::support::certs::{certificate, eventually, issued, kept, private, shown};
 use crate::support::tools::is_there;
-use crate::support::{Authority, Edge, Instead, Origin, Setup, wait_until};
+use crate::support::wait::wait_for_start;
+use crate::support::{Authority, Edge, Instead, Origin, Setup};
 
 const SITE: &str = "[[site]]\nhosts = [\"shop.example\", \"www.shop.example\"]\nservice = \"app\"\n";
 
@@ -238,7 +239,7 @@ fn killed_in_every_step_of_an_order_it_goes_on() {
             kept(edge, "meta.json").is_some()
                 && kept(edge, "attempts.json").is_some_and(|told| told["interrupted"] == 0)
         };
-        wait_until("the kill, or the certificate", || edge.try_wait().is_some() || is_done(&edge));
+        wait_for_start("the kill, or the certificate", || edge.try_wait().is_some() || is_done(&edge));
         if edge.try_wait().is_none() {
             break;
         }
