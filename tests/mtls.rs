@@ -329,3 +329,15 @@ fn a_missing_authority_shuts_its_site_alone() {
     let said = String::from_utf8_lossy(&check.unwrap().stderr).into_owned();
     assert!(said.contains("client_ca"), "{said}");
 }
+
+#[test]
+fn new_roots_are_taken_up_whatever_is_wrong_with_the_config() {
+    let mut house = House::build();
+    let edge = house.start();
+    let next = Root::named("Next CA");
+    let text = fs::read_to_string(edge.path("edge.toml")).unwrap();
+    fs::write(edge.path("one.pem"), &next.pem).unwrap();
+    edge.rewrite(&format!("{text}\nnonsense"));
+    assert_eq!(edge.admin(&["reload"]).code, Some(2));
+    assert!(gets_in(&edge.hello("one.test").showing(&next.client("alice", |_| ()))));
+}

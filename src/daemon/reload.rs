@@ -40,6 +40,8 @@ impl World {
             Err(error) => {
                 self.shared.metrics.reload_failed();
                 tracing::error!(why, "config NOT reloaded, what runs goes on running\n{error}");
+                // It may have been asked for because of them.
+                self.take_certificates_up();
             }
         }
         self.follow_files();
@@ -97,10 +99,15 @@ impl World {
             let _ = self.reload("the file changed").await;
         } else if certs_now != certs_before {
             self.fingerprints.set((config_now, certs_now));
-            self.renew_certificates();
-            self.renew_client_cas();
+            self.take_certificates_up();
             tracing::info!("certificates taken up");
         }
+    }
+
+    /// All files besides the config.
+    fn take_certificates_up(&self) {
+        self.renew_certificates();
+        self.renew_client_cas();
     }
 
     /// Reads the certificate files again, and signs anew what the internal CA has signed and is about to expire.
