@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::certs::{certificate, eventually, issued, kept, private, shown};
-use crate::support::{Authority, Edge, Identity, Instead, Origin, Pebble, Setup};
+use crate::support::{Authority, Edge, Identity, Instead, Origin, Pebble, Root, Setup};
 
 const SITE: &str = "[[site]]\nhosts = [\"shop.example\", \"www.shop.example\"]\nservice = \"app\"\n";
 
@@ -111,6 +111,29 @@ fn tls_alpn_01_is_for_those_who_ask_for_it() {
             assert!(edge.hello(name).shown(&[b"acme-tls/1"]).is_err(), "{name}: nothing is being validated");
         }
     });
+}
+
+#[test]
+fn a_site_that_lets_nobody_in_is_validated_all_the_same() {
+    for challenge in ["http-01", "tls-alpn-01"] {
+        let origin = Origin::start("blue");
+        let setup = Setup::to(&origin);
+        let ca = Authority::start(&setup.place);
+        fs::write(setup.path("ca.pem"), Root::named("Corporate CA").pem).unwrap();
+        let closed = format!(
+            "[[site]]\nhosts = [\"shop.example\", \"www.shop.example\"]\nservice = \"app\"\ncanonical_host = \"shop.example\"\n\
+             allow = [\"192.0.2.0/24\"]\nlimit = [\"none\"]\nclient_ca = {:?}\n[zone.none]\nkey = \"global\"\nrate = \"1r/h\"\nburst = 0\n",
+            setup.path("ca.pem")
+        );
+        // What is issued at the start is not what is looked at.
+        ca.mood("/directory", 1, Instead::Nonsense(503));
+        let lines = ca.section(&format!("challenges = [{challenge:?}]"));
+        let edge = setup.server(&ca.resolvers()).limits("connections_per_ip = 8").and(&lines).and(&closed).start();
+        edge.admin(&["pause"]).ok();
+        edge.admin(&["maintenance", "on"]).ok();
+        edge.admin(&["certs", "renew", "shop.example"]).ok();
+        assert_eq!(ca.looked(), 2, "{challenge}");
+    }
 }
 
 #[test]
