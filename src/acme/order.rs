@@ -113,6 +113,9 @@ impl Around<'_> {
             && age < STALE
     }
 
+    /// A kill before the order's address is on disk leaves it at the authority, where nothing else tells of it: account.orders
+    /// (RFC 8555, 7.1.2.1) is offered by hardly any. Let's Encrypt answers the next request for the same names with it; with
+    /// others it lies there until it expires.
     async fn begin(&self) -> Result<(Order, Pending), Failure> {
         let key = KeyPair::generate().map_err(|e| Failure::local("a new key", e))?;
         let identifiers: Vec<Identifier> = self.names.iter().map(|name| Identifier::Dns(name.clone())).collect();
