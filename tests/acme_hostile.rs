@@ -195,3 +195,36 @@ fn nobody_is_shown_a_name_that_was_not_asked_for() {
     assert!(told.contains("$(reboot).example, which was not asked for"), "{told}");
     assert!(!edge.path("hook.log").exists());
 }
+
+#[test]
+fn an_order_that_was_asked_for_goes_on_by_itself() {
+    let origin = Origin::start("blue");
+    let (setup, ca) = with(&origin);
+    let edge = start(setup, &ca, "");
+    issued(&edge, "shop.example");
+    ca.mood("/authz", 1, Instead::Nonsense(200));
+    assert_eq!(edge.admin(&["certs", "renew", "shop.example"]).code, Some(1));
+    eventually("the second certificate", &edge, || (ca.issued() == 2).then_some(()));
+    assert_eq!(ca.orders().len(), 2);
+}
+
+#[test]
+fn an_attempt_that_was_killed_behind_its_certificate_has_succeeded() {
+    let origin = Origin::start("blue");
+    let (setup, ca) = with(&origin);
+    ca.mood("/authz", 1, Instead::Nonsense(200));
+    let mut edge = start(setup, &ca, "");
+    let mut order = eventually("the order", &edge, || kept(&edge, "order.json"));
+    issued(&edge, "shop.example");
+    edge.kill();
+    let folder = edge.path("state/acme/certificates/shop.example");
+    let mut attempts = kept(&edge, "attempts.json").unwrap();
+    attempts["interrupted"] = 3.into();
+    fs::write(folder.join("attempts.json"), attempts.to_string()).unwrap();
+    order["key"] = fs::read_to_string(folder.join("key.1.pem")).unwrap().into();
+    fs::write(folder.join("order.json"), order.to_string()).unwrap();
+    edge.start_again();
+    assert!(kept(&edge, "order.json").is_none());
+    assert_eq!(kept(&edge, "attempts.json").unwrap()["interrupted"], 0);
+    assert_eq!(ca.issued(), 1);
+}

@@ -214,6 +214,10 @@ impl Folder {
         self.read_or_aside("order.json")
     }
 
+    pub fn has_pending(&self) -> bool {
+        self.path.join("order.json").symlink_metadata().is_ok()
+    }
+
     pub fn set_pending(&self, pending: &Pending) -> io::Result<()> {
         self.write("order.json", pending)
     }

@@ -77,14 +77,14 @@ impl Keeper {
         let issued = folder.issued()?.map(Rc::new);
         let config = fingerprint(&wanted, settings);
         let attempts = folder.attempts()?;
-        let attempts = if attempts.config == config { attempts } else { Attempts { config, ..Attempts::default() } };
         let generation = issued.as_ref().map_or(0, |issued| issued.meta.generation);
-        let pending = folder.pending()?.filter(|pending| !folder.is_done(pending, generation));
-        if pending.is_none() {
+        // A crash came between the certificate and the word that it is there.
+        let is_done = folder.pending()?.is_some_and(|pending| folder.is_done(&pending, generation));
+        let counts = attempts.config == config && !is_done;
+        let attempts = if counts { attempts } else { Attempts { config, ..Attempts::default() } };
+        if is_done && folder.set_attempts(&attempts).is_ok() {
             folder.clear_pending();
         }
-        // Someone asked for it before its day, and the process died over it.
-        let goes_on = pending.is_some() && (1..=schedule::INTERRUPTIONS).contains(&attempts.interrupted);
         Ok(Self {
             shared: shared.clone(),
             settings: settings.clone(),
@@ -94,7 +94,7 @@ impl Keeper {
             wanted,
             failed,
             ask_window: Cell::new(SystemTime::UNIX_EPOCH),
-            asked: Cell::new(goes_on),
+            asked: Cell::default(),
             waiting: RefCell::default(),
             wake: Notify::new(),
         })
@@ -138,7 +138,7 @@ impl Keeper {
     pub async fn run(self: Rc<Self>) {
         loop {
             let now = SystemTime::now();
-            if self.ask_window.get() <= now && self.issued.borrow().is_some() && !self.asked.get() {
+            if self.ask_window.get() <= now && !self.asked.get() && !self.folder.has_pending() {
                 // Who asks for a certificate does not wait for what an authority suggests.
                 tokio::select! { () = self.ask_for_window() => {}, () = self.is_asked() => {} }
             }
@@ -165,6 +165,7 @@ impl Keeper {
             renew_at: fitting.map(|issued| issued.renew_at()),
             next_try: attempts.next_try,
             interrupted: attempts.interrupted,
+            is_begun: self.folder.has_pending(),
             held: self.shared.ledger.held(self.wanted.names.iter().map(String::as_str), now),
             asked: self.asked.get(),
         }
@@ -280,7 +281,6 @@ impl Keeper {
             window: None,
         };
         self.folder.install(&meta, &chain, &key).map_err(|e| Failure::local("the certificate's files", e))?;
-        self.folder.clear_pending();
         Ok(Issued { meta, loaded })
     }
 
@@ -297,6 +297,8 @@ impl Keeper {
         let _ = self.note(|attempts| {
             *attempts = Attempts { config: std::mem::take(&mut attempts.config), ..Attempts::default() }
         });
+        // Last: until then it tells the next process that the attempt is over.
+        self.folder.clear_pending();
         issued
     }
 

@@ -55,6 +55,8 @@ pub struct Situation {
     pub next_try: Option<SystemTime>,
     /// Attempts that ended with the process.
     pub interrupted: u32,
+    /// An order is on its way: it is carried out, whenever the renewal would have been.
+    pub is_begun: bool,
     /// Until when failed validations forbid another.
     pub held: Option<SystemTime>,
     /// Someone asked for it.
@@ -63,7 +65,7 @@ pub struct Situation {
 
 /// When the next attempt is to begin; `now` or earlier: at once.
 pub fn due(situation: &Situation, now: SystemTime) -> SystemTime {
-    let wanted = situation.renew_at.filter(|_| !situation.asked).unwrap_or(now);
+    let wanted = situation.renew_at.filter(|_| !situation.asked && !situation.is_begun).unwrap_or(now);
     // Who was killed in the middle goes on at once: the order is still there. Not for ever.
     let resumes = (1..=INTERRUPTIONS).contains(&situation.interrupted);
     // A promise further away than any is one of a clock that was wrong.
@@ -250,6 +252,9 @@ mod tests {
         assert_eq!(begin(none), now, "there is no certificate");
         assert_eq!(begin(Situation { renew_at: Some(at(5000)), ..none }), at(5000));
         assert_eq!(begin(Situation { renew_at: Some(at(5000)), asked: true, ..none }), now);
+        let begun = Situation { renew_at: Some(at(5000)), is_begun: true, ..none };
+        assert_eq!(begin(begun), now, "what is begun is carried out");
+        assert_eq!(begin(Situation { next_try: Some(at(2000)), ..begun }), at(2000));
         assert_eq!(begin(Situation { next_try: Some(at(2000)), ..none }), at(2000));
         assert_eq!(begin(Situation { next_try: Some(at(2000)), asked: true, ..none }), now);
         assert_eq!(begin(Situation { next_try: Some(at(2000)), interrupted: 1, ..none }), now);
