@@ -1,18 +1,17 @@
 //! One certificate's life: had, renewed, tried again. A task for each, on the control runtime.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use aws_lc_rs::digest;
 use instant_acme::CertificateIdentifier;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::account::Accounts;
 use super::failure::{Failure, Kind};
+use super::fit::{fingerprint, fits};
 use super::folder::{Attempts, Folder, Issued, LastFailure, Meta};
 use super::ledger::Ledger;
 use super::order::{Around, Certificate};
@@ -160,7 +159,9 @@ impl Keeper {
 
     fn situation(&self, now: SystemTime) -> Situation {
         let (issued, attempts) = (self.issued.borrow(), self.attempts.borrow());
-        let fitting = issued.as_ref().filter(|issued| self.fits(&issued.meta) && issued.loaded.not_after > now);
+        let fitting = issued
+            .as_ref()
+            .filter(|issued| fits(&issued.meta, &self.wanted, &self.settings) && issued.loaded.not_after > now);
         Situation {
             renew_at: fitting.map(|issued| issued.renew_at()),
             next_try: attempts.next_try,
@@ -175,13 +176,6 @@ impl Keeper {
         while !self.asked.get() {
             self.wake.notified().await;
         }
-    }
-
-    /// Whether a certificate is what the config asks for.
-    fn fits(&self, meta: &Meta) -> bool {
-        let settings = &self.settings;
-        let is_ours = meta.directory == settings.directory || settings.fallback.as_ref() == Some(&meta.directory);
-        is_same_set(&meta.names, &self.wanted.names) && meta.profile == settings.profile && is_ours
     }
 
     fn names(&self) -> String {
@@ -355,7 +349,11 @@ impl Keeper {
     /// RFC 9773. What an authority does not offer, or does not answer, changes nothing.
     async fn ask_for_window(&self) {
         self.ask_window.set(SystemTime::now() + ASK_LATER);
-        let Some(issued) = self.issued.borrow().clone().filter(|issued| self.fits(&issued.meta)) else { return };
+        let Some(issued) =
+            self.issued.borrow().clone().filter(|issued| fits(&issued.meta, &self.wanted, &self.settings))
+        else {
+            return;
+        };
         let Some(identifier) = identifier(&issued) else { return };
         let Ok(_permit) = self.shared.questions.acquire().await else { return };
         let Ok(client) = self.shared.accounts.open(&issued.meta.directory, &self.settings).await else { return };
@@ -382,19 +380,6 @@ impl Keeper {
         *self.issued.borrow_mut() = Some(Rc::new(Issued { meta, loaded: issued.loaded.clone() }));
         self.shared.store.tell([self.told()]);
     }
-}
-
-/// Whatever their order: the first name is the site's, and the certificate has none.
-fn is_same_set(a: &[String], b: &[String]) -> bool {
-    BTreeSet::from_iter(a) == BTreeSet::from_iter(b)
-}
-
-/// Changes with anything that an attempt's outcome may hang on.
-fn fingerprint(wanted: &Wanted, settings: &Acme) -> String {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(format!("{:?} {settings:?}", wanted.names).as_bytes());
-    context.update(settings.eab.as_ref().map_or(&[], |eab| &eab.hmac_key));
-    context.finish().as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// As renewal information names a certificate (RFC 9773, 4.1).

@@ -7,6 +7,7 @@
 mod account;
 pub mod doctor;
 mod failure;
+mod fit;
 mod folder;
 mod hook;
 mod http;
