@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use crate::support::certs::{certificate, eventually, issued, kept, shown};
@@ -227,4 +228,20 @@ fn an_attempt_that_was_killed_behind_its_certificate_has_succeeded() {
     assert!(kept(&edge, "order.json").is_none());
     assert_eq!(kept(&edge, "attempts.json").unwrap()["interrupted"], 0);
     assert_eq!(ca.issued(), 1);
+}
+
+#[test]
+fn however_many_ask_one_order_is_under_way_at_a_time() {
+    let origin = Origin::start("blue");
+    let (setup, ca) = with(&origin);
+    let edge = start(setup, &ca, &format!("challenges = [\"dns-01\"]\ndns_hook = {:?}", ca.hook()));
+    issued(&edge, "shop.example");
+    let ask = || edge.command(&["certs", "renew", "shop.example"]).stdout(Stdio::null()).spawn().unwrap();
+    for mut asked in [(); 5].map(|()| ask()) {
+        assert!(asked.wait().unwrap().success());
+    }
+    let told = fs::read_to_string(edge.path("hook.log")).unwrap();
+    let verbs: Vec<&str> = told.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(verbs.len() >= 4 && verbs.chunks(2).all(|pair| pair == ["present", "cleanup"]), "{told}");
+    assert_eq!(ca.issued(), verbs.len() / 2);
 }
