@@ -165,8 +165,11 @@ impl Parts {
             let Some(told) = self.told.get(&wanted.site) else { continue };
             if let Some(loaded) = &told.loaded {
                 let status = CertStatus::of(loaded, Source::Acme, told.error.clone());
-                let status = CertStatus { next_renewal: told.next_renewal, ..status };
-                index.add_for(wanted.names.iter().filter(|name| loaded.covers(name)), loaded, status);
+                // What it has beside them may be another's by now.
+                let names: Vec<String> = wanted.names.iter().filter(|name| loaded.covers(name)).cloned().collect();
+                let shown = if names.is_empty() { loaded.names.clone() } else { names.clone() };
+                let status = CertStatus { names: shown, next_renewal: told.next_renewal, ..status };
+                index.add_for(&names, loaded, status);
             }
         }
     }
@@ -282,6 +285,8 @@ mod tests {
         drop(parts);
         let same = |one: &str, other: &str| Arc::ptr_eq(&store.find(one).unwrap(), &store.find(other).unwrap());
         assert!(same("b.test", "d.test") && !same("a.test", "b.test"));
+        let told: Vec<_> = store.status().into_iter().map(|status| status.names).collect();
+        assert_eq!(told, [names(&["a.test"]), names(&["b.test", "d.test"]), names(&["c.test"])]);
         // Until a site has it.
         let mut parts = store.parts();
         parts.wanted.pop();
