@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::certs::{certificate, eventually, issued, kept, private, shown};
-use crate::support::{Authority, Edge, Identity, Instead, Origin, Pebble, Setup};
+use crate::support::{Authority, Edge, Identity, Instead, Origin, Pebble, Root, Setup};
 
 const SITE: &str = "[[site]]\nhosts = [\"shop.example\", \"www.shop.example\"]\nservice = \"app\"\n";
 
@@ -76,6 +76,8 @@ fn a_site_serves_at_once_and_with_its_own_certificate_when_it_is_issued() {
     eventually("the failure to be told", &edge, || certificate(&edge, "shop.example")["error"].as_str().map(drop));
     assert!(edge.metric("edge_acme_failures_total{host=\"shop.example\"}") >= 1.0);
     let mut open = edge.tls("app.test");
+    // What has asked for nothing yet is waited for ten seconds.
+    assert_eq!(open.get("/").status, 200);
     ca.up();
     let first = issued(&edge, "shop.example");
     assert_eq!(first.names, ["shop.example", "www.shop.example"]);
@@ -112,11 +114,35 @@ fn tls_alpn_01_is_for_those_who_ask_for_it() {
 }
 
 #[test]
+fn a_site_that_lets_nobody_in_is_validated_all_the_same() {
+    for challenge in ["http-01", "tls-alpn-01"] {
+        let origin = Origin::start("blue");
+        let setup = Setup::to(&origin);
+        let ca = Authority::start(&setup.place);
+        fs::write(setup.path("ca.pem"), Root::named("Corporate CA").pem).unwrap();
+        let closed = format!(
+            "[[site]]\nhosts = [\"shop.example\", \"www.shop.example\"]\nservice = \"app\"\ncanonical_host = \"shop.example\"\n\
+             allow = [\"192.0.2.0/24\"]\nlimit = [\"none\"]\nclient_ca = {:?}\n[zone.none]\nkey = \"global\"\nrate = \"1r/h\"\nburst = 0\n",
+            setup.path("ca.pem")
+        );
+        // What is issued at the start is not what is looked at.
+        ca.mood("/directory", 1, Instead::Nonsense(503));
+        let lines = ca.section(&format!("challenges = [{challenge:?}]"));
+        let edge = setup.server(&ca.resolvers()).limits("connections_per_ip = 8").and(&lines).and(&closed).start();
+        edge.admin(&["pause"]).ok();
+        edge.admin(&["maintenance", "on"]).ok();
+        edge.admin(&["certs", "renew", "shop.example"]).ok();
+        assert_eq!(ca.looked(), 2, "{challenge}");
+    }
+}
+
+#[test]
 fn dns_01_has_its_records_set_by_a_program_and_taken_back() {
     against_both(&|setup, ca| {
         let hook = ca.hook(setup.place.dir());
         let lines = ca.section(&format!("challenges = [\"dns-01\"]\ndns_hook = {hook:?}"));
-        let wild = "[[site]]\nhosts = [\"shop.example\", \"*.shop.example\"]\nservice = \"app\"\n";
+        let wild =
+            "[[site]]\nhosts = [\"shop.example\", \"www.shop.example\", \"*.shop.example\"]\nservice = \"app\"\n";
         let edge = setup.server(&ca.resolvers()).and(&lines).and(wild).start();
         let shown = issued(&edge, "any.shop.example");
         assert_eq!(shown.names, ["*.shop.example", "shop.example"]);

@@ -95,6 +95,7 @@ fn a_certificate_written_before_its_key_waits_for_it() {
     assert!(shows(&edge, &first));
     let (cert, key) = (edge.path("one.pem"), edge.path("one.key"));
     let mut open = edge.hello("one.example").trusting(&first).connect().unwrap();
+    assert_eq!(open.get("/").status, 200);
 
     fs::write(&cert, &second.cert_pem).unwrap();
     wait_until("the state to say so", || error(&edge).starts_with("waiting for the key: "));

@@ -372,3 +372,12 @@ fn without_a_name_all_that_want_one_are_looked_at() {
     let (status, problem) = ask(&edge, "{\"port\": 1}");
     assert_eq!((status, &problem["code"]), (400, &Value::from("bad_request")), "{problem}");
 }
+
+#[test]
+fn a_hook_that_is_not_there_is_told() {
+    let (edge, _ca) = with("challenges = [\"dns-01\"]\ndns_hook = \"/nowhere/hook\"");
+    let (mark, found, advice) = line(&edge, "hook");
+    assert_eq!(mark, "fail");
+    assert!(found.starts_with("dns_hook /nowhere/hook: No such file"), "{found}");
+    assert!(advice.contains("acme.dns_hook"), "{advice}");
+}

@@ -5,6 +5,8 @@
 mod support;
 
 mod acme;
+mod acme_hostile;
+mod acme_moves;
 mod acme_trouble;
 mod backends;
 mod canary;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
@@ -82,7 +83,7 @@ impl Accounts {
     async fn open_now(&self, directory: &str, settings: &Acme) -> Result<Client, Failure> {
         let http = Http::new(settings.ca_file.as_deref()).map_err(|why| Failure::new(Kind::Local, why))?;
         let file = File::of(&self.folder, directory)?;
-        let account = match file.read(directory) {
+        let account = match file.read(directory)? {
             Some(kept) if is_same_binding(&kept, directory, settings) => file.reopen(kept, settings, &http).await,
             _ => file.make(directory, settings, &http).await,
         };
@@ -110,7 +111,7 @@ impl Accounts {
     pub fn lost(&self, directory: &str) {
         self.forget(directory);
         let Ok(file) = File::of(&self.folder, directory) else { return };
-        if let Some(kept) = file.read(directory) {
+        if let Ok(Some(kept)) = file.read(directory) {
             let _ = file.write(&Kept { id: None, contact: None, ..kept });
         }
     }
@@ -162,16 +163,20 @@ impl File {
         Ok(Self(folder.join("account.json")))
     }
 
-    /// One that can't be read is moved aside.
-    fn read(&self, directory: &str) -> Option<Kept> {
-        let text = std::fs::read(&self.0).ok()?;
+    /// A damaged one is moved aside. One that can't be read now is left alone: a second account would take its place.
+    fn read(&self, directory: &str) -> Result<Option<Kept>, Failure> {
+        let text = match std::fs::read(&self.0) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Failure::local(&self.0.display().to_string(), error)),
+        };
         let kept = serde_json::from_slice::<Kept>(&text).ok();
         let kept = kept.filter(|kept| kept.directory == directory && key_of(kept).is_some());
         if kept.is_none() {
             let aside = set_aside(&self.0).unwrap_or_default();
             tracing::error!(aside = %aside.display(), "an account is damaged and was moved aside: a new one is registered");
         }
-        kept
+        Ok(kept)
     }
 
     fn write(&self, kept: &Kept) -> Result<(), OpenError> {
@@ -220,15 +225,17 @@ impl File {
         Ok(kept)
     }
 
-    /// Once for each address.
+    /// Once for each address. For people to be written to: no certificate hangs on it.
     async fn tell_contact(&self, account: Account, kept: Kept, settings: &Acme) -> Result<Account, OpenError> {
         if kept.contact == settings.email {
             return Ok(account);
         }
         let contact = contact(settings);
         let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
-        account.update_contacts(&contact).await?;
-        self.write(&Kept { contact: settings.email.clone(), ..kept })?;
+        match account.update_contacts(&contact).await {
+            Ok(()) => self.write(&Kept { contact: settings.email.clone(), ..kept })?,
+            Err(error) => tracing::warn!(directory = kept.directory, %error, "the authority does not take acme.email"),
+        }
         Ok(account)
     }
 }

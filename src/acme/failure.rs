@@ -1,7 +1,7 @@
 //! Why an attempt has failed: in words for people, and as a kind that says how soon another makes sense.
 
 use std::error::Error as StdError;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use instant_acme::{Error, Problem};
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,10 @@ impl Failure {
                 };
                 Self { kind, text: describe(problem, status), problem: short, retry_after }
             }
-            Error::Timeout(_) => Self { retry_after, ..Self::new(Kind::Unreachable, "the authority takes too long") },
+            Error::Timeout(again) => {
+                let said = again.map(|again| SystemTime::now() + again.saturating_duration_since(Instant::now()));
+                Self { retry_after: said, ..Self::new(Kind::Unreachable, "the authority takes too long") }
+            }
             Error::Json(error) => {
                 Self::new(Kind::Unreachable, format!("the authority's answer makes no sense: {error}"))
             }
@@ -115,6 +118,8 @@ pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn api(json: &str) -> Failure {
@@ -130,5 +135,8 @@ mod tests {
         assert_eq!(api(r#"{"status": 503}"#).kind, Kind::Unreachable);
         let refused = api(r#"{"type": "urn:ietf:params:acme:error:rejectedIdentifier", "detail": "no"}"#);
         assert_eq!((refused.kind, refused.problem.as_deref()), (Kind::Refused, Some("rejectedIdentifier")));
+        let hour = Duration::from_hours(1);
+        let busy = Failure::of(&Error::Timeout(Some(Instant::now() + hour)), None);
+        assert!(busy.retry_after.unwrap() > SystemTime::now() + hour / 2, "an order that is still worked at");
     }
 }

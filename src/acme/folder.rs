@@ -17,7 +17,7 @@ use super::schedule::{self, Validity, Window};
 use super::stamp;
 use crate::config::CertificateFiles;
 use crate::state::{create_private_dir, remove_half_written, set_aside, write_durably};
-use crate::tls::{self, Loaded};
+use crate::tls::{self, CertificateError, Loaded};
 
 pub struct Folder {
     path: PathBuf,
@@ -88,6 +88,24 @@ pub struct Issued {
     pub loaded: Loaded,
 }
 
+/// Why there is nothing to be had from a file.
+enum Unusable {
+    Damaged(String),
+    /// No word on what it holds: too many files open, another owner.
+    Unread(io::Error),
+}
+
+impl From<CertificateError> for Unusable {
+    fn from(error: CertificateError) -> Self {
+        match &error {
+            CertificateError::Read { source, .. } if source.kind() != io::ErrorKind::NotFound => {
+                Self::Unread(io::Error::new(source.kind(), error.to_string()))
+            }
+            _ => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
 impl Issued {
     pub fn validity(&self) -> Validity {
         Validity { from: self.loaded.not_before, until: self.loaded.not_after }
@@ -103,17 +121,52 @@ impl Issued {
 impl Folder {
     /// Made if it isn't there; what a crash left half-written is removed.
     pub fn open(certificates: &Path, name: &str) -> io::Result<Self> {
-        let path = certificates.join(name.replace('*', "_"));
+        let path = certificates.join(file_name(name));
         create_private_dir(&path)?;
         remove_half_written(&path);
         Ok(Self { path })
     }
 
-    /// The certificate, if there is one that can be used. A damaged folder is moved aside, and empty from then on.
+    /// Every one that is there and has a certificate, by its record; those that were moved aside are not.
+    pub fn all(certificates: &Path) -> Vec<(Self, Meta)> {
+        let with_meta = |folder: Self| Some((folder.read::<Meta>("meta.json").ok()??, folder));
+        Self::everyone(certificates).filter_map(with_meta).map(|(meta, folder)| (folder, meta)).collect()
+    }
+
+    /// Every one that is there, whatever it has.
+    pub fn everyone(certificates: &Path) -> impl Iterator<Item = Self> {
+        let paths = fs::read_dir(certificates).into_iter().flatten().flatten().map(|entry| entry.path());
+        paths.filter(|path| !path.to_string_lossy().contains(".damaged-")).map(|path| Self { path })
+    }
+
+    /// Whether it is this site's.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.path.file_name().is_some_and(|own| *own == *file_name(name))
+    }
+
+    /// Or had one that can't be read now.
+    pub fn has_certificate(&self) -> bool {
+        self.path.join("meta.json").symlink_metadata().is_ok()
+    }
+
+    /// The certificate, if there is one that can be used; nothing is moved.
+    pub fn peek(&self) -> Option<Issued> {
+        self.read_issued().ok().flatten()
+    }
+
+    /// Its certificate for another folder.
+    pub fn copy(&self, meta: &Meta, to: &Self) -> io::Result<()> {
+        let (chain, key) = self.files(meta.generation);
+        to.install(meta, &fs::read_to_string(chain)?, &fs::read_to_string(key)?)
+    }
+
+    /// The certificate, if there is one that can be used. A damaged folder is moved aside, and empty from then on; one that
+    /// can't be read now is left alone.
     pub fn issued(&self) -> io::Result<Option<Issued>> {
         match self.read_issued() {
             Ok(issued) => Ok(issued),
-            Err(why) => {
+            Err(Unusable::Unread(error)) => Err(error),
+            Err(Unusable::Damaged(why)) => {
                 let aside = set_aside(&self.path)?;
                 create_private_dir(&self.path)?;
                 tracing::error!(aside = %aside.display(), why, "a certificate is damaged and was moved aside: it is issued anew");
@@ -122,10 +175,10 @@ impl Folder {
         }
     }
 
-    fn read_issued(&self) -> Result<Option<Issued>, String> {
+    fn read_issued(&self) -> Result<Option<Issued>, Unusable> {
         let Some(meta) = self.read::<Meta>("meta.json")? else { return Ok(None) };
         let (cert, key) = self.files(meta.generation);
-        let loaded = tls::load(&CertificateFiles { cert, key }).map_err(|e| e.to_string())?;
+        let loaded = tls::load(&CertificateFiles { cert, key })?;
         Ok(Some(Issued { meta, loaded }))
     }
 
@@ -149,16 +202,20 @@ impl Folder {
         self.write("meta.json", meta)
     }
 
-    pub fn attempts(&self) -> Attempts {
-        self.read_or_aside("attempts.json").unwrap_or_default()
+    pub fn attempts(&self) -> io::Result<Attempts> {
+        Ok(self.read_or_aside("attempts.json")?.unwrap_or_default())
     }
 
     pub fn set_attempts(&self, attempts: &Attempts) -> io::Result<()> {
         self.write("attempts.json", attempts)
     }
 
-    pub fn pending(&self) -> Option<Pending> {
+    pub fn pending(&self) -> io::Result<Option<Pending>> {
         self.read_or_aside("order.json")
+    }
+
+    pub fn has_pending(&self) -> bool {
+        self.path.join("order.json").symlink_metadata().is_ok()
     }
 
     pub fn set_pending(&self, pending: &Pending) -> io::Result<()> {
@@ -184,22 +241,31 @@ impl Folder {
         write_durably(&self.path.join(name), &text)
     }
 
-    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, String> {
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Unusable> {
         let path = self.path.join(name);
+        let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|e| format!("{}: {e}", path.display())),
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| Unusable::Damaged(told(&error))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(format!("{}: {error}", path.display())),
+            Err(error) => Err(Unusable::Unread(io::Error::new(error.kind(), told(&error)))),
         }
     }
 
-    fn read_or_aside<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        self.read(name).unwrap_or_else(|error| {
-            tracing::error!(error, "damaged, and moved aside");
-            let _ = set_aside(&self.path.join(name));
-            None
-        })
+    fn read_or_aside<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
+        match self.read(name) {
+            Ok(found) => Ok(found),
+            Err(Unusable::Unread(error)) => Err(error),
+            Err(Unusable::Damaged(error)) => {
+                tracing::error!(error, "damaged, and moved aside");
+                let _ = set_aside(&self.path.join(name));
+                Ok(None)
+            }
+        }
     }
+}
+
+fn file_name(site: &str) -> String {
+    site.replace('*', "_")
 }
 
 #[cfg(test)]
@@ -270,6 +336,25 @@ mod tests {
         let kept = fs::read_dir(root.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
         assert!(kept.into_iter().any(|name| name.starts_with("a.example.com.damaged-")));
         fs::write(folder.path.join("attempts.json"), "{").unwrap();
-        assert_eq!(folder.attempts(), Attempts::default());
+        assert_eq!(folder.attempts().unwrap(), Attempts::default());
+    }
+
+    #[test]
+    fn what_cannot_be_read_now_stays_where_it_is() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path(), "a.example.com").unwrap();
+        let (chain, key) = identity("a.example.com");
+        folder.install(&meta(1), &chain, &key).unwrap();
+        folder.set_attempts(&Attempts { failures: 3, ..Attempts::default() }).unwrap();
+        for name in ["chain.1.pem", "meta.json", "attempts.json"] {
+            let (path, aside) = (folder.path.join(name), root.path().join(name));
+            fs::rename(&path, &aside).unwrap();
+            // A loop: even root can't read it.
+            std::os::unix::fs::symlink(&path, &path).unwrap();
+            assert!(folder.issued().is_err() || folder.attempts().is_err(), "{name}");
+            fs::rename(&aside, &path).unwrap();
+        }
+        assert_eq!(folder.issued().unwrap().unwrap().meta, meta(1));
+        assert_eq!(folder.attempts().unwrap().failures, 3);
     }
 }

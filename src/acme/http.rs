@@ -113,6 +113,10 @@ impl HttpClient for Http {
 impl Http {
     fn take(&self, method: &Method, place: &str, response: Response<Bytes>) -> Result<BytesResponse, Error> {
         let (mut parts, body) = response.into_parts();
+        // The library adds the number to the clock, whatever the number.
+        if retry_after(&parts.headers).is_none() {
+            parts.headers.remove(header::RETRY_AFTER);
+        }
         if !parts.status.is_client_error() && !parts.status.is_server_error() {
             self.note(None);
             // The library reads no window without one, and there is no other GET that it looks for it on.
@@ -141,7 +145,7 @@ async fn collect(response: Response<Incoming>) -> Result<Response<Bytes>, String
     Ok(Response::from_parts(parts, body))
 }
 
-/// Seconds or a date (RFC 9110, 10.2.3).
+/// Seconds or a date (RFC 9110, 10.2.3); `None` for what no clock can show.
 fn retry_after(headers: &HeaderMap) -> Option<SystemTime> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     match text.parse::<u32>() {

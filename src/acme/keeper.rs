@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use aws_lc_rs::digest;
 use instant_acme::CertificateIdentifier;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::account::Accounts;
 use super::failure::{Failure, Kind};
+use super::fit::{fingerprint, fits};
 use super::folder::{Attempts, Folder, Issued, LastFailure, Meta};
 use super::ledger::Ledger;
 use super::order::{Around, Certificate};
@@ -75,15 +75,15 @@ impl Keeper {
     ) -> std::io::Result<Self> {
         let issued = folder.issued()?.map(Rc::new);
         let config = fingerprint(&wanted, settings);
-        let attempts = folder.attempts();
-        let attempts = if attempts.config == config { attempts } else { Attempts { config, ..Attempts::default() } };
+        let attempts = folder.attempts()?;
         let generation = issued.as_ref().map_or(0, |issued| issued.meta.generation);
-        let pending = folder.pending().filter(|pending| !folder.is_done(pending, generation));
-        if pending.is_none() {
+        // A crash came between the certificate and the word that it is there.
+        let is_done = folder.pending()?.is_some_and(|pending| folder.is_done(&pending, generation));
+        let counts = attempts.config == config && !is_done;
+        let attempts = if counts { attempts } else { Attempts { config, ..Attempts::default() } };
+        if is_done && folder.set_attempts(&attempts).is_ok() {
             folder.clear_pending();
         }
-        // Someone asked for it before its day, and the process died over it.
-        let goes_on = pending.is_some() && (1..=schedule::INTERRUPTIONS).contains(&attempts.interrupted);
         Ok(Self {
             shared: shared.clone(),
             settings: settings.clone(),
@@ -93,7 +93,7 @@ impl Keeper {
             wanted,
             failed,
             ask_window: Cell::new(SystemTime::UNIX_EPOCH),
-            asked: Cell::new(goes_on),
+            asked: Cell::default(),
             waiting: RefCell::default(),
             wake: Notify::new(),
         })
@@ -137,8 +137,9 @@ impl Keeper {
     pub async fn run(self: Rc<Self>) {
         loop {
             let now = SystemTime::now();
-            if self.ask_window.get() <= now && self.issued.borrow().is_some() && !self.asked.get() {
-                self.ask_for_window().await;
+            if self.ask_window.get() <= now && !self.asked.get() && !self.folder.has_pending() {
+                // Who asks for a certificate does not wait for what an authority suggests.
+                tokio::select! { () = self.ask_for_window() => {}, () = self.is_asked() => {} }
             }
             let begin = schedule::due(&self.situation(now), now);
             let Some(left) = begin.duration_since(now).ok().filter(|left| !left.is_zero()) else {
@@ -151,28 +152,30 @@ impl Keeper {
             let _ = tokio::time::timeout(nap, self.wake.notified()).await;
             if is_unresolved && !self.asked.get() && self.unresolved().await.is_none() {
                 tracing::info!(names = self.names(), "resolves now");
-                self.note(|attempts| attempts.next_try = None);
+                let _ = self.note(|attempts| attempts.next_try = None);
             }
         }
     }
 
     fn situation(&self, now: SystemTime) -> Situation {
         let (issued, attempts) = (self.issued.borrow(), self.attempts.borrow());
-        let fitting = issued.as_ref().filter(|issued| self.fits(&issued.meta) && issued.loaded.not_after > now);
+        let fitting = issued
+            .as_ref()
+            .filter(|issued| fits(&issued.meta, &self.wanted, &self.settings) && issued.loaded.not_after > now);
         Situation {
             renew_at: fitting.map(|issued| issued.renew_at()),
             next_try: attempts.next_try,
             interrupted: attempts.interrupted,
+            is_begun: self.folder.has_pending(),
             held: self.shared.ledger.held(self.wanted.names.iter().map(String::as_str), now),
             asked: self.asked.get(),
         }
     }
 
-    /// Whether a certificate is what the config asks for.
-    fn fits(&self, meta: &Meta) -> bool {
-        let settings = &self.settings;
-        let is_ours = meta.directory == settings.directory || settings.fallback.as_ref() == Some(&meta.directory);
-        meta.names == self.wanted.names && meta.profile == settings.profile && is_ours
+    async fn is_asked(&self) {
+        while !self.asked.get() {
+            self.wake.notified().await;
+        }
     }
 
     fn names(&self) -> String {
@@ -183,10 +186,23 @@ impl Keeper {
         let Ok(_permit) = self.shared.orders.acquire().await else { return };
         let (now, random) = (SystemTime::now(), fastrand::f64());
         // As if it had failed: should the process die, the next one must not begin at once for ever.
-        self.note(|attempts| {
+        let entered = self.note(|attempts| {
             attempts.interrupted += 1;
             attempts.next_try = Some(schedule::next_try(now, Kind::Validation, attempts.failures + 1, None, random));
         });
+        let outcome = match entered {
+            Ok(()) => self.issue_and_note().await,
+            // Nor may it begin where the next one would not know.
+            Err(error) => Err(self.has_failed(Failure::local("attempts.json", error), None)),
+        };
+        self.asked.set(false);
+        self.shared.store.tell([self.told()]);
+        for answer in self.waiting.take() {
+            let _ = answer.send(outcome.clone());
+        }
+    }
+
+    async fn issue_and_note(&self) -> Outcome {
         let unresolved = self.unresolved().await;
         if let Some(why) = &unresolved {
             tracing::warn!(
@@ -195,14 +211,9 @@ impl Keeper {
                 "does not resolve from here; the authority is asked all the same"
             );
         }
-        let outcome = match self.issue().await {
+        match self.issue().await {
             Ok(issued) => Ok(self.succeeded(issued)),
             Err(failure) => Err(self.has_failed(failure, unresolved)),
-        };
-        self.asked.set(false);
-        self.shared.store.tell([self.told()]);
-        for answer in self.waiting.take() {
-            let _ = answer.send(outcome.clone());
         }
     }
 
@@ -264,7 +275,6 @@ impl Keeper {
             window: None,
         };
         self.folder.install(&meta, &chain, &key).map_err(|e| Failure::local("the certificate's files", e))?;
-        self.folder.clear_pending();
         Ok(Issued { meta, loaded })
     }
 
@@ -278,9 +288,11 @@ impl Keeper {
         );
         self.ask_window.set(SystemTime::now());
         *self.issued.borrow_mut() = Some(issued.clone());
-        self.note(|attempts| {
+        let _ = self.note(|attempts| {
             *attempts = Attempts { config: std::mem::take(&mut attempts.config), ..Attempts::default() }
         });
+        // Last: until then it tells the next process that the attempt is over.
+        self.folder.clear_pending();
         issued
     }
 
@@ -299,11 +311,12 @@ impl Keeper {
         for count in &self.failed {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        self.note(|attempts| {
+        let expires = self.issued.borrow().as_ref().map(|issued| issued.loaded.not_after);
+        let again = failure.retry_after.map(|said| schedule::heeded(said, expires, now));
+        let _ = self.note(|attempts| {
             attempts.failures += 1;
             attempts.interrupted = 0;
-            attempts.next_try =
-                Some(schedule::next_try(now, failure.kind, attempts.failures, failure.retry_after, random));
+            attempts.next_try = Some(schedule::next_try(now, failure.kind, attempts.failures, again, random));
             attempts.last = Some(LastFailure { kind: failure.kind, text: failure.text.clone(), at: now });
         });
         let next = self.attempts.borrow().next_try.map(show).unwrap_or_default();
@@ -311,12 +324,12 @@ impl Keeper {
         failure
     }
 
-    fn note(&self, change: impl FnOnce(&mut Attempts)) {
+    /// In memory whatever the disk says.
+    fn note(&self, change: impl FnOnce(&mut Attempts)) -> std::io::Result<()> {
         let mut attempts = self.attempts.borrow_mut();
         change(&mut attempts);
-        if let Err(error) = self.folder.set_attempts(&attempts) {
-            tracing::error!(names = self.names(), %error, "attempts can't be written to state_dir");
-        }
+        let written = self.folder.set_attempts(&attempts);
+        written.inspect_err(|error| tracing::error!(names = self.names(), %error, "attempts.json can't be written"))
     }
 
     /// The first name that an authority would have to reach and that has no address here.
@@ -336,7 +349,11 @@ impl Keeper {
     /// RFC 9773. What an authority does not offer, or does not answer, changes nothing.
     async fn ask_for_window(&self) {
         self.ask_window.set(SystemTime::now() + ASK_LATER);
-        let Some(issued) = self.issued.borrow().clone().filter(|issued| self.fits(&issued.meta)) else { return };
+        let Some(issued) =
+            self.issued.borrow().clone().filter(|issued| fits(&issued.meta, &self.wanted, &self.settings))
+        else {
+            return;
+        };
         let Some(identifier) = identifier(&issued) else { return };
         let Ok(_permit) = self.shared.questions.acquire().await else { return };
         let Ok(client) = self.shared.accounts.open(&issued.meta.directory, &self.settings).await else { return };
@@ -351,9 +368,9 @@ impl Keeper {
             Err(error) => return tracing::debug!(names = self.names(), %error, "no renewal window"),
         };
         self.ask_window.set(SystemTime::now() + schedule::ask_again(again));
-        if issued.meta.window == Some(window) || window.end < window.start {
+        let Some(window) = window.within(issued.validity()).filter(|window| issued.meta.window != Some(*window)) else {
             return;
-        }
+        };
         let renew_at = schedule::renew_at(issued.validity(), Some(window), fastrand::f64());
         let meta = Meta { renew_at, window: Some(window), ..issued.meta.clone() };
         if let Err(error) = self.folder.set_meta(&meta) {
@@ -363,14 +380,6 @@ impl Keeper {
         *self.issued.borrow_mut() = Some(Rc::new(Issued { meta, loaded: issued.loaded.clone() }));
         self.shared.store.tell([self.told()]);
     }
-}
-
-/// Changes with anything that an attempt's outcome may hang on.
-fn fingerprint(wanted: &Wanted, settings: &Acme) -> String {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(format!("{:?} {settings:?}", wanted.names).as_bytes());
-    context.update(settings.eab.as_ref().map_or(&[], |eab| &eab.hmac_key));
-    context.finish().as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// As renewal information names a certificate (RFC 9773, 4.1).

@@ -13,14 +13,16 @@ use tokio::task::AbortHandle;
 use super::account::Accounts;
 use super::doctor::{Diagnosis, Examination, Question};
 use super::failure::Failure;
-use super::folder::Folder;
+use super::folder::{Folder, Pending};
+use super::hook;
+use super::inherit::Estate;
 use super::keeper::{Keeper, Outcome, Shared};
 use super::ledger::Ledger;
 use crate::challenge::Challenges;
 use crate::config::{Acme, Config};
 use crate::metrics::Metrics;
 use crate::resolve::Resolver;
-use crate::tls::{CertStore, Told, Wanted};
+use crate::tls::{CertStore, Wanted};
 
 /// Orders under way at once, over all certificates: authorities mind crowds.
 const AT_ONCE: usize = 4;
@@ -99,20 +101,25 @@ impl Manager {
     /// Keeps the certificates that the store wants now, and no others. Those that are on disk serve once this has returned.
     pub fn follow(&self, settings: &Acme) {
         let settings = Rc::new(settings.clone());
+        let estate = Estate::of(&self.certificates);
         let mut before = self.kept.take();
+        let is_first = before.is_empty();
         if before.values().any(|kept| *kept.keeper.settings != *settings) {
             self.shared.accounts.forget_all();
         }
         let mut news = Vec::new();
         for wanted in self.shared.store.wanted() {
             let site = wanted.site.clone();
-            let same = |kept: &Kept| kept.keeper.wanted == wanted && *kept.keeper.settings == *settings;
+            // A task ends by itself only if it panics; what it was at is entered as an attempt that failed.
+            let same = |kept: &Kept| {
+                kept.keeper.wanted == wanted && *kept.keeper.settings == *settings && !kept.task.is_finished()
+            };
             let kept = match before.remove(&site) {
                 Some(kept) if same(&kept) => kept,
                 old => {
                     // Its task is gone before another works in the same folder.
                     drop(old);
-                    let Some(kept) = self.keep(wanted, &settings) else { continue };
+                    let Some(kept) = self.keep(wanted, &settings, &estate) else { continue };
                     news.push(kept.keeper.told());
                     kept
                 }
@@ -120,6 +127,29 @@ impl Manager {
             self.kept.borrow_mut().insert(site, kept);
         }
         self.shared.store.tell(news);
+        if is_first || !before.is_empty() {
+            let hook = before.values().find_map(|kept| kept.keeper.settings.dns_hook.clone());
+            drop(before);
+            self.take_records_back(hook.or_else(|| settings.dns_hook.clone()).as_deref());
+        }
+    }
+
+    /// Those that orders for certificates nobody wants any more have left behind, in this life or the one before.
+    fn take_records_back(&self, hook: Option<&Path>) {
+        let kept = self.kept.borrow();
+        let is_forsaken = |folder: &Folder| !kept.keys().any(|site| folder.is_of(site));
+        for folder in Folder::everyone(&self.certificates).filter(is_forsaken) {
+            let Ok(Some(pending)) = folder.pending() else { continue };
+            let (Some(hook), false) = (hook.map(Path::to_owned), pending.records.is_empty()) else { continue };
+            // Ends with the hook, which is bounded in time.
+            tokio::task::spawn_local(async move {
+                hook::take_back(&hook, &pending.records).await;
+                // Whoever wants the certificate again meanwhile has done the same.
+                if folder.pending().is_ok_and(|now| now.as_ref() == Some(&pending)) {
+                    let _ = folder.set_pending(&Pending { records: Vec::new(), ..pending });
+                }
+            });
+        }
     }
 
     pub fn set_resolver(&self, resolver: Resolver) {
@@ -142,9 +172,10 @@ impl Manager {
         Handle(sender)
     }
 
-    fn keep(&self, wanted: Wanted, settings: &Rc<Acme>) -> Option<Kept> {
+    fn keep(&self, wanted: Wanted, settings: &Rc<Acme>, estate: &Estate<'_>) -> Option<Kept> {
         let failed = wanted.names.iter().map(|name| self.metrics.acme_failures(name)).collect();
         let folder = Folder::open(&self.certificates, &wanted.site);
+        let folder = folder.and_then(|folder| estate.hand_on(&folder, &wanted.names).map(|()| folder));
         let keeper = folder.and_then(|folder| Keeper::open(&self.shared, settings, wanted.clone(), folder, failed));
         match keeper {
             Ok(keeper) => {
@@ -159,8 +190,7 @@ impl Manager {
             }
             Err(error) => {
                 tracing::error!(names = wanted.names.join(", "), %error, "its folder in state_dir can't be used");
-                let error = Some(format!("its folder in state_dir can't be used: {error}"));
-                self.shared.store.tell([(wanted.site, Told { error, ..Told::default() })]);
+                self.shared.store.tell_error(wanted.site, format!("its folder in state_dir can't be used: {error}"));
                 None
             }
         }

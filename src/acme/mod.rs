@@ -7,9 +7,11 @@
 mod account;
 pub mod doctor;
 mod failure;
+mod fit;
 mod folder;
 mod hook;
 mod http;
+mod inherit;
 mod keeper;
 mod ledger;
 mod manager;

@@ -13,17 +13,17 @@ use instant_acme::{
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 use super::account::Client;
-use super::failure::{Failure, Kind, describe};
+use super::failure::{Failure, Kind, describe, one_line};
 use super::folder::{Folder, Pending};
 use super::hook::{self, Verb};
 use super::ledger::Ledger;
 use super::present;
 use crate::challenge::{Answer, Challenges};
 use crate::config::{Acme, AcmeChallenge, CertificateFiles};
-use crate::tls::{self, Content, Loaded};
+use crate::tls::{self, CertificateError, Content, Loaded};
 
-/// Orders are kept by authorities for about a week.
-const STALE: Duration = Duration::from_hours(6 * 24);
+/// What an authority has not finished by then it never will; a six-day certificate can't wait for it much longer.
+const STALE: Duration = Duration::from_hours(6);
 
 /// What an order needs around it.
 pub struct Around<'a> {
@@ -81,7 +81,7 @@ impl Around<'_> {
     }
 
     async fn begin_or_resume(&self) -> Result<(Order, Pending), Failure> {
-        if let Some(mut pending) = self.folder.pending() {
+        if let Some(mut pending) = self.folder.pending().map_err(|e| Failure::local("the order's file", e))? {
             self.clean_up(&mut pending).await;
             if self.fits(&pending) {
                 match self.client.account.order(pending.url.clone()).await {
@@ -91,8 +91,13 @@ impl Around<'_> {
                             return Ok((order, pending));
                         }
                     }
-                    Err(Error::Api(_)) => {}
-                    Err(error) => return Err(self.client.failure(&error)),
+                    Err(error) => {
+                        let failure = self.client.failure(&error);
+                        // What it no longer knows is begun anew; what it can't tell now is not given up.
+                        if failure.kind != Kind::Refused {
+                            return Err(failure);
+                        }
+                    }
                 }
             }
             self.folder.clear_pending();
@@ -108,19 +113,24 @@ impl Around<'_> {
             && age < STALE
     }
 
+    /// A kill before the order's address is on disk leaves it at the authority, where nothing else tells of it: account.orders
+    /// (RFC 8555, 7.1.2.1) is offered by hardly any. Let's Encrypt answers the next request for the same names with it; with
+    /// others it lies there until it expires.
     async fn begin(&self) -> Result<(Order, Pending), Failure> {
         let key = KeyPair::generate().map_err(|e| Failure::local("a new key", e))?;
         let identifiers: Vec<Identifier> = self.names.iter().map(|name| Identifier::Dns(name.clone())).collect();
         let mut new = NewOrder::new(&identifiers);
-        if let Some(profile) = &self.settings.profile {
-            self.check_profile(profile)?;
+        let profile = self.profile()?;
+        if let Some(profile) = profile {
             new = new.profile(profile);
         }
         let order = match self.replaces.clone() {
             Some(replaced) => match self.client.account.new_order(&new.replaces(replaced)).await {
                 // A courtesy, no condition.
-                Err(Error::Unsupported(_) | Error::Other(_)) => self.plain_order(&identifiers).await,
-                Err(Error::Api(problem)) if is_about_replacing(&problem) => self.plain_order(&identifiers).await,
+                Err(Error::Unsupported(_) | Error::Other(_)) => self.plain_order(&identifiers, profile).await,
+                Err(Error::Api(problem)) if is_about_replacing(&problem) => {
+                    self.plain_order(&identifiers, profile).await
+                }
                 other => other,
             },
             None => self.client.account.new_order(&new).await,
@@ -139,18 +149,23 @@ impl Around<'_> {
         Ok((order, pending))
     }
 
-    async fn plain_order(&self, identifiers: &[Identifier]) -> Result<Order, Error> {
+    async fn plain_order(&self, identifiers: &[Identifier], profile: Option<&str>) -> Result<Order, Error> {
         let mut new = NewOrder::new(identifiers);
-        if let Some(profile) = &self.settings.profile {
+        if let Some(profile) = profile {
             new = new.profile(profile);
         }
         self.client.account.new_order(&new).await
     }
 
-    fn check_profile(&self, profile: &str) -> Result<(), Failure> {
+    /// The first directory has to know it; from the second a certificate without it is better than none.
+    fn profile(&self) -> Result<Option<&str>, Failure> {
+        let Some(profile) = self.settings.profile.as_deref() else { return Ok(None) };
         let known: Vec<&str> = self.client.account.profiles().map(|known| known.name).collect();
         if known.contains(&profile) {
-            return Ok(());
+            return Ok(Some(profile));
+        }
+        if self.directory != self.settings.directory {
+            return Ok(None);
         }
         let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
         Err(Failure::new(Kind::Refused, format!("acme.profile {profile:?} is none of the authority's: {known}")))
@@ -162,11 +177,15 @@ impl Around<'_> {
         let mut authorizations = order.authorizations();
         while let Some(next) = authorizations.next().await {
             let authorization = next.map_err(|e| self.client.failure(&e))?;
+            let name = authorization.identifier().to_string();
+            if !self.names.contains(&name) {
+                let text = format!("the authority wants to validate {}, which was not asked for", one_line(&name));
+                return Err(Failure::new(Kind::Refused, text));
+            }
             match authorization.status {
                 AuthorizationStatus::Valid => {}
                 AuthorizationStatus::Pending => self.answer(authorization, pending, &mut out).await?,
                 status => {
-                    let name = authorization.identifier().to_string();
                     return Err(Failure::new(Kind::Validation, format!("{name}: the authorization is {status:?}")));
                 }
             }
@@ -227,11 +246,7 @@ impl Around<'_> {
             return;
         }
         let Ok(program) = present::hook(self.settings.dns_hook.as_deref()) else { return };
-        for (fqdn, value) in std::mem::take(&mut pending.records) {
-            if let Err(error) = hook::run(program, Verb::Cleanup, &fqdn, &value).await {
-                tracing::warn!(error, "a record is left behind");
-            }
-        }
+        hook::take_back(program, &std::mem::take(&mut pending.records)).await;
         let _ = self.keep(pending);
     }
 
@@ -274,14 +289,18 @@ impl Around<'_> {
 
     /// What an authority hands out is looked at before it counts.
     fn check(&self, chain: String, key: &str) -> Result<Certificate, Failure> {
-        let wrong = |why: String| {
-            self.folder.clear_pending();
-            Failure::new(Kind::Unreachable, format!("the authority's certificate: {why}"))
-        };
+        // Each costs the authority one more: another is not asked for soon.
+        let wrong = |why: String| Failure::new(Kind::Refused, format!("the authority's certificate: {why}"));
         let (cert_path, key_path) = self.folder.files(0);
         let content = Content { cert: chain.clone().into(), key: key.into() };
         let loaded = tls::parse(&CertificateFiles { cert: cert_path, key: key_path }, &content);
-        let loaded = loaded.map_err(|error| wrong(error.to_string()))?;
+        let loaded = loaded.map_err(|error| match error {
+            // Not even one: the order is kept, and asked for it again.
+            CertificateError::NoCertificate { .. } | CertificateError::Pem { .. } => {
+                Failure { kind: Kind::Unreachable, ..wrong(error.to_string()) }
+            }
+            error => wrong(error.to_string()),
+        })?;
         if loaded.not_after <= SystemTime::now() {
             return Err(wrong("it has expired, or this machine's clock is wrong".to_owned()));
         }

@@ -38,6 +38,14 @@ pub struct Validity {
     pub until: SystemTime,
 }
 
+impl Window {
+    /// What of it lies within the certificate's validity: an authority may say the year 1. `None`: it ends before it begins.
+    pub fn within(self, validity: Validity) -> Option<Self> {
+        let inside = |at: SystemTime| at.min(validity.until).max(validity.from);
+        (self.start <= self.end).then(|| Self { start: inside(self.start), end: inside(self.end) })
+    }
+}
+
 /// What [`due`] looks at.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Situation {
@@ -47,6 +55,8 @@ pub struct Situation {
     pub next_try: Option<SystemTime>,
     /// Attempts that ended with the process.
     pub interrupted: u32,
+    /// An order is on its way: it is carried out, whenever the renewal would have been.
+    pub is_begun: bool,
     /// Until when failed validations forbid another.
     pub held: Option<SystemTime>,
     /// Someone asked for it.
@@ -55,7 +65,7 @@ pub struct Situation {
 
 /// When the next attempt is to begin; `now` or earlier: at once.
 pub fn due(situation: &Situation, now: SystemTime) -> SystemTime {
-    let wanted = situation.renew_at.filter(|_| !situation.asked).unwrap_or(now);
+    let wanted = situation.renew_at.filter(|_| !situation.asked && !situation.is_begun).unwrap_or(now);
     // Who was killed in the middle goes on at once: the order is still there. Not for ever.
     let resumes = (1..=INTERRUPTIONS).contains(&situation.interrupted);
     // A promise further away than any is one of a clock that was wrong.
@@ -92,6 +102,13 @@ pub fn not_before(issued: SystemTime, previous: Option<SystemTime>, validity: Va
 /// When an authority is asked for its window again: as it says, within reason (RFC 9773, 4.3.2).
 pub fn ask_again(said: Duration) -> Duration {
     said.clamp(Duration::from_mins(1), DAY)
+}
+
+/// What an authority wants us to wait, but for no more than half of what is left of the certificate that serves: whoever is told
+/// to come back in a week has two days with one of six.
+pub fn heeded(said: SystemTime, expires: Option<SystemTime>, now: SystemTime) -> SystemTime {
+    let left = expires.and_then(|at| at.duration_since(now).ok());
+    left.map_or(said, |left| said.min(now + left / 2))
 }
 
 /// When to try again after the `failures`-th failure in a row. `retry_after` is the authority's own word.
@@ -200,6 +217,26 @@ mod tests {
     }
 
     #[test]
+    fn a_window_counts_where_the_certificate_is_valid() {
+        let validity = Validity { from: at(1000), until: at(2000) };
+        let within = |start, end| Window { start, end }.within(validity).map(|window| (window.start, window.end));
+        assert_eq!(within(at(1200), at(1300)), Some((at(1200), at(1300))));
+        let year_one = SystemTime::UNIX_EPOCH - Duration::from_hours(1969 * 8766);
+        assert_eq!(within(year_one, at(9000)), Some((at(1000), at(2000))));
+        assert_eq!(within(year_one, year_one), Some((at(1000), at(1000))), "over");
+        assert_eq!(within(at(1300), at(1200)), None);
+    }
+
+    #[test]
+    fn an_authoritys_wait_leaves_time_before_the_end() {
+        let (now, week) = (at(0), at(7 * 86_400));
+        assert_eq!(heeded(week, Some(at(2 * 86_400)), now), at(86_400));
+        assert_eq!(heeded(week, Some(at(30 * 86_400)), now), week);
+        assert_eq!(heeded(week, None, now), week);
+        assert_eq!(heeded(week, Some(now - Duration::from_secs(1)), now), week, "nothing is left to be saved");
+    }
+
+    #[test]
     fn a_clock_that_was_wrong_holds_nothing_up() {
         let now = at(10_000_000);
         let far = Situation { next_try: Some(at(90_000_000)), ..Situation::default() };
@@ -215,6 +252,9 @@ mod tests {
         assert_eq!(begin(none), now, "there is no certificate");
         assert_eq!(begin(Situation { renew_at: Some(at(5000)), ..none }), at(5000));
         assert_eq!(begin(Situation { renew_at: Some(at(5000)), asked: true, ..none }), now);
+        let begun = Situation { renew_at: Some(at(5000)), is_begun: true, ..none };
+        assert_eq!(begin(begun), now, "what is begun is carried out");
+        assert_eq!(begin(Situation { next_try: Some(at(2000)), ..begun }), at(2000));
         assert_eq!(begin(Situation { next_try: Some(at(2000)), ..none }), at(2000));
         assert_eq!(begin(Situation { next_try: Some(at(2000)), asked: true, ..none }), now);
         assert_eq!(begin(Situation { next_try: Some(at(2000)), interrupted: 1, ..none }), now);

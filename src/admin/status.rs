@@ -33,6 +33,7 @@ pub(super) async fn status(state: &AdminState) -> Status {
         connections: state.admissions.open(),
         services: services.collect(),
         certificates: certificates(state),
+        client_ca_errors: (state.client_ca_errors)(),
         listeners: state.listeners.load().to_vec(),
     }
 }

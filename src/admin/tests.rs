@@ -79,6 +79,7 @@ async fn start(green_answers: bool) -> Daemon {
         control: operator.start(),
         shared,
         certificates,
+        client_ca_errors: Arc::new(Vec::new),
         ca: Arc::new(CaRoot { pem: String::new(), sha256: String::new(), not_after: None, constrained: true }),
         acme: acme.handle(),
         history,

@@ -31,6 +31,9 @@ pub struct Status {
     pub connections: usize,
     pub services: Vec<ServiceStatus>,
     pub certificates: Vec<CertificateStatus>,
+    /// What is wrong with `client_ca` files, and what that means for their sites.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub client_ca_errors: Vec<String>,
     pub listeners: Vec<ListenerStatus>,
 }
 

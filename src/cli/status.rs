@@ -72,6 +72,7 @@ fn render(status: &Status, whole: bool, now: Timestamp, color: bool) -> String {
         &generations.collect::<Vec<_>>(),
         color,
     ));
+    parts.push(status.client_ca_errors.iter().map(|text| Style::Red.paint(text, color)).collect::<Vec<_>>().join("\n"));
     if whole {
         let listeners: Vec<_> = status.listeners.iter().map(listener_row).collect();
         parts.push(table(&["LISTENER", "BOUND", "KIND"], &listeners, color));

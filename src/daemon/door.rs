@@ -18,10 +18,12 @@ impl World {
         let (reload, asked) = mpsc::unbounded_channel();
         let (ready, fit) = (self.readiness(), self.fitness());
         let listener = self.admin.borrow_mut().take();
+        let tls = self.tls.clone();
         let state = AdminState {
             control: self.handle.clone(),
             shared: self.shared.clone(),
             certificates: self.certificates.clone(),
+            client_ca_errors: Arc::new(move || tls.troubles()),
             ca: Arc::new(self.ca_root()),
             acme: self.acme.handle(),
             history: self.history.clone(),

@@ -63,8 +63,9 @@ impl Gauges {
             "1 while the internal CA's certificate stands in for one that is not issued yet.",
             Kind::Gauge,
         );
+        told.clear();
         for certificate in status.iter().filter(|c| matches!(c.source, Source::Acme | Source::StandIn)) {
-            for name in &certificate.names {
+            for name in certificate.names.iter().filter(|name| told.insert(name.as_str())) {
                 text.sample(&[("host", name)], u64::from(certificate.source == Source::StandIn));
             }
         }

@@ -43,6 +43,8 @@ impl World {
             Err(error) => {
                 self.shared.metrics.reload_failed();
                 tracing::error!(why, "config NOT reloaded, what runs goes on running\n{error}");
+                // It may have been asked for because of them.
+                self.take_certificates_up();
             }
         }
         self.follow_files();
@@ -57,7 +59,6 @@ impl World {
         let failed = |e: &dyn std::fmt::Display| NotReloaded::Failed(e.to_string());
         let prepared = self.listeners.prepare(&next.server).map_err(|e| failed(&e))?;
         let rules = self.tls.prepare(&next).map_err(|e| failed(&e))?;
-        self.certificates.load(&next);
         if before.server.resolvers != next.server.resolvers {
             let resolver = Resolver::new(&next.server.resolvers);
             self.operator.set_resolver(resolver.clone());
@@ -77,6 +78,9 @@ impl World {
             };
             Ok::<_, NotReloaded>(Snapshot::build(next.clone(), Some(present), &metrics, &add))
         };
+        // Together: what is on disk of a certificate that no file covers any more serves from the first moment on.
+        self.certificates.load(&next);
+        self.acme.follow(&next.acme);
         self.writer.publish(build).await?;
         // Right behind the snapshot: a handshake under rules that the sites don't know yet is a request misdirected.
         let troubles = rules.troubles().to_vec();
@@ -84,7 +88,6 @@ impl World {
         self.follow_services();
         self.resolve_now().await;
         let mut changes = self.listeners.apply(prepared, &self.cores).await;
-        self.acme.follow(&next.acme);
         self.show_listeners();
         changes.extend(differences(&before, &next));
         if changes.is_empty() {
@@ -105,10 +108,15 @@ impl World {
             let _ = self.reload("the file changed").await;
         } else if certs_now != certs_before {
             self.fingerprints.set((config_now, certs_now));
-            self.renew_certificates();
-            self.renew_client_cas();
+            self.take_certificates_up();
             tracing::info!("certificates taken up");
         }
+    }
+
+    /// All files besides the config.
+    fn take_certificates_up(&self) {
+        self.renew_certificates();
+        self.renew_client_cas();
     }
 
     /// Reads the certificate files again, and signs anew what the internal CA has signed and is about to expire.

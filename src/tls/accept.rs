@@ -83,6 +83,11 @@ impl Tls {
         self.rules.store(Arc::new(rules));
     }
 
+    /// What is wrong with `client_ca` files, as they were last read.
+    pub fn troubles(&self) -> Vec<String> {
+        self.rules.load().troubles().to_vec()
+    }
+
     pub fn store(&self) -> &Arc<CertStore> {
         &self.store
     }

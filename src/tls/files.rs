@@ -32,6 +32,14 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
+impl Loaded {
+    /// Named in it, or below its wildcard; a wildcard, if it is the very one.
+    pub fn covers(&self, name: &str) -> bool {
+        let parent = name.split_once('.').map(|(_, parent)| parent);
+        self.names.iter().any(|own| own == name || own.strip_prefix("*.").is_some_and(|below| Some(below) == parent))
+    }
+}
+
 /// Why a pair of files can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {

@@ -44,11 +44,21 @@ pub(super) struct Index {
 
 impl Index {
     pub fn add(&mut self, loaded: &Loaded, status: CertStatus) {
-        for name in &loaded.names {
-            self.put(name, &loaded.key);
-        }
+        self.add_for(&loaded.names, loaded, status);
+    }
+
+    /// For these names alone.
+    pub fn add_for<'a>(&mut self, names: impl IntoIterator<Item = &'a String>, loaded: &Loaded, status: CertStatus) {
+        self.add_names(names, loaded);
         self.default.get_or_insert_with(|| loaded.key.clone());
         self.status.push(status);
+    }
+
+    /// More names of one that is there already.
+    pub fn add_names<'a>(&mut self, names: impl IntoIterator<Item = &'a String>, loaded: &Loaded) {
+        for name in names {
+            self.put(name, &loaded.key);
+        }
     }
 
     pub fn miss(&mut self, names: Vec<String>, source: Source, error: String) {

@@ -89,6 +89,13 @@ impl CertStore {
         self.publish(&mut parts);
     }
 
+    /// The same of what is wrong; what serves goes on.
+    pub fn tell_error(&self, site: Arc<str>, error: String) {
+        let mut parts = self.parts();
+        parts.told.entry(site).or_default().error = Some(error);
+        self.publish(&mut parts);
+    }
+
     /// The internal CA's root.
     pub fn ca_root(&self) -> Root {
         self.parts().ca.root()
@@ -119,6 +126,7 @@ impl CertStore {
                 Err(error) => index.miss(names, Source::Internal, error),
             }
         }
+        parts.add_rest(&mut index);
         parts.stand_in(&mut index);
         self.index.store(Arc::new(index));
     }
@@ -157,8 +165,19 @@ impl Parts {
             let Some(told) = self.told.get(&wanted.site) else { continue };
             if let Some(loaded) = &told.loaded {
                 let status = CertStatus::of(loaded, Source::Acme, told.error.clone());
-                index.add(loaded, CertStatus { next_renewal: told.next_renewal, ..status });
+                // What it has beside them may be another's by now.
+                let names: Vec<String> = wanted.names.iter().filter(|name| loaded.covers(name)).cloned().collect();
+                let shown = if names.is_empty() { loaded.names.clone() } else { names.clone() };
+                let status = CertStatus { names: shown, next_renewal: told.next_renewal, ..status };
+                index.add_for(&names, loaded, status);
             }
+        }
+    }
+
+    /// Names that a certificate still has and its site no longer: a site that has them now has gone first.
+    fn add_rest(&self, index: &mut Index) {
+        for loaded in self.told.values().filter_map(|told| told.loaded.as_ref()) {
+            index.add_names(&loaded.names, loaded);
         }
     }
 
@@ -181,8 +200,10 @@ impl Parts {
     }
 
     fn signed(&mut self, names: &[String]) -> Result<Loaded, String> {
-        let fresh_until = SystemTime::now() + RENEW_BEFORE;
-        if let Some(leaf) = self.signed.get(names).filter(|leaf| leaf.not_after > fresh_until) {
+        let now = SystemTime::now();
+        // One from the future was signed by a clock that has been set back since.
+        let is_fresh = |leaf: &&Loaded| leaf.not_before <= now && leaf.not_after > now + RENEW_BEFORE;
+        if let Some(leaf) = self.signed.get(names).filter(is_fresh) {
             return Ok(leaf.clone());
         }
         let leaf = self.ca.sign(names).map_err(|e| e.to_string())?;
@@ -242,6 +263,36 @@ mod tests {
         let old = Loaded { not_after: SystemTime::now() + LEAF_LIFETIME / 2 - Duration::from_secs(1), ..first };
         parts.signed.insert(names.to_vec(), old.clone());
         assert!(parts.signed(&names).unwrap().not_after > old.not_after);
+        let ahead = Loaded { not_before: SystemTime::now() + Duration::from_hours(24), ..old };
+        parts.signed.insert(names.to_vec(), ahead);
+        assert!(parts.signed(&names).unwrap().not_before < SystemTime::now(), "the clock was set back");
+    }
+
+    #[test]
+    fn a_site_goes_before_one_that_had_its_name() {
+        let store = CertStore::new(InternalCa::generate().unwrap());
+        let mut parts = store.parts();
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        for (site, wanted, has) in [
+            ("a.test", ["a.test", "c.test"], ["a.test", "b.test"]),
+            ("b.test", ["b.test", "d.test"], ["b.test", "d.test"]),
+        ] {
+            let loaded = Some(parts.ca.sign(&names(&has)).unwrap());
+            parts.told.insert(site.into(), Told { loaded, ..Told::default() });
+            parts.wanted.push(Wanted { site: site.into(), names: names(&wanted), is_forced: false });
+        }
+        store.publish(&mut parts);
+        drop(parts);
+        let same = |one: &str, other: &str| Arc::ptr_eq(&store.find(one).unwrap(), &store.find(other).unwrap());
+        assert!(same("b.test", "d.test") && !same("a.test", "b.test"));
+        let told: Vec<_> = store.status().into_iter().map(|status| status.names).collect();
+        assert_eq!(told, [names(&["a.test"]), names(&["b.test", "d.test"]), names(&["c.test"])]);
+        // Until a site has it.
+        let mut parts = store.parts();
+        parts.wanted.pop();
+        store.publish(&mut parts);
+        drop(parts);
+        assert_eq!(store.status().len(), 2);
     }
 
     #[test]

@@ -69,6 +69,12 @@ impl TicketKeys {
     /// failure leaves what is there.
     pub fn rotate(&self, now: SystemTime) -> Result<(), NoKey> {
         let ring = self.ring.load();
+        if ring.current.since > now {
+            // The clock was set back: its time begins now, or it would seal until the clock is there again.
+            let current = TicketKey { since: now, ..ring.current.clone() };
+            self.ring.store(Arc::new(Ring { current, previous: ring.previous.clone() }));
+            return Ok(());
+        }
         let periods = ring.current.age(now).as_secs() / PERIOD.as_secs();
         if periods == 0 {
             return Ok(());
@@ -203,6 +209,16 @@ mod tests {
         let ticket = keys.seal(&RULES, b"session").unwrap();
         keys.rotate(at(30)).unwrap();
         assert!(keys.open(&RULES, &ticket).is_none());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_key_everlasting() {
+        let keys = TicketKeys::new(at(10_000)).unwrap();
+        let ticket = keys.seal(&RULES, b"session").unwrap();
+        for (hour, opens) in [(0, true), (12, true), (24, false)] {
+            keys.rotate(at(hour)).unwrap();
+            assert_eq!(keys.open(&RULES, &ticket).is_some(), opens, "after {hour} h");
+        }
     }
 
     #[test]

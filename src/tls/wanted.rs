@@ -42,7 +42,16 @@ fn public(config: &Config, site: &Site, is_covered: &dyn Fn(&str) -> bool) -> Ve
         let is_left = is_forced || (!host.is_local() && !is_covered(&name));
         (is_askable && is_left).then_some(name)
     });
-    names.collect()
+    without_redundant(&names.collect::<Vec<_>>())
+}
+
+/// Without names that a wildcard beside them covers: Let's Encrypt refuses an order for both.
+fn without_redundant(names: &[String]) -> Vec<String> {
+    let is_covered = |name: &str| {
+        let parent = name.split_once('.').map(|(_, parent)| parent);
+        names.iter().any(|other| other != name && other.strip_prefix("*.").is_some_and(|below| Some(below) == parent))
+    };
+    names.iter().filter(|name| !is_covered(name)).cloned().collect()
 }
 
 /// Host sets of sites that no file covers and that the internal CA may sign.
@@ -82,7 +91,15 @@ mod tests {
         assert_eq!(wanted("email = \"ops@example.com\"", site), [vec!["a.example.com"]]);
         assert!(wanted("", site).is_empty(), "without an account");
         let dns = "email = \"ops@example.com\"\nchallenges = [\"dns-01\"]\ndns_hook = \"/bin/true\"";
-        assert_eq!(wanted(dns, site), [vec!["a.example.com", "*.example.com"]]);
+        assert_eq!(wanted(dns, site), [vec!["*.example.com"]]);
         assert!(wanted("email = \"ops@example.com\"", &format!("{site}tls = \"off\"\n")).is_empty());
+    }
+
+    #[test]
+    fn what_a_wildcard_covers_is_not_asked_for_beside_it() {
+        let names =
+            ["example.com", "www.example.com", "*.example.com", "a.b.example.com", "*.b.example.com", "b.example.org"];
+        let names = names.map(str::to_owned);
+        assert_eq!(without_redundant(&names), ["example.com", "*.example.com", "*.b.example.com", "b.example.org"]);
     }
 }

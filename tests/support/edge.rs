@@ -14,7 +14,7 @@ use super::client::{Answer, Client};
 use super::h2::H2;
 use super::setup::Place;
 use super::tls::{self, Hello};
-use super::wait::{wait_for, wait_until};
+use super::wait::{wait_for, wait_for_start, wait_until};
 
 /// A running daemon. Dropping it ends it with SIGTERM and checks that it ended well.
 pub struct Edge {
@@ -68,7 +68,7 @@ impl Edge {
     }
 
     pub fn wait_ready(&mut self) {
-        wait_until("/readyz", || {
+        wait_for_start("/readyz", || {
             assert!(self.try_wait().is_none(), "the daemon has ended:\n{}", self.stderr());
             self.ready() == Some(200)
         });
@@ -274,7 +274,7 @@ impl Edge {
     /// The same where `/readyz` is not to say so: paused, or in maintenance.
     pub fn start_again_unready(&mut self) {
         self.spawn_again(&[]);
-        wait_until("the admin socket", || self.admin(&["health"]).code == Some(0));
+        wait_for_start("the admin socket", || self.admin(&["health"]).code == Some(0));
     }
 
     fn spawn_again(&mut self, program: &[&str]) {

@@ -14,7 +14,7 @@ use super::client::Client;
 use super::setup::{Place, own_address};
 use super::tls::Identity;
 use super::tools::is_there;
-use super::wait::wait_until;
+use super::wait::wait_for_start;
 
 /// The authority with its name server; both end with it.
 pub struct Pebble {
@@ -74,7 +74,7 @@ impl Pebble {
         command.arg("-config").arg(&self.config).args(["-dnsserver", &self.names.dns.to_string()]);
         command.env("PEBBLE_VA_NOSLEEP", "1").stdout(log).stderr(Stdio::null());
         self.process = Some(command.spawn().unwrap());
-        wait_until("pebble", || TcpStream::connect(self.addr).is_ok());
+        wait_for_start("pebble", || TcpStream::connect(self.addr).is_ok());
     }
 
     pub fn down(&mut self) {
@@ -128,7 +128,7 @@ impl Names {
         command.args(["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""]);
         command.args(["-defaultIPv4", &answer.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn().unwrap();
-        wait_until("challtestsrv", || TcpStream::connect(management).is_ok());
+        wait_for_start("challtestsrv", || TcpStream::connect(management).is_ok());
         Self { dns, management, process }
     }
 

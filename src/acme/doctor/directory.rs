@@ -100,7 +100,8 @@ pub fn judge(url: &str, asked: &Asked, settings: &Acme, has_account: bool) -> Fi
         let found = "wants an external account, and none is set".to_owned();
         return finding(bad, found).advise("have one made there, and set acme.eab_kid and acme.eab_hmac_key_file");
     }
-    if let Some(profile) = settings.profile.as_ref().filter(|profile| !meta.profiles.contains_key(*profile)) {
+    if let Some(profile) = settings.profile.as_ref().filter(|profile| is_first && !meta.profiles.contains_key(*profile))
+    {
         let known: Vec<&str> = meta.profiles.keys().map(String::as_str).collect();
         let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
         return finding(bad, format!("does not know the profile {profile:?}: {known}")).advise("mend acme.profile");

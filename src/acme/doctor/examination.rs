@@ -22,7 +22,7 @@ use super::finding::{Check, Diagnosis, Finding, Mark, Question};
 use super::limits::Past;
 use super::names::Known;
 use super::reach::{Reached, Seen};
-use super::{caa, cdn, clock, handshake, plain};
+use super::{caa, cdn, clock, handshake, hook, plain};
 use crate::acme::folder::Attempts;
 use crate::acme::keeper::Shared;
 use crate::acme::present;
@@ -72,6 +72,7 @@ impl Examination {
 
     pub async fn run(self) -> Diagnosis {
         let (authority, mut findings) = self.directories().await;
+        findings.extend(self.hook());
         let filed = self.filed();
         let is_filed = |name: &str| filed.iter().any(|other| crate::acme::manager::covers(other, name));
         let known = Known { config: &self.config, wanted: &self.wanted, is_filed: &is_filed };
@@ -107,6 +108,12 @@ impl Examination {
             account: self.shared.accounts.known(&acme.directory),
         };
         (authority, findings)
+    }
+
+    fn hook(&self) -> Option<Finding> {
+        let Acme { challenges, dns_hook, .. } = &self.config.acme;
+        let program = dns_hook.as_deref().filter(|_| challenges.contains(&AcmeChallenge::Dns01))?;
+        Some(hook::judge(program, challenges.len() == 1))
     }
 
     /// Whether the directory is where the internet does not reach.

@@ -53,6 +53,7 @@ pub enum Mark {
 #[serde(rename_all = "snake_case")]
 pub enum Check {
     Config,
+    Hook,
     Dns,
     Caa,
     #[serde(rename = "http-01")]

@@ -13,6 +13,7 @@ mod dns;
 mod examination;
 mod finding;
 mod handshake;
+mod hook;
 mod limits;
 mod names;
 mod plain;

@@ -22,7 +22,7 @@ impl Known<'_> {
         for site in &self.config.sites {
             for host in &site.hosts {
                 let name = host.to_string();
-                if self.is_meant(site, host) && !names.contains(&name) {
+                if self.is_meant(site, host) && !names.iter().any(|known| *known == name || covers(known, &name)) {
                     names.push(name);
                 }
             }

@@ -130,9 +130,19 @@ impl Authority {
         self.state().moods.clear();
     }
 
-    /// How long certificates are valid from now on.
-    pub fn lifetime(&self, lifetime: Duration) {
-        self.state().lifetime = lifetime;
+    /// How long certificates are valid: each in turn, and all that follow as the last one.
+    pub fn lifetimes(&self, lifetimes: &[Duration]) {
+        self.state().lifetimes = lifetimes.to_vec();
+    }
+
+    /// Puts the root first, and the certificate behind it.
+    pub fn reverses_chains(&self) {
+        self.state().is_reversed = true;
+    }
+
+    /// Wants to see that this name is ours, whatever was ordered.
+    pub fn misnames(&self, name: &'static str) {
+        self.state().misnamed = Some(name);
     }
 
     /// Offers renewal information: one window for each certificate in turn, in seconds from when it is asked for; the last one
@@ -155,9 +165,19 @@ impl Authority {
         self.state().ahead = Some(seconds);
     }
 
+    /// One more field on every answer.
+    pub fn field(&self, name: &'static str, value: &str) {
+        self.state().fields.push((name, value.to_owned()));
+    }
+
     /// Finds nothing wherever it looks.
     pub fn blind(&self, is_blind: bool) {
         self.state().is_blind = is_blind;
+    }
+
+    /// Finds nothing of this name.
+    pub fn blind_to(&self, name: &str) {
+        self.state().blind_to.push(name.to_owned());
     }
 
     /// What it was asked for: the payload of each new order.
@@ -204,6 +224,8 @@ fn serve(state: &Arc<Mutex<State>>, mut wire: Wire) {
                 retry_after.into_iter().fold(reply, |reply, after| reply.with("Retry-After", after))
             }
         };
+        let fields = state.lock().unwrap().fields.clone();
+        let reply = fields.into_iter().fold(reply, |reply, (name, value)| reply.with(name, value));
         let reply = match state.lock().unwrap().ahead {
             Some(seconds) => reply.with("Date", date(seconds)),
             None => reply,

@@ -23,12 +23,17 @@ pub struct State {
     place: Place,
     pub stopped: bool,
     pub moods: VecDeque<Mood>,
-    pub lifetime: Duration,
+    pub lifetimes: Vec<Duration>,
+    pub is_reversed: bool,
+    pub misnamed: Option<&'static str>,
     pub windows: Option<Vec<(i64, i64)>>,
     pub profiles: Vec<String>,
     /// How far its clock is ahead, in seconds; `None`: it tells no time.
     pub ahead: Option<i64>,
     pub is_blind: bool,
+    pub blind_to: Vec<String>,
+    /// Of every answer, besides its own.
+    pub fields: Vec<(&'static str, String)>,
     /// More of the directory's `meta`.
     pub meta: serde_json::Map<String, Value>,
     pub asked: Vec<Value>,
@@ -84,11 +89,15 @@ impl State {
             place,
             stopped: false,
             moods: VecDeque::new(),
-            lifetime: Duration::from_hours(90 * 24),
+            lifetimes: vec![Duration::from_hours(90 * 24)],
+            is_reversed: false,
+            misnamed: None,
             windows: None,
             profiles: Vec::new(),
             ahead: None,
             is_blind: false,
+            blind_to: Vec::new(),
+            fields: Vec::new(),
             meta: serde_json::Map::new(),
             asked: Vec::new(),
             looked: 0,
@@ -156,6 +165,14 @@ impl State {
         let names =
             payload["identifiers"].as_array().unwrap().iter().map(|id| id["value"].as_str().unwrap().to_owned());
         let names: Vec<String> = names.collect();
+        let wildcard = |parent: &str| names.iter().any(|name| name.strip_prefix("*.") == Some(parent));
+        let is_redundant =
+            |name: &&String| name.split_once('.').is_some_and(|(first, rest)| first != "*" && wildcard(rest));
+        if let Some(name) = names.iter().find(is_redundant) {
+            // As Let's Encrypt says it.
+            let detail = format!("Domain name {name:?} is redundant with a wildcard domain in the same request");
+            return Reply::problem(400, "malformed", &detail);
+        }
         let authorizations = names.iter().map(|name| {
             let token = jose::sha256_text(&format!("token {} {name}", self.authorizations.len()));
             let bare = name.trim_start_matches("*.").to_owned();
@@ -201,7 +218,7 @@ impl State {
         let challenges: Vec<Value> = kinds.iter().map(|kind| self.challenge(number, kind)).collect();
         json!({
             "status": found.status, "wildcard": found.wildcard, "challenges": challenges,
-            "identifier": { "type": "dns", "value": found.name },
+            "identifier": { "type": "dns", "value": self.misnamed.unwrap_or(&found.name) },
         })
     }
 
@@ -242,11 +259,11 @@ impl State {
         let mut params = CertificateParams::new(names).unwrap();
         let now = SystemTime::now();
         params.not_before = now.into();
-        params.not_after = (now + self.lifetime).into();
+        params.not_after = (now + self.lifetimes[self.issued.len().min(self.lifetimes.len() - 1)]).into();
         params.serial_number = Some(SerialNumber::from(self.issued.len() as u64 + 1));
         params.use_authority_key_identifier_extension = true;
         let leaf = params.signed_by(&key, &self.issuer).unwrap().pem();
-        self.issued.push(leaf + &self.root);
+        self.issued.push(if self.is_reversed { self.root.clone() + &leaf } else { leaf + &self.root });
         let order = &mut self.orders[number];
         (order.status, order.certificate) = ("valid", Some(self.issued.len() - 1));
         self.order(number, 200)
@@ -312,7 +329,8 @@ fn begin(state: &Arc<Mutex<State>>, number: usize, kind: String, thumbprint: &st
     let locked = state.lock().unwrap();
     let found = &locked.authorizations[number];
     let (name, token) = (found.name.clone(), found.token.clone());
-    let (expected, place, is_blind) = (format!("{token}.{thumbprint}"), locked.place.clone(), locked.is_blind);
+    let (expected, place, is_blind) =
+        (format!("{token}.{thumbprint}"), locked.place.clone(), locked.is_blind || locked.blind_to.contains(&name));
     drop(locked);
     let state = state.clone();
     thread::spawn(move || {

@@ -1,0 +1,40 @@
+//! Names move from site to site, and a site is called by its first one: what another folder has serves them on, rather than the
+//! internal CA's, until an authority has issued a certificate for the site itself. A copy: the other folder keeps its own.
+
+use std::cell::OnceCell;
+use std::cmp::Reverse;
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::folder::{Folder, Issued, Meta};
+use super::manager::covers;
+
+/// What all folders have. Read when it is first asked for, and once.
+pub struct Estate<'a> {
+    certificates: &'a Path,
+    all: OnceCell<Vec<(Folder, Meta)>>,
+}
+
+impl<'a> Estate<'a> {
+    pub fn of(certificates: &'a Path) -> Self {
+        Self { certificates, all: OnceCell::new() }
+    }
+
+    /// Puts into a folder without a certificate the one that covers most of these names, if any does.
+    pub fn hand_on(&self, to: &Folder, names: &[String]) -> io::Result<()> {
+        if to.has_certificate() {
+            return Ok(());
+        }
+        let all = self.all.get_or_init(|| Folder::all(self.certificates));
+        let share = |meta: &Meta| names.iter().filter(|name| meta.names.iter().any(|has| covers(has, name))).count();
+        let mut fitting: Vec<_> = all.iter().map(|(folder, meta)| (share(meta), folder)).collect();
+        fitting.retain(|(share, _)| *share > 0);
+        fitting.sort_by_key(|(share, _)| Reverse(*share));
+        let is_valid = |issued: &Issued| issued.loaded.not_after > SystemTime::now();
+        let found = fitting.into_iter().find_map(|(_, from)| Some((from, from.peek().filter(is_valid)?)));
+        let Some((from, issued)) = found else { return Ok(()) };
+        tracing::info!(names = names.join(", "), of = issued.meta.names.join(", "), "a certificate is taken over");
+        from.copy(&issued.meta, to)
+    }
+}

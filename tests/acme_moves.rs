@@ -1,0 +1,144 @@
+//! Sites that change while they are served: renamed, taken apart, removed, with another kind of certificate. Names that have one
+//! never lose it over that.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::support::certs::{certificate, eventually, issued, shown};
+use crate::support::{Authority, Edge, Identity, Instead, Origin, Setup};
+
+fn site(hosts: &[&str]) -> String {
+    format!("[[site]]\nhosts = {hosts:?}\nservice = \"app\"\n")
+}
+
+/// Two names in one certificate.
+struct Stage {
+    ca: Authority,
+    edge: Edge,
+    /// The config without them.
+    bare: String,
+    _origin: Origin,
+}
+
+const BOTH: [&str; 2] = ["shop.example", "www.shop.example"];
+
+fn stage() -> Stage {
+    let origin = Origin::start("blue");
+    let setup = Setup::to(&origin);
+    let ca = Authority::start(&setup.place);
+    let setup = setup.server(&ca.resolvers()).and(&ca.section(""));
+    let bare = setup.text();
+    let edge = setup.and(&site(&BOTH)).start();
+    Stage { ca, edge, bare, _origin: origin }
+}
+
+impl Stage {
+    fn sites(&self, sites: &[String]) {
+        self.edge.rewrite(&format!("{}{}", self.bare, sites.concat()));
+        self.edge.admin(&["reload"]).ok();
+    }
+}
+
+#[test]
+fn a_new_first_name_leaves_the_others_their_certificate() {
+    let mut stage = stage();
+    let first = issued(&stage.edge, "shop.example");
+    stage.ca.blind(true);
+    stage.sites(&[site(&["one.example", BOTH[0], BOTH[1]])]);
+    assert_eq!(shown(&stage.edge, "shop.example"), first);
+    eventually("the failure", &stage.edge, || certificate(&stage.edge, "one.example")["error"].as_str().map(drop));
+    stage.edge.kill();
+    stage.edge.start_again();
+    for name in BOTH {
+        assert_eq!(shown(&stage.edge, name), first);
+    }
+    stage.ca.blind(false);
+    stage.edge.admin(&["certs", "renew", "one.example"]).ok();
+    assert_eq!(shown(&stage.edge, "shop.example").names.len(), 3);
+}
+
+#[test]
+fn a_site_of_its_own_has_its_name_from_the_one_before() {
+    let stage = stage();
+    let first = issued(&stage.edge, "shop.example");
+    stage.ca.blind_to("www.shop.example");
+    stage.sites(&[site(&["shop.example"]), site(&["www.shop.example"])]);
+    let www = "www.shop.example";
+    assert_eq!(shown(&stage.edge, www), first);
+    eventually("the new one", &stage.edge, || (shown(&stage.edge, "shop.example") != first).then_some(()));
+    eventually("the failure", &stage.edge, || certificate(&stage.edge, www)["error"].as_str().map(drop));
+    assert_eq!(shown(&stage.edge, www), first);
+}
+
+#[test]
+fn the_same_names_in_another_order_are_no_reason_to_ask() {
+    let stage = stage();
+    let first = issued(&stage.edge, "shop.example");
+    stage.sites(&[site(&[BOTH[1], BOTH[0]])]);
+    let next = certificate(&stage.edge, "shop.example")["next_renewal"].as_str().unwrap().to_owned();
+    let next: jiff::Timestamp = next.parse().unwrap();
+    assert!(next > jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24), "{next}");
+    assert_eq!(shown(&stage.edge, "shop.example"), first);
+    assert_eq!(stage.ca.orders().len(), 1);
+}
+
+#[test]
+fn from_files_to_an_authority_and_back_nobody_sees_a_stand_in() {
+    let stage = stage();
+    issued(&stage.edge, "shop.example");
+    let files = Identity::for_names(&BOTH).section(stage.edge.path("").as_path(), "shop");
+    // The reload takes its time: a service is added whose backend does not come up.
+    let slow = "[service.slow]\nbackends = [\"127.0.0.1:1\"]\n[[site]]\nhosts = [\"slow.test\"]\nservice = \"slow\"\n";
+    let shop = site(&BOTH);
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                let issuer = shown(&stage.edge, "shop.example").issuer;
+                assert!(!issuer.contains("internal CA"), "{issuer}");
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        stage.sites(&[shop.clone(), files]);
+        stage.sites(&[shop, slow.to_owned()]);
+        ended.store(true, Ordering::Relaxed);
+        watcher.join().unwrap();
+    });
+    assert!(shown(&stage.edge, "shop.example").issuer.contains("small test authority"));
+    assert_eq!(stage.ca.issued(), 1);
+}
+
+/// Waits until it is the last that the hook was told.
+fn told(edge: &Edge, verb: &str) {
+    eventually(verb, edge, || {
+        let told = fs::read_to_string(edge.path("hook.log")).unwrap_or_default();
+        told.lines().last().filter(|line| line.starts_with(verb)).map(drop)
+    });
+}
+
+#[test]
+fn a_site_that_leaves_in_the_middle_of_its_order_leaves_no_record() {
+    let origin = Origin::start("blue");
+    let setup = Setup::to(&origin).server("");
+    let ca = Authority::start(&setup.place);
+    ca.mood("/challenge", usize::MAX, Instead::Silence);
+    let setup = setup.server(&ca.resolvers());
+    let bare = setup.text();
+    let acme = ca.section(&format!("challenges = [\"dns-01\"]\ndns_hook = {:?}", ca.hook()));
+    let with_site = format!("{bare}{acme}{}", site(&["shop.example"]));
+    let mut edge = setup.and(&acme).and(&site(&["shop.example"])).start();
+    told(&edge, "present");
+    // With all of [acme].
+    edge.rewrite(&bare);
+    edge.admin(&["reload"]).ok();
+    told(&edge, "cleanup");
+    edge.rewrite(&with_site);
+    edge.admin(&["reload"]).ok();
+    told(&edge, "present");
+    edge.kill();
+    edge.rewrite(&format!("{bare}{acme}"));
+    edge.start_again();
+    told(&edge, "cleanup");
+}
