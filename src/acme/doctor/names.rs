@@ -77,6 +77,10 @@ impl Known<'_> {
         match site.tls {
             SiteTls::Off => (format!("site {} has tls = \"off\"", site.name), "set tls = \"auto\""),
             SiteTls::Internal => (format!("site {} has tls = \"internal\"", site.name), "set tls = \"auto\""),
+            SiteTls::Auto if is_local => (
+                "a local name: the internal CA signs it".to_owned(),
+                "if the authority is a private one, set tls = \"acme\" for the site",
+            ),
             _ if self.config.acme.email.is_none() => {
                 ("acme.email is not set: no authority is asked for anything".to_owned(), "set email in [acme]")
             }
@@ -87,10 +91,6 @@ impl Known<'_> {
             SiteTls::Auto if (self.is_filed)(host) => (
                 "a [[tls.certificate]] has this name: no authority is asked".to_owned(),
                 "if that is not meant, set tls = \"acme\" for the site",
-            ),
-            SiteTls::Auto if is_local => (
-                "a local name: the internal CA signs it".to_owned(),
-                "if the authority is a private one, set tls = \"acme\" for the site",
             ),
             _ => ("no authority issues for such a name".to_owned(), "use a name with a dot that is no IP address"),
         }
@@ -139,6 +139,7 @@ mod tests {
             (email, "b.example.net", "no site has this name"),
             (email, "off.example.org", "tls = \"off\""),
             (email, "a.test", "a local name"),
+            ("", "a.test", "a local name"),
             ("", "b.example.com", "acme.email is not set"),
         ] {
             let (mark, found, _) = judged(acme, host);
