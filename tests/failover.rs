@@ -5,6 +5,7 @@ use std::thread;
 
 use serde_json::Value;
 
+use crate::support::load::{echo, open_websocket};
 use crate::support::{Edge, Origin, PATIENCE, Setup, Then, colors, serves_load, wait_until};
 
 const HEALTH: &str = "interval = \"100ms\"\nrise = 2\nfall = 2\ntimeout = \"500ms\"";
@@ -105,6 +106,23 @@ fn a_canary_without_a_healthy_backend_falls_back_and_says_so() {
     green.set_health(200);
     wait_until("the canary again", || edge.get("/").text() == "green");
     edge.recorded("failover", "recovered");
+}
+
+#[test]
+fn who_was_taken_in_belongs_there_once_the_colour_serves() {
+    let (blue, green) = colors();
+    let edge = start(&blue, &green, "failover = \"other-color\"");
+    blue.set_health(503);
+    edge.recorded("failover", "failover");
+    let (mut websocket, color) = open_websocket(edge.http()).unwrap();
+    assert_eq!(color, "green");
+    echo(&mut websocket, "taken in").unwrap();
+    // Green was deployed as it stood there, then blue anew: the drain of green is to know whom it still has.
+    edge.admin(&["switch", "green", "--drain", "100ms"]).ok();
+    blue.set_health(200);
+    let ran = edge.admin(&["switch", "blue", "--drain", "300ms"]).ok();
+    assert!(ran.stdout.contains("1 of 1 in flight cut at the deadline"), "{ran:?}");
+    assert_eq!(edge.status()["pools"][1]["in_flight"], 0);
 }
 
 #[test]

@@ -154,7 +154,7 @@ impl<'a> Attempt<'a> {
         if self.picker.may_wait(in_flight.pool()) || !self.target.service.stand_in(in_flight) {
             return false;
         }
-        self.exchange.live.enter(in_flight.pool(), true);
+        self.exchange.live.enter(in_flight);
         if self.picker.has_tried_any() {
             // Its client won't notice, but whoever judges the colour by its answers is to know.
             self.exchange.fails_in(left);

@@ -42,7 +42,7 @@ pub(super) async fn enter(exchange: &mut Exchange, target: &Target, visit: &mut 
 }
 
 fn settle(exchange: &mut Exchange, in_flight: InFlight) {
-    exchange.live.enter(in_flight.pool(), in_flight.way().is_guest());
+    exchange.live.enter(&in_flight);
     exchange.in_flight = Some(in_flight);
 }
 

@@ -14,7 +14,7 @@ use super::conn::Conn;
 use super::stream::Scissors;
 use super::worker::Worker;
 use crate::error::Broken;
-use crate::service::Pool;
+use crate::service::{Era, InFlight, Pool};
 
 /// When a pool is cut its exchanges end one after another, spread over this long, never all at once.
 const CUT_SPREAD: Duration = Duration::from_secs(2);
@@ -22,7 +22,7 @@ const CUT_SPREAD: Duration = Duration::from_secs(2);
 /// The sweep's handle on one exchange.
 pub struct Live {
     pool: RefCell<Option<Arc<Pool>>>,
-    is_guest: Cell<bool>,
+    guest: Cell<Option<Era>>,
     kind: Cell<Kind>,
     started: Instant,
     /// Since when the client has not taken what we have for it.
@@ -53,7 +53,7 @@ impl LiveGuard {
         let worker = conn.worker();
         let live = Rc::new(Live {
             pool: RefCell::new(None),
-            is_guest: Cell::new(false),
+            guest: Cell::new(None),
             kind: Cell::new(Kind::Request),
             started,
             client_owes: Cell::new(None),
@@ -93,9 +93,9 @@ impl Drop for LiveGuard {
 impl Live {
     /// The exchange is in this pool now, and on the stream that runs: it ends when the pool is cut, unless it is there as a
     /// guest.
-    pub fn enter(&self, pool: &Arc<Pool>, is_guest: bool) {
-        *self.pool.borrow_mut() = Some(pool.clone());
-        self.is_guest.set(is_guest);
+    pub fn enter(&self, in_flight: &InFlight) {
+        *self.pool.borrow_mut() = Some(in_flight.pool().clone());
+        self.guest.set(in_flight.guest());
         *self.scissors.borrow_mut() = Scissors::of_running_stream();
     }
 
@@ -198,7 +198,8 @@ impl Live {
         {
             self.break_off(Broken::UpstreamTooSlow);
         }
-        let is_cut = !self.is_guest.get() && self.pool.borrow().as_ref().is_some_and(|pool| pool.is_cut());
+        let is_guest = |pool: &Pool| self.guest.get().is_some_and(|era| pool.is_guest(era));
+        let is_cut = self.pool.borrow().as_ref().is_some_and(|pool| pool.is_cut() && !is_guest(pool));
         if !is_cut {
             self.cut_at.set(None);
             return;

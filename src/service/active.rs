@@ -94,7 +94,7 @@ pub enum Way {
 }
 
 impl Way {
-    /// Whether it may be in a colour that does not serve without being in the way of that colour's drain.
+    /// Whether it is not in the way of its colour's drain, where that colour does not serve.
     pub fn is_guest(self) -> bool {
         matches!(self, Self::Preview | Self::Failover)
     }

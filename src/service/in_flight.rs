@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::active::Way;
+use super::guests::Era;
 use super::{Backend, Pool};
 
 /// Counts one exchange in its pool and, once chosen, on its backend. Leaves both by drop, whatever ended the exchange:
@@ -12,13 +13,14 @@ pub struct InFlight {
     pool: Arc<Pool>,
     backend: Option<Arc<Backend>>,
     way: Way,
+    guest: Option<Era>,
     is_tunnel: bool,
 }
 
 impl InFlight {
-    pub(super) fn enter(pool: &Arc<Pool>, way: Way) -> Self {
-        pool.count_in(way.is_guest());
-        Self { pool: pool.clone(), backend: None, way, is_tunnel: false }
+    pub(super) fn enter(pool: &Arc<Pool>, way: Way, is_guest: bool) -> Self {
+        let guest = pool.count_in(is_guest);
+        Self { pool: pool.clone(), backend: None, way, guest, is_tunnel: false }
     }
 
     pub fn pool(&self) -> &Arc<Pool> {
@@ -28,6 +30,11 @@ impl InFlight {
     /// How it came to this pool.
     pub fn way(&self) -> Way {
         self.way
+    }
+
+    /// As whose guest it came, if as one.
+    pub fn guest(&self) -> Option<Era> {
+        self.guest
     }
 
     pub fn backend(&self) -> Option<&Arc<Backend>> {
@@ -55,8 +62,8 @@ impl InFlight {
     }
 
     /// Leaves its pool for the one that stands in.
-    pub fn move_to(&mut self, pool: &Arc<Pool>, way: Way) {
-        *self = Self::enter(pool, way);
+    pub(super) fn move_to(&mut self, pool: &Arc<Pool>, way: Way) {
+        *self = Self::enter(pool, way, way.is_guest());
     }
 
     /// It is a tunnel from now on: a pause does not wait for it.
@@ -73,6 +80,6 @@ impl Drop for InFlight {
         if self.is_tunnel {
             self.pool.count_tunnel_out();
         }
-        self.pool.count_out(self.way.is_guest());
+        self.pool.count_out(self.guest);
     }
 }

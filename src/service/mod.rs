@@ -7,6 +7,7 @@ mod active;
 mod backend;
 mod balance;
 mod ejection;
+mod guests;
 mod in_flight;
 mod pool;
 mod queue;
@@ -22,6 +23,7 @@ pub use active::{Active, Canary, Maintenance, Pause, Shut, TICKETS, Ticket, Visi
 pub use backend::{Backend, Endpoint, Health, Probe, ProbeOutcome};
 pub use balance::{HashKey, Wanted};
 pub use ejection::Ejected;
+pub use guests::Era;
 pub use in_flight::InFlight;
 pub use pool::{Pool, Target};
 pub use queue::{Full, Place, Queue};
@@ -137,6 +139,10 @@ impl Service {
         match other.filter(|other| in_flight.way() == Way::Active && other.has_healthy()) {
             Some(other) => {
                 in_flight.move_to(other, Way::Failover);
+                if other.color() == Some(self.active.load().color) {
+                    // A switch has come first: it is no guest there.
+                    in_flight.move_to(other, Way::Active);
+                }
                 true
             }
             None => false,
@@ -151,13 +157,14 @@ impl Service {
     /// The flip, or any other change of what serves: one store, seen by every request that enters later. The caller has made
     /// it durable before.
     pub fn publish(&self, active: Active) {
-        let generation = active.generation;
+        let (color, generation) = (active.color, active.generation);
         self.active.store(Arc::new(active));
         self.look_whether_special();
         self.generation.store(generation, Ordering::SeqCst);
         // Pairs with the fence in `enter`: either the request that counted itself in is seen by the drain, or the request
         // sees this generation and chooses again.
         fence(Ordering::SeqCst);
+        self.pools[color.index()].adopt_guests();
     }
 
     /// Counts a new exchange into the pool of the colour that is chosen for it.
@@ -166,13 +173,13 @@ impl Service {
     /// there before the drain looks, or it sees the new generation here and moves.
     pub fn enter(&self, visit: &mut Visit, failover: bool) -> Result<InFlight, Shut> {
         loop {
-            let (color, way, generation) = {
+            let (color, way, serves, generation) = {
                 let active = self.active.load();
                 let healthy = |color: Color| self.pools[color.index()].has_healthy();
                 let (color, way) = active.choose(visit, || self.draw(), healthy, failover)?;
-                (color, way, active.generation)
+                (color, way, active.color == color, active.generation)
             };
-            let guard = InFlight::enter(&self.pools[color.index()], way);
+            let guard = InFlight::enter(&self.pools[color.index()], way, way.is_guest() && !serves);
             fence(Ordering::SeqCst);
             if self.generation.load(Ordering::SeqCst) == generation {
                 if failover || way != Way::Active {

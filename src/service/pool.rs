@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
 use super::backend::{Backend, Endpoint, Health};
+use super::guests::{Era, Guests};
 use super::queue::Queue;
 use crate::config;
 use crate::types::{BackendAddr, Color, Scheme};
@@ -18,10 +19,9 @@ pub struct Pool {
     color: Option<Color>,
     targets: Mutex<Vec<Target>>,
     backends: ArcSwap<Vec<Arc<Backend>>>,
-    /// Who is here because the colour serves, or is a canary: what a drain waits for.
+    /// Who is here because the colour serves or has served, or is a canary: what a drain waits for.
     residents: AtomicUsize,
-    /// Who is here whatever serves: previews, and those whom the other colour could not take.
-    guests: AtomicUsize,
+    guests: Guests,
     tunnels: AtomicUsize,
     turn: AtomicUsize,
     queue: Queue,
@@ -63,7 +63,7 @@ impl Pool {
             targets: Mutex::default(),
             backends: ArcSwap::default(),
             residents: AtomicUsize::new(0),
-            guests: AtomicUsize::new(0),
+            guests: Guests::default(),
             tunnels: AtomicUsize::new(0),
             turn: AtomicUsize::new(0),
             queue: Queue::default(),
@@ -84,7 +84,7 @@ impl Pool {
 
     /// All exchanges inside, tunnels included.
     pub fn in_flight(&self) -> usize {
-        self.residents() + self.guests.load(Ordering::SeqCst)
+        self.residents() + self.guests.count()
     }
 
     /// Those that a drain waits for, and cuts.
@@ -258,16 +258,29 @@ impl Pool {
         self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) fn count_in(&self, is_guest: bool) {
-        self.count(is_guest).fetch_add(1, Ordering::SeqCst);
+    /// A guest gets his era.
+    pub(super) fn count_in(&self, is_guest: bool) -> Option<Era> {
+        if is_guest {
+            return Some(self.guests.enter());
+        }
+        self.residents.fetch_add(1, Ordering::SeqCst);
+        None
     }
 
-    pub(super) fn count_out(&self, is_guest: bool) {
-        self.count(is_guest).fetch_sub(1, Ordering::SeqCst);
+    pub(super) fn count_out(&self, guest: Option<Era>) {
+        if !guest.is_some_and(|era| self.guests.leave(era)) {
+            self.residents.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 
-    fn count(&self, is_guest: bool) -> &AtomicUsize {
-        if is_guest { &self.guests } else { &self.residents }
+    /// Whether a guest of that era still is one.
+    pub fn is_guest(&self, era: Era) -> bool {
+        self.guests.are_of(era)
+    }
+
+    /// The colour has come to serve: nobody is here as a guest any more.
+    pub(super) fn adopt_guests(&self) {
+        self.guests.become_residents(&self.residents);
     }
 
     pub(super) fn count_tunnel_in(&self) {
