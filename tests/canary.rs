@@ -119,6 +119,23 @@ fn it_survives_a_restart() {
 }
 
 #[test]
+fn a_request_that_nobody_of_the_canary_takes_is_answered_by_the_active_colour() {
+    let (blue, green) = colors();
+    // No probe will tell in time.
+    let edge = Setup::colors(&blue, &green).health("interval = \"1h\"\nrise = 1").start();
+    edge.admin(&["canary", "green", "100"]).ok();
+    assert_eq!(edge.get("/").text(), "green");
+    green.stop();
+    for _ in 0..20 {
+        assert_eq!(edge.get("/").text(), "blue");
+    }
+    let posted = edge.plain().post("/echo", "a body that had not left");
+    assert_eq!((posted.status, posted.text().as_str()), (200, "a body that had not left"));
+    let pools = edge.status()["pools"].clone();
+    assert_eq!(pools[1]["failed"], json!(21), "whoever judges the canary is to know: {pools}");
+}
+
+#[test]
 fn a_switch_to_what_serves_does_not_hide_a_canary() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);

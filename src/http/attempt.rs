@@ -145,13 +145,14 @@ impl<'a> Attempt<'a> {
         Some(backend)
     }
 
-    /// Nobody in this colour has taken it, and its health may not know yet: on to the colour that stands in, where the
-    /// service has it so. Answers whether there is one.
+    /// Nobody in this colour has taken it, and its health may not know yet: on to the colour that stands in, for a canary and
+    /// where the service has it so. Answers whether there is one.
     fn fail_over(&mut self) -> bool {
         let left = self.color();
-        let Some(in_flight) = self.exchange.in_flight.as_mut().filter(|_| self.settings.failover) else { return false };
+        let Some(in_flight) = self.exchange.in_flight.as_mut() else { return false };
         // What is only full is waited for.
-        if self.picker.may_wait(in_flight.pool()) || !self.target.service.stand_in(in_flight) {
+        let failover = self.settings.failover;
+        if self.picker.may_wait(in_flight.pool()) || !self.target.service.stand_in(in_flight, failover) {
             return false;
         }
         self.exchange.live.enter(in_flight);

@@ -76,7 +76,8 @@ impl<'a> Picker<'a> {
     async fn turn(&self, in_flight: &mut InFlight, pool: &Pool, mut ticket: Place) -> bool {
         // Who left before we stood in line has called nobody.
         self.call_if_room(pool);
-        let is_over = || self.settings.failover && !self.may_wait(pool);
+        let may_turn = in_flight.way().may_turn(self.settings.failover);
+        let is_over = || may_turn && !self.may_wait(pool);
         if is_over() {
             return false;
         }

@@ -94,6 +94,15 @@ pub enum Way {
 }
 
 impl Way {
+    /// Whether the other colour may take what this one could not; `failover`: as the service has it.
+    pub fn may_turn(self, failover: bool) -> bool {
+        match self {
+            Self::Active => failover,
+            Self::Canary => true,
+            Self::Preview | Self::Failover | Self::Fallback => false,
+        }
+    }
+
     /// Whether it is not in the way of its colour's drain, where that colour does not serve.
     pub fn is_guest(self) -> bool {
         matches!(self, Self::Preview | Self::Failover)

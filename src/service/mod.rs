@@ -132,20 +132,33 @@ impl Service {
         self.pools[..count].iter()
     }
 
-    /// Moves an exchange that the active colour could not serve to the other one; false when it can't either, or the exchange
-    /// was not with the active colour.
-    pub fn stand_in(&self, in_flight: &mut InFlight) -> bool {
-        let other = in_flight.pool().color().map(|color| self.pool(color.other()));
-        match other.filter(|other| in_flight.way() == Way::Active && other.has_healthy()) {
-            Some(other) => {
-                in_flight.move_to(other, Way::Failover);
-                if other.color() == Some(self.active.load().color) {
-                    // A switch has come first: it is no guest there.
-                    in_flight.move_to(other, Way::Active);
-                }
-                true
+    /// Moves an exchange that its colour could not serve to the other one; false when that can't either, or may not.
+    pub fn stand_in(&self, in_flight: &mut InFlight, failover: bool) -> bool {
+        let Some(color) = in_flight.pool().color().filter(|_| in_flight.way().may_turn(failover)) else { return false };
+        let other = self.pool(color.other());
+        if !other.has_healthy() {
+            return false;
+        }
+        let from = in_flight.way();
+        loop {
+            let (serves, generation) = {
+                let active = self.active.load();
+                (active.color == color.other(), active.generation)
+            };
+            let way = match (from, serves) {
+                (Way::Canary, true) => Way::Fallback,
+                // The canary's colour serves meanwhile, and nobody may take its place.
+                (Way::Canary, false) if !failover => return false,
+                // A switch has come first: it is no guest there.
+                (_, true) => Way::Active,
+                (_, false) => Way::Failover,
+            };
+            in_flight.move_to(other, way);
+            // As in `enter`.
+            fence(Ordering::SeqCst);
+            if self.generation.load(Ordering::SeqCst) == generation {
+                return true;
             }
-            None => false,
         }
     }
 
