@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::h2::H2;
 use crate::support::wire::Wire;
-use crate::support::{Edge, Origin, PATIENCE, Setup, Then, colors, seconds, wait_until};
+use crate::support::{Client, Edge, Origin, PATIENCE, Setup, Then, colors, seconds, wait_until};
 
 /// Longer than any bound in these tests, shorter than any default.
 const SOON: Duration = seconds(5);
@@ -139,6 +139,34 @@ fn a_reader_that_is_slow_but_reads_is_not_cut() {
     for _ in 0..8 {
         std::thread::sleep(Duration::from_millis(300));
         assert_eq!(client.exactly(SIZE / 8).expect("still served").len(), SIZE / 8);
+    }
+}
+
+#[test]
+fn the_end_of_an_answer_waits_for_a_reader_that_is_slow() {
+    const SIZE: usize = 4 << 20;
+    let origin = Origin::start("blue");
+    origin.on("/large", |_, wire| {
+        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"));
+        wire.send(vec![b'x'; SIZE]);
+        Then::Keep
+    });
+    let edge = impatient(&origin);
+    let socket = TcpStream::connect(edge.http()).unwrap();
+    socket2::SockRef::from(&socket).set_recv_buffer_size(16 << 10).unwrap();
+    let mut client = Client::on(socket, "plain.test");
+    client.begin("GET", "/large", "");
+    assert_eq!(client.head().unwrap().word(1), "200");
+    let mut left = SIZE;
+    while left > 0 {
+        let part = client.some().unwrap();
+        assert!(!part.is_empty(), "closed, and {left} of {SIZE} bytes are missing");
+        left -= part.len();
+        // While the proxy holds the end of it: the backend has given all, the kernel's buffer is full. For longer than an
+        // idle connection is kept.
+        if (2900 << 10..3500 << 10).contains(&left) {
+            std::thread::sleep(Duration::from_millis(240) * u32::try_from(part.len()).unwrap() / (16 << 10));
+        }
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Conn {
     running: Cell<u32>,
     bad_head: Cell<Option<Failure>>,
     linger: Cell<bool>,
+    /// The client has not taken what the codec has for it.
+    is_blocked: Cell<bool>,
     tunnel: RefCell<Option<Tunnel>>,
 }
 
@@ -80,6 +82,7 @@ impl Conn {
             running: Cell::new(0),
             bad_head: Cell::new(None),
             linger: Cell::new(false),
+            is_blocked: Cell::new(false),
             tunnel: RefCell::new(None),
         });
         conn.key.set(worker.add_conn(Rc::downgrade(&conn) as Weak<_>));
@@ -212,6 +215,15 @@ impl Conn {
         }
     }
 
+    /// The codec has written. The end of an answer may lie with it when the exchange is over: a connection is not idle while
+    /// its client takes of that.
+    fn wrote<T>(&self, written: &Poll<io::Result<T>>) {
+        let was_blocked = self.is_blocked.replace(written.is_pending());
+        if was_blocked && written.is_ready() && self.phase.get() == Phase::Idle {
+            self.deadline.set(Instant::now() + self.limits.keepalive);
+        }
+    }
+
     fn received(&self) {
         if self.phase.get() == Phase::Idle {
             self.phase.set(Phase::Head);
@@ -305,7 +317,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
             return Poll::Ready(Ok(buf.len()));
         }
         std::task::ready!(self.poll_refusal(cx))?;
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.conn.wrote(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -319,7 +333,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
             return Poll::Ready(Ok(only.len()));
         }
         std::task::ready!(self.poll_refusal(cx))?;
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.conn.wrote(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
