@@ -190,7 +190,7 @@ impl Manager {
             }
             Err(error) => {
                 tracing::error!(names = wanted.names.join(", "), %error, "its folder in state_dir can't be used");
-                self.shared.store.tell_error(wanted.site, format!("its folder in state_dir can't be used: {error}"));
+                self.shared.store.note_error(wanted.site, format!("its folder in state_dir can't be used: {error}"));
                 None
             }
         }

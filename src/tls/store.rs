@@ -64,6 +64,8 @@ impl CertStore {
 
     /// Reads every file, leaves public names to authorities and the rest to the internal CA. A file that can't be used harms
     /// its own site alone: the certificate loaded from it before stays, and the status says what is wrong.
+    ///
+    /// Handshakes see it with the next [`Self::tell`], together with what is on disk of authorities' certificates.
     pub fn load(&self, config: &Config) {
         let mut parts = self.parts();
         parts.read_files(config);
@@ -74,7 +76,6 @@ impl CertStore {
         parts.wanted = wanted::from_authority(config, &is_covered);
         let Parts { told, wanted, .. } = &mut *parts;
         told.retain(|site, _| wanted.iter().any(|wanted| wanted.site == *site));
-        self.publish(&mut parts);
     }
 
     /// The certificates that authorities are to be asked for.
@@ -89,11 +90,9 @@ impl CertStore {
         self.publish(&mut parts);
     }
 
-    /// The same of what is wrong; what serves goes on.
-    pub fn tell_error(&self, site: Arc<str>, error: String) {
-        let mut parts = self.parts();
-        parts.told.entry(site).or_default().error = Some(error);
-        self.publish(&mut parts);
+    /// What is wrong with one of them, for the next [`Self::tell`]; what serves goes on.
+    pub fn note_error(&self, site: Arc<str>, error: String) {
+        self.parts().told.entry(site).or_default().error = Some(error);
     }
 
     /// The internal CA's root.
@@ -293,6 +292,29 @@ mod tests {
         store.publish(&mut parts);
         drop(parts);
         assert_eq!(store.status().len(), 2);
+    }
+
+    #[test]
+    fn a_site_with_another_first_name_keeps_its_certificate_until_more_is_told() {
+        let store = CertStore::new(InternalCa::generate().unwrap());
+        let names = ["a.example.com", "b.example.com"].map(str::to_owned);
+        let loaded = Some(store.parts().ca.sign(&names).unwrap());
+        let told = Told { loaded, ..Told::default() };
+        let load = |hosts: &[&str]| {
+            let site = "[acme]\nemail = \"ops@example.com\"\n[[site]]\nrespond = { status = 200 }\n";
+            store.load(
+                &crate::config::parse("edge.toml", &format!("{site}hosts = {hosts:?}\n"), &|_| None).unwrap().config,
+            );
+        };
+        load(&["a.example.com", "b.example.com"]);
+        store.tell([("a.example.com".into(), told.clone())]);
+        let first = store.find("a.example.com").unwrap();
+        load(&["b.example.com", "a.example.com"]);
+        for name in &names {
+            assert!(Arc::ptr_eq(&store.find(name).unwrap(), &first), "{name}: nothing is known of it yet");
+        }
+        store.tell([("b.example.com".into(), told)]);
+        assert!(Arc::ptr_eq(&store.find("a.example.com").unwrap(), &first));
     }
 
     #[test]
