@@ -151,6 +151,30 @@ fn shutdown_timeout_cuts_what_does_not_finish() {
 }
 
 #[test]
+fn on_sigterm_nobody_waits_for_a_reload() {
+    let (origin, slow) = (Origin::start("blue"), Origin::start("slow"));
+    // A reload waits for what it adds to answer its first probe.
+    slow.on("/probe", |_, wire| {
+        wire.closes_within(PATIENCE);
+        Then::Close
+    });
+    let setup = Setup::to(&origin);
+    let added = format!(
+        "[service.slow]\nbackends = [{:?}]\n[service.slow.health]\npath = \"/probe\"\ntimeout = \"30s\"\ninterval = \"30s\"\n",
+        slow.backend()
+    );
+    let site = "[[site]]\nhosts = [\"slow.test\"]\nservice = \"slow\"\ntls = \"off\"\n";
+    let text = setup.text() + &added + site;
+    let mut edge = setup.start();
+    edge.rewrite(&text);
+    slow.saw("/probe");
+    edge.terminate();
+    assert_eq!(edge.wait().code(), Some(0));
+    let log = edge.stderr();
+    assert!(log.contains("stopped") && !log.contains("config reloaded"), "{log}");
+}
+
+#[test]
 fn it_starts_again_right_after_its_end() {
     let origin = Origin::start("blue");
     let mut edge = Setup::to(&origin).start();
