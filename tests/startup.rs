@@ -68,6 +68,18 @@ fn an_admin_socket_left_by_a_dead_process_is_replaced() {
 }
 
 #[test]
+fn an_admin_socket_that_is_removed_comes_back_with_the_next_reload() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    fs::remove_file(edge.path("admin.sock")).unwrap();
+    assert_eq!(edge.admin(&["status"]).code, Some(3));
+    edge.signal(Signal::HUP);
+    wait_until("the admin socket", || edge.admin(&["status"]).code == Some(0));
+    let mode = fs::metadata(edge.path("admin.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+}
+
+#[test]
 fn an_admin_socket_that_somebody_answers_on_is_refused() {
     let setup = Setup::pool(&["127.0.0.1:1"]);
     let _live = UnixListener::bind(setup.path("admin.sock")).unwrap();
@@ -172,6 +184,22 @@ fn on_sigterm_nobody_waits_for_a_reload() {
     assert_eq!(edge.wait().code(), Some(0));
     let log = edge.stderr();
     assert!(log.contains("stopped") && !log.contains("config reloaded"), "{log}");
+}
+
+#[test]
+fn the_end_removes_no_socket_but_its_own() {
+    let origin = Origin::start("blue");
+    let setup = Setup::to(&origin);
+    let text = setup.text();
+    let mut edge = setup.start();
+    let others = edge.path("others.sock");
+    let _other = UnixListener::bind(&others).unwrap();
+    edge.rewrite(&text.replace("admin.sock", "others.sock"));
+    let said = edge.admin(&["reload"]).ok();
+    assert!(format!("{}{}", said.stdout, said.stderr).contains("next start"), "{said:?}");
+    edge.terminate();
+    assert_eq!(edge.wait().code(), Some(0));
+    assert!(others.exists() && !edge.path("admin.sock").exists());
 }
 
 #[test]

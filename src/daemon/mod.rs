@@ -89,7 +89,11 @@ async fn live(world: &Rc<World>, mut hangup: Signal, mut reopen: Signal) {
             _ = reopen.recv() => world.reopen_logs(),
             Some(request) = asked.recv() => world.reload_for(request).await,
             Some(()) = changes.recv() => world.files_changed().await,
-            _ = renew.tick() => { world.renew_certificates(); world.rotate_tickets(); }
+            _ = renew.tick() => {
+                world.renew_certificates();
+                world.rotate_tickets();
+                world.admin.keep();
+            }
             _ = look.tick(), if !world.is_ready() => world.look_whether_ready(),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::cores::Cores;
+use super::door::AdminSocket;
 use super::gauges::Gauges;
 use super::listeners::Listeners;
 use super::observe::{self, Observed};
@@ -61,7 +61,7 @@ pub(super) struct World {
     pub acme: Rc<acme::Manager>,
     pub access: Arc<AccessLog>,
     pub admissions: Arc<Admissions>,
-    pub admin: RefCell<Option<UnixListener>>,
+    pub admin: AdminSocket,
     pub listeners: Listeners,
     pub listener_view: Arc<ArcSwap<Vec<ListenerStatus>>>,
     pub cores: Cores,
@@ -139,7 +139,7 @@ impl World {
             acme,
             access,
             admissions,
-            admin: RefCell::new(Some(admin)),
+            admin: AdminSocket::new(&config.server.admin, admin),
             listeners,
             listener_view: Arc::default(),
             cores,
@@ -314,7 +314,7 @@ impl World {
             tracing::warn!(?limit, "shutdown_timeout has passed: what still ran was cut");
         }
         self.access.close(Duration::from_secs(2));
-        let _ = std::fs::remove_file(&config.server.admin);
+        self.admin.remove();
         tracing::info!("stopped");
     }
 }
