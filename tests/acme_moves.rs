@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::support::certs::{certificate, eventually, issued, shown};
 use crate::support::{Authority, Edge, Identity, Instead, Origin, Setup};
 
@@ -70,6 +72,32 @@ fn a_site_of_its_own_has_its_name_from_the_one_before() {
     eventually("the new one", &stage.edge, || (shown(&stage.edge, "shop.example") != first).then_some(()));
     eventually("the failure", &stage.edge, || certificate(&stage.edge, www)["error"].as_str().map(drop));
     assert_eq!(shown(&stage.edge, www), first);
+}
+
+#[test]
+fn a_name_brings_its_certificate_to_a_site_that_has_one() {
+    let mut stage = stage();
+    issued(&stage.edge, "shop.example");
+    stage.sites(&[site(&["shop.example"]), site(&["blog.example"])]);
+    let blog = issued(&stage.edge, "blog.example");
+    eventually("shop's", &stage.edge, || (shown(&stage.edge, "shop.example").names.len() == 1).then_some(()));
+    let shop = shown(&stage.edge, "shop.example");
+    stage.ca.blind(true);
+    stage.sites(&[site(&["shop.example", "blog.example"])]);
+    for _ in 0..2 {
+        assert_eq!(shown(&stage.edge, "blog.example"), blog);
+        assert_eq!(shown(&stage.edge, "shop.example"), shop);
+        eventually("the failure", &stage.edge, || certificate(&stage.edge, "shop.example")["error"].as_str().map(drop));
+        assert_eq!(shown(&stage.edge, "blog.example"), blog);
+        stage.edge.kill();
+        stage.edge.start_again();
+    }
+    let names = |certificate: &Value| certificate["names"].as_array().unwrap().len();
+    assert_eq!(names(&certificate(&stage.edge, "blog.example")), 1);
+    stage.ca.blind(false);
+    stage.edge.admin(&["certs", "renew", "shop.example"]).ok();
+    assert_eq!(shown(&stage.edge, "blog.example").names.len(), 2);
+    assert_eq!(names(&certificate(&stage.edge, "blog.example")), 2);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use super::stamp::show;
 use crate::challenge::Challenges;
 use crate::config::{Acme, AcmeChallenge};
 use crate::resolve::Resolver;
-use crate::tls::{CertStore, Told, Wanted};
+use crate::tls::{CertStore, Loaded, Told, Wanted};
 
 /// The longest sleep: clocks are set, machines sleep.
 const LOOK: Duration = Duration::from_mins(10);
@@ -54,6 +54,8 @@ pub(super) struct Keeper {
     pub settings: Rc<Acme>,
     pub wanted: Wanted,
     folder: Folder,
+    /// Of other sites, which had some of the names before.
+    pub lent: Vec<Loaded>,
     failed: Vec<Arc<AtomicU64>>,
     issued: RefCell<Option<Rc<Issued>>>,
     attempts: RefCell<Attempts>,
@@ -90,6 +92,7 @@ impl Keeper {
             attempts: RefCell::new(attempts),
             issued: RefCell::new(issued),
             folder,
+            lent: Vec::new(),
             wanted,
             failed,
             ask_window: Cell::new(SystemTime::UNIX_EPOCH),
@@ -104,6 +107,7 @@ impl Keeper {
         let (issued, attempts) = (self.issued.borrow(), self.attempts.borrow());
         let told = Told {
             loaded: issued.as_ref().map(|issued| issued.loaded.clone()),
+            lent: self.lent.clone(),
             next_renewal: Some(schedule::due(&self.situation(SystemTime::now()), SystemTime::now())),
             error: attempts.last.as_ref().map(|last| last.text.clone()),
         };

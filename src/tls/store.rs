@@ -42,6 +42,8 @@ struct Parts {
 #[derive(Debug, Clone, Default)]
 pub struct Told {
     pub loaded: Option<Loaded>,
+    /// Of other sites: for names that `loaded` does not have.
+    pub lent: Vec<Loaded>,
     pub next_renewal: Option<SystemTime>,
     /// Why the last attempt has failed.
     pub error: Option<String>,
@@ -125,6 +127,7 @@ impl CertStore {
                 Err(error) => index.miss(names, Source::Internal, error),
             }
         }
+        parts.add_lent(&mut index);
         parts.add_rest(&mut index);
         parts.stand_in(&mut index);
         self.index.store(Arc::new(index));
@@ -169,6 +172,22 @@ impl Parts {
                 let shown = if names.is_empty() { loaded.names.clone() } else { names.clone() };
                 let status = CertStatus { names: shown, next_renewal: told.next_renewal, ..status };
                 index.add_for(&names, loaded, status);
+            }
+        }
+    }
+
+    /// Names that have come to a site from another, until they are in its own.
+    fn add_lent(&self, index: &mut Index) {
+        for wanted in &self.wanted {
+            let Some(told) = self.told.get(&wanted.site) else { continue };
+            for loaded in &told.lent {
+                let bare = wanted.names.iter().filter(|name| loaded.covers(name) && !index.covers(name));
+                let names: Vec<String> = bare.cloned().collect();
+                if !names.is_empty() {
+                    let status = CertStatus::of(loaded, Source::Acme, told.error.clone());
+                    let status = CertStatus { names: names.clone(), next_renewal: told.next_renewal, ..status };
+                    index.add_for(&names, loaded, status);
+                }
             }
         }
     }
