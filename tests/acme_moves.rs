@@ -105,11 +105,30 @@ fn the_same_names_in_another_order_are_no_reason_to_ask() {
     let stage = stage();
     let first = issued(&stage.edge, "shop.example");
     stage.sites(&[site(&[BOTH[1], BOTH[0]])]);
-    let next = certificate(&stage.edge, "shop.example")["next_renewal"].as_str().unwrap().to_owned();
-    let next: jiff::Timestamp = next.parse().unwrap();
-    assert!(next > jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24), "{next}");
+    assert_rests(&stage.edge);
     assert_eq!(shown(&stage.edge, "shop.example"), first);
     assert_eq!(stage.ca.orders().len(), 1);
+}
+
+/// Nothing is due for shop.example.
+fn assert_rests(edge: &Edge) {
+    let next = certificate(edge, "shop.example")["next_renewal"].as_str().unwrap().to_owned();
+    let next: jiff::Timestamp = next.parse().unwrap();
+    assert!(next > jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24), "{next}");
+}
+
+#[test]
+fn a_change_that_is_taken_back_in_the_middle_of_its_order_asks_for_nothing() {
+    let stage = stage();
+    let first = issued(&stage.edge, "shop.example");
+    stage.ca.mood("/challenge", usize::MAX, Instead::Silence);
+    stage.sites(&[site(&[BOTH[0], BOTH[1], "new.example"])]);
+    let order = stage.edge.path("state/acme/certificates/shop.example/order.json");
+    eventually("the order", &stage.edge, || order.exists().then_some(()));
+    stage.sites(&[site(&BOTH)]);
+    assert_rests(&stage.edge);
+    assert_eq!(shown(&stage.edge, "shop.example"), first);
+    assert_eq!(stage.ca.orders().len(), 2);
 }
 
 #[test]

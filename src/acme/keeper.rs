@@ -11,7 +11,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::account::Accounts;
 use super::failure::{Failure, Kind};
-use super::fit::{fingerprint, fits};
+use super::fit::{fingerprint, fits, is_forsaken};
 use super::folder::{Attempts, Folder, Issued, LastFailure, Meta};
 use super::ledger::Ledger;
 use super::order::{Around, Certificate};
@@ -79,11 +79,13 @@ impl Keeper {
         let config = fingerprint(&wanted, settings);
         let attempts = folder.attempts()?;
         let generation = issued.as_ref().map_or(0, |issued| issued.meta.generation);
+        let pending = folder.pending()?;
         // A crash came between the certificate and the word that it is there.
-        let is_done = folder.pending()?.is_some_and(|pending| folder.is_done(&pending, generation));
+        let is_done = pending.as_ref().is_some_and(|pending| folder.is_done(pending, generation));
+        let is_forsaken = pending.is_some_and(|pending| is_forsaken(&pending, &wanted, settings));
         let counts = attempts.config == config && !is_done;
         let attempts = if counts { attempts } else { Attempts { config, ..Attempts::default() } };
-        if is_done && folder.set_attempts(&attempts).is_ok() {
+        if is_forsaken || is_done && folder.set_attempts(&attempts).is_ok() {
             folder.clear_pending();
         }
         Ok(Self {
