@@ -54,6 +54,17 @@ fn a_damaged_state_file_is_kept_aside_and_the_initial_color_serves() {
 }
 
 #[test]
+fn a_state_dir_that_cannot_be_used_is_told_by_the_file() {
+    for file in ["state.json", "history.jsonl", "token.key", "lock"] {
+        let setup = Setup::pool(&["127.0.0.1:1"]);
+        fs::create_dir_all(setup.path("state").join(file)).unwrap();
+        let ran = Edge::run_to_end(&setup.place, &setup.text());
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("state/{file}: ")), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn an_admin_socket_left_by_a_dead_process_is_replaced() {
     let origin = Origin::start("blue");
     let setup = Setup::to(&origin);
