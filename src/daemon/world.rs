@@ -384,6 +384,8 @@ fn open_state(config: &Config) -> Result<StateFile, String> {
 }
 
 fn in_state_dir(config: &Config, file: &str, error: &io::Error) -> String {
+    let folder = &config.server.state_dir;
+    let path = if file.is_empty() { folder.clone() } else { folder.join(file) };
     let advice = match error.kind() {
         io::ErrorKind::PermissionDenied => format!(
             "; it and what is in it must belong to the daemon's user (uid {})",
@@ -391,5 +393,5 @@ fn in_state_dir(config: &Config, file: &str, error: &io::Error) -> String {
         ),
         _ => String::new(),
     };
-    format!("state_dir {}: {error}{advice}", config.server.state_dir.join(file).display())
+    format!("state_dir {}: {error}{advice}", path.display())
 }
