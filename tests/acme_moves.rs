@@ -2,6 +2,8 @@
 //! never lose it over that.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -188,4 +190,28 @@ fn a_site_that_leaves_in_the_middle_of_its_order_leaves_no_record() {
     edge.rewrite(&format!("{bare}{acme}"));
     edge.start_again();
     told(&edge, "cleanup");
+}
+
+#[test]
+fn who_stops_in_the_middle_of_a_hook_takes_it_along_and_the_next_takes_its_record_back() {
+    let origin = Origin::start("blue");
+    let setup = Setup::to(&origin).server("");
+    let ca = Authority::start(&setup.place);
+    let hook = setup.path("slow-hook");
+    let (log, pid) = (setup.path("hook.log"), setup.path("hook.pid"));
+    let text = format!("#!/bin/sh\necho $$ >{pid:?}\necho \"$1 $2\" >>{log:?}\n[ $1 = cleanup ] || exec sleep 600\n");
+    fs::write(&hook, text).unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o700)).unwrap();
+    let setup = setup.server(&ca.resolvers());
+    let acme = ca.section(&format!("challenges = [\"dns-01\"]\ndns_hook = {hook:?}"));
+    let mut edge = setup.and(&acme).and(&site(&["shop.example"])).start();
+    told(&edge, "present");
+    let process = fs::read_to_string(&pid).unwrap();
+    edge.terminate();
+    assert_eq!(edge.wait().code(), Some(0));
+    eventually("the hook's end", &edge, || (!Path::new("/proc").join(process.trim()).exists()).then_some(()));
+    edge.start_again();
+    eventually("the cleanup", &edge, || fs::read_to_string(&log).unwrap().contains("cleanup").then_some(()));
+    eventually("the next", &edge, || (fs::read_to_string(&log).unwrap().matches("present").count() == 2).then_some(()));
+    assert_eq!((ca.orders().len(), ca.accounts()), (1, 1));
 }
