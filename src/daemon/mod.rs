@@ -102,7 +102,9 @@ async fn live(world: &Rc<World>, mut hangup: Signal, mut reopen: Signal) {
 /// The daemon's own log, on stderr. A second daemon in one process (the demo's) shares the first one's.
 fn start_log(level: &str) {
     use std::io::IsTerminal;
-    let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| "info".into());
+    // The library that watches files warns of each folder that is gone, as after every swap by Kubernetes.
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(format!("{level},notify=off")).unwrap_or_else(|_| "info".into());
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
