@@ -33,9 +33,10 @@ impl<'a> Estate<'a> {
         from.copy(&issued.meta, to)
     }
 
-    /// What covers those of these names that a site's own certificate does not: they have come to it from other sites.
+    /// What covers those of these names that a site's own certificate does not, or no longer: they have come from other sites.
     pub fn lend(&self, own: Option<&Loaded>, names: &[String]) -> Vec<Loaded> {
         let has = |loaded: Option<&Loaded>, name: &str| loaded.is_some_and(|loaded| loaded.covers(name));
+        let own = own.filter(|loaded| loaded.not_after > SystemTime::now());
         let mut bare: Vec<String> = names.iter().filter(|name| !has(own, name)).cloned().collect();
         let mut lent = Vec::new();
         if bare.is_empty() {

@@ -42,7 +42,7 @@ struct Parts {
 #[derive(Debug, Clone, Default)]
 pub struct Told {
     pub loaded: Option<Loaded>,
-    /// Of other sites: for names that `loaded` does not have.
+    /// Of other sites: for names that `loaded` does not have, or has no longer.
     pub lent: Vec<Loaded>,
     pub next_renewal: Option<SystemTime>,
     /// Why the last attempt has failed.
@@ -168,7 +168,10 @@ impl Parts {
             if let Some(loaded) = &told.loaded {
                 let status = CertStatus::of(loaded, Source::Acme, told.error.clone());
                 // What it has beside them may be another's by now.
-                let names: Vec<String> = wanted.names.iter().filter(|name| loaded.covers(name)).cloned().collect();
+                let is_over = loaded.not_after <= SystemTime::now();
+                let is_lent = |name: &str| is_over && told.lent.iter().any(|lent| lent.covers(name));
+                let names = wanted.names.iter().filter(|name| loaded.covers(name) && !is_lent(name));
+                let names: Vec<String> = names.cloned().collect();
                 let shown = if names.is_empty() { loaded.names.clone() } else { names.clone() };
                 let status = CertStatus { names: shown, next_renewal: told.next_renewal, ..status };
                 index.add_for(&names, loaded, status);
@@ -311,6 +314,18 @@ mod tests {
         store.publish(&mut parts);
         drop(parts);
         assert_eq!(store.status().len(), 2);
+    }
+
+    #[test]
+    fn one_that_has_expired_gives_way_to_one_that_is_lent() {
+        let store = CertStore::new(InternalCa::generate().unwrap());
+        let names = ["a.test".to_owned()];
+        let sign = || store.parts().ca.sign(&names).unwrap();
+        let (lent, own) = (sign(), Loaded { not_after: SystemTime::now() - Duration::from_secs(1), ..sign() });
+        store.parts().wanted.push(Wanted { site: "a.test".into(), names: names.to_vec(), is_forced: false });
+        let told = Told { loaded: Some(own), lent: vec![lent.clone()], ..Told::default() };
+        store.tell([("a.test".into(), told)]);
+        assert!(Arc::ptr_eq(&store.find("a.test").unwrap(), &lent.key));
     }
 
     #[test]
