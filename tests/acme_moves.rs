@@ -2,9 +2,13 @@
 //! never lose it over that.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::support::certs::{certificate, eventually, issued, shown};
 use crate::support::{Authority, Edge, Identity, Instead, Origin, Setup};
@@ -73,15 +77,60 @@ fn a_site_of_its_own_has_its_name_from_the_one_before() {
 }
 
 #[test]
+fn a_name_brings_its_certificate_to_a_site_that_has_one() {
+    let mut stage = stage();
+    issued(&stage.edge, "shop.example");
+    stage.sites(&[site(&["shop.example"]), site(&["blog.example"])]);
+    let blog = issued(&stage.edge, "blog.example");
+    eventually("shop's", &stage.edge, || (shown(&stage.edge, "shop.example").names.len() == 1).then_some(()));
+    let shop = shown(&stage.edge, "shop.example");
+    stage.ca.blind(true);
+    stage.sites(&[site(&["shop.example", "blog.example"])]);
+    for _ in 0..2 {
+        assert_eq!(shown(&stage.edge, "blog.example"), blog);
+        assert_eq!(shown(&stage.edge, "shop.example"), shop);
+        eventually("the failure", &stage.edge, || certificate(&stage.edge, "shop.example")["error"].as_str().map(drop));
+        assert_eq!(shown(&stage.edge, "blog.example"), blog);
+        stage.edge.kill();
+        stage.edge.start_again();
+    }
+    let names = |certificate: &Value| certificate["names"].as_array().unwrap().len();
+    assert_eq!(names(&certificate(&stage.edge, "blog.example")), 1);
+    stage.ca.blind(false);
+    stage.edge.admin(&["certs", "renew", "shop.example"]).ok();
+    assert_eq!(shown(&stage.edge, "blog.example").names.len(), 2);
+    assert_eq!(names(&certificate(&stage.edge, "blog.example")), 2);
+}
+
+#[test]
 fn the_same_names_in_another_order_are_no_reason_to_ask() {
     let stage = stage();
     let first = issued(&stage.edge, "shop.example");
     stage.sites(&[site(&[BOTH[1], BOTH[0]])]);
-    let next = certificate(&stage.edge, "shop.example")["next_renewal"].as_str().unwrap().to_owned();
-    let next: jiff::Timestamp = next.parse().unwrap();
-    assert!(next > jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24), "{next}");
+    assert_rests(&stage.edge);
     assert_eq!(shown(&stage.edge, "shop.example"), first);
     assert_eq!(stage.ca.orders().len(), 1);
+}
+
+/// Nothing is due for shop.example.
+fn assert_rests(edge: &Edge) {
+    let next = certificate(edge, "shop.example")["next_renewal"].as_str().unwrap().to_owned();
+    let next: jiff::Timestamp = next.parse().unwrap();
+    assert!(next > jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24), "{next}");
+}
+
+#[test]
+fn a_change_that_is_taken_back_in_the_middle_of_its_order_asks_for_nothing() {
+    let stage = stage();
+    let first = issued(&stage.edge, "shop.example");
+    stage.ca.mood("/challenge", usize::MAX, Instead::Silence);
+    stage.sites(&[site(&[BOTH[0], BOTH[1], "new.example"])]);
+    let order = stage.edge.path("state/acme/certificates/shop.example/order.json");
+    eventually("the order", &stage.edge, || order.exists().then_some(()));
+    stage.sites(&[site(&BOTH)]);
+    assert_rests(&stage.edge);
+    assert_eq!(shown(&stage.edge, "shop.example"), first);
+    assert_eq!(stage.ca.orders().len(), 2);
 }
 
 #[test]
@@ -141,4 +190,28 @@ fn a_site_that_leaves_in_the_middle_of_its_order_leaves_no_record() {
     edge.rewrite(&format!("{bare}{acme}"));
     edge.start_again();
     told(&edge, "cleanup");
+}
+
+#[test]
+fn who_stops_in_the_middle_of_a_hook_takes_it_along_and_the_next_takes_its_record_back() {
+    let origin = Origin::start("blue");
+    let setup = Setup::to(&origin).server("");
+    let ca = Authority::start(&setup.place);
+    let hook = setup.path("slow-hook");
+    let (log, pid) = (setup.path("hook.log"), setup.path("hook.pid"));
+    let text = format!("#!/bin/sh\necho $$ >{pid:?}\necho \"$1 $2\" >>{log:?}\n[ $1 = cleanup ] || exec sleep 600\n");
+    fs::write(&hook, text).unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o700)).unwrap();
+    let setup = setup.server(&ca.resolvers());
+    let acme = ca.section(&format!("challenges = [\"dns-01\"]\ndns_hook = {hook:?}"));
+    let mut edge = setup.and(&acme).and(&site(&["shop.example"])).start();
+    told(&edge, "present");
+    let process = fs::read_to_string(&pid).unwrap();
+    edge.terminate();
+    assert_eq!(edge.wait().code(), Some(0));
+    eventually("the hook's end", &edge, || (!Path::new("/proc").join(process.trim()).exists()).then_some(()));
+    edge.start_again();
+    eventually("the cleanup", &edge, || fs::read_to_string(&log).unwrap().contains("cleanup").then_some(()));
+    eventually("the next", &edge, || (fs::read_to_string(&log).unwrap().matches("present").count() == 2).then_some(()));
+    assert_eq!((ca.orders().len(), ca.accounts()), (1, 1));
 }

@@ -336,14 +336,16 @@ fn a_folder_swapped_by_its_symlink_is_taken_up_as_kubernetes_does_it() {
     symlink("..data/edge.toml", place.path("edge.toml")).unwrap();
     let edge = setup.start();
     assert!(edge.path("..v0/edge.toml").is_file());
-    for (version, host) in [("..v1", "one.test"), ("..v2", "two.test")] {
+    for (version, before, host) in [("..v1", "..v0", "one.test"), ("..v2", "..v1", "two.test")] {
         assert_taken_up(&edge, &text, host, |text| {
             fs::create_dir(edge.path(version)).unwrap();
             fs::write(edge.path(version).join("edge.toml"), text).unwrap();
             symlink(version, edge.path("..data_tmp")).unwrap();
             fs::rename(edge.path("..data_tmp"), edge.path("..data")).unwrap();
+            fs::remove_dir_all(edge.path(before)).unwrap();
         });
     }
+    assert!(!edge.stderr().contains("watch"), "nothing is wrong");
 }
 
 #[test]

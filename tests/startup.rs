@@ -54,6 +54,17 @@ fn a_damaged_state_file_is_kept_aside_and_the_initial_color_serves() {
 }
 
 #[test]
+fn a_state_dir_that_cannot_be_used_is_told_by_the_file() {
+    for file in ["state.json", "history.jsonl", "token.key", "lock"] {
+        let setup = Setup::pool(&["127.0.0.1:1"]);
+        fs::create_dir_all(setup.path("state").join(file)).unwrap();
+        let ran = Edge::run_to_end(&setup.place, &setup.text());
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("state/{file}: ")), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn an_admin_socket_left_by_a_dead_process_is_replaced() {
     let origin = Origin::start("blue");
     let setup = Setup::to(&origin);
@@ -63,6 +74,18 @@ fn an_admin_socket_left_by_a_dead_process_is_replaced() {
     let status = edge.admin(&["status"]);
     assert_eq!(status.code, Some(0), "{}", status.stderr);
     assert!(status.stdout.contains(origin.backend()), "{}", status.stdout);
+    let mode = fs::metadata(edge.path("admin.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+}
+
+#[test]
+fn an_admin_socket_that_is_removed_comes_back_with_the_next_reload() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    fs::remove_file(edge.path("admin.sock")).unwrap();
+    assert_eq!(edge.admin(&["status"]).code, Some(3));
+    edge.signal(Signal::HUP);
+    wait_until("the admin socket", || edge.admin(&["status"]).code == Some(0));
     let mode = fs::metadata(edge.path("admin.sock")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o660);
 }
@@ -148,6 +171,46 @@ fn shutdown_timeout_cuts_what_does_not_finish() {
     assert!((400..3000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
     assert!(running.try_answer().is_none());
     assert!(edge.stderr().contains("shutdown_timeout has passed"), "{}", edge.stderr());
+}
+
+#[test]
+fn on_sigterm_nobody_waits_for_a_reload() {
+    let (origin, slow) = (Origin::start("blue"), Origin::start("slow"));
+    // A reload waits for what it adds to answer its first probe.
+    slow.on("/probe", |_, wire| {
+        wire.closes_within(PATIENCE);
+        Then::Close
+    });
+    let setup = Setup::to(&origin);
+    let added = format!(
+        "[service.slow]\nbackends = [{:?}]\n[service.slow.health]\npath = \"/probe\"\ntimeout = \"30s\"\ninterval = \"30s\"\n",
+        slow.backend()
+    );
+    let site = "[[site]]\nhosts = [\"slow.test\"]\nservice = \"slow\"\ntls = \"off\"\n";
+    let text = setup.text() + &added + site;
+    let mut edge = setup.start();
+    edge.rewrite(&text);
+    slow.saw("/probe");
+    edge.terminate();
+    assert_eq!(edge.wait().code(), Some(0));
+    let log = edge.stderr();
+    assert!(log.contains("stopped") && !log.contains("config reloaded"), "{log}");
+}
+
+#[test]
+fn the_end_removes_no_socket_but_its_own() {
+    let origin = Origin::start("blue");
+    let setup = Setup::to(&origin);
+    let text = setup.text();
+    let mut edge = setup.start();
+    let others = edge.path("others.sock");
+    let _other = UnixListener::bind(&others).unwrap();
+    edge.rewrite(&text.replace("admin.sock", "others.sock"));
+    let said = edge.admin(&["reload"]).ok();
+    assert!(format!("{}{}", said.stdout, said.stderr).contains("next start"), "{said:?}");
+    edge.terminate();
+    assert_eq!(edge.wait().code(), Some(0));
+    assert!(others.exists() && !edge.path("admin.sock").exists());
 }
 
 #[test]

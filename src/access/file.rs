@@ -1,7 +1,8 @@
 //! The log file: appended to, rotated by size, opened anew on demand.
 //!
 //! Owns `access.log` and its older ones, `access.log.1` the youngest of them. A rotation that fails is told and tried
-//! again when as much has been written once more; lines go on to the old file meanwhile.
+//! again when as much has been written once more; lines go on to the old file meanwhile. What is no regular file, as
+//! `/dev/stdout`, is written to and never moved.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -14,6 +15,7 @@ pub(super) struct LogFile {
     file: File,
     /// Bytes in the file, counted here.
     size: u64,
+    is_regular: bool,
     /// 0: never rotated.
     rotate_size: u64,
     keep: usize,
@@ -22,15 +24,15 @@ pub(super) struct LogFile {
 impl LogFile {
     /// Appends to what is there. A new file is readable by its owner and group (0640).
     pub(super) fn open(path: &Path, rotate_size: u64, keep: usize) -> io::Result<Self> {
-        let (file, size) = open(path)?;
-        Ok(Self { path: path.to_owned(), file, size, rotate_size, keep })
+        let (file, size, is_regular) = open(path)?;
+        Ok(Self { path: path.to_owned(), file, size, is_regular, rotate_size, keep })
     }
 
     /// Writes whole lines. They never straddle two files; a file outgrows its size by no more than one call's bytes,
     /// and only when it was empty.
     pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         let grown = self.size + lines.len() as u64;
-        if self.rotate_size > 0 && self.size > 0 && grown > self.rotate_size {
+        if self.is_regular && self.rotate_size > 0 && self.size > 0 && grown > self.rotate_size {
             self.rotate();
         }
         self.file.write_all(lines)?;
@@ -39,7 +41,7 @@ impl LogFile {
     }
 
     pub(super) fn reopen(&mut self) -> io::Result<()> {
-        (self.file, self.size) = open(&self.path)?;
+        (self.file, self.size, self.is_regular) = open(&self.path)?;
         Ok(())
     }
 
@@ -71,8 +73,8 @@ impl LogFile {
     }
 }
 
-fn open(path: &Path) -> io::Result<(File, u64)> {
+fn open(path: &Path) -> io::Result<(File, u64, bool)> {
     let file = OpenOptions::new().create(true).append(true).mode(0o640).open(path)?;
-    let size = file.metadata()?.len();
-    Ok((file, size))
+    let found = file.metadata()?;
+    Ok((file, found.len(), found.is_file()))
 }

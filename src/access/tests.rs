@@ -160,6 +160,22 @@ fn files_rotate_by_size_and_the_oldest_goes() {
 }
 
 #[test]
+fn a_device_is_never_moved_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("stdout");
+    std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+    let log = AccessLog::open(&log(&path, 1, 2)).unwrap();
+    let mut worker = log.worker();
+    for _ in 0..3 {
+        worker.record(&entry());
+        worker.flush();
+    }
+    assert!(log.close(SOON));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_link(&path).unwrap(), Path::new("/dev/null"));
+}
+
+#[test]
 fn reopen_follows_an_outside_rotation() {
     let dir = tempfile::tempdir().unwrap();
     let (path, moved) = (dir.path().join("access.log"), dir.path().join("moved"));

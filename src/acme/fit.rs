@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_lc_rs::digest;
 
-use super::folder::Meta;
+use super::folder::{Meta, Pending};
 use crate::config::Acme;
 use crate::tls::Wanted;
 
@@ -17,6 +17,13 @@ pub fn fits(meta: &Meta, wanted: &Wanted, settings: &Acme) -> bool {
 /// Whatever their order: the first name is the site's, and the certificate has none.
 fn is_same_set(a: &[String], b: &[String]) -> bool {
     BTreeSet::from_iter(a) == BTreeSet::from_iter(b)
+}
+
+/// Whether an order was for other names, or for another authority. One with records is still of use: it says what to take back.
+pub fn is_forsaken(pending: &Pending, wanted: &Wanted, settings: &Acme) -> bool {
+    let is_ours = pending.directory == settings.directory || settings.fallback.as_ref() == Some(&pending.directory);
+    let is_wanted = is_ours && pending.profile == settings.profile && is_same_set(&pending.names, &wanted.names);
+    !is_wanted && pending.records.is_empty()
 }
 
 /// Changes with anything that an attempt's outcome may hang on.

@@ -1,5 +1,5 @@
 //! Names move from site to site, and a site is called by its first one: what another folder has serves them on, rather than the
-//! internal CA's, until an authority has issued a certificate for the site itself. A copy: the other folder keeps its own.
+//! internal CA's, until an authority has issued a certificate for the site itself. A copy, or lent: the other folder keeps its own.
 
 use std::cell::OnceCell;
 use std::cmp::Reverse;
@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use super::folder::{Folder, Issued, Meta};
 use super::manager::covers;
+use crate::tls::Loaded;
 
 /// What all folders have. Read when it is first asked for, and once.
 pub struct Estate<'a> {
@@ -26,15 +27,39 @@ impl<'a> Estate<'a> {
         if to.has_certificate() {
             return Ok(());
         }
+        let found = self.fitting(names).next();
+        let Some((from, issued)) = found else { return Ok(()) };
+        tracing::info!(names = names.join(", "), of = issued.meta.names.join(", "), "a certificate is taken over");
+        from.copy(&issued.meta, to)
+    }
+
+    /// What covers those of these names that a site's own certificate does not, or no longer: they have come from other sites.
+    pub fn lend(&self, own: Option<&Loaded>, names: &[String]) -> Vec<Loaded> {
+        let has = |loaded: Option<&Loaded>, name: &str| loaded.is_some_and(|loaded| loaded.covers(name));
+        let own = own.filter(|loaded| loaded.not_after > SystemTime::now());
+        let mut bare: Vec<String> = names.iter().filter(|name| !has(own, name)).cloned().collect();
+        let mut lent = Vec::new();
+        if bare.is_empty() {
+            return lent;
+        }
+        for (_, issued) in self.fitting(&bare.clone()) {
+            let before = bare.len();
+            bare.retain(|name| !issued.loaded.covers(name));
+            if bare.len() < before {
+                lent.push(issued.loaded);
+            }
+        }
+        lent
+    }
+
+    /// Valid ones that cover any of these names, and those that cover most of them first.
+    fn fitting(&self, names: &[String]) -> impl Iterator<Item = (&Folder, Issued)> {
         let all = self.all.get_or_init(|| Folder::all(self.certificates));
         let share = |meta: &Meta| names.iter().filter(|name| meta.names.iter().any(|has| covers(has, name))).count();
         let mut fitting: Vec<_> = all.iter().map(|(folder, meta)| (share(meta), folder)).collect();
         fitting.retain(|(share, _)| *share > 0);
         fitting.sort_by_key(|(share, _)| Reverse(*share));
         let is_valid = |issued: &Issued| issued.loaded.not_after > SystemTime::now();
-        let found = fitting.into_iter().find_map(|(_, from)| Some((from, from.peek().filter(is_valid)?)));
-        let Some((from, issued)) = found else { return Ok(()) };
-        tracing::info!(names = names.join(", "), of = issued.meta.names.join(", "), "a certificate is taken over");
-        from.copy(&issued.meta, to)
+        fitting.into_iter().filter_map(move |(_, folder)| Some((folder, folder.peek().filter(is_valid)?)))
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::account::Accounts;
 use super::failure::{Failure, Kind};
-use super::fit::{fingerprint, fits};
+use super::fit::{fingerprint, fits, is_forsaken};
 use super::folder::{Attempts, Folder, Issued, LastFailure, Meta};
 use super::ledger::Ledger;
 use super::order::{Around, Certificate};
@@ -20,7 +20,7 @@ use super::stamp::show;
 use crate::challenge::Challenges;
 use crate::config::{Acme, AcmeChallenge};
 use crate::resolve::Resolver;
-use crate::tls::{CertStore, Told, Wanted};
+use crate::tls::{CertStore, Loaded, Told, Wanted};
 
 /// The longest sleep: clocks are set, machines sleep.
 const LOOK: Duration = Duration::from_mins(10);
@@ -54,6 +54,8 @@ pub(super) struct Keeper {
     pub settings: Rc<Acme>,
     pub wanted: Wanted,
     folder: Folder,
+    /// Of other sites, which had some of the names before.
+    pub lent: Vec<Loaded>,
     failed: Vec<Arc<AtomicU64>>,
     issued: RefCell<Option<Rc<Issued>>>,
     attempts: RefCell<Attempts>,
@@ -77,11 +79,13 @@ impl Keeper {
         let config = fingerprint(&wanted, settings);
         let attempts = folder.attempts()?;
         let generation = issued.as_ref().map_or(0, |issued| issued.meta.generation);
+        let pending = folder.pending()?;
         // A crash came between the certificate and the word that it is there.
-        let is_done = folder.pending()?.is_some_and(|pending| folder.is_done(&pending, generation));
+        let is_done = pending.as_ref().is_some_and(|pending| folder.is_done(pending, generation));
+        let is_forsaken = pending.is_some_and(|pending| is_forsaken(&pending, &wanted, settings));
         let counts = attempts.config == config && !is_done;
         let attempts = if counts { attempts } else { Attempts { config, ..Attempts::default() } };
-        if is_done && folder.set_attempts(&attempts).is_ok() {
+        if is_forsaken || is_done && folder.set_attempts(&attempts).is_ok() {
             folder.clear_pending();
         }
         Ok(Self {
@@ -90,6 +94,7 @@ impl Keeper {
             attempts: RefCell::new(attempts),
             issued: RefCell::new(issued),
             folder,
+            lent: Vec::new(),
             wanted,
             failed,
             ask_window: Cell::new(SystemTime::UNIX_EPOCH),
@@ -104,6 +109,7 @@ impl Keeper {
         let (issued, attempts) = (self.issued.borrow(), self.attempts.borrow());
         let told = Told {
             loaded: issued.as_ref().map(|issued| issued.loaded.clone()),
+            lent: self.lent.clone(),
             next_renewal: Some(schedule::due(&self.situation(SystemTime::now()), SystemTime::now())),
             error: attempts.last.as_ref().map(|last| last.text.clone()),
         };

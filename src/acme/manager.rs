@@ -178,9 +178,11 @@ impl Manager {
         let folder = folder.and_then(|folder| estate.hand_on(&folder, &wanted.names).map(|()| folder));
         let keeper = folder.and_then(|folder| Keeper::open(&self.shared, settings, wanted.clone(), folder, failed));
         match keeper {
-            Ok(keeper) => {
+            Ok(mut keeper) => {
+                let own = keeper.told().1.loaded;
+                keeper.lent = estate.lend(own.as_ref(), &keeper.wanted.names);
                 let keeper = Rc::new(keeper);
-                if keeper.told().1.loaded.is_none() {
+                if own.is_none() {
                     let names = keeper.wanted.names.join(", ");
                     tracing::warn!(names, "no certificate yet: the internal CA's stands in until one is issued");
                 }
@@ -190,7 +192,7 @@ impl Manager {
             }
             Err(error) => {
                 tracing::error!(names = wanted.names.join(", "), %error, "its folder in state_dir can't be used");
-                self.shared.store.tell_error(wanted.site, format!("its folder in state_dir can't be used: {error}"));
+                self.shared.store.note_error(wanted.site, format!("its folder in state_dir can't be used: {error}"));
                 None
             }
         }

@@ -14,9 +14,10 @@ mod world;
 
 use std::future::Future;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::LocalSet;
 
 use crate::config::{self, Diagnostics, Loaded};
@@ -62,35 +63,48 @@ async fn run(config_path: &Path, seen: u64, loaded: Loaded, stop: impl Future<Ou
     let fail = |e: std::io::Error| ServeError::Failed(format!("cannot listen for signals: {e}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(fail)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(fail)?;
-    let mut reopen = signal(SignalKind::user_defined1()).map_err(fail)?;
+    let hangup = signal(SignalKind::hangup()).map_err(fail)?;
+    let reopen = signal(SignalKind::user_defined1()).map_err(fail)?;
     let world = World::start(config_path, seen, loaded).await.map_err(ServeError::Failed)?;
-    let mut asked = world.open_admin();
-    let mut changes = world.watch_files();
-    let mut renew = tokio::time::interval(RENEWAL);
-    let mut look = tokio::time::interval(Duration::from_millis(50));
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            () = &mut stop => break,
-            _ = hangup.recv() => { world.reload("SIGHUP").await.ok(); }
-            _ = reopen.recv() => world.reopen_logs(),
-            Some(request) = asked.recv() => world.reload_for(request).await,
-            Some(()) = changes.recv() => world.files_changed().await,
-            _ = renew.tick() => { world.renew_certificates(); world.rotate_tickets(); }
-            _ = look.tick(), if !world.is_ready() => world.look_whether_ready(),
-        }
+    // A reload that waits for backends is left where it is: whoever stops us has other things to wait for.
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = stop => {}
+        () = live(&world, hangup, reopen) => {}
     }
     world.shut_down().await;
     Ok(())
 }
 
+/// Does what is asked for, and what its time has come for. Never ends.
+async fn live(world: &Rc<World>, mut hangup: Signal, mut reopen: Signal) {
+    let mut asked = world.open_admin();
+    let mut changes = world.watch_files();
+    let mut renew = tokio::time::interval(RENEWAL);
+    let mut look = tokio::time::interval(Duration::from_millis(50));
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => { world.reload("SIGHUP").await.ok(); }
+            _ = reopen.recv() => world.reopen_logs(),
+            Some(request) = asked.recv() => world.reload_for(request).await,
+            Some(()) = changes.recv() => world.files_changed().await,
+            _ = renew.tick() => {
+                world.renew_certificates();
+                world.rotate_tickets();
+                world.admin.keep();
+            }
+            _ = look.tick(), if !world.is_ready() => world.look_whether_ready(),
+        }
+    }
+}
+
 /// The daemon's own log, on stderr. A second daemon in one process (the demo's) shares the first one's.
 fn start_log(level: &str) {
     use std::io::IsTerminal;
-    let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| "info".into());
+    // The library that watches files warns of each folder that is gone, as after every swap by Kubernetes.
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(format!("{level},notify=off")).unwrap_or_else(|_| "info".into());
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -32,6 +32,7 @@ pub(super) enum NotReloaded {
 impl World {
     /// Rereads the config; `why` goes into the log.
     pub async fn reload(self: &Rc<Self>, why: &str) -> Result<Reloaded, NotReloaded> {
+        self.admin.keep();
         // Before it is read: a change from here on is one to be taken up next.
         self.fingerprints.set((config_fingerprint(&self.config_path), self.fingerprints.get().1));
         let result = self.reload_config().await;

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::os::unix::net::UnixListener;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::cores::Cores;
+use super::door::AdminSocket;
 use super::gauges::Gauges;
 use super::listeners::Listeners;
 use super::observe::{self, Observed};
@@ -61,7 +62,7 @@ pub(super) struct World {
     pub acme: Rc<acme::Manager>,
     pub access: Arc<AccessLog>,
     pub admissions: Arc<Admissions>,
-    pub admin: RefCell<Option<UnixListener>>,
+    pub admin: AdminSocket,
     pub listeners: Listeners,
     pub listener_view: Arc<ArcSwap<Vec<ListenerStatus>>>,
     pub cores: Cores,
@@ -86,11 +87,12 @@ impl World {
         let fingerprints = Cell::new((seen, certificate_fingerprint(&config)));
         let lock = take_state_dir(&config)?;
         let state = open_state(&config)?;
-        let history = History::open(&config.server.state_dir).map_err(|e| in_state_dir(&config, &e))?;
+        let history =
+            History::open(&config.server.state_dir).map_err(|e| in_state_dir(&config, "history.jsonl", &e))?;
         let history = Arc::new(history);
         let metrics = Arc::new(Metrics::new(config.server.workers));
         let snapshot = Snapshot::build(config.clone(), None, &metrics, &|service| added(&state, service));
-        let signer = Signer::open(&config.server.state_dir).map_err(|e| in_state_dir(&config, &e))?;
+        let signer = Signer::open(&config.server.state_dir).map_err(|e| in_state_dir(&config, "token.key", &e))?;
         let snapshot = ArcSwap::from_pointee(snapshot);
         let challenges: Arc<Challenges> = Arc::default();
         let signer = Arc::new(signer);
@@ -139,7 +141,7 @@ impl World {
             acme,
             access,
             admissions,
-            admin: RefCell::new(Some(admin)),
+            admin: AdminSocket::new(&config.server.admin, admin),
             listeners,
             listener_view: Arc::default(),
             cores,
@@ -314,7 +316,7 @@ impl World {
             tracing::warn!(?limit, "shutdown_timeout has passed: what still ran was cut");
         }
         self.access.close(Duration::from_secs(2));
-        let _ = std::fs::remove_file(&config.server.admin);
+        self.admin.remove();
         tracing::info!("stopped");
     }
 }
@@ -363,12 +365,13 @@ fn open_access_log(log: &config::Log) -> Result<AccessLog, String> {
 
 fn take_state_dir(config: &Config) -> Result<DirLock, String> {
     let folder = &config.server.state_dir;
-    create_private_dir(folder).map_err(|e| in_state_dir(config, &e))?;
-    DirLock::take(folder).map_err(|e| in_state_dir(config, &e))
+    create_private_dir(folder).map_err(|e| in_state_dir(config, "", &e))?;
+    DirLock::take(folder).map_err(|e| in_state_dir(config, "lock", &e))
 }
 
 fn open_state(config: &Config) -> Result<StateFile, String> {
-    let (state, recovered) = StateFile::open(&config.server.state_dir).map_err(|e| in_state_dir(config, &e))?;
+    let (state, recovered) =
+        StateFile::open(&config.server.state_dir).map_err(|e| in_state_dir(config, "state.json", &e))?;
     if let Recovered::Damaged { aside, why } = recovered {
         tracing::error!(
             aside = %aside.display(),
@@ -380,6 +383,15 @@ fn open_state(config: &Config) -> Result<StateFile, String> {
     Ok(state)
 }
 
-fn in_state_dir(config: &Config, error: &std::io::Error) -> String {
-    format!("state_dir {}: {error}", config.server.state_dir.display())
+fn in_state_dir(config: &Config, file: &str, error: &io::Error) -> String {
+    let folder = &config.server.state_dir;
+    let path = if file.is_empty() { folder.clone() } else { folder.join(file) };
+    let advice = match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "; it and what is in it must belong to the daemon's user (uid {})",
+            rustix::process::geteuid().as_raw()
+        ),
+        _ => String::new(),
+    };
+    format!("state_dir {}: {error}{advice}", path.display())
 }

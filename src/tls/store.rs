@@ -42,6 +42,8 @@ struct Parts {
 #[derive(Debug, Clone, Default)]
 pub struct Told {
     pub loaded: Option<Loaded>,
+    /// Of other sites: for names that `loaded` does not have, or has no longer.
+    pub lent: Vec<Loaded>,
     pub next_renewal: Option<SystemTime>,
     /// Why the last attempt has failed.
     pub error: Option<String>,
@@ -64,6 +66,8 @@ impl CertStore {
 
     /// Reads every file, leaves public names to authorities and the rest to the internal CA. A file that can't be used harms
     /// its own site alone: the certificate loaded from it before stays, and the status says what is wrong.
+    ///
+    /// Handshakes see it with the next [`Self::tell`], together with what is on disk of authorities' certificates.
     pub fn load(&self, config: &Config) {
         let mut parts = self.parts();
         parts.read_files(config);
@@ -74,7 +78,6 @@ impl CertStore {
         parts.wanted = wanted::from_authority(config, &is_covered);
         let Parts { told, wanted, .. } = &mut *parts;
         told.retain(|site, _| wanted.iter().any(|wanted| wanted.site == *site));
-        self.publish(&mut parts);
     }
 
     /// The certificates that authorities are to be asked for.
@@ -89,11 +92,9 @@ impl CertStore {
         self.publish(&mut parts);
     }
 
-    /// The same of what is wrong; what serves goes on.
-    pub fn tell_error(&self, site: Arc<str>, error: String) {
-        let mut parts = self.parts();
-        parts.told.entry(site).or_default().error = Some(error);
-        self.publish(&mut parts);
+    /// What is wrong with one of them, for the next [`Self::tell`]; what serves goes on.
+    pub fn note_error(&self, site: Arc<str>, error: String) {
+        self.parts().told.entry(site).or_default().error = Some(error);
     }
 
     /// The internal CA's root.
@@ -126,6 +127,7 @@ impl CertStore {
                 Err(error) => index.miss(names, Source::Internal, error),
             }
         }
+        parts.add_lent(&mut index);
         parts.add_rest(&mut index);
         parts.stand_in(&mut index);
         self.index.store(Arc::new(index));
@@ -166,10 +168,29 @@ impl Parts {
             if let Some(loaded) = &told.loaded {
                 let status = CertStatus::of(loaded, Source::Acme, told.error.clone());
                 // What it has beside them may be another's by now.
-                let names: Vec<String> = wanted.names.iter().filter(|name| loaded.covers(name)).cloned().collect();
+                let is_over = loaded.not_after <= SystemTime::now();
+                let is_lent = |name: &str| is_over && told.lent.iter().any(|lent| lent.covers(name));
+                let names = wanted.names.iter().filter(|name| loaded.covers(name) && !is_lent(name));
+                let names: Vec<String> = names.cloned().collect();
                 let shown = if names.is_empty() { loaded.names.clone() } else { names.clone() };
                 let status = CertStatus { names: shown, next_renewal: told.next_renewal, ..status };
                 index.add_for(&names, loaded, status);
+            }
+        }
+    }
+
+    /// Names that have come to a site from another, until they are in its own.
+    fn add_lent(&self, index: &mut Index) {
+        for wanted in &self.wanted {
+            let Some(told) = self.told.get(&wanted.site) else { continue };
+            for loaded in &told.lent {
+                let bare = wanted.names.iter().filter(|name| loaded.covers(name) && !index.covers(name));
+                let names: Vec<String> = bare.cloned().collect();
+                if !names.is_empty() {
+                    let status = CertStatus::of(loaded, Source::Acme, told.error.clone());
+                    let status = CertStatus { names: names.clone(), next_renewal: told.next_renewal, ..status };
+                    index.add_for(&names, loaded, status);
+                }
             }
         }
     }
@@ -293,6 +314,41 @@ mod tests {
         store.publish(&mut parts);
         drop(parts);
         assert_eq!(store.status().len(), 2);
+    }
+
+    #[test]
+    fn one_that_has_expired_gives_way_to_one_that_is_lent() {
+        let store = CertStore::new(InternalCa::generate().unwrap());
+        let names = ["a.test".to_owned()];
+        let sign = || store.parts().ca.sign(&names).unwrap();
+        let (lent, own) = (sign(), Loaded { not_after: SystemTime::now() - Duration::from_secs(1), ..sign() });
+        store.parts().wanted.push(Wanted { site: "a.test".into(), names: names.to_vec(), is_forced: false });
+        let told = Told { loaded: Some(own), lent: vec![lent.clone()], ..Told::default() };
+        store.tell([("a.test".into(), told)]);
+        assert!(Arc::ptr_eq(&store.find("a.test").unwrap(), &lent.key));
+    }
+
+    #[test]
+    fn a_site_with_another_first_name_keeps_its_certificate_until_more_is_told() {
+        let store = CertStore::new(InternalCa::generate().unwrap());
+        let names = ["a.example.com", "b.example.com"].map(str::to_owned);
+        let loaded = Some(store.parts().ca.sign(&names).unwrap());
+        let told = Told { loaded, ..Told::default() };
+        let load = |hosts: &[&str]| {
+            let site = "[acme]\nemail = \"ops@example.com\"\n[[site]]\nrespond = { status = 200 }\n";
+            store.load(
+                &crate::config::parse("edge.toml", &format!("{site}hosts = {hosts:?}\n"), &|_| None).unwrap().config,
+            );
+        };
+        load(&["a.example.com", "b.example.com"]);
+        store.tell([("a.example.com".into(), told.clone())]);
+        let first = store.find("a.example.com").unwrap();
+        load(&["b.example.com", "a.example.com"]);
+        for name in &names {
+            assert!(Arc::ptr_eq(&store.find(name).unwrap(), &first), "{name}: nothing is known of it yet");
+        }
+        store.tell([("b.example.com".into(), told)]);
+        assert!(Arc::ptr_eq(&store.find("a.example.com").unwrap(), &first));
     }
 
     #[test]
