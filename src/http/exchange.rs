@@ -55,7 +55,7 @@ pub struct Exchange {
     pub upstream: Option<Duration>,
     pub attempts: u32,
     pub limited: Option<Arc<str>>,
-    /// In a queue of ours: it is older than what it asks of its backend.
+    /// For a place, a pause's end or a zone's turn: it is older than what it asks of its backend.
     pub has_waited: bool,
     pub error: Option<&'static str>,
     pub in_flight: Option<InFlight>,
