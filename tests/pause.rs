@@ -255,6 +255,10 @@ fn a_service_without_colours_can_be_paused_too() {
     wait_until("it to be held", || held(&edge) == 1);
     edge.admin(&["resume"]).ok();
     assert_eq!(waiting.answer().text(), "only");
+    for (again, told) in [(&["resume"][..], "not paused"), (&["maintenance", "off"], "not in maintenance")] {
+        let ran = edge.admin(again).ok();
+        assert!(ran.stdout.contains(told) && !ran.stdout.contains("blue"), "{again:?}: {ran:?}");
+    }
     let ran = edge.admin(&["canary", "green", "5"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
 }
