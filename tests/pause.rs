@@ -259,6 +259,8 @@ fn a_service_without_colours_can_be_paused_too() {
         let ran = edge.admin(again).ok();
         assert!(ran.stdout.contains(told) && !ran.stdout.contains("blue"), "{again:?}: {ran:?}");
     }
+    let told = edge.admin(&["history"]).ok().stdout;
+    assert!(told.contains("paused") && !told.contains("blue"), "{told}");
     let ran = edge.admin(&["canary", "green", "5"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
 }
