@@ -183,8 +183,9 @@ fn what_is_out_of_the_ordinary_is_seen() {
         let why = "3 failures in a row".to_owned();
         service.pools[0].backends[0].ejected = Some(EjectedStatus { seconds_left: 8, why });
     });
-    let screen = screen(&held, 100, 30);
-    assert_shows(&screen, &["PAUSED, 12 held", "IN MAINTENANCE", "FAILOVER", "out  app:8000 (10.0.0.7:8000) ejected"]);
+    let wide = screen(&held, 100, 30);
+    assert_shows(&wide, &["PAUSED, 12 held", "IN MAINTENANCE", "FAILOVER", "out  app:8000 (10.0.0.7:8000) ejected"]);
+    assert_shows(&screen(&held, 50, 30), &["PAUSED, 12 held", "IN MAINTENANCE", "FAILOVER"]);
 }
 
 #[test]

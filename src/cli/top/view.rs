@@ -134,6 +134,9 @@ fn services_list(model: &Model, theme: Theme, frame: &mut Frame, area: Rect) {
 
 fn service_line(service: &ServiceStatus, theme: Theme) -> Line<'_> {
     let mut spans = vec![Span::styled(format!(" {}", service.name), theme.of(table::Style::Bold))];
+    // Before all else: the end of the line may have no room.
+    let warned = |text| Span::styled(format!(" · {text}"), theme.of(table::Style::Yellow));
+    spans.extend(out_of_the_ordinary(service).map(warned));
     if let (Some(active), Some(generation)) = (service.active, service.generation) {
         spans.push(" · ".into());
         spans.push(Span::styled(format!("{active} serves"), theme.color(Some(active))));
@@ -142,8 +145,6 @@ fn service_line(service: &ServiceStatus, theme: Theme) -> Line<'_> {
     if let Some(previous) = service.previous {
         spans.push(format!(" · {previous} before").into());
     }
-    let warned = |text| Span::styled(format!(" · {text}"), theme.of(table::Style::Yellow));
-    spans.extend(out_of_the_ordinary(service).map(warned));
     Line::from(spans)
 }
 
