@@ -72,8 +72,8 @@ fn the_wait_for_a_turn_is_not_the_backends() {
         wire.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow");
         Then::Keep
     });
-    let zone = "[zone.api]\nrate = \"1r/s\"\nburst = 5\ndelay = true\n";
-    let edge = Setup::to(&origin).site("limit = [\"api\"]").and(zone).service("response_timeout = \"900ms\"").start();
+    let zone = "[zone.api]\nrate = \"20r/m\"\nburst = 5\ndelay = true\n";
+    let edge = Setup::to(&origin).site("limit = [\"api\"]").and(zone).service("response_timeout = \"2500ms\"").start();
     let mut client = edge.plain();
     for path in ["/", "/slow"] {
         assert_eq!(client.get(path).status, 200, "{path}");

@@ -123,7 +123,7 @@ fn what_went_on_lately_is_told_for_each_colour() {
 #[test]
 fn a_client_that_ends_its_upload_badly_under_an_answer_is_not_the_backends_failure() {
     let origin = H2Origin::start();
-    let edge = Setup::pool(&[&origin.backend()]).limits("body_timeout = \"500ms\"\nbody_size = \"1KiB\"").start();
+    let edge = Setup::pool(&[&origin.backend()]).limits("body_timeout = \"2s\"\nbody_size = \"1KiB\"").start();
     let mut client = edge.h2("app.test");
     let ends: [(&str, usize); 2] = [("body_timeout", 0), ("body_too_large", 2000)];
     for (number, (error, more)) in ends.into_iter().enumerate() {
