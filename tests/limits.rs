@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Answer, Client, Edge, Origin, Setup, seconds, wait_until};
+use crate::support::{Answer, Client, Edge, Origin, Setup, Then, seconds, wait_until};
 
 /// The TLS-less site behind a zone of 21 requests, one more an hour.
 fn limited(origin: &Origin, more: &str) -> Setup {
@@ -62,6 +62,22 @@ fn a_delaying_zone_lets_requests_wait_for_their_turn() {
         assert_eq!(client.get("/").status, 200);
     }
     assert!(started.elapsed() >= Duration::from_millis(450), "{:?} for six at 10r/s", started.elapsed());
+}
+
+#[test]
+fn the_wait_for_a_turn_is_not_the_backends() {
+    let origin = Origin::start("blue");
+    origin.on("/slow", |_, wire| {
+        std::thread::sleep(Duration::from_millis(300));
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow");
+        Then::Keep
+    });
+    let zone = "[zone.api]\nrate = \"20r/m\"\nburst = 5\ndelay = true\n";
+    let edge = Setup::to(&origin).site("limit = [\"api\"]").and(zone).service("response_timeout = \"2500ms\"").start();
+    let mut client = edge.plain();
+    for path in ["/", "/slow"] {
+        assert_eq!(client.get(path).status, 200, "{path}");
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! How each colour does is counted: what a backend failed, and nothing that a client or a drain ended.
 
+use bytes::Bytes;
 use serde_json::Value;
 
+use crate::support::h2::{H2Origin, receive, send_all};
 use crate::support::load::open_websocket;
 use crate::support::{Edge, Origin, Setup, Then, seconds, serves_load, wait_for, wait_until};
 
@@ -116,4 +118,41 @@ fn what_went_on_lately_is_told_for_each_colour() {
     assert!(p50 > 0.0 && p95 >= p50, "{blue}");
     assert_eq!((green["requests"].as_u64(), green["per_second"].as_f64()), (Some(0), Some(0.0)));
     assert!(green["error_rate"].is_null() && green["p95_ms"].is_null(), "{green}");
+}
+
+#[test]
+fn a_client_that_ends_its_upload_badly_under_an_answer_is_not_the_backends_failure() {
+    let origin = H2Origin::start();
+    let edge = Setup::pool(&[&origin.backend()]).limits("body_timeout = \"2s\"\nbody_size = \"1KiB\"").start();
+    let mut client = edge.h2("app.test");
+    let ends: [(&str, usize); 2] = [("body_timeout", 0), ("body_too_large", 2000)];
+    for (number, (error, more)) in ends.into_iter().enumerate() {
+        let path = format!("/{error}");
+        let (answer, mut up) = client.begin(client.request("POST", &path), false).unwrap();
+        let mut down = client.run(answer).unwrap().into_body();
+        // The backend has answered, and goes on as long as the client does.
+        client.run(async { send_all(&mut up, Bytes::from_static(b"message"), false).await.unwrap() });
+        assert_eq!(client.run(down.data()).unwrap().unwrap(), "message");
+        up.send_data(vec![b'x'; more].into(), false).unwrap();
+        assert!(client.run(async { receive(&mut down).await.is_err() }), "the answer ended as if it were whole");
+        assert_eq!(edge.logged_path(&path)["error"], error);
+        counts(&edge, 0, number as u64 + 1, 0);
+    }
+}
+
+#[test]
+fn a_client_that_spoils_its_upload_under_an_answer_is_not_the_backends_failure() {
+    let origin = Origin::start("blue");
+    origin.on("/early", |_, wire| {
+        wire.send("HTTP/1.1 200 OK\r\n\r\nearly");
+        wire.closes_within(seconds(20));
+        Then::Close
+    });
+    let edge = Setup::to(&origin).start();
+    let mut client = edge.plain();
+    client.begin("POST", "/early", "Transfer-Encoding: chunked\r\n").send("3\r\nabc\r\n");
+    client.head().unwrap();
+    client.send("no number\r\n");
+    wait_until("its end", || edge.logged_path("/early")["error"] == "client_aborted");
+    counts(&edge, 0, 1, 0);
 }

@@ -107,6 +107,31 @@ fn nobody_is_held_for_longer_than_was_said() {
 }
 
 #[test]
+fn who_was_held_for_long_has_all_the_time_for_its_answer() {
+    let (blue, green) = colors();
+    blue.on("/slow", |_, wire| {
+        std::thread::sleep(Duration::from_millis(500));
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow");
+        Then::Keep
+    });
+    let edge = start(&blue, &green, "response_timeout = \"2s\"");
+    // Its core has a connection to the backend from now on.
+    let mut client = edge.plain();
+    assert_eq!(client.get("/").status, 200);
+    edge.admin(&["pause"]).ok();
+    let begun = Instant::now();
+    client.begin("GET", "/slow", "");
+    wait_until("it to be held for longer than an answer may take", || {
+        held(&edge) == 1 && begun.elapsed() > Duration::from_millis(2500)
+    });
+    edge.admin(&["resume"]).ok();
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.text()), (200, "slow".to_owned()));
+    let upstream_ms = edge.logged(answer.id())["upstream_ms"].as_f64().unwrap();
+    assert!(upstream_ms < 2000.0, "the pause was counted as the backend's: {upstream_ms}");
+}
+
+#[test]
 fn no_more_are_held_than_there_is_room_for() {
     const ROOM: u64 = 4096;
     let (blue, green) = colors();
@@ -230,6 +255,12 @@ fn a_service_without_colours_can_be_paused_too() {
     wait_until("it to be held", || held(&edge) == 1);
     edge.admin(&["resume"]).ok();
     assert_eq!(waiting.answer().text(), "only");
+    for (again, told) in [(&["resume"][..], "not paused"), (&["maintenance", "off"], "not in maintenance")] {
+        let ran = edge.admin(again).ok();
+        assert!(ran.stdout.contains(told) && !ran.stdout.contains("blue"), "{again:?}: {ran:?}");
+    }
+    let told = edge.admin(&["history"]).ok().stdout;
+    assert!(told.contains("paused") && !told.contains("blue"), "{told}");
     let ran = edge.admin(&["canary", "green", "5"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::support::h2::H2;
+use crate::support::h2::{H2, receive};
 use crate::support::wire::Wire;
 use crate::support::{Client, Edge, Origin, PATIENCE, Setup, Then, colors, seconds, wait_until};
 
@@ -303,4 +303,39 @@ fn a_drain_cuts_an_h2_reader_that_takes_nothing() {
     let ran = edge.admin(&["switch", "green", "--drain", "300ms"]).ok();
     assert!(ran.stdout.contains("1 of 1 in flight cut"), "{ran:?}");
     assert_eq!(edge.status()["pools"][0]["in_flight"], 0);
+}
+
+#[test]
+fn an_h2_reader_has_its_time_for_our_own_answer_too() {
+    const WINDOW: usize = 4 << 20;
+    let origin = Origin::start("blue");
+    origin.on("/big", |_, wire| {
+        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 2 * WINDOW));
+        let _ = wire.try_send(vec![b'x'; 2 * WINDOW]);
+        Then::Close
+    });
+    let (over, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    origin.on("/silent", move |_, _| {
+        let _ = wait.lock().unwrap().recv();
+        Then::Close
+    });
+    let edge = Setup::to(&origin).service("response_timeout = \"300ms\"\nretries = 0").start();
+    let mut client = H2::with_window(&edge.hello("app.test"), WINDOW as u32);
+    let (big, _) = client.begin(client.request("GET", "/big"), true).unwrap();
+    let mut big = client.run(big).unwrap().into_body();
+    // All that the connection may carry at once is taken by a stream that is not read on.
+    let mut taken = 0;
+    while taken < WINDOW {
+        taken += client.run(big.data()).unwrap().unwrap().len();
+    }
+    let (silent, _) = client.begin(client.request("GET", "/silent"), true).unwrap();
+    let answer = client.run(silent).unwrap();
+    assert_eq!(answer.status(), 504);
+    let told = Instant::now();
+    wait_until("a slow client to have room again", || told.elapsed() > Duration::from_millis(600));
+    big.flow_control().release_capacity(taken).unwrap();
+    let page = client.run(receive(&mut answer.into_body())).expect("the page");
+    assert!(String::from_utf8_lossy(&page).contains("did not answer in time"));
+    drop(over);
 }

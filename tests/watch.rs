@@ -370,10 +370,15 @@ fn a_rollback_that_comes_too_late_does_not_undo_that_of_the_watch() {
     assert_eq!(ran.code, Some(5), "{ran:?}");
     assert!(ran.stderr.contains("the watch has taken the traffic back already"), "{ran:?}");
     assert_eq!(active(&edge), ("blue".to_owned(), 3));
+    // What moves no traffic changes nothing about that.
+    edge.admin(&["maintenance", "on"]).ok();
+    edge.admin(&["maintenance", "off"]).ok();
+    assert_eq!(edge.admin(&["rollback"]).code, Some(5));
+    assert_eq!(active(&edge), ("blue".to_owned(), 5));
     // Whoever says so by name is taken at his word.
     edge.admin(&["switch", "green", "--force", "--no-wait"]).ok();
     edge.admin(&["rollback", "--reason", "by hand"]).ok();
-    assert_eq!(active(&edge), ("blue".to_owned(), 5));
+    assert_eq!(active(&edge), ("blue".to_owned(), 7));
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub fn run(context: &Context, service: Option<&str>, verb: &str, ask: &Ask) -> R
     match failure {
         Some(failure) => Err(failure),
         None => {
-            context.output.say(describe(&switched, ask.wait));
+            context.output.say(describe(&switched, verb, ask.wait));
             Ok(())
         }
     }
@@ -60,15 +60,21 @@ fn failure(done: &Done, verb: &str) -> Option<Failure> {
 }
 
 /// What serves now, and what it took to get there.
-pub fn describe(done: &Done, waited: bool) -> String {
+pub fn describe(done: &Done, verb: &str, waited: bool) -> String {
     let Done { service, result, from, to, generation, .. } = done;
     match result.as_str() {
         "unchanged" => {
+            let is_so = match verb {
+                "resume" => "not paused".to_owned(),
+                "maintenance" => "not in maintenance".to_owned(),
+                "canary" => format!("no canary, all clients go to {to}"),
+                _ => format!("{to} serves already"),
+            };
             let canary = done.percent.map(|percent| {
                 format!(", and {percent} % of the clients go to {}: `edgectl canary off` ends that", to.other())
             });
             let canary = canary.unwrap_or_default();
-            format!("{service}: {to} serves already (generation {generation}); nothing was changed{canary}")
+            format!("{service}: {is_so} (generation {generation}); nothing was changed{canary}")
         }
         "canary" => {
             let percent = done.percent.unwrap_or_default();
@@ -168,19 +174,19 @@ mod tests {
 
     #[test]
     fn the_end_says_what_serves_and_what_was_cut() {
-        let text = describe(&switched("switched", drain(12, 3)), true);
+        let text = describe(&switched("switched", drain(12, 3)), "switch", true);
         assert_eq!(
             text,
             "app: green serves now (generation 8), blue before\n\
              gate 1.2s · flip 312µs · drain 30s: 3 of 12 in flight cut at the deadline"
         );
-        assert!(describe(&switched("switched", drain(12, 0)), true).ends_with("all 12 in flight finished"));
+        assert!(describe(&switched("switched", drain(12, 0)), "switch", true).ends_with("all 12 in flight finished"));
     }
 
     #[test]
     fn what_does_not_serve_any_more_is_not_said_to() {
         let cancelled = drain(2, 0).map(|report| DrainReport { cancelled: true, ..report });
-        let text = describe(&switched("switched", cancelled), true);
+        let text = describe(&switched("switched", cancelled), "switch", true);
         assert!(
             text.starts_with("app: green served (generation 8), and someone has moved the traffic since"),
             "{text}"
@@ -190,13 +196,16 @@ mod tests {
 
     #[test]
     fn what_was_skipped_is_said() {
-        let text = describe(&switched("forced", None), false);
+        let text = describe(&switched("forced", None), "switch", false);
         assert!(text.contains("gate skipped (--force)") && text.ends_with("blue drains on in the daemon"), "{text}");
     }
 
     #[test]
     fn nothing_changed_is_said() {
-        assert!(describe(&switched("unchanged", None), true).contains("nothing was changed"));
-        assert!(describe(&switched("ready", None), true).contains("blue still serves"));
+        let unchanged = |verb| describe(&switched("unchanged", None), verb, true);
+        assert_eq!(unchanged("switch"), "app: green serves already (generation 8); nothing was changed");
+        assert_eq!(unchanged("canary"), "app: no canary, all clients go to green (generation 8); nothing was changed");
+        assert_eq!(unchanged("resume"), "app: not paused (generation 8); nothing was changed");
+        assert!(describe(&switched("ready", None), "gate", true).contains("blue still serves"));
     }
 }

@@ -124,6 +124,7 @@ impl Operator {
             Ok::<_, Refused>(next(now))
         };
         let (before, after) = self.change(service, checked).await?;
+        self.ledger(service, |ledger| ledger.renumbered(before.generation, after.generation));
         let about = color.unwrap_or(after.color);
         let mut done = Done::unchanged(service.name(), after.color, about, after.generation);
         result.clone_into(&mut done.result);

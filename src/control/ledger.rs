@@ -96,6 +96,13 @@ impl<W: Clone> Ledger<W> {
         self.taken_back = Some(generation);
     }
 
+    /// One generation has followed another without moving the traffic: what is true of it stays true.
+    pub fn renumbered(&mut self, before: u64, after: u64) {
+        if self.is_taken_back(before) {
+            self.took_back(after);
+        }
+    }
+
     /// Whether that is what made `generation`.
     pub fn is_taken_back(&self, generation: u64) -> bool {
         self.taken_back == Some(generation)

@@ -15,7 +15,7 @@ use crate::types::Color;
 
 impl Operator {
     pub(super) fn note_done(&self, request: &Request, done: &Done, before: u64) {
-        self.note(&done_record(request, done, before));
+        self.note(done_record(request, done, before));
     }
 
     /// A flip, and for how long it will be watched.
@@ -23,13 +23,13 @@ impl Operator {
         if let Some(word) = counted(&done.result) {
             self.shared.metrics.service(&done.service).switched(word);
         }
-        self.note(&Record { watch_ms: watch.map(millis), ..done_record(request, done, before) });
+        self.note(Record { watch_ms: watch.map(millis), ..done_record(request, done, before) });
     }
 
     pub(super) fn note_refusal(&self, service: &Service, request: &Request, refused: &Refused) {
         let active = service.active();
         self.shared.metrics.service(service.name()).switched(refused.result());
-        self.note(&Record {
+        self.note(Record {
             from: Some(active.color),
             to: match request.goal {
                 Goal::To(color) | Goal::GateOnly(color) | Goal::Canary { color, .. } | Goal::Preview { color, .. } => {
@@ -56,7 +56,7 @@ impl Operator {
     /// The same of one step, which is not the end of it.
     pub(super) fn note_watch(&self, service: &Service, request: &Request, from: Color, verdict: &Verdict) {
         let is_back = verdict.verdict == Word::RolledBack;
-        self.note(&Record {
+        self.note(Record {
             action: Action::Watch,
             from: Some(verdict.color),
             to: is_back.then_some(from),
@@ -69,7 +69,7 @@ impl Operator {
     }
 
     pub(super) fn note_drain(&self, service: &Service, actor: &Actor, done: &DrainReport) {
-        self.note(&Record {
+        self.note(Record {
             from: Some(done.color),
             result: if done.cancelled { "cancelled" } else { "drained" }.to_owned(),
             drain: Some(done.clone()),
@@ -92,7 +92,7 @@ impl Operator {
             tracing::info!(service = %name, result, detail, "nobody stands in any more");
         }
         self.shared.metrics.service(name).detoured(result);
-        self.note(&Record {
+        self.note(Record {
             from: Some(active.color),
             to: (detour == Some(Detour::Failover)).then(|| active.color.other()),
             result: result.to_owned(),
@@ -112,7 +112,7 @@ impl Operator {
         };
         let detail = broken.to_string();
         tracing::warn!(service = %service.name(), generation = active.generation, "{detail}");
-        self.note(&Record {
+        self.note(Record {
             from: if let BrokenOff::Watch { color, .. } = broken { Some(*color) } else { Some(active.color) },
             to: if let BrokenOff::Steps(canary) = broken { Some(canary.color) } else { None },
             percent: if let BrokenOff::Steps(canary) = broken { Some(canary.percent) } else { None },
@@ -123,8 +123,12 @@ impl Operator {
     }
 
     /// The history is told, not asked: a full disk does not undo a switch that is done.
-    fn note(&self, record: &Record) {
-        if let Err(error) = self.history.append(record) {
+    fn note(&self, record: Record) {
+        let snapshot = self.shared.snapshot.load();
+        let is_colored = snapshot.services.get(record.service.as_str()).is_none_or(|service| service.is_colored());
+        // Of a service with one pool, what `Active` says of a colour means nothing.
+        let record = if is_colored { record } else { Record { from: None, to: None, ..record } };
+        if let Err(error) = self.history.append(&record) {
             tracing::error!(%error, "history not written");
         }
     }

@@ -97,7 +97,10 @@ impl Relayed {
                 self.finish();
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(self.break_off(Broken::UpstreamAborted)))),
+            Poll::Ready(Some(Err(_))) => {
+                let why = self.exchange.lost_upstream();
+                Poll::Ready(Some(Err(self.break_off(why))))
+            }
             Poll::Pending => {
                 let why = ready!(self.poll_out_of_patience(cx));
                 Poll::Ready(Some(Err(self.break_off(why))))

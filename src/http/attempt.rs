@@ -16,7 +16,7 @@ use super::census::Kind;
 use super::exchange::Exchange;
 use super::forward::prepare;
 use super::pick::Picker;
-use super::upload::{Progress, Upload};
+use super::upload::Upload;
 use crate::config::{self, UpstreamHost};
 use crate::error::{Broken, Failure};
 use crate::headers::Hop;
@@ -30,7 +30,6 @@ pub(super) struct Attempt<'a> {
     target: &'a Target,
     settings: &'a config::Service,
     picker: Picker<'a>,
-    pub progress: Option<Rc<Progress>>,
     /// What is to be sent; `None` while it is on its way.
     request: Option<Request<Outgoing>>,
     spare: Option<Spare>,
@@ -52,12 +51,12 @@ impl<'a> Attempt<'a> {
         let settings = &*target.settings;
         let (head, body) = request.into_parts();
         let picker = Picker::new(exchange, &head, settings);
-        let (body, progress) = outgoing(exchange, body);
-        if progress.is_some() {
+        let body = outgoing(exchange, body);
+        if exchange.upload.is_some() {
             exchange.live.becomes(Kind::Upload);
         }
         let request = Some(Request::from_parts(head, body));
-        Self { exchange, target, settings, picker, progress, request, spare }
+        Self { exchange, target, settings, picker, request, spare }
     }
 
     pub async fn run(&mut self, hop: &Hop) -> Result<(Response<Incoming>, Lease), Failure> {
@@ -211,7 +210,7 @@ impl<'a> Attempt<'a> {
             Err(Broken::UpstreamTooSlow) => Err(Unanswered::Failed(Failure::ResponseTimeout)),
             Err(_) => Err(Unanswered::Failed(Failure::DrainCut)),
         };
-        match (answer, self.progress.as_ref().and_then(|progress| progress.failure())) {
+        match (answer, self.exchange.upload.as_ref().and_then(|upload| upload.failure())) {
             (Err(_), Some(failure)) => Err(Unanswered::Failed(failure)),
             (answer, _) => answer,
         }
@@ -221,7 +220,7 @@ impl<'a> Attempt<'a> {
     fn give_up(&mut self, backend: &Backend, failure: Failure) -> Result<(), Failure> {
         self.picker.strike(backend);
         self.count_failure(failure);
-        let body_begun = self.progress.as_ref().is_some_and(|progress| progress.has_begun());
+        let body_begun = self.exchange.upload.as_ref().is_some_and(|upload| upload.has_begun());
         let retries_left = self.exchange.attempts <= self.settings.retries;
         if failure == Failure::DrainCut || body_begun || !retries_left {
             return Err(failure);
@@ -334,14 +333,15 @@ fn origin_form(uri: &Uri) -> Uri {
     uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()))
 }
 
-fn outgoing(exchange: &mut Exchange, body: Incoming) -> (Outgoing, Option<Rc<Progress>>) {
+fn outgoing(exchange: &mut Exchange, body: Incoming) -> Outgoing {
     if http_body::Body::is_end_stream(&body) {
-        return (Outgoing::Empty, None);
+        return Outgoing::Empty;
     }
     let bytes: Rc<Cell<u64>> = Rc::default();
     exchange.bytes_in = Some(bytes.clone());
     let route = &exchange.route;
     let live = exchange.live.handle();
     let (upload, progress) = Upload::new(body, route.body_size, route.body_timeout, bytes, live);
-    (Outgoing::Stream(Box::pin(upload)), Some(progress))
+    exchange.upload = Some(progress);
+    Outgoing::Stream(Box::pin(upload))
 }

@@ -37,6 +37,7 @@ pub(super) async fn enter(exchange: &mut Exchange, target: &Target, visit: &mut 
     };
     let (in_flight, held) = Box::pin(hold(target, visit, max)).await?;
     settle(exchange, in_flight);
+    exchange.has_waited = true;
     exchange.held = Some(Box::new(held));
     Ok(())
 }

@@ -12,6 +12,7 @@ use http::{HeaderValue, Method, StatusCode, Uri, Version, header};
 use super::conn::Conn;
 use super::entry::Held;
 use super::live::LiveGuard;
+use super::upload::Progress;
 use super::visit::Guest;
 use crate::access::Entry;
 use crate::error::{Broken, Failure};
@@ -49,13 +50,15 @@ pub struct Exchange {
     pub unread: bool,
     /// 0 until a head was answered.
     pub status: u16,
+    /// How the request's body fares on its way to the backend, where there is one.
+    pub upload: Option<Rc<Progress>>,
     /// Counted by the upload, where there is one.
     pub bytes_in: Option<Rc<Cell<u64>>>,
     pub bytes_out: u64,
     pub upstream: Option<Duration>,
     pub attempts: u32,
     pub limited: Option<Arc<str>>,
-    /// In a queue of ours: it is older than what it asks of its backend.
+    /// For a place, a pause's end or a zone's turn: it is older than what it asks of its backend.
     pub has_waited: bool,
     pub error: Option<&'static str>,
     pub in_flight: Option<InFlight>,
@@ -99,6 +102,7 @@ impl Exchange {
             head: Some(head),
             unread: false,
             status: 0,
+            upload: None,
             bytes_in: None,
             bytes_out: 0,
             upstream: None,
@@ -146,6 +150,18 @@ impl Exchange {
 
     pub fn broke(&mut self, why: Broken) {
         self.error.get_or_insert(why.reason());
+    }
+
+    /// Why the backend's answer broke off: by its own doing, unless the client has spoilt a body that was still coming, which
+    /// ends both.
+    pub fn lost_upstream(&mut self) -> Broken {
+        let Some(failure) = self.upload.as_ref().and_then(|upload| upload.failure()) else {
+            return Broken::UpstreamAborted;
+        };
+        if failure != Failure::BadRequest {
+            self.failed(failure);
+        }
+        Broken::ClientAborted
     }
 
     /// The backends of this colour have failed it, whoever answers in their stead.

@@ -48,7 +48,7 @@ pub(super) async fn forward(
     }
     let mut attempt = Attempt::new(&mut exchange, target, Request::from_parts(head, body), spare);
     let outcome = attempt.run(&hop).await;
-    let uploaded = attempt.progress.take().is_some_and(|progress| progress.is_done());
+    let uploaded = exchange.upload.as_ref().is_some_and(|upload| upload.is_done());
     match outcome {
         Ok((response, lease)) => respond(exchange, response, lease, &hop, settings),
         Err(failure) => {

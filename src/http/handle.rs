@@ -109,6 +109,7 @@ async fn take_limits(exchange: &mut Exchange, route: &Route) -> Result<(), Limit
                 exchange.limited = Some(zone.name.clone());
                 limit.series.limited(LimitMode::Delayed);
                 Box::pin(tokio::time::sleep(wait)).await;
+                exchange.has_waited = true;
             }
             LimitVerdict::Refuse(quota) => {
                 exchange.limited = Some(zone.name.clone());

@@ -148,9 +148,13 @@ impl Live {
         self.backend_owes.set(None);
     }
 
-    /// The backend's head has come, or none will.
+    /// The backend's head has come, or none will. That it was too slow is dealt with then: the client has its own time for
+    /// what it gets instead.
     pub fn asks_nothing(&self) {
         self.response_timeout.set(None);
+        if self.broken.get() == Some(Broken::UpstreamTooSlow) {
+            self.broken.set(None);
+        }
     }
 
     /// Since when the backend has been waited for, if it is.

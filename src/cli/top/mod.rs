@@ -112,7 +112,7 @@ fn carry_out(client: Client, order: Order, inputs: UnboundedSender<Input>, looks
         };
         let ended = client.operate(&order.service, order.verb(), &order.ask(), &mut step).await;
         let notice = match ended {
-            Ok(done) => Notice::good(operation::describe(&done, false).replace('\n', " · ")),
+            Ok(done) => Notice::good(operation::describe(&done, order.verb(), false).replace('\n', " · ")),
             Err(error) => Notice::bad(error.to_string()),
         };
         let _ = inputs.send(Input::Ended { service: order.service, notice });

@@ -80,6 +80,8 @@ pub struct Order {
 pub enum Verb {
     Switch,
     Rollback,
+    /// What a rollback is while there is a canary.
+    EndCanary,
 }
 
 /// One line about what was done.
@@ -106,6 +108,9 @@ impl Order {
         match verb {
             Verb::Switch => format!("switch {service} to {to} (generation {generation} now)? y/n"),
             Verb::Rollback => format!("roll {service} back to {to} (generation {generation} now)? y/n"),
+            Verb::EndCanary => {
+                format!("end the canary of {service}: all clients to {to} (generation {generation} now)? y/n")
+            }
         }
     }
 
@@ -113,7 +118,7 @@ impl Order {
     pub fn verb(&self) -> &'static str {
         match self.verb {
             Verb::Switch => "switch",
-            Verb::Rollback => "rollback",
+            Verb::Rollback | Verb::EndCanary => "rollback",
         }
     }
 
@@ -208,17 +213,20 @@ impl Model {
         if let Some(why) = &self.gone {
             return Err(why.clone());
         }
-        let ServiceStatus { name, idle, previous, generation, .. } = self.service().ok_or("there is no service")?;
+        let service = self.service().ok_or("there is no service")?;
+        let ServiceStatus { name, idle, previous, generation, .. } = service;
         if self.running.contains(name) {
             return Err(format!("{name} is being switched from here already"));
         }
         let (Some(idle), Some(generation)) = (*idle, *generation) else {
             return Err(format!("{name} has one pool: there is nothing to switch"));
         };
-        let to = match verb {
-            Verb::Switch => idle,
-            Verb::Rollback => {
-                previous.ok_or(format!("{name} has not been switched yet: there is no colour to go back to"))?
+        let (verb, to) = match (verb, &service.canary) {
+            (Verb::Switch, _) => (verb, idle),
+            (_, Some(canary)) => (Verb::EndCanary, canary.color.other()),
+            (_, None) => {
+                let none = || format!("{name} has not been switched yet: there is no colour to go back to");
+                (verb, previous.ok_or_else(none)?)
             }
         };
         Ok(Order { verb, service: name.clone(), to, generation })

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::model::{Effect, Input, Key, Model, Notice, Order, Verb};
 use super::view::render;
-use crate::admin::wire::Status;
+use crate::admin::wire::{CanaryStatus, EjectedStatus, MaintenanceStatus, PauseStatus, ServiceStatus, Status};
 use crate::types::Color;
 
 /// As a newer daemon might say it: with fields nobody here knows.
@@ -150,6 +150,42 @@ fn what_cannot_be_done_is_said() {
     let mut nothing = Model::default();
     nothing.take(Input::Key(Key::Switch));
     assert_shows(&screen(&nothing, 100, 30), &["there is no service"]);
+}
+
+/// The same, with something changed in the first service.
+fn model_with(generation: u64, change: impl FnOnce(&mut ServiceStatus)) -> Model {
+    let mut status = status(generation, 0);
+    change(&mut status.services[0]);
+    let mut model = Model::default();
+    model.take(Input::Status(Box::new(Ok(status)), Instant::now()));
+    model
+}
+
+#[test]
+fn a_way_back_from_a_canary_is_asked_for_as_its_end() {
+    for generation in [1, 3] {
+        let canary = CanaryStatus { color: Color::Green, percent: 5 };
+        let mut model = model_with(generation, |service| service.canary = Some(canary));
+        model.take(Input::Key(Key::Rollback));
+        let question = format!("end the canary of app: all clients to blue (generation {generation} now)? y/n");
+        assert_shows(&screen(&model, 100, 30), &["canary 5 %", &question]);
+        let order = Order { verb: Verb::EndCanary, service: "app".into(), to: Color::Blue, generation };
+        assert_eq!(model.take(Input::Key(Key::Yes)), Effect::Run(order));
+    }
+}
+
+#[test]
+fn what_is_out_of_the_ordinary_is_seen() {
+    let held = model_with(1, |service| {
+        service.paused = Some(PauseStatus { since: None, max_ms: 30_000, held: 12 });
+        service.maintenance = Some(MaintenanceStatus { since: None, message: None, allow: Vec::new() });
+        service.detour = Some("failover".to_owned());
+        let why = "3 failures in a row".to_owned();
+        service.pools[0].backends[0].ejected = Some(EjectedStatus { seconds_left: 8, why });
+    });
+    let wide = screen(&held, 100, 30);
+    assert_shows(&wide, &["PAUSED, 12 held", "IN MAINTENANCE", "FAILOVER", "out  app:8000 (10.0.0.7:8000) ejected"]);
+    assert_shows(&screen(&held, 50, 30), &["PAUSED, 12 held", "IN MAINTENANCE", "FAILOVER"]);
 }
 
 #[test]

@@ -134,6 +134,9 @@ fn services_list(model: &Model, theme: Theme, frame: &mut Frame, area: Rect) {
 
 fn service_line(service: &ServiceStatus, theme: Theme) -> Line<'_> {
     let mut spans = vec![Span::styled(format!(" {}", service.name), theme.of(table::Style::Bold))];
+    // Before all else: the end of the line may have no room.
+    let warned = |text| Span::styled(format!(" · {text}"), theme.of(table::Style::Yellow));
+    spans.extend(out_of_the_ordinary(service).map(warned));
     if let (Some(active), Some(generation)) = (service.active, service.generation) {
         spans.push(" · ".into());
         spans.push(Span::styled(format!("{active} serves"), theme.color(Some(active))));
@@ -143,6 +146,14 @@ fn service_line(service: &ServiceStatus, theme: Theme) -> Line<'_> {
         spans.push(format!(" · {previous} before").into());
     }
     Line::from(spans)
+}
+
+/// What `status` says in a line each.
+fn out_of_the_ordinary(service: &ServiceStatus) -> impl Iterator<Item = String> {
+    let pause = service.paused.as_ref().map(|pause| format!("PAUSED, {} held", pause.held));
+    let maintenance = service.maintenance.as_ref().map(|_| "IN MAINTENANCE".to_owned());
+    let detour = service.detour.as_ref().map(|detour| detour.to_uppercase());
+    [pause, maintenance, detour].into_iter().flatten()
 }
 
 /// Side by side.
@@ -192,12 +203,17 @@ fn backend_lines(pool: &PoolStatus) -> u16 {
 }
 
 fn backend_line(backend: &BackendStatus, theme: Theme) -> Line<'_> {
-    let BackendStatus { address, endpoint, up, last_probe, in_flight, .. } = backend;
+    let BackendStatus { address, endpoint, up, last_probe, in_flight, ejected } = backend;
     let place = if address.ends_with(endpoint) { address.clone() } else { format!("{address} ({endpoint})") };
-    let (word, style) = if *up { ("up  ", table::Style::Green) } else { ("down", table::Style::Red) };
-    let why = match last_probe {
-        Some(probe) if !up => format!(" {}", probe.outcome),
-        None => " not probed yet".to_owned(),
+    let (word, style) = match (up, ejected) {
+        (false, _) => ("down", table::Style::Red),
+        (true, Some(_)) => ("out ", table::Style::Yellow),
+        (true, None) => ("up  ", table::Style::Green),
+    };
+    let why = match (last_probe, ejected) {
+        (Some(probe), _) if !up => format!(" {}", probe.outcome),
+        (None, _) => " not probed yet".to_owned(),
+        (_, Some(out)) => format!(" ejected, {} s left: {}", out.seconds_left, out.why),
         _ => format!(" {in_flight} in flight"),
     };
     Line::from_iter([Span::styled(word, theme.of(style)), format!(" {place}{why}").into()])
