@@ -339,6 +339,23 @@ mod tests {
     }
 
     #[test]
+    fn a_guest_belongs_to_a_colour_once_it_serves() {
+        let service = service();
+        let green = service.pool(Color::Green);
+        let shown = || service.enter(&mut Visit { preview: Some(Color::Green), ..visit() }, false).unwrap();
+        let before = shown();
+        assert_eq!((green.in_flight(), green.residents()), (1, 0));
+        service.publish(active(Color::Green, 2));
+        let after = shown();
+        assert_eq!((green.in_flight(), green.residents()), (2, 2), "its drain is to wait for both");
+        service.publish(active(Color::Blue, 3));
+        let again = shown();
+        assert_eq!((green.in_flight(), green.residents()), (3, 2));
+        drop((before, after, again));
+        assert_eq!((green.in_flight(), green.residents()), (0, 0));
+    }
+
+    #[test]
     fn after_a_publish_nothing_enters_the_old_pool_unseen() {
         // The drain reads zero only when no thread can still be on its way into the old pool.
         let service = Arc::new(service());
