@@ -35,7 +35,11 @@ impl Ledger {
                 let _ = set_aside(&path);
                 BTreeMap::new()
             }
-            Err(_) => BTreeMap::new(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => {
+                tracing::error!(path = %path.display(), %error, "the last hour's failed validations are not known");
+                BTreeMap::new()
+            }
         };
         Self { path, names: RefCell::new(names) }
     }
