@@ -123,15 +123,21 @@ fn a_reader_that_stops_reading_is_cut_and_its_backend_freed() {
     assert_eq!(edge.logged_path("/endless")["error"], "client_too_slow");
 }
 
+/// Answers `/large` with so many bytes.
+fn of_size(size: usize) -> Origin {
+    let origin = Origin::start("blue");
+    origin.on("/large", move |_, wire| {
+        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n"));
+        wire.send(vec![b'x'; size]);
+        Then::Keep
+    });
+    origin
+}
+
 #[test]
 fn a_reader_that_is_slow_but_reads_is_not_cut() {
     const SIZE: usize = 24 << 20;
-    let origin = Origin::start("blue");
-    origin.on("/large", |_, wire| {
-        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"));
-        wire.send(vec![b'x'; SIZE]);
-        Then::Keep
-    });
+    let origin = of_size(SIZE);
     let edge = impatient(&origin);
     let mut client = edge.plain();
     client.begin("GET", "/large", "");
@@ -145,12 +151,7 @@ fn a_reader_that_is_slow_but_reads_is_not_cut() {
 #[test]
 fn the_end_of_an_answer_waits_for_a_reader_that_is_slow() {
     const SIZE: usize = 4 << 20;
-    let origin = Origin::start("blue");
-    origin.on("/large", |_, wire| {
-        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"));
-        wire.send(vec![b'x'; SIZE]);
-        Then::Keep
-    });
+    let origin = of_size(SIZE);
     let edge = impatient(&origin);
     let socket = TcpStream::connect(edge.http()).unwrap();
     socket2::SockRef::from(&socket).set_recv_buffer_size(16 << 10).unwrap();
