@@ -10,15 +10,15 @@ use tokio::sync::{mpsc, oneshot};
 use super::wire::{CaRoot, ListenerStatus};
 use crate::acme;
 use crate::control::{Handle, History};
-use crate::http::{AskCores, Shared};
 use crate::listen::Admissions;
 use crate::tls::CertStore;
+use crate::worker::{AskWorkers, SharedState};
 
 /// Handles on the running daemon. Cheap to clone: each request has its own.
 #[derive(Clone)]
 pub struct AdminState {
     pub control: Handle,
-    pub shared: Arc<Shared>,
+    pub shared: Arc<SharedState>,
     pub certificates: Arc<CertStore>,
     /// What is wrong with `client_ca` files now.
     pub client_ca_errors: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
@@ -30,7 +30,7 @@ pub struct AdminState {
     pub listeners: Arc<ArcSwap<Vec<ListenerStatus>>>,
     pub admissions: Arc<Admissions>,
     /// What is in flight, by kind.
-    pub census: AskCores,
+    pub census: AskWorkers,
     /// The receiver gone means that the daemon is leaving.
     pub reload: mpsc::UnboundedSender<ReloadRequest>,
     /// What `/readyz` says too.

@@ -10,10 +10,10 @@ use super::wire::{
     BackendStatus, CanaryStatus, CertificateSource, CertificateStatus, EjectedStatus, Left, MaintenanceStatus,
     PauseStatus, PoolStatus, ProbeStatus, ServiceStatus, Status, Traffic, Unresolved,
 };
-use crate::http::{Census, Kind, Question, Tally};
 use crate::metrics::{Metrics, Totals};
 use crate::service::{Active, Backend, Ejected, Pool, Probe, Service};
 use crate::tls::{CertStatus, Source};
+use crate::worker::{Census, CensusQuery, ExchangeKind, KindCount};
 
 /// What rates and quantiles are told of.
 const LATELY: Duration = Duration::from_secs(10);
@@ -22,7 +22,7 @@ const LATELY: Duration = Duration::from_secs(10);
 pub(super) async fn status(state: &AdminState) -> Status {
     let snapshot = state.shared.snapshot.load_full();
     let pools: Arc<[Arc<Pool>]> = snapshot.services.values().flat_map(|service| service.pools()).cloned().collect();
-    let mut inside = (state.census)(Question::of(pools)).await.into_iter();
+    let mut inside = (state.census)(CensusQuery::of(pools)).await.into_iter();
     let services =
         snapshot.services.values().map(|service| service_status(service, &state.shared.metrics, &mut inside));
     Status {
@@ -113,7 +113,7 @@ fn to_figures(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }
 
-fn left((kind, tally): (Kind, Tally)) -> Left {
+fn left((kind, tally): (ExchangeKind, KindCount)) -> Left {
     Left { kind, count: tally.count, oldest_seconds: tally.oldest.as_secs() }
 }
 

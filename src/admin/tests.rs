@@ -20,7 +20,6 @@ use super::wire::{Ask, CaRoot};
 use super::*;
 use crate::config;
 use crate::control::{Actor, CoreLinks, Errands, History, Operator, StateFile, Writer};
-use crate::http::{AskCores, Census, Shared};
 use crate::listen::Admissions;
 use crate::metrics::Metrics;
 use crate::resolve::Resolver;
@@ -30,6 +29,7 @@ use crate::tls::{CertStore, InternalCa};
 use crate::token::Signer;
 use crate::types::Color;
 use crate::upstream::Upstreams;
+use crate::worker::{AskWorkers, Census, SharedState};
 
 /// A daemon's control side: blue and green answer at `/health/`, unless green is told to be missing.
 struct Daemon {
@@ -100,11 +100,11 @@ async fn start(green_answers: bool) -> Daemon {
 }
 
 /// Cores with nobody inside.
-fn nobody() -> AskCores {
+fn nobody() -> AskWorkers {
     Arc::new(|question| Box::pin(async move { vec![Census::default(); question.pools.len()] }))
 }
 
-fn shared(text: &str, folder: &Path) -> Arc<Shared> {
+fn shared(text: &str, folder: &Path) -> Arc<SharedState> {
     let loaded = config::parse("edge.toml", text, &|_| None).unwrap();
     let metrics = Arc::new(Metrics::new(1));
     let active = Active::new(Color::Blue, 1, SystemTime::now());
@@ -112,7 +112,7 @@ fn shared(text: &str, folder: &Path) -> Arc<Shared> {
     let snapshot = Snapshot::build(Arc::new(loaded.config), None, &metrics, &add);
     let signer = Signer::open(folder).unwrap();
     let snapshot = ArcSwap::from_pointee(snapshot);
-    Arc::new(Shared { snapshot, metrics, signer: Arc::new(signer), challenges: Arc::default() })
+    Arc::new(SharedState { snapshot, metrics, signer: Arc::new(signer), challenges: Arc::default() })
 }
 
 async fn backend() -> SocketAddr {

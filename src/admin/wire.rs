@@ -16,8 +16,8 @@ pub use certificates::{CaRoot, CertificateSource, CertificateStatus, Certificate
 
 use super::problem::Problem;
 use crate::control::{Done, Event, Record};
-use crate::http::Kind;
 use crate::types::Color;
+use crate::worker::ExchangeKind;
 
 /// `GET /v1/status`: everything at one moment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -126,7 +126,7 @@ pub struct Traffic {
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Left {
-    pub kind: Kind,
+    pub kind: ExchangeKind,
     pub count: usize,
     /// Age of the oldest.
     pub oldest_seconds: u64,

@@ -17,11 +17,11 @@ use super::ledger::{Entry, Ledger};
 use super::operation::{Done, Event, Goal, Refused, Request};
 use super::warmup::Errands;
 use super::writer::Writer;
-use crate::http::{AskCores, Shared};
 use crate::resolve::Resolver;
 use crate::service::{Active, Service};
 use crate::types::Color;
 use crate::upstream::Upstreams;
+use crate::worker::{AskWorkers, SharedState};
 
 /// Hands operations to the operator from anywhere.
 #[derive(Clone)]
@@ -52,7 +52,7 @@ type Followed = HashMap<Arc<str>, (Arc<Service>, JoinSet<()>)>;
 
 /// Lives on the control runtime's thread.
 pub struct Operator {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<SharedState>,
     pub(super) writer: Writer,
     pub(super) history: Arc<History>,
     pub(super) upstreams: Rc<Upstreams>,
@@ -66,12 +66,12 @@ pub struct Operator {
 pub struct CoreLinks {
     pub on_drained: OnDrained,
     pub errands: Errands,
-    pub census: AskCores,
+    pub census: AskWorkers,
 }
 
 impl Operator {
     pub fn new(
-        shared: Arc<Shared>,
+        shared: Arc<SharedState>,
         writer: Writer,
         history: Arc<History>,
         upstreams: Rc<Upstreams>,

@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use super::gate::{GateRefused, PAUSE, Passed, Ready, Unready, millis};
 use super::operation::Event;
 use crate::config;
-use crate::health::WarmUp;
 use crate::service::Service;
 use crate::types::Color;
+use crate::worker::WarmUp;
 
 /// The answer of a core to its errand: what was got instead of an answer below 500.
 pub type Errand = Pin<Box<dyn Future<Output = Result<(), String>>>>;

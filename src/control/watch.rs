@@ -20,10 +20,10 @@ use super::operator::{Events, Operator};
 use super::plan;
 use super::switch::micros;
 use super::verdict::{Baseline, Bounds, Seen, judge};
-use crate::http::Question;
 use crate::metrics::Totals;
 use crate::service::{Active, Pool, Service};
 use crate::types::{Color, show_duration};
+use crate::worker::CensusQuery;
 
 /// How often the numbers are looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -169,7 +169,7 @@ impl Operator {
     /// How many have been asked since `started` and not been answered for longer than `patience`.
     async fn unanswered(&self, pool: &Arc<Pool>, started: Instant, patience: Duration, asked: &Asked) -> u64 {
         let Some(late) = Instant::now().checked_sub(patience).filter(|late| *late > started) else { return 0 };
-        let question = Question { pools: Arc::new([pool.clone()]), waiting_since: started..late };
+        let question = CensusQuery { pools: Arc::new([pool.clone()]), waiting_since: started..late };
         let waiting: usize = (self.cores.census)(question).await.iter().map(|census| census.waiting).sum();
         waiting as u64 + asked.since_before(late)
     }

@@ -8,10 +8,10 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use super::state_file::StateFile;
-use crate::http::Shared;
 use crate::service::{Active, Service};
 use crate::snapshot::Snapshot;
 use crate::types::Color;
+use crate::worker::SharedState;
 
 /// The disk did not take the new state: nothing has changed.
 #[derive(Debug)]
@@ -21,11 +21,11 @@ pub struct NotDurable(pub io::Error);
 #[derive(Clone)]
 pub struct Writer {
     file: Arc<Mutex<StateFile>>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
 }
 
 impl Writer {
-    pub fn new(file: StateFile, shared: Arc<Shared>) -> Self {
+    pub fn new(file: StateFile, shared: Arc<SharedState>) -> Self {
         Self { file: Arc::new(Mutex::new(file)), shared }
     }
 

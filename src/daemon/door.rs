@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::reload::{NotReloaded, Reloaded};
-use super::world::World;
+use super::world::{World, ask_workers};
 use crate::admin::wire::{CaRoot, ListenerStatus};
 use crate::admin::{self, AdminState, ReloadFailed, ReloadReport, ReloadRequest};
 
@@ -73,7 +73,7 @@ impl World {
             history: self.history.clone(),
             listeners: self.listener_view.clone(),
             admissions: self.admissions.clone(),
-            census: self.cores.census(),
+            census: ask_workers(self.workers.orders()),
             reload,
             ready: Arc::new(move || ready().is_ok()),
             fit: Arc::new(move || fit().is_ok()),

@@ -4,16 +4,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::access::AccessLog;
-use crate::http::Shared;
 use crate::listen::Admissions;
 use crate::metrics::{Kind, Text};
 use crate::service::Service;
 use crate::tls::{CertStore, Source};
+use crate::worker::SharedState;
 
 /// Where the gauges live.
 #[derive(Clone)]
 pub(super) struct Gauges {
-    pub shared: Arc<Shared>,
+    pub shared: Arc<SharedState>,
     pub admissions: Arc<Admissions>,
     pub certificates: Arc<CertStore>,
     pub access: Arc<AccessLog>,

@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::cores::Cores;
 use crate::config::Server;
 use crate::listen::{BindError, Listener, bind};
 use crate::types::ListenAddr;
+use crate::worker::Orders;
 
 /// Every client-facing socket.
 #[derive(Default)]
@@ -44,17 +44,17 @@ impl Listeners {
     }
 
     /// New ones accept, then old ones close: what they have accepted finishes. Answers what changed, in words.
-    pub async fn apply(&self, prepared: Prepared, cores: &Cores) -> Vec<String> {
+    pub async fn apply(&self, prepared: Prepared, workers: &Orders) -> Vec<String> {
         let mut changes = Vec::new();
         for listener in prepared.added {
-            cores.listen(&listener);
+            workers.listen(&listener);
             changes.push(format!("listening on {}", listener.addr));
             self.open.borrow_mut().push(listener);
         }
         for listener in prepared.removed {
             self.open.borrow_mut().retain(|l| l.id != listener.id);
             listener.close();
-            cores.unlisten(listener.id).await;
+            workers.unlisten(listener.id).await;
             changes.push(format!("no longer listening on {}", listener.addr));
         }
         changes

@@ -1,9 +1,8 @@
 //! The composition root: everything made once, in order, and taken down in order.
 //!
-//! Two kinds of threads: the cores, which serve, and this one, the control runtime, which probes, resolves, switches,
+//! Two kinds of threads: the workers, which serve, and this one, the control runtime, which probes, resolves, switches,
 //! reloads and answers the admin socket. The control runtime can stall without a request noticing.
 
-mod cores;
 mod door;
 mod gauges;
 mod listeners;

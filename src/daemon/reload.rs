@@ -88,7 +88,7 @@ impl World {
         self.tls.install(rules);
         self.follow_services();
         self.resolve_now().await;
-        let mut changes = self.listeners.apply(prepared, &self.cores).await;
+        let mut changes = self.listeners.apply(prepared, self.workers.orders()).await;
         self.show_listeners();
         changes.extend(differences(&before, &next));
         if changes.is_empty() {

@@ -14,7 +14,6 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::cores::Cores;
 use super::door::AdminSocket;
 use super::gauges::Gauges;
 use super::listeners::Listeners;
@@ -26,9 +25,9 @@ use crate::acme;
 use crate::admin::{self, wire::ListenerStatus};
 use crate::challenge::Challenges;
 use crate::config::{self, AccessTarget, Config, Loaded};
-use crate::control::{CoreLinks, Handle, History, Operator, Recovered, StateFile, Writer};
+use crate::control::{CoreLinks, Errands, Handle, History, Operator, Recovered, StateFile, Writer};
 use crate::health::Monitor;
-use crate::http::Shared;
+use crate::http::HttpEntrance;
 use crate::listen::Admissions;
 use crate::metrics::Metrics;
 use crate::resolve::{self, Resolver};
@@ -39,6 +38,7 @@ use crate::tls::{CertStore, InternalCa, TicketKeys, Tls};
 use crate::token::Signer;
 use crate::types::Color;
 use crate::upstream::Upstreams;
+use crate::worker::{AskWorkers, Entrance, Orders, SharedState, Workers};
 
 /// How long readiness waits for the first probes before it is said anyway.
 const FIRST_PROBES: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ const SAMPLES: Duration = Duration::from_secs(1);
 /// The running daemon, as its control runtime sees it.
 pub(super) struct World {
     pub config_path: PathBuf,
-    pub shared: Arc<Shared>,
+    pub shared: Arc<SharedState>,
     pub writer: Writer,
     pub operator: Rc<Operator>,
     pub handle: Handle,
@@ -65,7 +65,7 @@ pub(super) struct World {
     pub admin: AdminSocket,
     pub listeners: Listeners,
     pub listener_view: Arc<ArcSwap<Vec<ListenerStatus>>>,
-    pub cores: Cores,
+    pub workers: Workers,
     pub monitor: RefCell<Monitor>,
     pub resolver: Rc<RefCell<Resolver>>,
     pub watch: RefCell<Option<FileWatch>>,
@@ -96,7 +96,7 @@ impl World {
         let snapshot = ArcSwap::from_pointee(snapshot);
         let challenges: Arc<Challenges> = Arc::default();
         let signer = Arc::new(signer);
-        let shared = Arc::new(Shared { snapshot, metrics, signer, challenges: challenges.clone() });
+        let shared = Arc::new(SharedState { snapshot, metrics, signer, challenges: challenges.clone() });
         let writer = Writer::new(state, shared.clone());
         let ca = InternalCa::open(&config.server.state_dir.join("ca")).map_err(|e| e.to_string())?;
         let certificates = Arc::new(CertStore::new(ca));
@@ -110,8 +110,9 @@ impl World {
         let listeners = Listeners::default();
         let admin = admin::bind(&config.server.admin).map_err(|e| e.to_string())?;
         let prepared = listeners.prepare(&config.server).map_err(|e| e.to_string())?;
-        let cores = Cores::start(config.server.workers, &shared, &tls, &admissions, &access);
-        let cores = cores.map_err(|e| format!("cannot start a thread: {e}"))?;
+        let entrance: Arc<dyn Entrance> = Arc::new(HttpEntrance::new(tls.clone()));
+        let workers = Workers::start(config.server.workers, &shared, &entrance, &admissions, &access);
+        let workers = workers.map_err(|e| format!("cannot start a thread: {e}"))?;
         let upstreams: Rc<Upstreams> = Rc::default();
         let resolver = Resolver::new(&config.server.resolvers);
         let acme = acme::Manager::new(
@@ -127,7 +128,7 @@ impl World {
             history.clone(),
             upstreams.clone(),
             resolver.clone(),
-            CoreLinks { on_drained: Box::new(cores.teller()), errands: cores.errands(), census: cores.census() },
+            core_links(workers.orders()),
         );
         let world = Rc::new(Self {
             config_path: config_path.to_owned(),
@@ -144,7 +145,7 @@ impl World {
             admin: AdminSocket::new(&config.server.admin, admin),
             listeners,
             listener_view: Arc::default(),
-            cores,
+            workers,
             monitor: RefCell::new(Monitor::new(upstreams)),
             resolver: Rc::new(RefCell::new(resolver)),
             watch: RefCell::new(None),
@@ -172,7 +173,7 @@ impl World {
         self.follow_services();
         // What is on disk serves from the first handshake on. An authority that comes at once waits in a socket's queue.
         self.acme.follow(&config.acme);
-        self.listeners.apply(prepared, &self.cores).await;
+        self.listeners.apply(prepared, self.workers.orders()).await;
         self.show_listeners();
         for listener in self.listeners.open() {
             let local = listener.local.map(|l| l.to_string()).unwrap_or_default();
@@ -312,7 +313,7 @@ impl World {
         let limit = config.server.shutdown_timeout;
         tracing::info!(?limit, open = self.admissions.open(), "shutting down");
         self.listeners.close();
-        if !self.cores.stop(limit).await {
+        if !self.workers.stop(limit).await {
             tracing::warn!(?limit, "shutdown_timeout has passed: what still ran was cut");
         }
         self.access.close(Duration::from_secs(2));
@@ -331,7 +332,7 @@ fn serves(service: &Service) -> Result<(), String> {
     }
 }
 
-async fn refresh_all(resolver: &Resolver, shared: &Shared) {
+async fn refresh_all(resolver: &Resolver, shared: &SharedState) {
     let snapshot = shared.snapshot.load_full();
     let pools = snapshot.services.values().flat_map(|service| service.pools());
     futures_util::future::join_all(pools.map(|pool| resolver.refresh(pool))).await;
@@ -353,6 +354,26 @@ pub(super) fn initial(state: &StateFile, service: &config::Service) -> Active {
             Active { color: Color::Blue, previous: None, canary: None, ..known }
         }
     }
+}
+
+fn core_links(orders: &Orders) -> CoreLinks {
+    let (forget, warm_up) = (orders.clone(), orders.clone());
+    CoreLinks {
+        on_drained: Box::new(move |backends| forget.forget(backends)),
+        errands: Errands {
+            cores: orders.workers(),
+            send: Box::new(move |worker, errand| Box::pin(warm_up.warm_up(worker, errand))),
+        },
+        census: ask_workers(orders),
+    }
+}
+
+pub(super) fn ask_workers(orders: &Orders) -> AskWorkers {
+    let orders = orders.clone();
+    Arc::new(move |query| {
+        let orders = orders.clone();
+        Box::pin(async move { orders.census(query).await })
+    })
 }
 
 /// Its folder is made, as that of `state_dir` is.

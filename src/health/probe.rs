@@ -7,7 +7,7 @@ use http::Response;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
-use super::request::Own;
+use super::request::OwnRequest;
 use crate::config;
 use crate::service::{Backend, Probe, ProbeOutcome};
 use crate::types::show_duration;
@@ -32,7 +32,7 @@ pub async fn probe(upstreams: &Rc<Upstreams>, backend: &Backend, service: &confi
 
 async fn ask(upstreams: &Rc<Upstreams>, backend: &Backend, service: &config::Service) -> Result<(), String> {
     let mut lease = upstreams.connect(backend, service).await.map_err(|e| e.to_string())?;
-    let own = Own { path: &service.health.path, user_agent: USER_AGENT, h2: lease.is_h2(), stays: false };
+    let own = OwnRequest { path: &service.health.path, user_agent: USER_AGENT, h2: lease.is_h2(), stays: false };
     let request = own.request(backend, &service.health).map_err(|e| e.to_string())?;
     let response = lease.send(request).await.map_err(|e| format!("no HTTP answer: {}", e.error))?;
     judge(response, &service.health).await

@@ -1,4 +1,4 @@
-//! The requests that the proxy makes of its own: who is asked, as whom, on what kind of connection.
+//! The requests that the proxy makes of its own: its Host, its User-Agent, and the form of its connection.
 
 use http::{HeaderValue, Request, header};
 
@@ -7,7 +7,7 @@ use crate::service::Backend;
 use crate::upstream::Outgoing;
 
 /// What a request of ours differs in.
-pub(super) struct Own<'a> {
+pub(super) struct OwnRequest<'a> {
     pub path: &'a str,
     pub user_agent: &'static str,
     pub h2: bool,
@@ -15,7 +15,7 @@ pub(super) struct Own<'a> {
     pub stays: bool,
 }
 
-impl Own<'_> {
+impl OwnRequest<'_> {
     /// A GET with the Host of a probe: `health.host`, or the backend's own.
     pub fn request(&self, backend: &Backend, health: &config::Health) -> Result<Request<Outgoing>, http::Error> {
         let host = match &health.host {

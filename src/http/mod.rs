@@ -1,34 +1,17 @@
-//! The data path: one connection at a time through hyper, one exchange at a time through receive, decide, forward or
-//! answer, record.
+//! The data path: one connection at a time through a codec, one exchange at a time through receive, decide, limit, then
+//! forward or answer, and record.
 //!
-//! Everything here runs on one core's own runtime and shares nothing mutable with the others but atomics. Where connections
-//! come from: [`crate::listen`]; what decides: [`crate::decide`]; where requests go: [`crate::upstream`].
+//! Runs on a worker and shares nothing mutable with the others but atomics. Its rooms, lowest first: [`visit`] (what clients
+//! bring back), [`connection`] (the codec), [`exchange`] (the record), [`answer`] (our own answers), [`tunnel`] (after a
+//! 101), [`forward`] (to the backend and back). What is done is decided in [`crate::decide`].
 
 mod answer;
-mod attempt;
-mod census;
-mod coalesce;
-mod conn;
-mod entry;
+mod connection;
+mod entrance;
 mod exchange;
-mod farewell;
 mod forward;
 mod handle;
-mod live;
-mod pick;
-mod pipe;
-mod refusal;
-mod scan;
-mod serve;
-mod slot;
-mod stream;
 mod tunnel;
-mod upload;
 mod visit;
-mod worker;
-mod ws_frames;
 
-pub use census::{AskCores, Census, Kind, Question, Tally};
-pub use conn::Conn;
-pub use serve::{ClientStream, serve};
-pub use worker::{SWEEP, Shared, Worker};
+pub use entrance::HttpEntrance;

@@ -12,7 +12,7 @@ const V1_MAX: usize = 107;
 const V2_MAX: usize = 4096;
 
 /// Reads exactly the header, not a byte more. `None`: a health check of the balancer itself (LOCAL or UNKNOWN).
-pub(super) async fn read<T: AsyncRead + Unpin>(io: &mut T) -> io::Result<Option<SocketAddr>> {
+pub async fn read_proxy_header<T: AsyncRead + Unpin>(io: &mut T) -> io::Result<Option<SocketAddr>> {
     // The shortest header of all is `PROXY UNKNOWN\r\n`, 15 bytes; version 2 has 16 before its addresses.
     let mut start = [0; 15];
     io.read_exact(&mut start).await?;
@@ -90,7 +90,7 @@ mod tests {
 
     async fn parse(bytes: &[u8]) -> io::Result<(Option<SocketAddr>, Vec<u8>)> {
         let mut io = bytes;
-        let source = read(&mut io).await?;
+        let source = read_proxy_header(&mut io).await?;
         Ok((source, io.to_vec()))
     }
 

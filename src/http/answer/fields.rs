@@ -1,0 +1,25 @@
+//! What every answer carries, whichever made it.
+
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::headers::X_REQUEST_ID;
+use crate::http::exchange::Exchange;
+
+/// The security fields, what a known client is told, the request's id, and the connection's end where this is its last answer.
+pub fn finish_headers(exchange: &Exchange, headers: &mut HeaderMap) {
+    let conn = exchange.conn();
+    exchange.route.security.apply(headers, conn.peer().tls);
+    if let Some(visitor) = &exchange.progress.visitor {
+        let service = exchange.route.service_name().unwrap_or_default();
+        let backend = exchange.progress.in_flight.as_ref().and_then(|in_flight| in_flight.backend());
+        let answered = backend.filter(|_| exchange.progress.upstream.is_some());
+        visitor.tell(service, &conn.worker().shared.signer, answered.map(|backend| &**backend), headers);
+    }
+    let mut id = exchange.request.id_value.clone();
+    // Never indexed (RFC 7541, 6.2.3): each is new, and would push what repeats out of the compression table.
+    id.set_sensitive(exchange.request.is_h2());
+    headers.insert(X_REQUEST_ID, id);
+    if conn.is_finishing() && !exchange.request.is_h2() {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}

@@ -1,0 +1,11 @@
+//! The heads and bodies of answers: our own, and what every answer carries, whichever made it.
+//!
+//! Owns the pages of refusals, redirects, and the body that the codec sends. Never asks a backend.
+
+mod body;
+mod fields;
+mod own;
+
+pub use body::Answer;
+pub use fields::finish_headers;
+pub use own::{Limited, own, redirect, refuse, refuse_for_maintenance, refuse_limited, see_other};

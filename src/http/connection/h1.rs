@@ -1,0 +1,83 @@
+//! HTTP/1.1 to its end: served, told to finish, taken over, or closed so that the last answer still arrives.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::conn::Conn;
+use super::future_pool::FuturePool;
+use super::handler::Handler;
+use super::head_watch::HeadWatch;
+use super::stream::ClientStream;
+use crate::worker::ConnectionOrder;
+
+/// What a refused upload may still send before its connection is closed. nginx: `lingering_close`.
+const LINGER_BYTES: u64 = 1 << 20;
+const LINGER_TIME: Duration = Duration::from_secs(2);
+
+/// The codec's read buffer has room for a head of `header_size` and what comes in with its last bytes, and for this at least:
+/// a larger buffer reads an upload in fewer calls.
+const READ_BUFFER: usize = 64 * 1024;
+const BEHIND_HEAD: usize = 1024;
+
+pub(super) async fn serve<T: ClientStream + 'static, H: Handler>(conn: Rc<Conn>, io: T, handler: H) {
+    let limits = conn.limits();
+    let service = {
+        let (conn, pool) = (conn.clone(), conn.worker().kept::<FuturePool<_>>());
+        service_fn(move |request| pool.run(handler(&conn, request)))
+    };
+    let watched = TokioIo::new(HeadWatch::new(io, conn.clone()));
+    let mut codec = http1::Builder::new()
+        .max_headers(limits.headers)
+        .max_header_size(limits.header_size)
+        .max_buf_size((limits.header_size + BEHIND_HEAD).max(READ_BUFFER))
+        .serve_connection(watched, service);
+    let mut finishing = false;
+    let ended = poll_fn(|cx| {
+        match conn.poll_order(cx) {
+            ConnectionOrder::Abort => return Poll::Ready(false),
+            // A codec that has read nothing would close at once; the first answer's `Connection: close` ends it instead.
+            ConnectionOrder::Finish if !finishing && !conn.is_fresh() => {
+                finishing = true;
+                Pin::new(&mut codec).graceful_shutdown();
+            }
+            ConnectionOrder::Finish | ConnectionOrder::Serve => {}
+        }
+        codec.poll_without_shutdown(cx).map(|result| result.is_ok())
+    })
+    .await;
+    let parts = codec.into_parts();
+    // Boxed: what few connections come to must not make all of them larger.
+    Box::pin(part(&conn, parts.io.into_inner(), parts.read_buf, ended)).await;
+}
+
+/// The end of the connection, or what takes it over.
+async fn part<T: ClientStream>(conn: &Conn, mut io: HeadWatch<T>, read: Bytes, ended: bool) {
+    if let Some(takeover) = conn.takeover() {
+        if ended {
+            takeover.run(&mut io.into_inner(), read).await;
+        }
+    } else if conn.lingers() {
+        linger(&mut io).await;
+    } else if ended {
+        let _ = tokio::time::timeout(LINGER_TIME, io.shutdown()).await;
+    }
+}
+
+/// Half-closes and reads on for a bounded while: closing with bytes unread would reset the connection, and the client
+/// would lose the answer that says why (RFC 9112, 9.6).
+async fn linger(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    let drain = async {
+        let _ = io.shutdown().await;
+        let _ = tokio::io::copy(&mut io.take(LINGER_BYTES), &mut tokio::io::sink()).await;
+    };
+    let _ = tokio::time::timeout(LINGER_TIME, drain).await;
+}

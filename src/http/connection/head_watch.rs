@@ -1,0 +1,130 @@
+//! The byte stream under the HTTP/1.1 codec: scans heads, keeps the connection's phase, and gives the codec's own refusals our
+//! form.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use http::StatusCode;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::conn::Conn;
+use super::scan::HeadScan;
+use super::unparsed;
+use crate::error::Failure;
+
+/// A client's byte stream, watched.
+pub struct HeadWatch<T> {
+    io: T,
+    conn: Rc<Conn>,
+    scan: HeadScan,
+    refusal: Option<(Vec<u8>, usize)>,
+}
+
+impl<T> HeadWatch<T> {
+    pub fn new(io: T, conn: Rc<Conn>) -> Self {
+        Self { io, conn, scan: HeadScan::default(), refusal: None }
+    }
+
+    pub fn into_inner(self) -> T {
+        self.io
+    }
+
+    fn scan(&mut self, bytes: &[u8]) {
+        if self.conn.is_idle() {
+            self.scan.expect_head();
+        }
+        self.conn.received();
+        if self.scan.feed(bytes).is_err() {
+            self.conn.distrust(Failure::BadFraming);
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> HeadWatch<T> {
+    /// The codec refuses a head it can't parse with a bare answer that no service has seen. Ours replaces it.
+    fn substitute(&mut self, written: &[u8]) -> bool {
+        if !self.conn.receives_head() {
+            return false;
+        }
+        let Some(status) = unparsed::status_of_bare(written) else { return false };
+        let failure = match (self.conn.bad_head(), status) {
+            (Some(failure), _) => failure,
+            (None, StatusCode::URI_TOO_LONG) => Failure::UriTooLong,
+            // RFC 9112, 3: the request line alone was more than a head may be.
+            (None, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+                if self.scan.request_line() >= self.conn.limits().header_size =>
+            {
+                Failure::UriTooLong
+            }
+            (None, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => Failure::HeadTooLarge,
+            (None, _) => Failure::BadRequest,
+        };
+        self.refusal = Some((unparsed::answer_unparsed(&self.conn, failure), 0));
+        self.conn.linger_and_close();
+        true
+    }
+
+    fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some((answer, sent)) = &mut self.refusal {
+            let n = std::task::ready!(Pin::new(&mut self.io).poll_write(cx, &answer[*sent..]))?;
+            *sent += n;
+            if n == 0 || *sent == answer.len() {
+                self.refusal = None;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for HeadWatch<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        std::task::ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        self.scan(&buf.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.substitute(buf) {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        std::task::ready!(self.poll_refusal(cx))?;
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.conn.wrote(written.is_pending());
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let [only] = bufs
+            && self.substitute(only)
+        {
+            return Poll::Ready(Ok(only.len()));
+        }
+        std::task::ready!(self.poll_refusal(cx))?;
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.conn.wrote(written.is_pending());
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        std::task::ready!(self.poll_refusal(cx))?;
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        std::task::ready!(self.poll_refusal(cx))?;
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

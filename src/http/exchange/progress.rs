@@ -1,0 +1,47 @@
+//! How far an exchange has come.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::upload::UploadProgress;
+use crate::http::visit::Visitor;
+use crate::service::{HeldTurn, InFlight};
+use crate::types::Color;
+
+/// What has happened so far, between the request's head and the answer's last byte.
+#[derive(Default)]
+pub struct Progress {
+    /// Some of the request's body is still to come, on a connection that carries nothing else meanwhile.
+    pub unread: bool,
+    /// How the request's body fares on its way to the backend, where there is one.
+    pub upload: Option<Rc<UploadProgress>>,
+    /// Counted by the upload, where there is one.
+    pub bytes_in: Option<Rc<Cell<u64>>>,
+    pub bytes_out: u64,
+    /// Until the backend's head, since it was asked.
+    pub upstream: Option<Duration>,
+    pub attempts: u32,
+    /// The zone that has held it up or refused it.
+    pub limited: Option<Arc<str>>,
+    /// For a place, a pause's end or a zone's turn: the exchange is older than what it asks of its backend.
+    pub has_waited: bool,
+    pub in_flight: Option<InFlight>,
+    /// It was held by a pause, and the next behind it waits for it to have a backend.
+    pub held: Option<Box<HeldTurn>>,
+    /// What the answer is to tell a client that we know again, or are to know again.
+    pub visitor: Option<Box<Visitor>>,
+}
+
+impl Progress {
+    /// The colour it is in the pool of, if any.
+    pub fn color(&self) -> Option<Color> {
+        self.in_flight.as_ref().and_then(|in_flight| in_flight.pool().color())
+    }
+
+    /// Whether the whole of the request's body has been passed on.
+    pub fn has_uploaded(&self) -> bool {
+        self.upload.as_ref().is_some_and(|upload| upload.is_done())
+    }
+}

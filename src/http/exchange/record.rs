@@ -1,0 +1,132 @@
+//! The record of one exchange, from its head to its last byte. By drop it is closed, counted and logged.
+
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::request::Parts;
+
+use super::outcome::Outcome;
+use super::progress::Progress;
+use super::request::ClientRequest;
+use crate::access::Entry;
+use crate::error::{Broken, Failure};
+use crate::headers::TraceParent;
+use crate::http::connection::Conn;
+use crate::site::Route;
+use crate::types::Color;
+use crate::worker::{Connection, LiveExchange};
+
+/// One exchange. Recorded when dropped.
+pub struct Exchange {
+    conn: Rc<Conn>,
+    pub route: Arc<Route>,
+    pub request: ClientRequest,
+    /// Until it is sent on; here, so that no future on the way has room for a copy of it.
+    pub head: Option<Parts>,
+    pub progress: Progress,
+    pub outcome: Outcome,
+    pub live: LiveExchange,
+}
+
+impl Exchange {
+    pub fn begin(conn: &Rc<Conn>, route: &Arc<Route>, request: ClientRequest, head: Parts) -> Box<Self> {
+        let swept: Weak<dyn Connection> = Rc::downgrade(conn) as _;
+        Box::new(Self {
+            live: LiveExchange::new(conn.worker(), swept, request.started(), conn.limits().body_timeout),
+            conn: conn.clone(),
+            route: route.clone(),
+            request,
+            head: Some(head),
+            progress: Progress::default(),
+            outcome: Outcome::default(),
+        })
+    }
+
+    pub fn conn(&self) -> &Rc<Conn> {
+        &self.conn
+    }
+
+    /// Why the backend's answer broke off: by its own doing, unless the client has spoilt a body that was still coming, which
+    /// ends both.
+    pub fn lost_upstream(&mut self) -> Broken {
+        let Some(failure) = self.progress.upload.as_ref().and_then(|upload| upload.failure()) else {
+            return Broken::UpstreamAborted;
+        };
+        if failure != Failure::BadRequest {
+            self.outcome.failed(failure);
+        }
+        Broken::ClientAborted
+    }
+
+    /// The backends of this colour have failed it, whichever answers in their stead.
+    pub fn fails_in(&self, color: Option<Color>) {
+        self.route.series.outcome(self.conn.worker().id, color, true, None);
+    }
+
+    fn count(&self, took: Duration) {
+        let worker = self.conn.worker().id;
+        let (color, series) = (self.progress.color(), &self.route.series);
+        let Outcome { status, .. } = self.outcome;
+        series.record(worker, color, self.request.method(), status, took, self.progress.bytes_out);
+        if self.progress.in_flight.is_some() {
+            // A tunnel's head may be hours old: it says nothing of how fast the backend answers now.
+            let head_after = self.progress.upstream.filter(|_| !self.outcome.is_tunnel());
+            let failed = self.outcome.backend_failed(self.progress.upstream.is_some());
+            series.outcome(worker, color, failed, head_after);
+        }
+    }
+
+    fn log(&self, took: Duration) {
+        let mut log = self.conn.worker().log.borrow_mut();
+        if log.is_on() {
+            log.record(&self.entry(took));
+        }
+    }
+
+    fn entry(&self, duration: Duration) -> Entry<'_> {
+        let Self { request, progress, outcome, route, .. } = self;
+        let backend = progress.in_flight.as_ref().and_then(|in_flight| in_flight.backend());
+        Entry {
+            time: request.began() + duration,
+            request_id: request.id.as_str(),
+            client: request.client,
+            method: request.method().as_str(),
+            host: request.host(),
+            path: request.uri.path(),
+            query: request.uri.query(),
+            protocol: request.protocol(),
+            tls: self.conn.peer().tls_version,
+            status: outcome.status,
+            bytes_in: progress.bytes_in.as_ref().map_or(0, |bytes| bytes.get()),
+            bytes_out: progress.bytes_out,
+            duration,
+            upstream: progress.upstream,
+            site: some(&route.site),
+            route: some(&route.label),
+            service: route.service_name(),
+            color: progress.color().map(Color::as_str),
+            backend: backend.map(|backend| &**backend.name()),
+            attempts: progress.attempts,
+            limited: progress.limited.as_deref(),
+            error: outcome.error(),
+            user_agent: request.user_agent(),
+            referer: request.referer(),
+            trace_id: request.trace.as_ref().map(TraceParent::trace_id),
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        self.outcome.close(self.live.broken());
+        self.count(now.duration_since(self.request.started()));
+        self.log(now.duration_since(self.request.started()));
+        self.conn.end_exchange(now);
+    }
+}
+
+fn some(label: &str) -> Option<&str> {
+    Some(label).filter(|label| !label.is_empty())
+}

@@ -1,0 +1,141 @@
+//! What was asked, by whom, when: written once, when the head has arrived, and kept for the log.
+
+use std::net::IpAddr;
+use std::time::{Instant, SystemTime};
+
+use http::request::Parts;
+use http::{HeaderValue, Method, Uri, Version, header};
+
+use crate::headers::TraceParent;
+use crate::types::RequestId;
+
+/// A client's request, without the fields that only a backend is interested in.
+pub struct ClientRequest {
+    pub id: RequestId,
+    /// `id` as it is sent, both ways.
+    pub id_value: HeaderValue,
+    pub client: IpAddr,
+    /// Whether the peer's own X-Forwarded-*, X-Request-ID and traceparent count.
+    pub is_trusted: bool,
+    /// As it is sent to the backend; `None` before that.
+    pub trace: Option<TraceParent>,
+    /// Without what a preview's link had in it.
+    pub uri: Uri,
+    method: Method,
+    version: Version,
+    /// When its head had arrived.
+    started: Instant,
+    /// `started` on the wall's clock.
+    began: SystemTime,
+    host: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    accept: Option<HeaderValue>,
+}
+
+impl ClientRequest {
+    /// `began` is now.
+    pub fn new(head: &Parts, id: RequestId, client: IpAddr, is_trusted: bool, began: SystemTime) -> Self {
+        let logged = |name| head.headers.get(name).cloned();
+        Self {
+            id_value: id.header_value(),
+            id,
+            client,
+            is_trusted,
+            trace: None,
+            uri: head.uri.clone(),
+            method: head.method.clone(),
+            version: head.version,
+            started: Instant::now(),
+            began,
+            host: logged(header::HOST),
+            user_agent: logged(header::USER_AGENT),
+            referer: logged(header::REFERER),
+            accept: logged(header::ACCEPT),
+        }
+    }
+
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    pub fn is_h2(&self) -> bool {
+        self.version == Version::HTTP_2
+    }
+
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub(super) fn began(&self) -> SystemTime {
+        self.began
+    }
+
+    /// Whether an error page is better read by a program.
+    pub fn wants_json(&self) -> bool {
+        let accept = self.accept.as_ref().and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        accept.contains("json") && !accept.contains("text/html")
+    }
+
+    /// As the client wrote it: Host, or `:authority`.
+    pub(super) fn host(&self) -> &str {
+        let authority = self.uri.authority().map(http::uri::Authority::as_str);
+        let host = self.host.as_ref().and_then(|host| host.to_str().ok());
+        host.or(authority).unwrap_or_default()
+    }
+
+    pub(super) fn user_agent(&self) -> Option<&[u8]> {
+        self.user_agent.as_ref().map(HeaderValue::as_bytes)
+    }
+
+    pub(super) fn referer(&self) -> Option<&[u8]> {
+        self.referer.as_ref().map(HeaderValue::as_bytes)
+    }
+
+    /// As logged: nginx's `$server_protocol`.
+    pub(super) fn protocol(&self) -> &'static str {
+        match self.version {
+            Version::HTTP_09 | Version::HTTP_10 => "HTTP/1.0",
+            Version::HTTP_2 => "HTTP/2.0",
+            Version::HTTP_3 => "HTTP/3.0",
+            _ => "HTTP/1.1",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(accept: Option<&str>, uri: &str) -> ClientRequest {
+        let mut builder = http::Request::get(uri);
+        if let Some(accept) = accept {
+            builder = builder.header(header::ACCEPT, accept);
+        }
+        let head = builder.body(()).unwrap().into_parts().0;
+        ClientRequest::new(&head, RequestId::new(), [127, 0, 0, 1].into(), false, SystemTime::now())
+    }
+
+    #[test]
+    fn json_is_for_those_who_name_it_and_no_html() {
+        for (accept, wants) in [
+            (None, false),
+            (Some("*/*"), false),
+            (Some("application/json"), true),
+            (Some("application/problem+json"), true),
+            (Some("text/html,application/json;q=0.9"), false),
+        ] {
+            assert_eq!(request(accept, "/").wants_json(), wants, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn the_host_is_that_of_the_target_where_there_is_no_field() {
+        assert_eq!(request(None, "https://app.test:8443/x").host(), "app.test:8443");
+        assert_eq!(request(None, "/x").host(), "");
+    }
+}

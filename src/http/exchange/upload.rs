@@ -1,0 +1,132 @@
+//! A request's body on its way from the client: bounded in size and in the time between two reads, never held whole.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use crate::error::Failure;
+use crate::headers;
+use crate::upstream::BoxError;
+use crate::worker::ExchangeState;
+
+/// The client's body, polled by the codec towards the backend. Polling it first is what sends `100 Continue`.
+pub struct Upload {
+    body: Incoming,
+    left: u64,
+    timeout: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    bytes: Rc<Cell<u64>>,
+    /// Told whose turn it is.
+    live: Rc<ExchangeState>,
+    progress: Rc<UploadProgress>,
+}
+
+/// What the forwarder sees of an upload.
+#[derive(Default)]
+pub struct UploadProgress {
+    failure: Cell<Option<Failure>>,
+    begun: Cell<bool>,
+    done: Cell<bool>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("upload broken off: {0}")]
+struct UploadError(&'static str);
+
+impl Upload {
+    pub fn new(
+        body: Incoming,
+        limit: u64,
+        timeout: Duration,
+        bytes: Rc<Cell<u64>>,
+        live: Rc<ExchangeState>,
+    ) -> (Self, Rc<UploadProgress>) {
+        let progress = Rc::new(UploadProgress::default());
+        let upload = Self { body, left: limit, timeout, timer: None, bytes, live, progress: progress.clone() };
+        (upload, progress)
+    }
+
+    fn fail(&self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.progress.failure.set(Some(failure));
+        Poll::Ready(Some(Err(UploadError(failure.reason()).into())))
+    }
+
+    fn take(&mut self, mut frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.progress.begun.set(true);
+        self.live.backend_owes(Instant::now());
+        if let Some(data) = frame.data_ref() {
+            let length = data.len() as u64;
+            let Some(left) = self.left.checked_sub(length) else { return self.fail(Failure::BodyTooLarge) };
+            self.left = left;
+            self.bytes.set(self.bytes.get() + length);
+        }
+        if let Some(trailers) = frame.trailers_mut() {
+            headers::strip_trailers(trailers);
+        }
+        if self.body.is_end_stream() {
+            self.progress.done.set(true);
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+}
+
+impl UploadProgress {
+    /// Why the upload broke off, if the client or its limit did it.
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure.get()
+    }
+
+    /// Whether any of it has left for the backend.
+    pub fn has_begun(&self) -> bool {
+        self.begun.get()
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.done.get()
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.timer = None;
+                this.take(frame)
+            }
+            Poll::Ready(Some(Err(_))) => this.fail(Failure::BadRequest),
+            Poll::Ready(None) => {
+                this.progress.done.set(true);
+                this.live.backend_owes(Instant::now());
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                this.live.backend_paid();
+                let limit = this.timeout;
+                let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+                match timer.as_mut().poll(cx) {
+                    Poll::Ready(()) => this.fail(Failure::BodyTimeout),
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,279 @@
+//! The tries at one request: pick, connect or reuse, send, and what [`super::retry`] says of a try that failed.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+
+use super::address::address;
+use super::head::prepare;
+use super::pick::Picker;
+use super::retry::{Consequence, Means, Next, TryEnd, judge};
+use crate::config;
+use crate::error::{Broken, Failure};
+use crate::headers::Hop;
+use crate::http::exchange::{Exchange, Upload};
+use crate::service::Backend;
+use crate::site::Target;
+use crate::upstream::{ConnectError, Lease, Outgoing};
+use crate::worker::ExchangeKind;
+
+/// The tries at one request.
+pub(super) struct Attempt<'a> {
+    exchange: &'a mut Exchange,
+    target: &'a Target,
+    settings: &'a config::Service,
+    picker: Picker<'a>,
+    /// What is to be sent; `None` while it is on its way.
+    request: Option<Request<Outgoing>>,
+    spare: Option<Spare>,
+}
+
+/// What is needed to send a request without a body again: the client's own fields.
+pub(super) struct Spare(pub HeaderMap);
+
+impl<'a> Attempt<'a> {
+    pub fn new(
+        exchange: &'a mut Exchange,
+        target: &'a Target,
+        request: Request<Incoming>,
+        spare: Option<Spare>,
+    ) -> Self {
+        let settings = &*target.settings;
+        let (head, body) = request.into_parts();
+        let picker = Picker::new(exchange, &head, settings);
+        let body = outgoing(exchange, body);
+        if exchange.progress.upload.is_some() {
+            exchange.live.becomes(ExchangeKind::Upload);
+        }
+        let request = Some(Request::from_parts(head, body));
+        Self { exchange, target, settings, picker, request, spare }
+    }
+
+    pub async fn run(&mut self, hop: &Hop) -> Result<(Response<Incoming>, Lease), Failure> {
+        let mut failure = Failure::NoHealthyBackend;
+        let mut fresh_only = false;
+        loop {
+            let Some(backend) = self.next_backend() else {
+                if !self.fail_over() {
+                    self.wait_for_backend(failure).await?;
+                }
+                continue;
+            };
+            self.exchange.progress.held = None;
+            let end = match self.try_once(&backend, fresh_only, hop).await {
+                Ok(answered) => return Ok(answered),
+                Err(end) => end,
+            };
+            let consequence = judge(end, self.means());
+            self.apply(consequence, &backend);
+            match consequence.next {
+                Next::Stop(why) => return Err(why),
+                Next::OtherBackend(why) => failure = why,
+                Next::FreshConnection(why) => (failure, fresh_only) = (why, true),
+            }
+            self.have_request()?;
+        }
+    }
+
+    async fn try_once(
+        &mut self,
+        backend: &Arc<Backend>,
+        fresh_only: bool,
+        hop: &Hop,
+    ) -> Result<(Response<Incoming>, Lease), TryEnd> {
+        let mut lease = self.lease(backend, fresh_only).await?;
+        if let Some(request) = &mut self.request {
+            address(request, lease.is_h2(), backend, &self.settings.host, hop);
+        }
+        // The first try is as old as the exchange, but for what it took to decide.
+        let progress = &self.exchange.progress;
+        let first = lease.reused() && !self.picker.has_tried_any() && !progress.has_waited;
+        let started = if first { self.exchange.request.started() } else { Instant::now() };
+        let response = self.send(&mut lease, backend, started).await?;
+        backend.answered();
+        self.exchange.progress.upstream = Some(started.elapsed());
+        Ok((response, lease))
+    }
+
+    fn means(&self) -> Means {
+        let progress = &self.exchange.progress;
+        Means {
+            attempts: progress.attempts,
+            retries: self.settings.retries,
+            body_begun: progress.upload.as_ref().is_some_and(|upload| upload.has_begun()),
+            can_repeat: self.spare.is_some(),
+        }
+    }
+
+    fn apply(&mut self, consequence: Consequence, backend: &Backend) {
+        let (Next::Stop(why) | Next::OtherBackend(why) | Next::FreshConnection(why)) = consequence.next;
+        if consequence.blames_backend {
+            self.blame(backend, why);
+        }
+        if consequence.counts_failure {
+            self.count_failure(why);
+        }
+        if consequence.counts_retry {
+            self.target.series.retried(self.exchange.progress.color());
+        }
+        if matches!(consequence.next, Next::OtherBackend(_)) {
+            self.picker.strike(backend);
+        }
+    }
+
+    /// What is sent next: the request that came back untouched, or one made again.
+    fn have_request(&mut self) -> Result<(), Failure> {
+        if self.request.is_none()
+            && let Some(spare) = &self.spare
+        {
+            self.request = Some(spare.request(self.exchange)?);
+        }
+        Ok(())
+    }
+
+    /// The backend for the next try: the one assigned already unless it was given up.
+    fn next_backend(&mut self) -> Option<Arc<Backend>> {
+        let in_flight = self.exchange.progress.in_flight.as_mut()?;
+        if let Some(assigned) = in_flight.backend().filter(|b| !self.picker.has_tried(b)) {
+            return Some(assigned.clone());
+        }
+        let backend = self.picker.pick(in_flight)?;
+        self.exchange.progress.attempts += 1;
+        Some(backend)
+    }
+
+    /// No backend of this colour has taken it, and their health may not show it yet: on to the colour that stands in, for a
+    /// canary and where the service has it so. Answers whether there is one.
+    fn fail_over(&mut self) -> bool {
+        let left = self.exchange.progress.color();
+        let Some(in_flight) = self.exchange.progress.in_flight.as_mut() else { return false };
+        // What is only full is waited for.
+        let failover = self.settings.failover;
+        if self.picker.may_wait(in_flight.pool()) || !self.target.service.stand_in(in_flight, failover) {
+            return false;
+        }
+        self.exchange.live.enter(in_flight);
+        if self.picker.has_tried_any() {
+            // The client does not notice, but the colour is judged by its answers, too.
+            self.exchange.fails_in(left);
+        }
+        true
+    }
+
+    /// All that serve are full: waits until one has room, and has the exchange assigned to it, or until none serves any more
+    /// and another colour is to be asked. Without any: `failure`.
+    async fn wait_for_backend(&mut self, failure: Failure) -> Result<(), Failure> {
+        let in_flight = self.exchange.progress.in_flight.as_mut().ok_or(failure)?;
+        if !self.picker.may_wait(in_flight.pool()) {
+            return Err(failure);
+        }
+        // Boxed: rare, and the room it needs would be kept by every client connection.
+        let waited = Box::pin(self.picker.wait(in_flight, &self.exchange.live)).await;
+        let has_room = waited.inspect_err(|why| self.count_failure(*why))?;
+        self.exchange.progress.has_waited = true;
+        self.exchange.progress.attempts += u32::from(has_room);
+        Ok(())
+    }
+
+    async fn lease(&mut self, backend: &Backend, fresh_only: bool) -> Result<Lease, TryEnd> {
+        let upstreams = self.exchange.conn().worker().upstreams.clone();
+        if !fresh_only && let Some(lease) = upstreams.reuse(backend) {
+            return Ok(lease);
+        }
+        // Boxed: rare and large, and the room it needs would be kept by every client connection.
+        let connecting = Box::pin(upstreams.connect(backend, self.settings));
+        match self.exchange.live.unless_broken(connecting).await {
+            Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(error)) => {
+                tracing::warn!(service = %self.settings.name, backend = %backend.name(), %error, "connect failed");
+                Err(TryEnd::NotConnected(match error {
+                    ConnectError::Timeout(_) => Failure::ConnectTimeout,
+                    ConnectError::Failed(_) => Failure::ConnectFailed,
+                }))
+            }
+            Err(_) => Err(TryEnd::NotConnected(Failure::DrainCut)),
+        }
+    }
+
+    /// Sends and waits for the head: `response_timeout` from the moment the request's last byte has come, and for every part
+    /// of a body that the backend does not take. A request that has not left is put back.
+    async fn send(&mut self, lease: &mut Lease, backend: &Backend, now: Instant) -> Result<Response<Incoming>, TryEnd> {
+        let request = self.request.take().ok_or(TryEnd::Stopped(Failure::Internal))?;
+        let was_idle = lease.reused();
+        let live = &self.exchange.live;
+        live.asks_backend(now, self.settings.response_timeout);
+        let answer = live.unless_broken(lease.send(request)).await;
+        live.asks_nothing();
+        let end = match answer {
+            Ok(Ok(response)) => return Ok(response),
+            Ok(Err(lost)) => {
+                tracing::debug!(error = %lost.error, backend = %backend.name(), "request not answered");
+                let why = reset_reason(&lost.error);
+                self.request = lost.unsent.map(|unsent| *unsent);
+                TryEnd::Lost { why, was_idle, has_left: self.request.is_none() }
+            }
+            Err(Broken::UpstreamTooSlow) => TryEnd::Stopped(Failure::ResponseTimeout),
+            Err(_) => TryEnd::Stopped(Failure::DrainCut),
+        };
+        // What the client did to its own body is the cause of what follows.
+        Err(self.upload_failure().map_or(end, TryEnd::Stopped))
+    }
+
+    /// Too many failures in a row take the backend out of its pool.
+    fn blame(&self, backend: &Backend, failure: Failure) {
+        let health = &self.settings.health;
+        if !backend.failed(health.max_fails) {
+            return;
+        }
+        let Some(in_flight) = &self.exchange.progress.in_flight else { return };
+        let (pool, why) = (in_flight.pool(), failure.reason());
+        let why = format!("{} failures in a row, the last: {why}", health.max_fails);
+        let Some(out) = pool.eject(backend, health, why.clone(), Instant::now()) else { return };
+        self.target.series.ejected(pool.color(), backend.addr().to_string());
+        let (service, color, backend) = (&self.settings.name, pool.color_label(), backend.name());
+        tracing::warn!(service = %service, color, backend = %backend, ?out, why, "backend ejected");
+    }
+
+    fn count_failure(&self, failure: Failure) {
+        self.target.series.failed(self.exchange.progress.color(), failure.reason());
+    }
+
+    /// Why the client's own body has ended the try, if it has.
+    fn upload_failure(&self) -> Option<Failure> {
+        self.exchange.progress.upload.as_ref().and_then(|upload| upload.failure())
+    }
+}
+
+fn reset_reason(error: &hyper::Error) -> Failure {
+    if error.is_parse() || error.is_parse_too_large() { Failure::UpstreamInvalid } else { Failure::UpstreamReset }
+}
+
+impl Spare {
+    fn request(&self, exchange: &mut Exchange) -> Result<Request<Outgoing>, Failure> {
+        let mut request = Request::new(Outgoing::Empty);
+        *request.method_mut() = exchange.request.method().clone();
+        *request.uri_mut() = exchange.request.uri.clone();
+        *request.version_mut() = exchange.request.version();
+        *request.headers_mut() = self.0.clone();
+        let (mut head, body) = request.into_parts();
+        prepare(exchange, &mut head)?;
+        Ok(Request::from_parts(head, body))
+    }
+}
+
+fn outgoing(exchange: &mut Exchange, body: Incoming) -> Outgoing {
+    if http_body::Body::is_end_stream(&body) {
+        return Outgoing::Empty;
+    }
+    let bytes: Rc<Cell<u64>> = Rc::default();
+    exchange.progress.bytes_in = Some(bytes.clone());
+    let route = &exchange.route;
+    let live = exchange.live.handle();
+    let (upload, progress) = Upload::new(body, route.body_size, route.body_timeout, bytes, live);
+    exchange.progress.upload = Some(progress);
+    Outgoing::Stream(Box::pin(upload))
+}

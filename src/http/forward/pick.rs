@@ -1,0 +1,143 @@
+//! Which backend gets the next try at a request: by the service's way to balance, below its bound, or after a wait for room.
+
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+
+use http::HeaderValue;
+use http::request::Parts;
+use smallvec::SmallVec;
+
+use crate::config::{self, Balance};
+use crate::error::Failure;
+use crate::headers;
+use crate::http::exchange::Exchange;
+use crate::service::{Backend, Full, HashKey, InFlight, Place, Pool, Wanted};
+use crate::worker::ExchangeState;
+
+/// Requests that may wait for room in one pool; the next is refused.
+const QUEUE: usize = 1000;
+
+/// What is picked by, and which backends have had their try.
+pub(super) struct Picker<'a> {
+    settings: &'a config::Service,
+    hash: Option<HashKey>,
+    /// The backend that the client is to stay with.
+    kept: Option<u64>,
+    tried: SmallVec<[u64; 4]>,
+}
+
+impl<'a> Picker<'a> {
+    pub fn new(exchange: &Exchange, head: &Parts, settings: &'a config::Service) -> Self {
+        let kept = exchange.progress.visitor.as_ref().and_then(|visitor| visitor.backend());
+        Self { settings, hash: hash_key(exchange, head, settings), kept, tried: SmallVec::new() }
+    }
+
+    pub fn has_tried_any(&self) -> bool {
+        !self.tried.is_empty()
+    }
+
+    pub fn has_tried(&self, backend: &Backend) -> bool {
+        self.tried.contains(&backend.id())
+    }
+
+    /// Never again for this request.
+    pub fn strike(&mut self, backend: &Backend) {
+        self.tried.push(backend.id());
+    }
+
+    /// Moves the exchange to a backend with room. `None`: there is none, or others have waited longer.
+    pub fn pick(&self, in_flight: &mut InFlight) -> Option<Arc<Backend>> {
+        if self.settings.max_in_flight > 0 && !in_flight.pool().queue().is_empty() {
+            return None;
+        }
+        self.take(in_flight)
+    }
+
+    /// Whether there is something to wait for: a backend that serves and is only full.
+    pub fn may_wait(&self, pool: &Pool) -> bool {
+        self.settings.max_in_flight > 0 && pool.has(Wanted { tried: &self.tried, max_in_flight: 0 })
+    }
+
+    /// Waits in the pool's queue, at most for `queue_timeout`, and moves the exchange to the backend that has room then. Answers
+    /// false, and has not, when there is nothing left to wait for and another colour may stand in.
+    pub async fn wait(&self, in_flight: &mut InFlight, live: &ExchangeState) -> Result<bool, Failure> {
+        // Its place at a backend that was given up is free for a request that waits for that one.
+        in_flight.unassign();
+        let pool = in_flight.pool().clone();
+        let ticket = pool.queue().join(QUEUE).map_err(|Full| Failure::QueueFull)?;
+        let turn = tokio::time::timeout(self.settings.queue_timeout, self.turn(in_flight, &pool, ticket));
+        match live.unless_broken(turn).await {
+            Ok(Ok(has_room)) => Ok(has_room),
+            Ok(Err(_)) => Err(Failure::QueueTimeout),
+            Err(_) => Err(Failure::DrainCut),
+        }
+    }
+
+    async fn turn(&self, in_flight: &mut InFlight, pool: &Pool, mut ticket: Place) -> bool {
+        // A request that left before we queued has woken no one.
+        self.call_if_room(pool);
+        let may_turn = in_flight.way().may_turn(self.settings.failover);
+        let is_over = || may_turn && !self.may_wait(pool);
+        if is_over() {
+            return false;
+        }
+        loop {
+            (&mut ticket).await;
+            if self.take(in_flight).is_some() {
+                break;
+            }
+            if is_over() {
+                // Its turn goes to the next, which finds the same.
+                return false;
+            }
+            // Room, but none for this request: its only backend left is another.
+            ticket.pass();
+            if self.take(in_flight).is_some() {
+                break;
+            }
+        }
+        ticket.done();
+        // More room than one: a backend has come up, or the bound was raised.
+        self.call_if_room(pool);
+        true
+    }
+
+    fn call_if_room(&self, pool: &Pool) {
+        // First queued, then looking: everywhere else, whether a backend serves is read without order.
+        fence(Ordering::SeqCst);
+        if !pool.queue().is_empty() && pool.has(Wanted { tried: &[], max_in_flight: self.settings.max_in_flight }) {
+            pool.queue().call_one();
+        }
+    }
+
+    fn take(&self, in_flight: &mut InFlight) -> Option<Arc<Backend>> {
+        loop {
+            let backend = self.choose(in_flight.pool())?;
+            // Its last place may just have been taken on another core.
+            if in_flight.assign(&backend, self.settings.max_in_flight) {
+                return Some(backend);
+            }
+        }
+    }
+
+    fn choose(&self, pool: &Pool) -> Option<Arc<Backend>> {
+        let wanted = Wanted { tried: &self.tried, max_in_flight: self.settings.max_in_flight };
+        if let Some(kept) = self.kept.and_then(|id| pool.one(id, wanted)) {
+            return Some(kept);
+        }
+        match (&self.settings.balance, self.hash) {
+            (Balance::RoundRobin, _) => pool.round_robin(wanted),
+            (_, Some(key)) => pool.by_hash(key, wanted),
+            _ => pool.least_conn(wanted),
+        }
+    }
+}
+
+fn hash_key(exchange: &Exchange, head: &Parts, settings: &config::Service) -> Option<HashKey> {
+    match &settings.balance {
+        Balance::LeastConn | Balance::RoundRobin => None,
+        Balance::HashIp => Some(HashKey::of(exchange.request.client)),
+        Balance::HashHeader(name) => Some(HashKey::of(head.headers.get(name).map(HeaderValue::as_bytes))),
+        Balance::HashCookie(name) => Some(HashKey::of(headers::cookie(&head.headers, name))),
+    }
+}

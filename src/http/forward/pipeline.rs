@@ -1,0 +1,49 @@
+//! A request to its service and the answer back, readable from top to bottom.
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::arrive::{arrive, entered};
+use super::attempt::{Attempt, Spare};
+use super::entry::{Refused, enter};
+use super::head::prepare;
+use super::respond::respond;
+use crate::error::Failure;
+use crate::http::answer::{Answer, refuse, refuse_for_maintenance, see_other};
+use crate::http::exchange::Exchange;
+use crate::site::Target;
+
+/// Sends the request to the active pool and relays the answer.
+pub async fn forward(mut exchange: Box<Exchange>, body: Incoming, target: &Target) -> Response<Answer> {
+    let settings = &*target.settings;
+    let Some(mut head) = exchange.head.take() else { return refuse(exchange, Failure::Internal) };
+    let mut visit = match arrive(&mut exchange, &mut head, target) {
+        Ok(visit) => visit,
+        Err(to) => return see_other(exchange, to),
+    };
+    let bodyless = http_body::Body::is_end_stream(&body);
+    // Copied before our own fields are in: they can be made again, should it come to that.
+    let may_repeat = settings.retries > 0 && bodyless && head.method.is_idempotent();
+    let spare = may_repeat.then(|| Spare(head.headers.clone()));
+    let hop = match prepare(&mut exchange, &mut head) {
+        Ok(hop) => hop,
+        Err(failure) => return refuse(exchange, failure),
+    };
+    match enter(&mut exchange, target, &mut visit).await {
+        Ok(()) => entered(&mut exchange, &visit, &head),
+        Err(Refused::For(failure)) => return refuse(exchange, failure),
+        Err(Refused::ForMaintenance(maintenance)) => return refuse_for_maintenance(exchange, &maintenance),
+    }
+    let mut attempt = Attempt::new(&mut exchange, target, Request::from_parts(head, body), spare);
+    let outcome = attempt.run(&hop).await;
+    match outcome {
+        Ok((response, lease)) => respond(exchange, response, lease, &hop, settings),
+        Err(failure) => {
+            let progress = &mut exchange.progress;
+            progress.unread &= !progress.has_uploaded();
+            // The next that was held does not wait for this client to read.
+            progress.held = None;
+            refuse(exchange, failure)
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What the sweep sees of a client connection: its phase, its deadline, and what its task has been ordered to do.
+//!
+//! The phases are kept here because an HTTP codec has one timer for all: waiting for a head has one bound, receiving it
+//! another, and a running exchange has bounds of its own. Never reads or writes a socket.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::waker_slot::WakerSlot;
+use crate::config::Limits;
+
+/// What a new connection has for its first head once it is to finish.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
+
+/// What a connection whose keep-alive time is over has to say goodbye in, where its protocol can (GOAWAY).
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What a worker keeps a table of: whatever has a [`ConnectionState`].
+pub trait Connection {
+    fn state(&self) -> &ConnectionState;
+}
+
+/// One client connection, as its exchanges and the sweep see it.
+pub struct ConnectionState {
+    listener: usize,
+    limits: Limits,
+    phase: Cell<Phase>,
+    deadline: Cell<Instant>,
+    order: Cell<ConnectionOrder>,
+    waker: WakerSlot,
+    exchanges: Cell<u64>,
+    running: Cell<u32>,
+    /// The client has not taken what the codec has for it.
+    is_blocked: Cell<bool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Between requests.
+    Idle,
+    /// A head has begun to arrive.
+    Head,
+    /// At least one exchange runs; it has its own bounds.
+    Running,
+}
+
+/// What the connection's task is to do when it looks next. Only ever rises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConnectionOrder {
+    Serve,
+    Finish,
+    Abort,
+}
+
+impl ConnectionState {
+    /// A connection accepted by this listener, which has `header_timeout` for its first head.
+    pub fn new(listener: usize, limits: Limits) -> Self {
+        let deadline = Instant::now() + limits.header_timeout;
+        Self {
+            listener,
+            limits,
+            phase: Cell::new(Phase::Head),
+            deadline: Cell::new(deadline),
+            order: Cell::new(ConnectionOrder::Serve),
+            waker: WakerSlot::default(),
+            exchanges: Cell::new(0),
+            running: Cell::new(0),
+            is_blocked: Cell::new(false),
+        }
+    }
+
+    /// Those of when it was accepted: a reload does not change them.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub fn listener(&self) -> usize {
+        self.listener
+    }
+
+    /// What runs on it ends, then it closes. A connection that has not asked yet may ask once: the request may be on its way.
+    pub fn finish(&self) {
+        if self.is_fresh() {
+            self.deadline.set(self.deadline.get().min(Instant::now() + FIRST_REQUEST));
+        }
+        self.order(ConnectionOrder::Finish);
+    }
+
+    /// It closes now.
+    pub fn abort(&self) {
+        self.order(ConnectionOrder::Abort);
+    }
+
+    /// Its task's standing order; wakes that task when it changes.
+    pub fn poll_order(&self, cx: &Context<'_>) -> ConnectionOrder {
+        self.waker.keep(cx);
+        self.order.get()
+    }
+
+    /// Runs `future` until the connection is aborted.
+    pub async fn unless_aborted<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = std::pin::pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if self.poll_order(cx) == ConnectionOrder::Abort => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// A head has been received. The last that `keepalive_requests` allows finishes the connection.
+    pub fn begin_exchange(&self) {
+        self.running.set(self.running.get() + 1);
+        self.exchanges.set(self.exchanges.get() + 1);
+        self.phase.set(Phase::Running);
+        if self.exchanges.get() >= self.limits.keepalive_requests {
+            self.finish();
+        }
+    }
+
+    pub fn end_exchange(&self, now: Instant) {
+        self.running.set(self.running.get() - 1);
+        if self.running.get() == 0 {
+            self.phase.set(Phase::Idle);
+            self.deadline.set(now + self.limits.keepalive);
+        }
+    }
+
+    /// Whether nothing was asked on it yet.
+    pub fn is_fresh(&self) -> bool {
+        self.exchanges.get() == 0
+    }
+
+    /// Whether it is between requests.
+    pub fn is_idle(&self) -> bool {
+        self.phase.get() == Phase::Idle
+    }
+
+    /// Whether a head is arriving on it.
+    pub fn receives_head(&self) -> bool {
+        self.phase.get() == Phase::Head
+    }
+
+    /// Whether this answer is the connection's last.
+    pub fn is_finishing(&self) -> bool {
+        self.order.get() >= ConnectionOrder::Finish
+    }
+
+    /// Bytes have arrived: between requests, they begin a head.
+    pub fn received(&self) {
+        if self.is_idle() {
+            self.phase.set(Phase::Head);
+            self.deadline.set(Instant::now() + self.limits.header_timeout);
+        }
+    }
+
+    /// The codec has written, or could not. The end of an answer may still lie with the codec when the exchange is over: a
+    /// connection is not idle while its client takes some of that.
+    pub fn wrote(&self, is_blocked: bool) {
+        let was_blocked = self.is_blocked.replace(is_blocked);
+        if was_blocked && !is_blocked && self.is_idle() {
+            self.deadline.set(Instant::now() + self.limits.keepalive);
+        }
+    }
+
+    pub fn check_deadline(&self, now: Instant) {
+        if self.phase.get() == Phase::Running || now < self.deadline.get() {
+            return;
+        }
+        if self.is_idle() && self.order.get() == ConnectionOrder::Serve {
+            self.deadline.set(now + GOODBYE);
+            self.finish();
+        } else {
+            self.abort();
+        }
+    }
+
+    fn order(&self, order: ConnectionOrder) {
+        if order > self.order.get() {
+            self.order.set(order);
+            self.waker.wake();
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What all workers share, and the control runtime changes.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::challenge::Challenges;
+use crate::metrics::Metrics;
+use crate::snapshot::Snapshot;
+use crate::token::Signer;
+
+/// One for the whole process.
+pub struct SharedState {
+    pub snapshot: ArcSwap<Snapshot>,
+    pub metrics: Arc<Metrics>,
+    pub signer: Arc<Signer>,
+    pub challenges: Arc<Challenges>,
+}
