@@ -43,4 +43,5 @@ mod top;
 mod turmoil;
 mod warmup;
 mod watch;
+mod watched_files;
 mod websocket;

@@ -111,6 +111,8 @@ impl World {
             self.fingerprints.set((config_now, certs_now));
             self.take_certificates_up();
             tracing::info!("certificates taken up");
+            // A link may lead elsewhere now, and a folder may have been made anew.
+            self.follow_files();
         }
     }
 
