@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 /// Within a layer a module knows these siblings and no others. What is listed must be used.
 const SIBLINGS: &[(&str, &[&str])] = &[
+    ("service", &["trust"]),
     ("site", &["headers", "limit", "metrics", "service"]),
-    ("snapshot", &["headers", "limit", "metrics", "service", "site"]),
+    ("snapshot", &["headers", "limit", "metrics", "service", "site", "trust"]),
     ("decide", &["error", "headers", "site", "snapshot"]),
     ("health", &["upstream"]),
     ("http", &["upstream"]),

@@ -8,6 +8,7 @@ mod acme;
 mod acme_hostile;
 mod acme_moves;
 mod acme_trouble;
+mod backend_tls;
 mod backends;
 mod canary;
 mod certificate_files;

@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -167,15 +166,6 @@ fn reversed(path: &Path) -> Vec<OsString> {
 /// Device and inode; `None`: it is not there.
 fn identity(folder: &Path) -> Option<(u64, u64)> {
     fs::metadata(folder).ok().map(|found| (found.dev(), found.ino()))
-}
-
-/// What the files hold now: equal fingerprints, nothing to do.
-pub(super) fn fingerprint<'a>(files: impl Iterator<Item = &'a Path>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for file in files {
-        fs::read(file).ok().hash(&mut hasher);
-    }
-    hasher.finish()
 }
 
 #[cfg(test)]
