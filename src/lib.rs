@@ -22,6 +22,7 @@ pub mod service;
 pub mod site;
 pub mod snapshot;
 pub mod token;
+pub mod trust;
 // 3: towards the backends, and towards the clients
 pub mod health;
 pub mod http;

@@ -15,6 +15,7 @@ use crate::limit::Limiter;
 use crate::metrics::Metrics;
 use crate::service::Service;
 use crate::site::{Action, Limit, Route, Site, Sites, Target};
+use crate::trust::BackendTlsSet;
 use crate::types::ListenAddr;
 
 pub struct Snapshot {
@@ -22,6 +23,8 @@ pub struct Snapshot {
     pub sites: Sites,
     pub services: BTreeMap<Arc<str>, Arc<Service>>,
     pub limiters: BTreeMap<Arc<str>, Arc<Limiter>>,
+    /// How `https` backends are verified.
+    pub backend_tls: Arc<BackendTlsSet>,
     /// Whether there is any TLS listener to redirect to.
     pub serves_tls: bool,
     /// Where plain requests are redirected.
@@ -36,6 +39,7 @@ impl Snapshot {
     /// Services that stay are the same objects; they take their new definition up in [`Snapshot::install`].
     pub fn build(
         config: Arc<Config>,
+        backend_tls: Arc<BackendTlsSet>,
         previous: Option<&Snapshot>,
         metrics: &Metrics,
         add: &dyn Fn(&Arc<config::Service>) -> Arc<Service>,
@@ -59,6 +63,7 @@ impl Snapshot {
             sites,
             services,
             limiters,
+            backend_tls,
             stray,
         }
     }
@@ -71,7 +76,10 @@ impl Snapshot {
     /// Lets the services that stayed take up their new definitions; called once, when this snapshot is published.
     pub fn install(&self) {
         for (name, definition) in &self.config.services {
-            self.services[name].reconfigure(definition.clone());
+            let service = &self.services[name];
+            // First: a backend that is new is probed at once.
+            service.verify_backends(self.backend_tls.of(name));
+            service.reconfigure(definition.clone());
         }
     }
 }

@@ -152,6 +152,11 @@ impl Manager {
         }
     }
 
+    /// Connections to authorities are made anew, with the roots that `ca_file` holds now.
+    pub fn reopen_accounts(&self) {
+        self.shared.accounts.forget_all();
+    }
+
     pub fn set_resolver(&self, resolver: Resolver) {
         *self.shared.resolver.borrow_mut() = resolver;
     }

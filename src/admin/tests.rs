@@ -109,7 +109,7 @@ fn shared(text: &str, folder: &Path) -> Arc<SharedState> {
     let metrics = Arc::new(Metrics::new(1));
     let active = Active::new(Color::Blue, 1, SystemTime::now());
     let add = |service: &Arc<config::Service>| Arc::new(Service::new(service.clone(), active.clone()));
-    let snapshot = Snapshot::build(Arc::new(loaded.config), None, &metrics, &add);
+    let snapshot = Snapshot::build(Arc::new(loaded.config), Arc::default(), None, &metrics, &add);
     let signer = Signer::open(folder).unwrap();
     let snapshot = ArcSwap::from_pointee(snapshot);
     Arc::new(SharedState { snapshot, metrics, signer: Arc::new(signer), challenges: Arc::default() })

@@ -9,6 +9,7 @@ use super::context::Context;
 use super::failure::Failure;
 use crate::config::{self, Config};
 use crate::tls;
+use crate::trust;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
@@ -73,5 +74,7 @@ fn unusable_certificates(config: &Config) -> Vec<(PathBuf, String)> {
     let shut = asked
         .into_iter()
         .filter_map(|asked| tls::check_client_ca(asked).err().map(|error| (asked.ca.clone(), error.to_string())));
-    broken.chain(shut).collect()
+    let unverified = trust::files(config)
+        .filter_map(|path| trust::Roots::read(path).err().map(|error| (path.to_owned(), format!("tls_ca: {error}"))));
+    broken.chain(shut).chain(unverified).collect()
 }

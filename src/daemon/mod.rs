@@ -4,10 +4,12 @@
 //! reloads and answers the admin socket. The control runtime can stall without a request noticing.
 
 mod door;
+mod files;
 mod gauges;
 mod listeners;
 mod observe;
 mod reload;
+mod services;
 mod watch;
 mod world;
 
@@ -43,7 +45,7 @@ pub fn serve(config_path: &Path) -> Result<(), ServeError> {
 
 /// As [`serve`], and until `stop` is ready.
 pub fn serve_until(config_path: &Path, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
-    let seen = reload::config_fingerprint(config_path);
+    let seen = files::config_fingerprint(config_path);
     let loaded = config::load(config_path).map_err(ServeError::Config)?;
     start_log(&loaded.config.log.level);
     for warning in loaded.warnings.iter() {

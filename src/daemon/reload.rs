@@ -1,17 +1,19 @@
 //! Reload: the new config as a whole, or nothing of it.
 
-use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::watch::fingerprint;
-use super::world::{World, added, initial};
+use super::files::{certificate_files, certificate_fingerprint, config_fingerprint};
+use super::services::{added, initial};
+use super::world::World;
 use crate::config::{self, Config, Diagnostics};
 use crate::control::StateFile;
 use crate::resolve::Resolver;
 use crate::snapshot::Snapshot;
+use crate::trust::BackendTlsSet;
 
 /// What a reload changed, in words.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ impl World {
                 self.shared.metrics.reload_failed();
                 tracing::error!(why, "config NOT reloaded, what runs goes on running\n{error}");
                 // It may have been asked for because of them.
-                self.take_certificates_up();
+                self.take_certificates_up().await;
             }
         }
         self.follow_files();
@@ -60,14 +62,16 @@ impl World {
         let failed = |e: &dyn std::fmt::Display| NotReloaded::Failed(e.to_string());
         let prepared = self.listeners.prepare(&next.server).map_err(|e| failed(&e))?;
         let rules = self.tls.prepare(&next).map_err(|e| failed(&e))?;
-        if before.server.resolvers != next.server.resolvers {
+        // Without servers of the config's choice they are those of /etc/resolv.conf, which may have changed.
+        if before.server.resolvers != next.server.resolvers || next.server.resolvers.is_empty() {
             let resolver = Resolver::new(&next.server.resolvers);
             self.operator.set_resolver(resolver.clone());
             self.acme.set_resolver(resolver.clone());
             *self.resolver.borrow_mut() = resolver;
         }
         let metrics = self.shared.metrics.clone();
-        let warm = self.warm_up(&next).await;
+        let backend_tls = Arc::new(BackendTlsSet::load(&next, Some(&self.shared.snapshot.load().backend_tls)));
+        let warm = self.warm_up(&next, &backend_tls).await;
         let build = |present: &Snapshot, state: &StateFile| {
             let add = |service: &Arc<config::Service>| match warm.get(&service.name) {
                 Some(known) => {
@@ -75,14 +79,15 @@ impl World {
                     known.publish(initial(state, service));
                     known.clone()
                 }
-                None => added(state, service),
+                None => added(state, service, &backend_tls),
             };
-            Ok::<_, NotReloaded>(Snapshot::build(next.clone(), Some(present), &metrics, &add))
+            Ok::<_, NotReloaded>(Snapshot::build(next.clone(), backend_tls.clone(), Some(present), &metrics, &add))
         };
         // Together: what is on disk of a certificate that no file covers any more serves from the first moment on.
         self.certificates.load(&next);
         self.acme.follow(&next.acme);
-        self.writer.publish(build).await?;
+        let installed = self.writer.publish(build).await?;
+        installed.backend_tls.say();
         // Right behind the snapshot: a handshake under rules that the sites don't know yet is a request misdirected.
         let troubles = rules.troubles().to_vec();
         self.tls.install(rules);
@@ -97,6 +102,7 @@ impl World {
         let mut warnings: Vec<String> = loaded.warnings.iter().map(|w| w.message.clone()).collect();
         warnings.extend(needs_restart(&before, &next));
         warnings.extend(troubles);
+        warnings.extend(installed.backend_tls.troubles().iter().cloned());
         Ok(Reloaded { changes, warnings })
     }
 
@@ -109,15 +115,19 @@ impl World {
             let _ = self.reload("the file changed").await;
         } else if certs_now != certs_before {
             self.fingerprints.set((config_now, certs_now));
-            self.take_certificates_up();
+            self.take_certificates_up().await;
             tracing::info!("certificates taken up");
+            // A link may lead elsewhere now, and a folder may have been made anew.
+            self.follow_files();
         }
     }
 
     /// All files besides the config.
-    fn take_certificates_up(&self) {
+    async fn take_certificates_up(&self) {
         self.renew_certificates();
         self.renew_client_cas();
+        self.renew_backend_tls().await;
+        self.acme.reopen_accounts();
     }
 
     /// Reads the certificate files again, and signs anew what the internal CA has signed and is about to expire.
@@ -134,6 +144,22 @@ impl World {
             Ok(rules) => self.tls.install(rules),
             Err(error) => tracing::error!(%error, "TLS goes on as it was"),
         }
+    }
+
+    /// Reads the `tls_ca` files again, and publishes what is new in them.
+    async fn renew_backend_tls(&self) {
+        let present = self.shared.snapshot.load_full();
+        let next = Arc::new(BackendTlsSet::load(&present.config, Some(&present.backend_tls)));
+        if next.is_same(&present.backend_tls) {
+            return;
+        }
+        next.say();
+        let metrics = self.shared.metrics.clone();
+        let build = |present: &Snapshot, state: &StateFile| {
+            let add = |service: &Arc<config::Service>| added(state, service, &next);
+            Ok::<_, Infallible>(Snapshot::build(present.config.clone(), next.clone(), Some(present), &metrics, &add))
+        };
+        let Ok(_) = self.writer.publish(build).await;
     }
 
     pub fn rotate_tickets(&self) {
@@ -153,22 +179,6 @@ impl World {
         let config = self.shared.snapshot.load().config.clone();
         std::iter::once(self.config_path.clone()).chain(certificate_files(&config).map(Path::to_owned)).collect()
     }
-}
-
-/// What the config file holds now.
-pub(super) fn config_fingerprint(path: &Path) -> u64 {
-    fingerprint(std::iter::once(path))
-}
-
-/// What the files that `config` names hold now.
-pub(super) fn certificate_fingerprint(config: &Config) -> u64 {
-    fingerprint(certificate_files(config))
-}
-
-fn certificate_files(config: &Config) -> impl Iterator<Item = &Path> {
-    let asked = config.sites.iter().filter_map(|site| site.client_auth.as_ref()).chain(&config.tls.client_auth);
-    let cas: BTreeSet<&Path> = asked.map(|asked| asked.ca.as_path()).collect();
-    config.tls.certificates.iter().flat_map(|c| [c.cert.as_path(), c.key.as_path()]).chain(cas)
 }
 
 /// What an operator wants to read after a reload.

@@ -1,99 +1,213 @@
-//! The config file and the certificate files, watched by their folders: a rename over a file, as editors and Kubernetes do
-//! it, is a change of the folder.
+//! The config file and the files that it names, watched by their folders: editors and Kubernetes rename a new file, or a
+//! link, over the old one, and that is a change of the folder.
+//!
+//! A busy folder costs nothing. The kernel reports closes after writing, moves, creations and deletions alone, never an open
+//! or a read, and the watcher's thread drops the names of all other files (decision 0007). What the change means is decided
+//! in [`super::reload`], from the files' content.
 
-use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use arc_swap::ArcSwap;
+use notify::{Config, Event, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 /// Quiet needed before a change is looked at: an editor writes more than once.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
-/// How long changes are waited out at most: in a folder where something is written all the time it never gets quiet.
+/// How long changes are waited out at most: a file that is written all the time never gets quiet.
 const AT_MOST: Duration = Duration::from_secs(1);
 
 /// A look without an event, for file systems that send none.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// Links followed on the way to one file. The kernel gives up after as many.
+const MAX_LINKS: u32 = 40;
+
 /// Says "look" after changes have settled. Watches until dropped.
 pub(super) struct FileWatch {
     watcher: Option<RecommendedWatcher>,
-    watched: BTreeSet<PathBuf>,
+    /// With device and inode: a folder that another was renamed over needs a new watch.
+    folders: BTreeMap<PathBuf, Option<(u64, u64)>>,
+    places: Arc<ArcSwap<BTreeSet<PathBuf>>>,
 }
 
 impl FileWatch {
     /// `changes` gets one message for each burst of changes, and one every ten seconds.
     pub fn start(changes: mpsc::Sender<()>) -> Self {
-        let (raw, mut events) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |event| {
-            if !is_reading(&event) {
-                let _ = raw.send(());
+        let (wake, events) = mpsc::channel(1);
+        let places: Arc<ArcSwap<BTreeSet<PathBuf>>> = Arc::default();
+        let watched = places.clone();
+        let kinds =
+            EventKindMask::ACCESS_CLOSE | EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME;
+        let on_event = move |event: notify::Result<Event>| {
+            if concerns(&event, &watched.load()) {
+                // A full channel is a wake that is still to be seen.
+                let _ = wake.try_send(());
             }
-        });
+        };
+        let watcher = RecommendedWatcher::new(on_event, Config::default().with_event_kinds(kinds));
         let watcher = watcher.inspect_err(|error| tracing::warn!(%error, "files are not watched, only looked at")).ok();
         // Ends when the watcher or the receiver of `changes` is gone.
-        tokio::task::spawn_local(async move {
-            loop {
-                match tokio::time::timeout(LOOK, events.recv()).await {
-                    Ok(None) => return,
-                    Ok(Some(())) => {
-                        let quiet =
-                            async { while let Ok(Some(())) = tokio::time::timeout(DEBOUNCE, events.recv()).await {} };
-                        let _ = tokio::time::timeout(AT_MOST, quiet).await;
-                    }
-                    Err(_) => {}
-                }
-                if changes.send(()).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Self { watcher, watched: BTreeSet::new() }
+        tokio::task::spawn_local(settle(events, changes));
+        Self { watcher, folders: BTreeMap::new(), places }
     }
 
-    /// Watches the folders of exactly these files, and those of what they are links to.
+    /// Watches exactly these files, and the links that lead to them. Touches the disk.
     pub fn follow(&mut self, files: impl Iterator<Item = PathBuf>) {
         let Some(watcher) = &mut self.watcher else { return };
-        let wanted: BTreeSet<PathBuf> = files.flat_map(|file| folders_of(&file)).collect();
-        for gone in self.watched.difference(&wanted) {
+        let mut links = Links::default();
+        let mut places: BTreeSet<PathBuf> = files.flat_map(|file| links.places_of(&file)).collect();
+        let folders = places.iter().filter_map(|place| place.parent());
+        let folders: BTreeMap<_, _> = folders.map(|folder| (folder.to_owned(), identity(folder))).collect();
+        // The watch of a folder ends when it is deleted.
+        let alive: BTreeSet<PathBuf> = watcher.watched_paths().into_iter().flatten().map(|(path, _)| path).collect();
+        let is_kept = |folder: &PathBuf| alive.contains(folder) && folders.get(folder) == self.folders.get(folder);
+        for gone in alive.iter().filter(|folder| !is_kept(folder)) {
             let _ = watcher.unwatch(gone);
         }
-        for folder in wanted.difference(&self.watched) {
+        for folder in folders.keys().filter(|folder| !is_kept(folder)) {
             if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
                 tracing::debug!(folder = %folder.display(), %error, "not watched");
             }
         }
-        self.watched = wanted;
+        places.extend(folders.keys().cloned());
+        self.places.store(Arc::new(places));
+        self.folders = folders;
     }
 }
 
-/// Opening a file to read it changes nothing; our own look at the files is such an event too.
-fn is_reading(event: &notify::Result<Event>) -> bool {
-    let kind = event.as_ref().map(|event| event.kind);
-    matches!(kind, Ok(EventKind::Access(access)) if access != AccessKind::Close(AccessMode::Write))
+/// Passes one message on for each burst of `events`, and one for each time without any.
+async fn settle(mut events: mpsc::Receiver<()>, changes: mpsc::Sender<()>) {
+    loop {
+        match tokio::time::timeout(LOOK, events.recv()).await {
+            Ok(None) => return,
+            Ok(Some(())) => {
+                let quiet = async { while let Ok(Some(())) = tokio::time::timeout(DEBOUNCE, events.recv()).await {} };
+                let _ = tokio::time::timeout(AT_MOST, quiet).await;
+            }
+            Err(_) => {}
+        }
+        if changes.send(()).await.is_err() {
+            return;
+        }
+    }
 }
 
-fn folders_of(file: &Path) -> Vec<PathBuf> {
-    let folder = |path: &Path| {
-        let parent = path.parent().unwrap_or(Path::new("."));
-        if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() }
-    };
-    let mut folders = vec![folder(file)];
-    if let Ok(real) = file.canonicalize() {
-        folders.push(folder(&real));
+/// Whether an event may have changed one of the places. Runs on the watcher's thread.
+fn concerns(event: &notify::Result<Event>, places: &BTreeSet<PathBuf>) -> bool {
+    match event {
+        Ok(event) => event.need_rescan() || event.paths.iter().any(|path| places.contains(path)),
+        // Something was missed.
+        Err(_) => true,
     }
-    folders
 }
 
-/// What the files hold now: equal fingerprints, nothing to do.
-pub(super) fn fingerprint<'a>(files: impl Iterator<Item = &'a Path>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for file in files {
-        std::fs::read(file).ok().hash(&mut hasher);
+/// What has been read of links so far: many files share the way to them.
+#[derive(Default)]
+struct Links(HashMap<PathBuf, Option<PathBuf>>);
+
+impl Links {
+    /// The places where a change may give `file` another content: its own, and that of each link on the way to it.
+    fn places_of(&mut self, file: &Path) -> BTreeSet<PathBuf> {
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let mut places = BTreeSet::new();
+        let mut at = PathBuf::from("/");
+        let mut rest = reversed(&file);
+        let mut followed = 0;
+        while let Some(name) = rest.pop() {
+            if name == ".." {
+                at.pop();
+                continue;
+            }
+            let place = at.join(&name);
+            match self.target(&place) {
+                Some(target) if followed < MAX_LINKS => {
+                    followed += 1;
+                    if target.is_absolute() {
+                        at = PathBuf::from("/");
+                    }
+                    rest.extend(reversed(target));
+                    places.insert(place);
+                }
+                _ if rest.is_empty() => {
+                    places.insert(place);
+                }
+                _ => at = place,
+            }
+        }
+        places
     }
-    hasher.finish()
+
+    /// `None`: it is no link.
+    fn target(&mut self, place: &Path) -> Option<&Path> {
+        if !self.0.contains_key(place) {
+            self.0.insert(place.to_owned(), fs::read_link(place).ok());
+        }
+        self.0.get(place)?.as_deref()
+    }
+}
+
+/// The names in a path, the last one first; `..` stays.
+fn reversed(path: &Path) -> Vec<OsString> {
+    let names = path.components().rev().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    });
+    names.collect()
+}
+
+/// Device and inode; `None`: it is not there.
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    fs::metadata(folder).ok().map(|found| (found.dev(), found.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn places_of(file: &Path) -> BTreeSet<PathBuf> {
+        Links::default().places_of(file)
+    }
+
+    #[test]
+    fn each_link_on_the_way_to_a_file_is_a_place_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir(root.join("first")).unwrap();
+        fs::write(root.join("first/edge.toml"), "").unwrap();
+        symlink("first", root.join("data")).unwrap();
+        symlink("data/edge.toml", root.join("edge.toml")).unwrap();
+        symlink(root.join("edge.toml"), root.join("other.toml")).unwrap();
+        let expected = ["other.toml", "edge.toml", "data", "first/edge.toml"].map(|name| root.join(name));
+        assert_eq!(places_of(&root.join("other.toml")), expected.into());
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_has_its_own_place_and_a_ring_of_links_has_an_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let missing = root.join("nowhere/edge.toml");
+        assert_eq!(places_of(&missing), BTreeSet::from([missing]));
+        symlink("b", root.join("a")).unwrap();
+        symlink("a", root.join("b")).unwrap();
+        assert_eq!(places_of(&root.join("a")), BTreeSet::from([root.join("a"), root.join("b")]));
+    }
+
+    #[test]
+    fn an_event_of_another_name_concerns_nobody() {
+        let places = BTreeSet::from([PathBuf::from("/etc/edge.toml")]);
+        let event = |path: &str| Ok(Event::default().add_path(path.into()));
+        assert!(concerns(&event("/etc/edge.toml"), &places));
+        assert!(!concerns(&event("/etc/access.log"), &places));
+        assert!(concerns(&Ok(Event::default().set_flag(notify::event::Flag::Rescan)), &places));
+    }
 }

@@ -15,10 +15,11 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::door::AdminSocket;
+use super::files::certificate_fingerprint;
 use super::gauges::Gauges;
 use super::listeners::Listeners;
 use super::observe::{self, Observed};
-use super::reload::certificate_fingerprint;
+use super::services::added;
 use super::watch::FileWatch;
 use crate::access::AccessLog;
 use crate::acme;
@@ -31,12 +32,12 @@ use crate::http::HttpEntrance;
 use crate::listen::Admissions;
 use crate::metrics::Metrics;
 use crate::resolve::{self, Resolver};
-use crate::service::{Active, Service};
+use crate::service::Service;
 use crate::snapshot::Snapshot;
 use crate::state::{DirLock, create_private_dir};
 use crate::tls::{CertStore, InternalCa, TicketKeys, Tls};
 use crate::token::Signer;
-use crate::types::Color;
+use crate::trust::BackendTlsSet;
 use crate::upstream::Upstreams;
 use crate::worker::{AskWorkers, Entrance, Orders, SharedState, Workers};
 
@@ -91,7 +92,10 @@ impl World {
             History::open(&config.server.state_dir).map_err(|e| in_state_dir(&config, "history.jsonl", &e))?;
         let history = Arc::new(history);
         let metrics = Arc::new(Metrics::new(config.server.workers));
-        let snapshot = Snapshot::build(config.clone(), None, &metrics, &|service| added(&state, service));
+        let tls = Arc::new(BackendTlsSet::load(&config, None));
+        tls.say();
+        let add = |service: &Arc<config::Service>| added(&state, service, &tls);
+        let snapshot = Snapshot::build(config.clone(), tls.clone(), None, &metrics, &add);
         let signer = Signer::open(&config.server.state_dir).map_err(|e| in_state_dir(&config, "token.key", &e))?;
         let snapshot = ArcSwap::from_pointee(snapshot);
         let challenges: Arc<Challenges> = Arc::default();
@@ -236,14 +240,14 @@ impl World {
     /// The services that `next` adds, probed before anyone is sent to them: a site that moves to a new service loses nothing.
     ///
     /// Ends when each can serve, or shows that it can't, or has had its time.
-    pub async fn warm_up(&self, next: &Config) -> BTreeMap<Arc<str>, Arc<Service>> {
+    pub async fn warm_up(&self, next: &Config, tls: &BackendTlsSet) -> BTreeMap<Arc<str>, Arc<Service>> {
         let present = self.shared.snapshot.load_full();
         let new: Vec<_> = next.services.values().filter(|definition| present.kept(definition).is_none()).collect();
         if new.is_empty() {
             return BTreeMap::new();
         }
         let services = self.writer.with_state(|state| {
-            let services = new.iter().map(|definition| (definition.name.clone(), added(state, definition)));
+            let services = new.iter().map(|definition| (definition.name.clone(), added(state, definition, tls)));
             services.collect::<BTreeMap<_, _>>()
         });
         let services = services.await;
@@ -336,24 +340,6 @@ async fn refresh_all(resolver: &Resolver, shared: &SharedState) {
     let snapshot = shared.snapshot.load_full();
     let pools = snapshot.services.values().flat_map(|service| service.pools());
     futures_util::future::join_all(pools.map(|pool| resolver.refresh(pool))).await;
-}
-
-/// A service that was not there before.
-pub(super) fn added(state: &StateFile, service: &Arc<config::Service>) -> Arc<Service> {
-    Arc::new(Service::new(service.clone(), initial(state, service)))
-}
-
-/// What serves a service at the start: what the disk says, else `initial`.
-pub(super) fn initial(state: &StateFile, service: &config::Service) -> Active {
-    let fresh = Active::new(service.initial, 1, SystemTime::now());
-    match service.pools {
-        config::Pools::BlueGreen { .. } => state.active(&service.name).unwrap_or(fresh),
-        // It has no colours, but may be paused or in maintenance.
-        config::Pools::Single(_) => {
-            let known = state.active(&service.name).unwrap_or(fresh);
-            Active { color: Color::Blue, previous: None, canary: None, ..known }
-        }
-    }
 }
 
 fn core_links(orders: &Orders) -> CoreLinks {

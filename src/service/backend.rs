@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use std::{fmt, sync::Arc};
 
 use super::ejection::{Ejected, Ejections};
+use crate::trust::{BackendTls, BackendTlsCell};
 use crate::types::BackendAddr;
 
 /// Where a backend is reached, its name already resolved.
@@ -40,6 +41,7 @@ pub struct Backend {
     fails: AtomicU32,
     in_flight: AtomicUsize,
     state: Mutex<State>,
+    tls: BackendTlsCell,
 }
 
 #[derive(Debug, Default)]
@@ -88,8 +90,12 @@ impl fmt::Display for ProbeOutcome {
 }
 
 impl Backend {
-    /// Down until probed.
+    /// Down until probed, and of no service.
     pub fn new(addr: BackendAddr, endpoint: Endpoint) -> Self {
+        Self::with_tls(addr, endpoint, BackendTlsCell::default())
+    }
+
+    pub(super) fn with_tls(addr: BackendAddr, endpoint: Endpoint, tls: BackendTlsCell) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -101,6 +107,7 @@ impl Backend {
             fails: AtomicU32::new(0),
             in_flight: AtomicUsize::new(0),
             state: Mutex::default(),
+            tls,
         }
     }
 
@@ -116,6 +123,11 @@ impl Backend {
 
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// How it is verified, if it is spoken to over TLS.
+    pub fn tls(&self) -> Arc<BackendTls> {
+        self.tls.load()
     }
 
     /// The resolved address as text, for logs and status.

@@ -31,6 +31,7 @@ pub use pool::{Pool, Target};
 pub use queue::{Full, Place, Queue};
 
 use crate::config;
+use crate::trust::{BackendTls, BackendTlsCell};
 use crate::types::Color;
 
 /// One `[service.NAME]`. Keeps its identity, and with it health and in-flight counts, over every reload.
@@ -39,6 +40,7 @@ pub struct Service {
     name: Arc<str>,
     config: ArcSwap<config::Service>,
     pools: [Arc<Pool>; 2],
+    tls: BackendTlsCell,
     active: ArcSwap<Active>,
     /// That of `active`, to be looked at again without taking it again.
     generation: AtomicU64,
@@ -74,10 +76,12 @@ impl Detour {
 impl Service {
     pub fn new(config: Arc<config::Service>, active: Active) -> Self {
         let colored = matches!(config.pools, config::Pools::BlueGreen { .. });
-        let pool = |color| Arc::new(Pool::new(colored.then_some(color)));
+        let tls = BackendTlsCell::default();
+        let pool = |color| Arc::new(Pool::new(colored.then_some(color), tls.clone()));
         let service = Self {
             name: config.name.clone(),
             pools: [pool(Color::Blue), pool(Color::Green)],
+            tls: tls.clone(),
             generation: AtomicU64::new(active.generation),
             special: AtomicBool::new(!active.is_plain(SystemTime::now())),
             drawn: AtomicU32::new(fastrand::u32(..)),
@@ -105,6 +109,11 @@ impl Service {
         }
         self.config.store(config);
         self.look_at_detour();
+    }
+
+    /// How its `https` backends are verified from now on; `None`: it has none.
+    pub fn verify_backends(&self, tls: Option<&Arc<BackendTls>>) {
+        self.tls.replace(tls);
     }
 
     pub fn name(&self) -> &Arc<str> {

@@ -11,6 +11,7 @@ use super::backend::{Backend, Endpoint, Health};
 use super::guests::{Era, Guests};
 use super::queue::Queue;
 use crate::config;
+use crate::trust::BackendTlsCell;
 use crate::types::{BackendAddr, Color, Scheme};
 
 /// The backends of one colour, or of a service with a single pool.
@@ -28,6 +29,7 @@ pub struct Pool {
     changed: watch::Sender<u64>,
     cut: AtomicBool,
     cuts: AtomicUsize,
+    tls: BackendTlsCell,
 }
 
 /// One entry of the config's list and what its name resolved to last.
@@ -57,7 +59,7 @@ impl Target {
 }
 
 impl Pool {
-    pub(super) fn new(color: Option<Color>) -> Self {
+    pub(super) fn new(color: Option<Color>, tls: BackendTlsCell) -> Self {
         Self {
             color,
             targets: Mutex::default(),
@@ -70,6 +72,7 @@ impl Pool {
             changed: watch::Sender::new(0),
             cut: AtomicBool::new(false),
             cuts: AtomicUsize::new(0),
+            tls,
         }
     }
 
@@ -197,11 +200,14 @@ impl Pool {
         let wanted: Vec<(&BackendAddr, &Endpoint)> =
             targets.iter().flat_map(|t| t.endpoints.iter().map(move |e| (&t.addr, e))).collect();
         let is_wanted = |b: &Backend| wanted.iter().any(|(a, e)| *a == b.addr() && *e == b.endpoint());
+        let new = |addr: &BackendAddr, endpoint: &Endpoint| {
+            Arc::new(Backend::with_tls(addr.clone(), endpoint.clone(), self.tls.clone()))
+        };
         let mut next: Vec<Arc<Backend>> = wanted
             .iter()
             .map(|(addr, endpoint)| {
                 let kept = before.iter().find(|b| b.addr() == *addr && b.endpoint() == *endpoint);
-                kept.cloned().unwrap_or_else(|| Arc::new(Backend::new((*addr).clone(), (*endpoint).clone())))
+                kept.cloned().unwrap_or_else(|| new(addr, endpoint))
             })
             .collect();
         if !targets.is_empty() && !next.iter().any(|b| b.is_up()) {

@@ -2,24 +2,21 @@
 //!
 //! Verification is rustls's (webpki: chain, validity, `clientAuth` usage); revocation lists are not read.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::HeaderValue;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{RootCertStore, server::VerifierBuilderError};
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::digest::{hex, sha256};
 use super::name::rfc4514;
 use crate::config::{ClientAuth, ClientAuthMode};
 use crate::headers::ClientCert;
+use crate::trust::{Roots, RootsError};
 
 /// Nobody honest has a longer name, and every request would carry it.
 const LONGEST_NAME: usize = 4096;
@@ -35,14 +32,8 @@ pub(super) struct Verifier {
 /// Why a `client_ca` can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientCaError {
-    #[error("client_ca: cannot read {path}: {source}")]
-    Read { path: PathBuf, source: io::Error },
-    #[error("client_ca: {path} is not PEM: {source}")]
-    Pem { path: PathBuf, source: pem::Error },
-    #[error("client_ca: {path} holds no certificate; put the roots that sign your clients' certificates in")]
-    Empty { path: PathBuf },
-    #[error("client_ca: {path} holds a certificate that can't be a root: {source}")]
-    Root { path: PathBuf, source: rustls::Error },
+    #[error("client_ca: {0}")]
+    Roots(#[from] RootsError),
     #[error("client_ca: {path}: {source}")]
     Verifier { path: PathBuf, source: VerifierBuilderError },
 }
@@ -61,35 +52,23 @@ pub enum BadClientCert {
 
 /// Reads the roots. Touches the disk.
 pub(super) fn load(asked: &ClientAuth) -> Result<Verifier, ClientCaError> {
-    let path = || asked.ca.clone();
-    let certs = read(&asked.ca)?;
-    let mut roots = RootCertStore::empty();
+    let roots = Roots::read(&asked.ca)?;
     let mut rules: Vec<u8> = format!("{:?}", asked.mode).into();
-    for cert in certs {
-        rules.extend(sha256(&cert));
-        roots.add(cert).map_err(|source| ClientCaError::Root { path: path(), source })?;
+    for certificate in roots.certificates() {
+        rules.extend(sha256(certificate));
     }
-    if roots.is_empty() {
-        return Err(ClientCaError::Empty { path: path() });
-    }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots.store()), Arc::new(default_provider()));
     let builder = match asked.mode {
         ClientAuthMode::Require => builder,
         ClientAuthMode::Request => builder.allow_unauthenticated(),
     };
-    let verifier = builder.build().map_err(|source| ClientCaError::Verifier { path: path(), source })?;
+    let verifier = builder.build().map_err(|source| ClientCaError::Verifier { path: asked.ca.clone(), source })?;
     Ok(Verifier { verifier, digest: sha256(&rules) })
 }
 
 /// Whether the file of a `client_ca` can be used.
 pub fn check_client_ca(asked: &ClientAuth) -> Result<(), ClientCaError> {
     load(asked).map(|_| ())
-}
-
-fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientCaError> {
-    let text = fs::read(path).map_err(|source| ClientCaError::Read { path: path.into(), source })?;
-    let certs = CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>();
-    certs.map_err(|source| ClientCaError::Pem { path: path.into(), source })
 }
 
 /// What the backend is told of a verified leaf.

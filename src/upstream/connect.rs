@@ -1,25 +1,40 @@
 //! One new connection to one backend: TCP or unix socket, TLS where asked for, then an HTTP/1.1 or HTTP/2 client on it.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::cell::OnceCell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pingora_core::ErrorType;
-use pingora_core::connectors::{ConnectorOptions, TransportConnector};
+use pingora_core::connectors::TransportConnector;
 use pingora_core::protocols::{ALPN, Stream};
 use pingora_core::upstreams::peer::HttpPeer;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use super::outgoing::Outgoing;
 use crate::config;
 use crate::service::{Backend, Endpoint};
+use crate::trust::{BackendTls, plain_connector};
 use crate::types::Scheme;
+
+/// Fields of an answer's head, from the backend: more than any sane one sends. hyper's default of 100 is less than some
+/// frameworks send with many cookies and a Content-Security-Policy in parts.
+const MAX_HEADERS: usize = 256;
+
+/// HTTP/2: what a backend may send of one answer before the client has taken it. The protocol's default of 64 KiB holds a
+/// large answer up once per round trip; a megabyte is a gigabit a second at 8 ms.
+const STREAM_WINDOW: u32 = 1 << 20;
+
+/// HTTP/2: the same for all answers on one connection together. Twice the window of one, so that one client that stands
+/// still does not hold up the others; it bounds what a connection buffers.
+const CONNECTION_WINDOW: u32 = 2 << 20;
+
+/// HTTP/2: a connection that is silent for this long is asked for a sign of life (PING), so that one whose backend vanished
+/// without a word is found before many requests wait on it.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// HTTP/2: how long that sign may take, hyper's default. Then the connection is given up.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why there is no connection. The text is what operators read: `connection refused`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,68 +51,69 @@ pub(super) enum Sender {
     H2(http2::SendRequest<Outgoing>),
 }
 
-/// pingora's connectors, one for each set of trusted roots. Belongs to one thread.
+/// A fresh connection, and what vouched for its backend; `None`: no TLS.
+pub(super) struct Connected {
+    pub sender: Sender,
+    pub tls: Option<Arc<BackendTls>>,
+}
+
+/// Makes connections. Belongs to one thread; reads no file.
 #[derive(Default)]
-pub struct Connector {
-    by_ca: RefCell<HashMap<Option<PathBuf>, Rc<TransportConnector>>>,
+pub(super) struct Connector {
+    plain: OnceCell<TransportConnector>,
 }
 
 impl Connector {
     /// Connects within `service.connect_timeout`, TLS handshake included.
-    pub(super) async fn connect(&self, backend: &Backend, service: &config::Service) -> Result<Sender, ConnectError> {
+    pub async fn connect(&self, backend: &Backend, service: &config::Service) -> Result<Connected, ConnectError> {
         let limit = service.connect_timeout;
-        match tokio::time::timeout(limit, self.connect_unbounded(backend, service)).await {
+        match tokio::time::timeout(limit, self.connect_unbounded(backend)).await {
             Ok(result) => result,
             Err(_) => Err(ConnectError::Timeout(limit)),
         }
     }
 
-    async fn connect_unbounded(&self, backend: &Backend, service: &config::Service) -> Result<Sender, ConnectError> {
-        let peer = peer(backend, service)?;
-        let ca = if peer.is_tls() { service.tls.ca.as_deref() } else { None };
-        let connector = self.transport(ca)?;
+    async fn connect_unbounded(&self, backend: &Backend) -> Result<Connected, ConnectError> {
+        let tls = (backend.addr().scheme == Scheme::Https).then(|| backend.tls());
+        let peer = peer(backend, tls.as_deref())?;
+        let connector = match &tls {
+            Some(tls) => tls.connector().map_err(|why| ConnectError::Failed(why.to_owned()))?,
+            None => self.plain()?,
+        };
         let stream = connector.new_stream(&peer).await.map_err(|e| describe(&e))?;
         let h2 = match backend.addr().scheme {
             Scheme::H2c => true,
             Scheme::Https => matches!(stream.selected_alpn_proto(), Some(ALPN::H2)),
             Scheme::Http1 | Scheme::Unix => false,
         };
-        if h2 { speak_h2(stream).await } else { speak_h1(stream).await }
+        let sender = if h2 { speak_h2(stream).await? } else { speak_h1(stream).await? };
+        Ok(Connected { sender, tls })
     }
 
-    fn transport(&self, ca: Option<&Path>) -> Result<Rc<TransportConnector>, ConnectError> {
-        if let Some(found) = self.by_ca.borrow().get(&ca.map(Path::to_path_buf)) {
-            return Ok(found.clone());
+    fn plain(&self) -> Result<&TransportConnector, ConnectError> {
+        if let Some(made) = self.plain.get() {
+            return Ok(made);
         }
-        let mut options = ConnectorOptions::new(0);
-        if let Some(path) = ca {
-            // pingora panics on a file it can't read; ours is an answer.
-            let text = fs::read(path).map_err(|e| ConnectError::Failed(format!("tls_ca {}: {e}", path.display())))?;
-            if !CertificateDer::pem_slice_iter(&text).any(|cert| cert.is_ok()) {
-                return Err(ConnectError::Failed(format!("tls_ca {}: no certificate in it", path.display())));
-            }
-            options.ca_file = Some(path.display().to_string());
-        }
-        let made = Rc::new(TransportConnector::new(Some(options)));
-        self.by_ca.borrow_mut().insert(ca.map(Path::to_path_buf), made.clone());
-        Ok(made)
+        let made = plain_connector().map_err(|error| ConnectError::Failed(error.to_string()))?;
+        Ok(self.plain.get_or_init(|| made))
     }
 }
 
-fn peer(backend: &Backend, service: &config::Service) -> Result<HttpPeer, ConnectError> {
-    let tls = backend.addr().scheme == Scheme::Https;
-    let sni = || match &service.tls.server_name {
+fn peer(backend: &Backend, tls: Option<&BackendTls>) -> Result<HttpPeer, ConnectError> {
+    let sni = tls.map(|tls| match &tls.server_name {
         Some(name) => name.as_str().to_owned(),
         None => backend.addr().host.clone(),
-    };
-    let sni = if tls { sni() } else { String::new() };
+    });
+    let (is_tls, sni) = (tls.is_some(), sni.unwrap_or_default());
     let mut peer = match backend.endpoint() {
-        Endpoint::Tcp(addr) => HttpPeer::new(*addr, tls, sni),
-        Endpoint::Unix(path) => HttpPeer::new_uds(&path.display().to_string(), tls, sni).map_err(|e| describe(&e))?,
+        Endpoint::Tcp(addr) => HttpPeer::new(*addr, is_tls, sni),
+        Endpoint::Unix(path) => {
+            HttpPeer::new_uds(&path.display().to_string(), is_tls, sni).map_err(|e| describe(&e))?
+        }
     };
-    peer.options.verify_cert = service.tls.verify;
-    peer.options.verify_hostname = service.tls.verify;
-    if tls {
+    if let Some(tls) = tls {
+        peer.options.verify_cert = tls.verify;
+        peer.options.verify_hostname = tls.verify;
         peer.options.alpn = ALPN::H2H1;
     }
     Ok(peer)
@@ -105,7 +121,7 @@ fn peer(backend: &Backend, service: &config::Service) -> Result<HttpPeer, Connec
 
 async fn speak_h1(stream: Stream) -> Result<Sender, ConnectError> {
     let (sender, connection) = http1::Builder::new()
-        .max_headers(256)
+        .max_headers(MAX_HEADERS)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|e| ConnectError::Failed(e.to_string()))?;
@@ -121,10 +137,10 @@ async fn speak_h1(stream: Stream) -> Result<Sender, ConnectError> {
 async fn speak_h2(stream: Stream) -> Result<Sender, ConnectError> {
     let (sender, connection) = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(2 << 20)
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(20))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|e| ConnectError::Failed(e.to_string()))?;

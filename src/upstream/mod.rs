@@ -7,6 +7,6 @@ mod connect;
 mod outgoing;
 mod pool;
 
-pub use connect::{ConnectError, Connector};
+pub use connect::ConnectError;
 pub use outgoing::{BoxError, Outgoing};
 pub use pool::{Lease, SendError, Upstreams};

@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
@@ -15,10 +16,11 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 
-use super::connect::{ConnectError, Connector, Sender};
+use super::connect::{ConnectError, Connected, Connector, Sender};
 use super::outgoing::Outgoing;
 use crate::config;
 use crate::service::Backend;
+use crate::trust::BackendTls;
 
 /// Idle connections kept to one backend by one core; beyond that the longest idle is closed. nginx: `keepalive`.
 const MAX_IDLE: usize = 128;
@@ -32,12 +34,29 @@ pub struct Upstreams {
     /// The time of the last pruning: precise enough for idle connections, and read without a system call.
     looked: Cell<Instant>,
     idle: RefCell<HashMap<u64, Vec<Idle>, RandomState>>,
-    shared: RefCell<HashMap<u64, http2::SendRequest<Outgoing>, RandomState>>,
+    shared: RefCell<HashMap<u64, SharedH2, RandomState>>,
 }
 
 struct Idle {
     sender: http1::SendRequest<Outgoing>,
+    vouched: Vouched,
     since: Instant,
+}
+
+/// An HTTP/2 connection: exchanges take clones of its sender.
+struct SharedH2 {
+    sender: http2::SendRequest<Outgoing>,
+    vouched: Vouched,
+}
+
+/// What verified the backend of a connection; without TLS, nothing did.
+struct Vouched(Option<Arc<BackendTls>>);
+
+impl Vouched {
+    /// Whether the service's roots, or what else verifies its backends, are still those that the connection was made under.
+    fn holds(&self) -> bool {
+        self.0.as_ref().is_none_or(|tls| !tls.is_replaced())
+    }
 }
 
 /// A connection for one exchange. Given back with [`Lease::release`] once the answer's body has ended; dropped otherwise,
@@ -46,6 +65,7 @@ pub struct Lease {
     upstreams: Rc<Upstreams>,
     backend: u64,
     sender: Sender,
+    vouched: Vouched,
     reused: bool,
 }
 
@@ -71,15 +91,15 @@ impl Upstreams {
     /// An idle connection, or `None`.
     pub fn reuse(self: &Rc<Self>, backend: &Backend) -> Option<Lease> {
         let id = backend.id();
-        if let Some(sender) = self.shared.borrow().get(&id).filter(|s| !s.is_closed()) {
-            return Some(self.lease(id, Sender::H2(sender.clone()), true));
+        if let Some(shared) = self.shared.borrow().get(&id).filter(|shared| shared.is_usable()) {
+            return Some(self.lease(id, Sender::H2(shared.sender.clone()), Vouched(None), true));
         }
         let mut idle = self.idle.borrow_mut();
         let waiting = idle.get_mut(&id)?;
         // Latest first: the one least likely to be closed by the backend meanwhile.
         while let Some(last) = waiting.pop() {
-            if last.sender.is_ready() {
-                return Some(self.lease(id, Sender::H1(last.sender), true));
+            if last.sender.is_ready() && last.vouched.holds() {
+                return Some(self.lease(id, Sender::H1(last.sender), last.vouched, true));
             }
         }
         None
@@ -87,11 +107,13 @@ impl Upstreams {
 
     /// A new connection, within the service's connect timeout.
     pub async fn connect(self: &Rc<Self>, backend: &Backend, service: &config::Service) -> Result<Lease, ConnectError> {
-        let sender = self.connector.connect(backend, service).await?;
+        let Connected { sender, tls } = self.connector.connect(backend, service).await?;
+        let mut vouched = Vouched(tls);
         if let Sender::H2(sender) = &sender {
-            self.shared.borrow_mut().insert(backend.id(), sender.clone());
+            let shared = SharedH2 { sender: sender.clone(), vouched: std::mem::replace(&mut vouched, Vouched(None)) };
+            self.shared.borrow_mut().insert(backend.id(), shared);
         }
-        Ok(self.lease(backend.id(), sender, false))
+        Ok(self.lease(backend.id(), sender, vouched, false))
     }
 
     /// Closes the idle connections to these backends: their colour has drained, or they are gone.
@@ -102,18 +124,25 @@ impl Upstreams {
         }
     }
 
-    /// Closes what has been idle for too long or was closed by the other side.
+    /// Closes what has been idle for too long, was closed by the other side, or was made under roots that count no more.
     pub fn prune(&self, now: Instant) {
         self.looked.set(now);
         self.idle.borrow_mut().retain(|_, waiting| {
-            waiting.retain(|c| !c.sender.is_closed() && now.duration_since(c.since) < IDLE_TIMEOUT);
+            let is_young = |c: &Idle| now.duration_since(c.since) < IDLE_TIMEOUT;
+            waiting.retain(|c| !c.sender.is_closed() && is_young(c) && c.vouched.holds());
             !waiting.is_empty()
         });
-        self.shared.borrow_mut().retain(|_, sender| !sender.is_closed());
+        self.shared.borrow_mut().retain(|_, shared| shared.is_usable());
     }
 
-    fn lease(self: &Rc<Self>, backend: u64, sender: Sender, reused: bool) -> Lease {
-        Lease { upstreams: self.clone(), backend, sender, reused }
+    fn lease(self: &Rc<Self>, backend: u64, sender: Sender, vouched: Vouched, reused: bool) -> Lease {
+        Lease { upstreams: self.clone(), backend, sender, vouched, reused }
+    }
+}
+
+impl SharedH2 {
+    fn is_usable(&self) -> bool {
+        !self.sender.is_closed() && self.vouched.holds()
     }
 }
 
@@ -142,7 +171,7 @@ impl Lease {
     /// Back to the pool. Only once the answer's body has ended: the next request would wait behind it.
     pub fn release(self) {
         let Sender::H1(sender) = self.sender else { return };
-        if sender.is_closed() {
+        if sender.is_closed() || !self.vouched.holds() {
             return;
         }
         let mut idle = self.upstreams.idle.borrow_mut();
@@ -150,7 +179,7 @@ impl Lease {
         if waiting.len() >= MAX_IDLE {
             waiting.remove(0);
         }
-        waiting.push(Idle { sender, since: self.upstreams.looked.get() });
+        waiting.push(Idle { sender, vouched: self.vouched, since: self.upstreams.looked.get() });
     }
 }
 

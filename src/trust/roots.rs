@@ -1,0 +1,69 @@
+//! Root certificates, from a PEM file of the user or from the system.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject};
+
+/// Certificates each of which can be a root. Equal when they hold the same bytes in the same order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roots(Vec<CertificateDer<'static>>);
+
+/// Why a file of roots, or the system's, can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RootsError {
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{path} is not PEM: {source}; it is damaged, or was cut off: write it anew")]
+    Pem { path: PathBuf, source: pem::Error },
+    #[error("{path} holds no certificate; put the roots in that sign what the other side shows")]
+    Empty { path: PathBuf },
+    #[error("{path} holds a certificate that can't be a root: {source}; take it out")]
+    Root { path: PathBuf, source: rustls::Error },
+    #[error("the system has no root certificates; install ca-certificates, or name a file")]
+    System,
+}
+
+impl Roots {
+    /// Every certificate in the file. Touches the disk.
+    pub fn read(path: &Path) -> Result<Self, RootsError> {
+        let text = fs::read(path).map_err(|source| RootsError::Read { path: path.into(), source })?;
+        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+        let found = found.map_err(|source| RootsError::Pem { path: path.into(), source })?;
+        if found.is_empty() {
+            return Err(RootsError::Empty { path: path.into() });
+        }
+        let mut store = RootCertStore::empty();
+        for certificate in &found {
+            let added = store.add(certificate.clone());
+            added.map_err(|source| RootsError::Root { path: path.into(), source })?;
+        }
+        Ok(Self(found))
+    }
+
+    /// The system's, without those that can't be used. Touches the disk.
+    pub fn system() -> Result<Self, RootsError> {
+        let mut store = RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs().certs;
+        let usable: Vec<_> = found.into_iter().filter(|found| store.add(found.clone()).is_ok()).collect();
+        if usable.is_empty() { Err(RootsError::System) } else { Ok(Self(usable)) }
+    }
+
+    pub(super) fn of(certificates: Vec<CertificateDer<'static>>) -> Self {
+        Self(certificates)
+    }
+
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.0
+    }
+
+    /// For rustls.
+    pub fn store(&self) -> RootCertStore {
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(self.0.iter().cloned());
+        store
+    }
+}

@@ -1,0 +1,148 @@
+//! How `https` backends are verified follows the files: a changed `tls_ca` is taken up without a command, a broken one harms
+//! its own service alone, and no connection outlives the roots that it was made under.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::edge::replace;
+use crate::support::{Client, Edge, Identity, Origin, Setup, serves_load, wait_until};
+
+/// Its probes decide nothing: what a request meets is what its own connection meets.
+const STEADY: &str = "fall = 1000\nmax_fails = 0";
+
+fn identity() -> Identity {
+    Identity::for_names(&["origin.test"])
+}
+
+/// Keys of a service whose backends are verified by `ca.pem`.
+fn verified_by(ca: &Path) -> String {
+    format!("tls_ca = \"{}\"\ntls_server_name = \"origin.test\"\nretries = 0", ca.display())
+}
+
+/// A daemon in front of one backend with TLS, which `ca` vouches for or does not.
+fn start(ca: &str) -> (Identity, Origin, Setup) {
+    let own = identity();
+    let origin = Origin::start_tls("blue", &own);
+    let setup = Setup::to(&origin).health(STEADY);
+    let path = setup.path("ca.pem");
+    fs::write(&path, if ca.is_empty() { &own.cert_pem } else { ca }).unwrap();
+    (own, origin, setup.service(&verified_by(&path)))
+}
+
+/// The answers to as many requests as reach the pool of every core, on connections of their own.
+fn statuses(edge: &Edge) -> Vec<u16> {
+    (0..16).map(|_| edge.get("/").status).collect()
+}
+
+fn all(edge: &Edge, status: u16) -> bool {
+    statuses(edge).iter().all(|seen| *seen == status)
+}
+
+#[test]
+fn a_changed_tls_ca_is_taken_up_without_a_command() {
+    let (own, _origin, setup) = start("");
+    let edge = setup.start();
+    let ca = edge.path("ca.pem");
+    assert!(all(&edge, 200));
+    for _ in 0..2 {
+        replace(&ca, &identity().cert_pem);
+        // Every core has idle connections that the old roots vouched for: none of them is used again.
+        wait_until("the other roots to count", || all(&edge, 502));
+        fs::write(&ca, &own.cert_pem).unwrap();
+        wait_until("the right roots to count", || all(&edge, 200));
+    }
+    edge.said("certificates taken up");
+}
+
+#[test]
+fn an_exchange_that_began_under_the_old_roots_ends_and_its_connection_with_it() {
+    let (_own, origin, setup) = start("");
+    let edge = setup.start();
+    let mut download = edge.plain();
+    serves_load(&origin, "blue");
+    download.begin("GET", "/download", "");
+    let head = download.head().unwrap();
+    replace(&edge.path("ca.pem"), &identity().cert_pem);
+    wait_until("the other roots to count", || all(&edge, 502));
+    let (body, _) = download.try_body(&head.answer_framing("GET")).expect("a download that goes on");
+    assert!(body.len() > 100_000);
+    let served = origin.seen().len();
+    assert!(all(&edge, 502), "its connection went back to the pool");
+    assert_eq!(origin.seen().len(), served);
+}
+
+#[test]
+fn a_broken_tls_ca_keeps_the_roots_read_before_and_is_said() {
+    let (_own, _origin, setup) = start("");
+    let edge = setup.start();
+    let ca = edge.path("ca.pem");
+    let broken: [(&str, &str); 3] = [
+        ("hello", "holds no certificate"),
+        ("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "can't be a root"),
+        ("-----BEGIN CERTIFICATE-----\nMIIB", "cut off"),
+    ];
+    for (text, words) in broken {
+        replace(&ca, text);
+        edge.said(words);
+    }
+    fs::remove_file(&ca).unwrap();
+    edge.said("cannot read");
+    assert!(all(&edge, 200));
+    let log = edge.stderr();
+    let line = log.lines().find(|line| line.contains("holds no certificate")).unwrap();
+    for words in ["service \"app\"", "ca.pem", "put the roots in", "the roots read before go on"] {
+        assert!(line.contains(words), "{words:?} is not in {line}");
+    }
+    let said = edge.admin(&["reload"]).ok();
+    assert!((said.stdout + &said.stderr).contains("cannot read"), "a reload warns of it");
+}
+
+#[test]
+fn a_tls_ca_that_is_broken_at_the_start_harms_its_own_service_alone() {
+    let (own, _origin, setup) = start("hello");
+    let other = Origin::start("other");
+    let (service, site) =
+        (format!("[service.other]\nbackends = [{:?}]", other.backend()), "[[site]]\nhosts = [\"second.test\"]");
+    let setup = setup.and(&format!("{service}\n{site}\nservice = \"other\"\ntls = \"off\""));
+    let text = setup.text();
+    let edge = Edge::spawn(setup.place.clone(), &text);
+    wait_until("the other service", || {
+        std::net::TcpStream::connect(edge.http()).is_ok()
+            && Client::connect(edge.http(), "second.test").get("/").status == 200
+    });
+    assert_eq!(edge.get("/").status, 503);
+    edge.said("service \"app\": tls_ca: ");
+    edge.said("UNREACHABLE until then");
+    let probes = edge.status()["pools"].to_string();
+    assert!(probes.contains("tls_ca: ") && probes.contains("holds no certificate"), "{probes}");
+    let check = std::process::Command::new(env!("CARGO_BIN_EXE_edgectl"))
+        .arg("check")
+        .arg(edge.path("edge.toml"))
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&check.stderr).contains("holds no certificate"), "{check:?}");
+    fs::write(edge.path("ca.pem"), &own.cert_pem).unwrap();
+    wait_until("the mended file to be taken up", || all(&edge, 200));
+}
+
+#[test]
+fn a_tls_ca_with_a_key_in_it_is_as_good_as_without() {
+    let own = identity();
+    let origin = Origin::start_tls("blue", &own);
+    let setup = Setup::to(&origin);
+    let ca = setup.path("ca.pem");
+    fs::write(&ca, format!("{}{}", own.key_pem, own.cert_pem)).unwrap();
+    let edge = setup.service(&verified_by(&ca)).start();
+    assert!(all(&edge, 200));
+}
+
+#[test]
+fn what_was_connected_unverified_is_not_used_once_backends_are_verified() {
+    let (_own, _origin, setup) = start(&identity().cert_pem);
+    let strict = setup.text();
+    let setup = setup.service("tls_verify = false");
+    let edge = setup.start();
+    assert!(all(&edge, 200), "nothing is verified");
+    edge.rewrite(&strict);
+    wait_until("backends to be verified", || all(&edge, 502));
+}

@@ -1,0 +1,102 @@
+//! Files that the config names are watched, and what else goes on in their folders costs nothing.
+
+use std::fs;
+use std::io::Write;
+
+use crate::support::{Edge, Identity, Origin, Setup, wait_until};
+
+/// How often a thread of the daemon has gone to sleep and been woken: (the watcher's, the main one's).
+fn wakes(edge: &Edge) -> (u64, u64) {
+    let (mut watcher, mut main) = (None, None);
+    for task in fs::read_dir(format!("/proc/{}/task", edge.pid())).unwrap() {
+        let task = task.unwrap().path();
+        let name = fs::read_to_string(task.join("comm")).unwrap();
+        let status = fs::read_to_string(task.join("status")).unwrap();
+        let switches = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+        let switches: u64 = switches.trim().parse().unwrap();
+        if name.starts_with("notify") {
+            watcher = Some(switches);
+        } else if task.ends_with(edge.pid().to_string()) {
+            main = Some(switches);
+        }
+    }
+    (watcher.expect("a thread that watches"), main.expect("a main thread"))
+}
+
+/// What the main thread does by itself while the test works: probes, samples, sweeps.
+const OWN_WAKES: u64 = 500;
+
+fn started() -> (Origin, Edge) {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    // Ready, and nothing left to be read of how it started.
+    assert_eq!(edge.get("/").status, 200);
+    (origin, edge)
+}
+
+#[test]
+fn the_kernel_wakes_nobody_for_reads_beside_the_config_nor_for_a_log_that_grows_there() {
+    let (_origin, edge) = started();
+    let foreign = edge.path("page.html");
+    fs::write(&foreign, "hello").unwrap();
+    let mut log = fs::File::create(edge.path("other.log")).unwrap();
+    wait_until("the watcher to be at rest", || {
+        let before = wakes(&edge).0;
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        wakes(&edge).0 == before
+    });
+    let before = wakes(&edge);
+    for _ in 0..20_000 {
+        assert_eq!(fs::read(&foreign).unwrap(), b"hello");
+        log.write_all(b"a line\n").unwrap();
+    }
+    // The config itself is read as any other file is.
+    for _ in 0..1_000 {
+        fs::read(edge.path("edge.toml")).unwrap();
+    }
+    let after = wakes(&edge);
+    assert_eq!(after.0, before.0, "the watcher was woken");
+    assert!(after.1 - before.1 < OWN_WAKES, "the main thread was woken {} times", after.1 - before.1);
+}
+
+#[test]
+fn other_files_that_are_written_beside_the_config_end_at_the_watcher() {
+    let (_origin, edge) = started();
+    let before = wakes(&edge).1;
+    for round in 0..5_000 {
+        fs::write(edge.path("other.txt"), "hello").unwrap();
+        if round % 4 == 0 {
+            fs::rename(edge.path("other.txt"), edge.path("moved.txt")).unwrap();
+            fs::remove_file(edge.path("moved.txt")).unwrap();
+        }
+    }
+    let woken = wakes(&edge).1 - before;
+    assert!(woken < OWN_WAKES, "the main thread was woken {woken} times");
+    assert!(!edge.stderr().contains("reloaded"));
+}
+
+#[test]
+fn a_folder_that_was_deleted_and_made_anew_is_watched_again() {
+    let (_origin, edge) = started();
+    let identity = Identity::for_names(&["one.example"]);
+    let folder = edge.path("certs");
+    let write = |identity: &Identity| {
+        fs::create_dir(&folder).unwrap();
+        identity.write(&folder.join("one.pem"), &folder.join("one.key"));
+    };
+    write(&identity);
+    let text = fs::read_to_string(edge.path("edge.toml")).unwrap();
+    let (cert, key) = (folder.join("one.pem"), folder.join("one.key"));
+    let section = format!("[[tls.certificate]]\ncert = {cert:?}\nkey = {key:?}\n");
+    edge.rewrite(&format!("{text}[[site]]\nhosts = [\"one.example\"]\nservice = \"app\"\n{section}"));
+    let shows = |identity: &Identity| {
+        edge.hello("one.example").trusting(identity).certificate().is_ok_and(|shown| shown == identity.cert())
+    };
+    wait_until("the certificate", || shows(&identity));
+    for _ in 0..2 {
+        let next = Identity::for_names(&["one.example"]);
+        fs::remove_dir_all(&folder).unwrap();
+        write(&next);
+        wait_until("the certificate of the new folder", || shows(&next));
+    }
+}
