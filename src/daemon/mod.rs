@@ -3,15 +3,17 @@
 //! Two kinds of threads: the workers, which serve, and this one, the control runtime, which probes, resolves, switches,
 //! reloads and answers the admin socket. The control runtime can stall without a request noticing.
 
-mod door;
-mod files;
-mod gauges;
+mod admin_socket;
+mod admin_view;
+mod filewatch;
+mod following;
 mod listeners;
 mod observe;
+mod readiness;
 mod reload;
+mod running;
 mod services;
-mod watch;
-mod world;
+mod state_dir;
 
 use std::future::Future;
 use std::path::Path;
@@ -22,7 +24,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::LocalSet;
 
 use crate::config::{self, Diagnostics, Loaded};
-use world::World;
+use running::Daemon;
 
 /// How often certificates and ticket keys are looked through for what has had its time: soon after a machine has slept, too.
 const RENEWAL: Duration = Duration::from_mins(5);
@@ -45,7 +47,7 @@ pub fn serve(config_path: &Path) -> Result<(), ServeError> {
 
 /// As [`serve`], and until `stop` is ready.
 pub fn serve_until(config_path: &Path, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
-    let seen = files::config_fingerprint(config_path);
+    let seen = filewatch::config_fingerprint(config_path);
     let loaded = config::load(config_path).map_err(ServeError::Config)?;
     start_log(&loaded.config.log.level);
     for warning in loaded.warnings.iter() {
@@ -66,36 +68,36 @@ async fn run(config_path: &Path, seen: u64, loaded: Loaded, stop: impl Future<Ou
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
     let hangup = signal(SignalKind::hangup()).map_err(fail)?;
     let reopen = signal(SignalKind::user_defined1()).map_err(fail)?;
-    let world = World::start(config_path, seen, loaded).await.map_err(ServeError::Failed)?;
+    let daemon = Daemon::start(config_path, seen, loaded).await.map_err(ServeError::Failed)?;
     // A reload that waits for backends is left where it is: whoever stops us has other things to wait for.
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
         () = stop => {}
-        () = live(&world, hangup, reopen) => {}
+        () = live(&daemon, hangup, reopen) => {}
     }
-    world.shut_down().await;
+    daemon.shut_down().await;
     Ok(())
 }
 
 /// Does what is asked for, and what its time has come for. Never ends.
-async fn live(world: &Rc<World>, mut hangup: Signal, mut reopen: Signal) {
-    let mut asked = world.open_admin();
-    let mut changes = world.watch_files();
+async fn live(daemon: &Rc<Daemon>, mut hangup: Signal, mut reopen: Signal) {
+    let mut asked = daemon.open_admin();
+    let mut changes = daemon.watch_files();
     let mut renew = tokio::time::interval(RENEWAL);
     let mut look = tokio::time::interval(Duration::from_millis(50));
     loop {
         tokio::select! {
-            _ = hangup.recv() => { world.reload("SIGHUP").await.ok(); }
-            _ = reopen.recv() => world.reopen_logs(),
-            Some(request) = asked.recv() => world.reload_for(request).await,
-            Some(()) = changes.recv() => world.files_changed().await,
+            _ = hangup.recv() => { daemon.reload("SIGHUP").await.ok(); }
+            _ = reopen.recv() => daemon.reopen_logs(),
+            Some(request) = asked.recv() => daemon.reload_for(request).await,
+            Some(()) = changes.recv() => daemon.files_changed().await,
             _ = renew.tick() => {
-                world.renew_certificates();
-                world.rotate_tickets();
-                world.admin.keep();
+                daemon.renew_certificates();
+                daemon.rotate_tickets();
+                daemon.admin.keep();
             }
-            _ = look.tick(), if !world.is_ready() => world.look_whether_ready(),
+            _ = look.tick(), if !daemon.is_ready() => daemon.look_whether_ready(),
         }
     }
 }

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::files::{certificate_files, certificate_fingerprint, config_fingerprint};
+use super::filewatch::{certificate_files, certificate_fingerprint, config_fingerprint};
+use super::running::Daemon;
 use super::services::{added, initial};
-use super::world::World;
 use crate::config::{self, Config, Diagnostics};
 use crate::control::StateFile;
 use crate::resolve::Resolver;
@@ -31,7 +31,7 @@ pub(super) enum NotReloaded {
     Failed(String),
 }
 
-impl World {
+impl Daemon {
     /// Rereads the config; `why` goes into the log.
     pub async fn reload(self: &Rc<Self>, why: &str) -> Result<Reloaded, NotReloaded> {
         self.admin.keep();

@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_secs(10);
 const MAX_LINKS: u32 = 40;
 
 /// Says "look" after changes have settled. Watches until dropped.
-pub(super) struct FileWatch {
+pub struct FileWatch {
     watcher: Option<RecommendedWatcher>,
     /// With device and inode: a folder that another was renamed over needs a new watch.
     folders: BTreeMap<PathBuf, Option<(u64, u64)>>,

@@ -12,7 +12,7 @@ use crate::worker::SharedState;
 
 /// Where the gauges live.
 #[derive(Clone)]
-pub(super) struct Gauges {
+pub struct Gauges {
     pub shared: Arc<SharedState>,
     pub admissions: Arc<Admissions>,
     pub certificates: Arc<CertStore>,

@@ -8,17 +8,17 @@ use crate::config::Config;
 use crate::trust;
 
 /// What the config file holds now.
-pub(super) fn config_fingerprint(path: &Path) -> u64 {
+pub fn config_fingerprint(path: &Path) -> u64 {
     fingerprint(std::iter::once(path))
 }
 
 /// What the files that `config` names hold now.
-pub(super) fn certificate_fingerprint(config: &Config) -> u64 {
+pub fn certificate_fingerprint(config: &Config) -> u64 {
     fingerprint(certificate_files(config))
 }
 
 /// The certificates, their keys, and the roots of clients, backends and authorities.
-pub(super) fn certificate_files(config: &Config) -> impl Iterator<Item = &Path> {
+pub fn certificate_files(config: &Config) -> impl Iterator<Item = &Path> {
     let asked = config.sites.iter().filter_map(|site| site.client_auth.as_ref()).chain(&config.tls.client_auth);
     let cas: BTreeSet<&Path> = asked.map(|asked| asked.ca.as_path()).collect();
     let cas =

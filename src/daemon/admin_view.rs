@@ -1,63 +1,18 @@
-//! The admin socket's place in the daemon: what it is shown, and the reloads it asks for.
+//! What the admin socket is shown of the daemon, and the reloads that it asks for.
 
-use std::cell::{Cell, RefCell};
-use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
-use std::{fs, io};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::reload::{NotReloaded, Reloaded};
-use super::world::{World, ask_workers};
+use super::running::{Daemon, ask_workers};
 use crate::admin::wire::{CaRoot, ListenerStatus};
-use crate::admin::{self, AdminState, ReloadFailed, ReloadReport, ReloadRequest};
+use crate::admin::{AdminState, ReloadFailed, ReloadReport, ReloadRequest};
 
-/// The admin socket of this process, whatever the config says since.
-pub(super) struct AdminSocket {
-    path: PathBuf,
-    /// Bound, and nobody answers yet.
-    bound: Cell<Option<UnixListener>>,
-    /// What is shown there, once somebody answers.
-    state: RefCell<Option<AdminState>>,
-}
-
-impl AdminSocket {
-    pub fn new(path: &Path, bound: UnixListener) -> Self {
-        Self { path: path.to_owned(), bound: Cell::new(Some(bound)), state: RefCell::default() }
-    }
-
-    /// Made again where somebody has removed it: without it nothing is switched before the next start.
-    pub fn keep(&self) {
-        let is_gone = matches!(self.path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound);
-        let (true, Some(state)) = (is_gone, self.state.borrow().clone()) else { return };
-        match admin::bind(&self.path) {
-            Ok(listener) => {
-                tracing::warn!(path = %self.path.display(), "the admin socket was removed, and is made again");
-                answer(listener, state);
-            }
-            Err(error) => tracing::error!(%error, "the admin socket was removed"),
-        }
-    }
-
-    pub fn remove(&self) {
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Ends with the control runtime: an operation that runs then goes on in no one's name.
-fn answer(listener: UnixListener, state: AdminState) {
-    tokio::spawn(async move {
-        if let Err(error) = admin::serve(listener, state, std::future::pending()).await {
-            tracing::error!(%error, "the admin socket has stopped");
-        }
-    });
-}
-
-impl World {
+impl Daemon {
     /// Answers on the admin socket until the control runtime ends; reloads are asked for on what it returns.
     pub fn open_admin(&self) -> mpsc::UnboundedReceiver<ReloadRequest> {
         let (reload, asked) = mpsc::unbounded_channel();
@@ -80,10 +35,7 @@ impl World {
             config_path: Arc::new(self.config_path.clone()),
             started: self.started_at,
         };
-        self.admin.state.replace(Some(state.clone()));
-        if let Some(listener) = self.admin.bound.take() {
-            answer(listener, state);
-        }
+        self.admin.open(state);
         asked
     }
 

@@ -11,13 +11,13 @@ use tokio::net::TcpListener;
 
 /// What the port shows.
 #[derive(Clone)]
-pub(super) struct Observed {
+pub struct Observed {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
 
 /// Binds and serves until the runtime, in which it is called, ends.
-pub(super) fn serve(addr: SocketAddr, observed: Observed) -> Result<SocketAddr, String> {
+pub fn serve(addr: SocketAddr, observed: Observed) -> Result<SocketAddr, String> {
     let listener = crate::listen::bind(&crate::types::ListenAddr::Tcp(addr), false).map_err(|e| e.to_string())?;
     let socket = listener.into_tcp().ok_or("not a TCP address")?;
     let listener = TcpListener::from_std(socket).map_err(|e| e.to_string())?;

@@ -1,8 +1,6 @@
 //! Everything that lives as long as the daemon, made in the order in which it depends on each other.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,46 +10,35 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
 
-use super::door::AdminSocket;
-use super::files::certificate_fingerprint;
-use super::gauges::Gauges;
+use super::admin_socket::AdminSocket;
+use super::filewatch::FileWatch;
+use super::filewatch::certificate_fingerprint;
 use super::listeners::Listeners;
-use super::observe::{self, Observed};
+use super::observe::{self, Gauges, Observed};
 use super::services::added;
-use super::watch::FileWatch;
+use super::state_dir::{in_state_dir, open_state, take_state_dir};
 use crate::access::AccessLog;
 use crate::acme;
 use crate::admin::{self, wire::ListenerStatus};
 use crate::challenge::Challenges;
 use crate::config::{self, AccessTarget, Config, Loaded};
-use crate::control::{CoreLinks, Errands, Handle, History, Operator, Recovered, StateFile, Writer};
+use crate::control::{CoreLinks, Errands, Handle, History, Operator, Writer};
 use crate::health::Monitor;
 use crate::http::HttpEntrance;
 use crate::listen::Admissions;
 use crate::metrics::Metrics;
-use crate::resolve::{self, Resolver};
-use crate::service::Service;
+use crate::resolve::Resolver;
 use crate::snapshot::Snapshot;
-use crate::state::{DirLock, create_private_dir};
+use crate::state::DirLock;
 use crate::tls::{CertStore, InternalCa, TicketKeys, Tls};
 use crate::token::Signer;
 use crate::trust::BackendTlsSet;
 use crate::upstream::Upstreams;
 use crate::worker::{AskWorkers, Entrance, Orders, SharedState, Workers};
 
-/// How long readiness waits for the first probes before it is said anyway.
-const FIRST_PROBES: Duration = Duration::from_secs(10);
-
-/// How long a reload waits for the first probes of a service that it adds.
-const NEW_SERVICES: Duration = Duration::from_secs(5);
-
-/// How often it is noted how the colours do.
-const SAMPLES: Duration = Duration::from_secs(1);
-
 /// The running daemon, as its control runtime sees it.
-pub(super) struct World {
+pub(super) struct Daemon {
     pub config_path: PathBuf,
     pub shared: Arc<SharedState>,
     pub writer: Writer,
@@ -72,14 +59,14 @@ pub(super) struct World {
     pub watch: RefCell<Option<FileWatch>>,
     /// Of the config file and of the certificates, as they were when they were last read.
     pub fingerprints: Cell<(u64, u64)>,
-    ready: Arc<AtomicBool>,
-    stopping: Arc<AtomicBool>,
-    started: Instant,
+    pub(super) ready: Arc<AtomicBool>,
+    pub(super) stopping: Arc<AtomicBool>,
+    pub(super) started: Instant,
     pub started_at: Timestamp,
     _lock: DirLock,
 }
 
-impl World {
+impl Daemon {
     /// From a valid config to a daemon that serves. What can fail, fails before the first socket is open.
     ///
     /// `seen`: the fingerprint of the config file, taken before it was read.
@@ -134,7 +121,7 @@ impl World {
             resolver.clone(),
             core_links(workers.orders()),
         );
-        let world = Rc::new(Self {
+        let daemon = Rc::new(Self {
             config_path: config_path.to_owned(),
             handle: operator.start(),
             shared,
@@ -160,8 +147,8 @@ impl World {
             started_at: Timestamp::now(),
             _lock: lock,
         });
-        world.open_doors(&config, prepared).await?;
-        Ok(world)
+        daemon.open_doors(&config, prepared).await?;
+        Ok(daemon)
     }
 
     async fn open_doors(self: &Rc<Self>, config: &Config, prepared: super::listeners::Prepared) -> Result<(), String> {
@@ -196,107 +183,6 @@ impl World {
         Observed { metrics: Arc::new(move || gauges.render()), ready: self.readiness() }
     }
 
-    /// Whether this process is to be sent requests; else why not.
-    pub fn readiness(&self) -> Arc<dyn Fn() -> Result<(), String> + Send + Sync> {
-        let (fit, shared) = (self.fitness(), self.shared.clone());
-        Arc::new(move || {
-            fit()?;
-            shared.snapshot.load().services.values().try_for_each(|service| serves(service))
-        })
-    }
-
-    /// Whether the process itself is able to serve, whatever the operator has closed.
-    pub fn fitness(&self) -> Arc<dyn Fn() -> Result<(), String> + Send + Sync> {
-        let (ready, stopping) = (self.ready.clone(), self.stopping.clone());
-        Arc::new(move || match (stopping.load(Ordering::Relaxed), ready.load(Ordering::Relaxed)) {
-            (true, _) => Err("shutting down".to_owned()),
-            (false, false) => Err("starting: backends are being probed".to_owned()),
-            (false, true) => Ok(()),
-        })
-    }
-
-    pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
-    }
-
-    /// Ready once every active pool has a healthy backend, or has had time enough to show one.
-    pub fn look_whether_ready(&self) {
-        let snapshot = self.shared.snapshot.load();
-        let serves = snapshot.services.values().all(|s| s.pool(s.active().color).has_healthy());
-        if serves || self.started.elapsed() > FIRST_PROBES {
-            self.ready.store(true, Ordering::Relaxed);
-            let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-            tracing::info!(after = ?self.started.elapsed(), "ready");
-        }
-    }
-
-    /// Probes the services of the present snapshot, and no others.
-    pub fn follow_services(&self) {
-        let snapshot = self.shared.snapshot.load_full();
-        self.monitor.borrow_mut().follow(snapshot.services.values());
-        self.operator.follow(snapshot.services.values());
-    }
-
-    /// The services that `next` adds, probed before anyone is sent to them: a site that moves to a new service loses nothing.
-    ///
-    /// Ends when each can serve, or shows that it can't, or has had its time.
-    pub async fn warm_up(&self, next: &Config, tls: &BackendTlsSet) -> BTreeMap<Arc<str>, Arc<Service>> {
-        let present = self.shared.snapshot.load_full();
-        let new: Vec<_> = next.services.values().filter(|definition| present.kept(definition).is_none()).collect();
-        if new.is_empty() {
-            return BTreeMap::new();
-        }
-        let services = self.writer.with_state(|state| {
-            let services = new.iter().map(|definition| (definition.name.clone(), added(state, definition, tls)));
-            services.collect::<BTreeMap<_, _>>()
-        });
-        let services = services.await;
-        let resolver = self.resolver.borrow().clone();
-        let pools = services.values().flat_map(|service| service.pools());
-        futures_util::future::join_all(pools.map(|pool| resolver.refresh(pool))).await;
-        self.monitor.borrow_mut().follow(present.services.values().chain(services.values()));
-        let until = Instant::now() + NEW_SERVICES;
-        while services.values().any(|service| service.pool(service.active().color).may_come_up())
-            && Instant::now() < until
-        {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        services
-    }
-
-    pub async fn resolve_now(&self) {
-        let resolver = self.resolver.borrow().clone();
-        refresh_all(&resolver, &self.shared).await;
-    }
-
-    fn keep_resolving(self: &Rc<Self>) {
-        let (shared, resolver) = (self.shared.clone(), self.resolver.clone());
-        // Ends with the control runtime.
-        tokio::task::spawn_local(async move {
-            loop {
-                tokio::time::sleep(resolve::INTERVAL).await;
-                let resolver = resolver.borrow().clone();
-                refresh_all(&resolver, &shared).await;
-            }
-        });
-    }
-
-    /// Notes once a second how the colours do.
-    fn keep_sampling(&self) {
-        let shared = self.shared.clone();
-        // Ends with the control runtime.
-        tokio::task::spawn_local(async move {
-            let mut seconds = tokio::time::interval(SAMPLES);
-            seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                let now = seconds.tick().await;
-                let snapshot = shared.snapshot.load();
-                shared.metrics.sample(snapshot.services.keys(), now.into_std());
-                snapshot.services.values().for_each(|service| service.look_whether_special());
-            }
-        });
-    }
-
     /// Starts watching the files of the present config.
     pub fn watch_files(&self) -> mpsc::Receiver<()> {
         let (changes, changed) = mpsc::channel(1);
@@ -326,22 +212,6 @@ impl World {
     }
 }
 
-/// Whether the service takes requests, by the operator's will; else what it does instead.
-fn serves(service: &Service) -> Result<(), String> {
-    let active = service.active();
-    match (&active.maintenance, &active.paused) {
-        (Some(_), _) => Err(format!("service {:?} is in maintenance", service.name())),
-        (None, Some(_)) => Err(format!("service {:?} is paused", service.name())),
-        (None, None) => Ok(()),
-    }
-}
-
-async fn refresh_all(resolver: &Resolver, shared: &SharedState) {
-    let snapshot = shared.snapshot.load_full();
-    let pools = snapshot.services.values().flat_map(|service| service.pools());
-    futures_util::future::join_all(pools.map(|pool| resolver.refresh(pool))).await;
-}
-
 fn core_links(orders: &Orders) -> CoreLinks {
     let (forget, warm_up) = (orders.clone(), orders.clone());
     CoreLinks {
@@ -368,37 +238,4 @@ fn open_access_log(log: &config::Log) -> Result<AccessLog, String> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let opened = std::fs::create_dir_all(folder).and_then(|()| AccessLog::open(log));
     opened.map_err(|e| format!("the access log {}: {e}", path.display()))
-}
-
-fn take_state_dir(config: &Config) -> Result<DirLock, String> {
-    let folder = &config.server.state_dir;
-    create_private_dir(folder).map_err(|e| in_state_dir(config, "", &e))?;
-    DirLock::take(folder).map_err(|e| in_state_dir(config, "lock", &e))
-}
-
-fn open_state(config: &Config) -> Result<StateFile, String> {
-    let (state, recovered) =
-        StateFile::open(&config.server.state_dir).map_err(|e| in_state_dir(config, "state.json", &e))?;
-    if let Recovered::Damaged { aside, why } = recovered {
-        tracing::error!(
-            aside = %aside.display(),
-            why,
-            "THE STATE FILE IS DAMAGED and was moved aside: every service starts with its `initial` colour; \
-             check what serves with `edgectl status`"
-        );
-    }
-    Ok(state)
-}
-
-fn in_state_dir(config: &Config, file: &str, error: &io::Error) -> String {
-    let folder = &config.server.state_dir;
-    let path = if file.is_empty() { folder.clone() } else { folder.join(file) };
-    let advice = match error.kind() {
-        io::ErrorKind::PermissionDenied => format!(
-            "; it and what is in it must belong to the daemon's user (uid {})",
-            rustix::process::geteuid().as_raw()
-        ),
-        _ => String::new(),
-    };
-    format!("state_dir {}: {error}{advice}", path.display())
 }

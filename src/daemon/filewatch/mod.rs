@@ -1,0 +1,9 @@
+//! The config file and the files that it names: which they are, what they hold, and when they may have changed.
+//!
+//! Says that it is time to look; what is taken up is the reload's business.
+
+mod named;
+mod watch;
+
+pub(super) use named::{certificate_files, certificate_fingerprint, config_fingerprint};
+pub(super) use watch::FileWatch;

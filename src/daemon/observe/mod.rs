@@ -1,0 +1,7 @@
+//! What is seen of the daemon from outside without the admin socket: the metrics port, and the gauges read at scrape time.
+
+mod gauges;
+mod port;
+
+pub(super) use gauges::Gauges;
+pub(super) use port::{Observed, serve};
