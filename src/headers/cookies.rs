@@ -14,14 +14,13 @@ pub fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// The value of the first cookie of that name.
-pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.into_iter().find_map(|(key, value)| (key == name).then_some(value))
+/// The value of the first cookie of that name, over all Cookie fields (RFC 6265, 5.4; HTTP/2 splits them). It need not be text.
+pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+    let mut parsed = headers.get_all(COOKIE).iter().flat_map(pairs).filter_map(parse);
+    parsed.find_map(|(key, value)| (key == name.as_bytes()).then_some(value))
 }
 
-/// Takes out the cookies that `take`, told name and value, wants. The others stay as they are, byte for byte; a field that is
+/// Takes out the cookies that `take`, told name and value, wants; what is not text, it is not told. The others stay as they are, byte for byte; a field that is
 /// left empty goes. Looks at no field in which `prefix` does not occur.
 pub fn take_cookies(headers: &mut HeaderMap, prefix: &str, mut take: impl FnMut(&str, &str) -> bool) {
     let has_prefix = |line: &HeaderValue| memchr::memmem::find(line.as_bytes(), prefix.as_bytes()).is_some();
@@ -37,18 +36,29 @@ pub fn take_cookies(headers: &mut HeaderMap, prefix: &str, mut take: impl FnMut(
 }
 
 fn without(line: HeaderValue, take: &mut impl FnMut(&str, &str) -> bool) -> Option<HeaderValue> {
-    let pairs = line.as_bytes().split(|byte| *byte == b';');
-    let kept: Vec<&[u8]> = pairs
-        .filter(|pair| {
-            let text = std::str::from_utf8(pair.trim_ascii()).unwrap_or_default();
-            !text.split_once('=').is_some_and(|(name, value)| take(name, value))
-        })
-        .collect();
+    let mut is_taken = |pair: &[u8]| {
+        let text = |bytes| std::str::from_utf8(bytes).ok();
+        let named = parse(pair).and_then(|(name, value)| Some((text(name)?, text(value)?)));
+        named.is_some_and(|(name, value)| take(name, value))
+    };
+    let kept: Vec<&[u8]> = pairs(&line).filter(|pair| !is_taken(pair)).collect();
     let left = kept.join(&b';');
     match left.trim_ascii() {
         b"" => None,
         left => HeaderValue::from_bytes(left).ok(),
     }
+}
+
+/// The cookies of one field, as they are written (RFC 6265, 4.2.1).
+fn pairs(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    line.as_bytes().split(|byte| *byte == b';')
+}
+
+/// Name and value. `None`: without `=`.
+fn parse(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+    let pair = pair.trim_ascii();
+    let equals = memchr::memchr(b'=', pair)?;
+    Some((&pair[..equals], &pair[equals + 1..]))
 }
 
 #[cfg(test)]
@@ -62,8 +72,18 @@ mod tests {
         headers.append(COOKIE, HeaderValue::from_static("b=2; c=3"));
         join_cookies(&mut headers);
         assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
-        assert_eq!(cookie(&headers, "c"), Some("3"));
+        assert_eq!(cookie(&headers, "c"), Some(&b"3"[..]));
         assert_eq!(cookie(&headers, "d"), None);
+    }
+
+    #[test]
+    fn a_cookie_is_found_beside_bytes_beyond_ascii() {
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, HeaderValue::from_bytes(b"a=\xff; b = x;c=1;c=2; d").unwrap());
+        assert_eq!(cookie(&headers, "c"), Some(&b"1"[..]));
+        assert_eq!(cookie(&headers, "a"), Some(&b"\xff"[..]));
+        assert_eq!(cookie(&headers, "b"), None, "its name has a space");
+        assert_eq!(cookie(&headers, "d"), None, "no value");
     }
 
     #[test]

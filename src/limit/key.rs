@@ -8,9 +8,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
 use http::HeaderMap;
-use http::header::COOKIE;
 
 use crate::config::ZoneKey;
+use crate::headers::cookie;
 
 use super::Client;
 
@@ -48,15 +48,6 @@ fn write_header(hasher: &mut impl Hasher, headers: &HeaderMap, name: &http::Head
         found = Some(());
     }
     found
-}
-
-/// The first cookie of that name, over all Cookie headers (RFC 6265 section 5.4; h2 splits them).
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
-    let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
-    pairs
-        .map(<[u8]>::trim_ascii)
-        .filter_map(|pair| pair.strip_prefix(name.as_bytes()))
-        .find_map(|rest| rest.strip_prefix(b"="))
 }
 
 fn non_empty(value: &[u8]) -> Option<&[u8]> {

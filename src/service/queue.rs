@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use crate::types::keep_waker;
+
 /// The line itself. Clones are the same line.
 #[derive(Debug, Clone, Default)]
 pub struct Queue {
@@ -96,9 +98,7 @@ impl Future for Place {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut places = self.line.lock();
         let Some(waker) = places.waiting.get_mut(&self.number) else { return Poll::Ready(()) };
-        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
-        }
+        keep_waker(waker, cx);
         Poll::Pending
     }
 }

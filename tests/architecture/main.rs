@@ -16,6 +16,7 @@ use sources::{code, files_under, is_tests, root, show, sources, test_modules, te
 /// Within a layer a module knows these siblings and no others. What is listed must be used.
 const SIBLINGS: &[(&str, &[&str])] = &[
     ("service", &["trust"]),
+    ("limit", &["headers"]),
     ("site", &["headers", "limit", "metrics", "service"]),
     ("snapshot", &["headers", "limit", "metrics", "service", "site", "trust"]),
     ("decide", &["error", "headers", "site", "snapshot"]),

@@ -138,6 +138,8 @@ fn hash_key(exchange: &Exchange, head: &Parts, settings: &config::Service) -> Op
         Balance::LeastConn | Balance::RoundRobin => None,
         Balance::HashIp => Some(HashKey::of(exchange.request.client)),
         Balance::HashHeader(name) => Some(HashKey::of(head.headers.get(name).map(HeaderValue::as_bytes))),
-        Balance::HashCookie(name) => Some(HashKey::of(headers::cookie(&head.headers, name))),
+        Balance::HashCookie(name) => {
+            Some(HashKey::of(headers::cookie(&head.headers, name).and_then(|value| std::str::from_utf8(value).ok())))
+        }
     }
 }

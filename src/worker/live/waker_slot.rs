@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::task::{Context, Waker};
 
+use crate::types::keep_waker;
+
 /// At most one waker: that of the task that looked last.
 #[derive(Debug, Default)]
 pub(super) struct WakerSlot(RefCell<Option<Waker>>);
@@ -10,10 +12,7 @@ pub(super) struct WakerSlot(RefCell<Option<Waker>>);
 impl WakerSlot {
     /// The next wake is for this task. Costs a comparison when it is the one already kept.
     pub fn keep(&self, cx: &Context<'_>) {
-        match &mut *self.0.borrow_mut() {
-            Some(waker) => waker.clone_from(cx.waker()),
-            empty => *empty = Some(cx.waker().clone()),
-        }
+        keep_waker(&mut self.0.borrow_mut(), cx);
     }
 
     /// Wakes the task, and keeps its waker for the next time.
