@@ -1,7 +1,7 @@
 //! What serves, and the pure choice of a colour for one exchange.
 //!
-//! Owns no state that changes in place: an [`Active`] is replaced as a whole. Opens nothing, reads no clock. Who makes one:
-//! [`crate::control`]; who asks it: [`super::Service::enter`].
+//! Owns no state that changes in place: an [`Active`] is replaced as a whole. Opens nothing, reads no clock. Made in
+//! `control`, asked by [`super::Service::enter`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub struct Pause {
 pub struct Maintenance {
     /// For the page.
     pub message: Option<String>,
-    /// Who passes nevertheless.
+    /// The clients that pass nevertheless.
     pub allow: Vec<IpNet>,
     pub since: SystemTime,
 }
@@ -89,7 +89,7 @@ pub enum Way {
     Preview,
     /// The colour that serves has no healthy backend.
     Failover,
-    /// Was to go to the canary, which has no healthy backend.
+    /// It was to go to the canary, which has no healthy backend.
     Fallback,
 }
 
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_drawn_is_kept_and_a_larger_share_keeps_who_was_in() {
+    fn what_was_drawn_is_kept_and_a_larger_share_keeps_its_clients() {
         let mut visit = visit();
         assert_eq!(chosen(&canary(5), &mut visit, 400), (Color::Green, Way::Canary));
         assert!(visit.is_new);
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(choose(&active(), Color::Blue, true), (Color::Green, Way::Failover));
         assert_eq!(choose(&active(), Color::Blue, false), (Color::Blue, Way::Active));
         let none = active().choose(&mut visit(), || 0, |_| false, true).unwrap();
-        assert_eq!(none, (Color::Blue, Way::Active), "nobody to stand in");
+        assert_eq!(none, (Color::Blue, Way::Active), "no colour can stand in");
     }
 
     #[test]

@@ -160,13 +160,13 @@ impl Backend {
 
     /// It has answered a request: the failures before are forgotten.
     pub fn answered(&self) {
-        // Looked at first: the line is shared by all cores, and a store would take it from them.
+        // Looked at first: the cache line is shared by all workers, and a store would take it from them.
         if self.fails.load(Ordering::Relaxed) != 0 {
             self.fails.store(0, Ordering::Relaxed);
         }
     }
 
-    /// It has failed a request; answers whether that makes `max_fails` in a row. 0: never.
+    /// It has failed a request; answers whether that makes `max_fails` in a row. With 0, never.
     pub fn failed(&self, max_fails: u32) -> bool {
         max_fails > 0 && self.fails.fetch_add(1, Ordering::Relaxed).saturating_add(1) >= max_fails
     }
@@ -194,7 +194,7 @@ impl Backend {
         changed
     }
 
-    /// Out for a while; who is in the pool beside it is the caller's concern. Answers for how long.
+    /// Out for a while; whether the pool can do without it is the caller's concern. Answers for how long.
     pub(super) fn eject(&self, now: Instant, first: Duration, max_fails: u32, why: String) -> Duration {
         let mut state = self.lock();
         let lasts = state.ejections.eject(now, first, max_fails, why);
@@ -224,15 +224,15 @@ impl Backend {
         true
     }
 
-    /// Counts an exchange in unless `max` are inside, exact over all cores; 0: no bound.
+    /// Counts an exchange in unless `max` are inside, exact over all workers; 0: no bound.
     pub(super) fn count_in(&self, max: usize) -> bool {
         if max == 0 {
             self.in_flight.fetch_add(1, Ordering::Relaxed);
             return true;
         }
         let room = |inside| (inside < max).then_some(inside + 1);
-        // Sequentially consistent, as is `count_out`: who waits for room joins the queue, then looks here; who leaves is
-        // counted out, then looks at the queue. One of the two sees the other.
+        // Sequentially consistent, as is `count_out`: a request that waits joins the queue, then looks here; an exchange that
+        // leaves is counted out, then looks at the queue. One of the two sees the other.
         self.in_flight.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).is_ok()
     }
 
@@ -240,10 +240,10 @@ impl Backend {
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Makes what requests read say what the state says.
+    /// Copies the state to where requests read it.
     fn show(&self, state: &State) {
         self.up.store(state.health.up, Ordering::Relaxed);
-        // Before who shows it looks at the queue: see `count_in`.
+        // Stored before the caller looks at the queue: see `count_in`.
         self.serves.store(state.health.up && state.ejections.present().is_none(), Ordering::SeqCst);
     }
 

@@ -1,11 +1,11 @@
 //! Taking a backend out that fails requests although its probes pass, for a time that grows while it goes on failing.
 //!
-//! Pure: takes `now` and the config's numbers, reads no clock. Who counts the failures: [`super::Backend`]; how many may be
-//! out at once: [`super::Pool::eject`].
+//! Pure: takes `now` and the config's numbers, reads no clock. The failures are counted by [`super::Backend`]; how many may be
+//! out at once is decided by [`super::Pool::eject`].
 
 use std::time::{Duration, Instant};
 
-/// However often it fails, it is tried again after this long.
+/// The longest ejection, however often the backend has failed.
 const LONGEST: Duration = Duration::from_mins(5);
 
 /// A backend is good again, and its next time out a first one, once it has served for this many times as long as it was out.
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn who_behaves_for_ten_times_as_long_starts_anew() {
+    fn a_backend_that_behaves_for_ten_times_as_long_starts_anew() {
         let (mut ejections, now) = (Ejections::default(), Instant::now());
         let (_, over) = round(&mut ejections, now);
         let (took, over) = round(&mut ejections, over + Duration::from_secs(99));

@@ -1,9 +1,9 @@
-//! Who is in a pool whatever its colour is there for: previews, and those whom the other colour could not take. A drain of that
-//! colour neither waits for them nor cuts them, until the colour itself comes to serve: from then on they are its residents.
+//! Guests: exchanges that are in a pool although its colour does not serve, by a preview or in place of the other colour. A
+//! drain of the pool neither waits for them nor cuts them. When the colour comes to serve, they become its residents.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// How many there are, and since which [`Era`]: in one word, so that a guest leaves as what he is at that moment.
+/// How many there are, and since which [`Era`]: in one word, so that a guest leaves as what it is at that moment.
 #[derive(Debug, Default)]
 pub(super) struct Guests(AtomicU64);
 
@@ -14,11 +14,12 @@ pub struct Era(u32);
 const COUNT: u64 = u32::MAX as u64;
 
 impl Guests {
+    /// A guest is counted in the era that it arrives in.
     pub fn enter(&self) -> Era {
         era(self.0.fetch_add(1, Ordering::SeqCst))
     }
 
-    /// Answers whether he was still a guest.
+    /// Answers whether it was still a guest.
     pub fn leave(&self, of: Era) -> bool {
         let one_less = |word| (era(word) == of).then(|| word - 1);
         self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()
@@ -32,7 +33,7 @@ impl Guests {
         era(self.0.load(Ordering::Relaxed)) == of
     }
 
-    /// They are counted among `residents` from here on: never in neither.
+    /// From here on they are counted among `residents`; for a moment in both, never in neither.
     pub fn become_residents(&self, residents: &AtomicUsize) {
         let mut word = self.0.load(Ordering::SeqCst);
         loop {
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guest_leaves_as_what_he_has_become() {
+    fn a_guest_leaves_as_what_it_has_become() {
         let (guests, residents) = (Guests::default(), AtomicUsize::new(0));
         let (early, first) = (guests.enter(), guests.enter());
         assert!(guests.leave(early) && guests.count() == 1);

@@ -32,7 +32,7 @@ impl InFlight {
         self.way
     }
 
-    /// As whose guest it came, if as one.
+    /// The era in which it came as a guest, if it did.
     pub fn guest(&self) -> Option<Era> {
         self.guest
     }
@@ -51,7 +51,7 @@ impl InFlight {
         true
     }
 
-    /// Leaves its backend, if it has one, and tells who waits for room there.
+    /// Leaves its backend, if it has one, and wakes a request that waits for room there.
     pub fn unassign(&mut self) {
         if let Some(backend) = self.backend.take() {
             backend.count_out();

@@ -1,11 +1,12 @@
-//! What answers behind the front door: services, their two pools, the backends in them, and who is in flight where.
+//! What answers behind the front door: services, their two pools, the backends in them, and which exchanges are in flight where.
 //!
 //! Owns the active colour of each service and the exact count of exchanges in each pool. Never opens a socket and never
-//! decides a switch: [`crate::control`] does, and publishes it here with one store. Who picks: [`crate::http`].
+//! decides a switch: that is done in `control`, and published here with one store. Backends are picked in `http`.
 
 mod active;
 mod backend;
 mod balance;
+mod detour;
 mod ejection;
 mod guests;
 mod held;
@@ -14,7 +15,7 @@ mod pool;
 mod queue;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -23,12 +24,15 @@ use tokio::sync::watch;
 pub use active::{Active, Canary, Maintenance, Pause, Shut, TICKETS, Ticket, Visit, Way};
 pub use backend::{Backend, Endpoint, Health, Probe, ProbeOutcome};
 pub use balance::{HashKey, Wanted};
+pub use detour::Detour;
 pub use ejection::Ejected;
 pub use guests::Era;
 pub use held::HeldTurn;
 pub use in_flight::InFlight;
 pub use pool::{Pool, Target};
 pub use queue::{Full, Place, Queue};
+
+use detour::Detours;
 
 use crate::config;
 use crate::trust::{BackendTls, BackendTlsCell};
@@ -48,29 +52,9 @@ pub struct Service {
     special: AtomicBool,
     /// Tickets drawn by canary clients so far.
     drawn: AtomicU32,
-    /// The detour that the last exchange has taken, told to who writes the history.
-    detour: AtomicU8,
-    detours: watch::Sender<Option<Detour>>,
+    detours: Detours,
     /// Requests that a pause holds back.
     held: Queue,
-}
-
-/// A standing in of one colour for the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Detour {
-    /// The other colour serves: the one that should has no healthy backend.
-    Failover,
-    /// The canary's clients are served by the colour that serves: the canary has no healthy backend.
-    Fallback,
-}
-
-impl Detour {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Failover => "failover",
-            Self::Fallback => "fallback",
-        }
-    }
 }
 
 impl Service {
@@ -85,8 +69,7 @@ impl Service {
             generation: AtomicU64::new(active.generation),
             special: AtomicBool::new(!active.is_plain(SystemTime::now())),
             drawn: AtomicU32::new(fastrand::u32(..)),
-            detour: AtomicU8::new(0),
-            detours: watch::Sender::new(None),
+            detours: Detours::default(),
             held: Queue::default(),
             active: ArcSwap::from_pointee(active),
             config: ArcSwap::new(config.clone()),
@@ -158,7 +141,7 @@ impl Service {
             };
             let way = match (from, serves) {
                 (Way::Canary, true) => Way::Fallback,
-                // The canary's colour serves meanwhile, and nobody may take its place.
+                // The canary's colour serves meanwhile, and no colour may take its place.
                 (Way::Canary, false) if !failover => return false,
                 // A switch has come first: it is no guest there.
                 (_, true) => Way::Active,
@@ -214,17 +197,17 @@ impl Service {
         }
     }
 
-    /// The line of those whom a pause holds back; they go on in its order.
+    /// The requests that a pause holds back; they go on in its order.
     pub fn held(&self) -> &Queue {
         &self.held
     }
 
-    /// The pause has ended: the first who was held goes on, and calls the next.
+    /// The pause has ended: the first that was held goes on, and wakes the next.
     pub fn let_go(&self) {
-        self.held.call_one();
+        self.held.wake_one();
     }
 
-    /// To be called when what makes a service special may have changed: what is published, who is held, and now and then for
+    /// To be called when what makes a service special may have changed: what is published, which requests are held, and now and then for
     /// previews that have expired.
     pub fn look_whether_special(&self) {
         let look = || !self.active.load().is_plain(SystemTime::now()) || !self.held.is_empty();
@@ -232,7 +215,7 @@ impl Service {
             let special = look();
             self.special.store(special, Ordering::SeqCst);
             fence(Ordering::SeqCst);
-            // Someone on another thread may have changed it between the look and the store.
+            // Another thread may have changed it between the look and the store.
             if look() == special {
                 return;
             }
@@ -248,12 +231,12 @@ impl Service {
 
     /// Wakes when exchanges begin or cease to take a detour.
     pub fn watch_detours(&self) -> watch::Receiver<Option<Detour>> {
-        self.detours.subscribe()
+        self.detours.watch()
     }
 
     /// The detour that exchanges take now.
     pub fn detour(&self) -> Option<Detour> {
-        *self.detours.borrow()
+        self.detours.present()
     }
 
     /// Looks whether a detour has begun or ended, without an exchange to tell it: called when health has changed.
@@ -267,7 +250,7 @@ impl Service {
         let falls_back = active.canary.is_some_and(|canary| canary.percent > 0 && !healthy(canary.color));
         let fallback =
             falls_back && (self.detour().is_some() || !self.pools[active.color.other().index()].may_come_up());
-        self.take_detour(match (failover, fallback) {
+        self.detours.take(match (failover, fallback) {
             (true, _) => Some(Detour::Failover),
             (_, true) => Some(Detour::Fallback),
             _ => None,
@@ -276,22 +259,11 @@ impl Service {
 
     fn note_way(&self, way: Way) {
         match way {
-            Way::Failover => self.take_detour(Some(Detour::Failover)),
-            Way::Fallback => self.take_detour(Some(Detour::Fallback)),
+            Way::Failover => self.detours.take(Some(Detour::Failover)),
+            Way::Fallback => self.detours.take(Some(Detour::Fallback)),
             // One exchange that takes none does not end what another takes: a look at health does.
-            Way::Active | Way::Canary if self.detour.load(Ordering::Relaxed) != 0 => self.look_at_detour(),
+            Way::Active | Way::Canary if self.detours.any() => self.look_at_detour(),
             Way::Active | Way::Canary | Way::Preview => {}
-        }
-    }
-
-    fn take_detour(&self, detour: Option<Detour>) {
-        let code = match detour {
-            None => 0,
-            Some(Detour::Failover) => 1,
-            Some(Detour::Fallback) => 2,
-        };
-        if self.detour.load(Ordering::Relaxed) != code && self.detour.swap(code, Ordering::Relaxed) != code {
-            self.detours.send_replace(detour);
         }
     }
 }
@@ -340,7 +312,7 @@ mod tests {
             let visit = &mut visit();
             guards.push(service.enter(visit, false).unwrap());
         }
-        // Nobody is healthy: those of the canary have fallen back, and it is known.
+        // No backend is healthy: the canary's requests have fallen back, and it is known.
         assert_eq!(service.detour(), Some(Detour::Fallback));
         let fallen = guards.iter().filter(|guard| guard.way() == Way::Fallback).count();
         assert!((18..=22).contains(&fallen), "{fallen} of 200 at 10 per cent");

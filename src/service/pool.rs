@@ -20,7 +20,7 @@ pub struct Pool {
     color: Option<Color>,
     targets: Mutex<Vec<Target>>,
     backends: ArcSwap<Vec<Arc<Backend>>>,
-    /// Who is here because the colour serves or has served, or is a canary: what a drain waits for.
+    /// Exchanges that are here because the colour serves, has served, or is a canary: what a drain waits for.
     residents: AtomicUsize,
     guests: Guests,
     tunnels: AtomicUsize,
@@ -104,7 +104,7 @@ impl Pool {
         self.backends.load()
     }
 
-    /// Those for whom every backend that serves is full.
+    /// Requests for which every backend that serves is full.
     pub fn queue(&self) -> &Queue {
         &self.queue
     }
@@ -125,10 +125,10 @@ impl Pool {
 
     /// Takes a backend out that has failed too many requests in a row; answers for how long.
     ///
-    /// `None`, and nothing has changed: it is out already, half of the pool is, or no other would be left to serve. Whoever
-    /// follows [`Pool::watch_backends`] lets it in again with [`Pool::readmit`].
+    /// `None`, and nothing has changed: it is out already, half of the pool is, or no other would be left to serve. The
+    /// task that follows [`Pool::watch_backends`] lets it in again with [`Pool::readmit`].
     pub fn eject(&self, backend: &Backend, health: &config::Health, why: String, now: Instant) -> Option<Duration> {
-        // Held so that two cores can't eject the two halves at once.
+        // Held so that two workers can't eject the two halves at once.
         let _targets = self.lock();
         let backends = self.backends();
         let out = backends.iter().filter(|b| b.ejected().is_some()).count();
@@ -187,14 +187,14 @@ impl Pool {
     }
 
     /// A backend has come up or gone down: lets go of those that were only kept until one of their successors is healthy, and
-    /// calls who waits for room.
+    /// wakes a request that waits for room.
     pub fn settle(&self) {
         let targets = self.lock();
         self.rebuild(&targets);
     }
 
     /// The backends of `targets`; while none of them is healthy, or their names are not known yet, the healthy ones of before
-    /// serve on beside them. When nobody else is left to serve, who was ejected is let in.
+    /// serve on beside them. When no other is left to serve, the ejected ones are let in.
     fn rebuild(&self, targets: &[Target]) {
         let before = self.backends.load_full();
         let wanted: Vec<(&BackendAddr, &Endpoint)> =
@@ -227,11 +227,11 @@ impl Pool {
         self.room_made();
     }
 
-    /// Someone has left a backend, or one has come: who has waited longest looks whether it fits, and calls the next if there
-    /// is room for more.
+    /// An exchange has left a backend, or a backend has come: the request that has waited longest looks whether there is room
+    /// for it, and wakes the next if there is room for more.
     pub(super) fn room_made(&self) {
         if !self.queue.is_empty() {
-            self.queue.call_one();
+            self.queue.wake_one();
         }
     }
 
@@ -264,7 +264,7 @@ impl Pool {
         self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A guest gets his era.
+    /// A guest is counted in the era that it arrives in.
     pub(super) fn count_in(&self, is_guest: bool) -> Option<Era> {
         if is_guest {
             return Some(self.guests.enter());
@@ -284,7 +284,7 @@ impl Pool {
         self.guests.are_of(era)
     }
 
-    /// The colour has come to serve: nobody is here as a guest any more.
+    /// The colour has come to serve: no exchange is here as a guest any more.
     pub(super) fn adopt_guests(&self) {
         self.guests.become_residents(&self.residents);
     }

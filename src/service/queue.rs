@@ -1,7 +1,8 @@
-//! A line of those who wait for their turn, first come first served.
+//! A queue of tasks that wait for their turn, first come first served.
 //!
-//! Generic: knows neither what is waited for nor who calls. Whoever makes room calls one; whoever is called and goes away,
-//! or can't use its turn, hands it to the next. Shared by all cores, behind a lock that is taken by those alone who wait.
+//! Generic: it does not know what is waited for. Code that makes room wakes the first. A waiter that is woken and goes away,
+//! or can't use its turn, hands the turn to the next. Shared by all workers; only waiters, and code that finds some, take its
+//! lock.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -11,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::types::keep_waker;
 
-/// The line itself. Clones are the same line.
+/// The queue itself. Clones are the same queue.
 #[derive(Debug, Clone, Default)]
 pub struct Queue {
     line: Arc<Line>,
@@ -19,24 +20,24 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct Line {
-    /// Tickets there are, called or not.
+    /// Places there are, woken or not.
     len: AtomicUsize,
     places: Mutex<Places>,
 }
 
-/// Who waits to be called, by number: the lowest has waited longest.
+/// The waiters by number: the lowest has waited longest.
 #[derive(Debug, Default)]
 struct Places {
     next: u64,
     waiting: BTreeMap<u64, Option<Waker>>,
 }
 
-/// As many wait as may.
+/// As many wait as the bound allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the queue is full")]
 pub struct Full;
 
-/// A place in the line: ready when it is called. Leaves by drop, and then hands on the turn it has not used.
+/// A place in the queue: ready when it is woken. Leaves by drop, and hands on a turn that it has not used.
 #[derive(Debug)]
 pub struct Place {
     line: Arc<Line>,
@@ -46,9 +47,9 @@ pub struct Place {
 }
 
 impl Queue {
-    /// A place at the end, unless `bound` are in the line already.
+    /// A place at the end, unless `bound` are queued already.
     ///
-    /// What was freed before this returns has called nobody: look once more afterwards, and call the first if there is room.
+    /// Room that was made before this returns has woken no one: look once more afterwards, and wake the first if there is room.
     pub fn join(&self, bound: usize) -> Result<Place, Full> {
         let mut places = self.line.lock();
         if self.line.len.load(Ordering::SeqCst) >= bound {
@@ -61,13 +62,13 @@ impl Queue {
         Ok(Place { line: self.line.clone(), number, used: false })
     }
 
-    /// Calls the first who waits; answers whether there was one.
-    pub fn call_one(&self) -> bool {
-        self.line.call_from(0)
+    /// Wakes the first waiter; answers whether there was one.
+    pub fn wake_one(&self) -> bool {
+        self.line.wake_from(0)
     }
 
-    /// How many are in the line: those who wait, and those who were called and have not used their turn yet. Who finds it
-    /// empty overtakes nobody.
+    /// How many are queued: those that wait, and those that were woken and have not used their turn yet. A request that finds
+    /// it empty overtakes no other.
     pub fn len(&self) -> usize {
         self.line.len.load(Ordering::SeqCst)
     }
@@ -78,17 +79,17 @@ impl Queue {
 }
 
 impl Place {
-    /// The turn was used: leaves the line without handing it on.
+    /// The turn was used: leaves the queue without handing it on.
     pub fn done(mut self) {
         self.used = true;
     }
 
-    /// The turn can't be used by this one: back to its place, and the next behind it is called instead.
+    /// The turn can't be used by this one: back to its place, and the next behind it is woken instead.
     ///
-    /// What was freed meanwhile may have called nobody: look once more afterwards.
+    /// Room that was made meanwhile may have woken no one: look once more afterwards.
     pub fn pass(&mut self) {
         self.line.lock().waiting.entry(self.number).or_default();
-        self.line.call_from(self.number + 1);
+        self.line.wake_from(self.number + 1);
     }
 }
 
@@ -108,19 +109,19 @@ impl Drop for Place {
         let was_waiting = self.line.lock().waiting.remove(&self.number).is_some();
         self.line.len.fetch_sub(1, Ordering::SeqCst);
         if !was_waiting && !self.used {
-            self.line.call_from(0);
+            self.line.wake_from(0);
         }
     }
 }
 
 impl Line {
-    fn call_from(&self, number: u64) -> bool {
-        let called = {
+    fn wake_from(&self, number: u64) -> bool {
+        let woken = {
             let mut places = self.lock();
             let Some((&first, _)) = places.waiting.range(number..).next() else { return false };
             places.waiting.remove(&first)
         };
-        if let Some(waker) = called.flatten() {
+        if let Some(waker) = woken.flatten() {
             waker.wake();
         }
         true
@@ -140,22 +141,22 @@ mod tests {
 
     use super::*;
 
-    fn is_called(ticket: &mut Place) -> bool {
+    fn is_woken(ticket: &mut Place) -> bool {
         ticket.now_or_never().is_some()
     }
 
     #[test]
-    fn the_first_to_come_is_the_first_to_be_called() {
+    fn the_first_to_come_is_the_first_to_be_woken() {
         let queue = Queue::default();
         let mut all: Vec<Place> = (0..3).map(|_| queue.join(3).unwrap()).collect();
         assert_eq!(queue.join(3).unwrap_err(), Full);
-        assert!(!all.iter_mut().any(is_called));
-        for called in 1..=3 {
-            assert!(queue.call_one());
-            assert_eq!(all.iter_mut().filter_map(FutureExt::now_or_never).count(), called);
-            assert!(is_called(&mut all[called - 1]));
+        assert!(!all.iter_mut().any(is_woken));
+        for woken in 1..=3 {
+            assert!(queue.wake_one());
+            assert_eq!(all.iter_mut().filter_map(FutureExt::now_or_never).count(), woken);
+            assert!(is_woken(&mut all[woken - 1]));
         }
-        assert!(!queue.call_one(), "nobody waits");
+        assert!(!queue.wake_one(), "no one waits");
         assert_eq!(queue.len(), 3, "but none has used its turn");
         all.into_iter().for_each(Place::done);
         assert!(queue.is_empty());
@@ -165,29 +166,29 @@ mod tests {
     fn a_turn_that_is_not_used_goes_to_the_next() {
         let queue = Queue::default();
         let [first, mut second, mut third] = [(); 3].map(|()| queue.join(9).unwrap());
-        queue.call_one();
+        queue.wake_one();
         drop(first);
-        assert!(is_called(&mut second) && !is_called(&mut third));
+        assert!(is_woken(&mut second) && !is_woken(&mut third));
         second.pass();
-        assert!(!is_called(&mut second) && is_called(&mut third));
-        queue.call_one();
-        assert!(is_called(&mut second), "it has kept its place");
+        assert!(!is_woken(&mut second) && is_woken(&mut third));
+        queue.wake_one();
+        assert!(is_woken(&mut second), "it has kept its place");
         drop(third);
         assert_eq!(queue.len(), 1);
     }
 
     #[test]
-    fn who_leaves_before_being_called_hands_nothing_on() {
+    fn a_waiter_that_leaves_before_it_is_woken_hands_nothing_on() {
         let queue = Queue::default();
         let [first, mut second] = [(); 2].map(|()| queue.join(9).unwrap());
         drop(first);
-        assert!(!is_called(&mut second));
-        queue.call_one();
+        assert!(!is_woken(&mut second));
+        queue.wake_one();
         second.done();
         assert!(queue.is_empty());
     }
 
-    /// Slots as a backend has them, and a line before them.
+    /// Slots as a backend has them, and a queue before them.
     struct Slots {
         free: AtomicUsize,
         queue: Queue,
@@ -202,14 +203,14 @@ mod tests {
         fn put(&self) {
             self.free.fetch_add(1, Ordering::SeqCst);
             if !self.queue.is_empty() {
-                self.queue.call_one();
+                self.queue.wake_one();
             }
         }
 
         async fn wait(&self) {
             let mut ticket = self.queue.join(usize::MAX).unwrap();
             if self.free.load(Ordering::SeqCst) > 0 {
-                self.queue.call_one();
+                self.queue.wake_one();
             }
             loop {
                 (&mut ticket).await;
@@ -223,7 +224,7 @@ mod tests {
             }
             ticket.done();
             if self.free.load(Ordering::SeqCst) > 0 {
-                self.queue.call_one();
+                self.queue.wake_one();
             }
         }
     }

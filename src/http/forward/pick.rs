@@ -75,7 +75,7 @@ impl<'a> Picker<'a> {
 
     async fn turn(&self, in_flight: &mut InFlight, pool: &Pool, mut ticket: Place) -> bool {
         // A request that left before we queued has woken no one.
-        self.call_if_room(pool);
+        self.wake_if_room(pool);
         let may_turn = in_flight.way().may_turn(self.settings.failover);
         let is_over = || may_turn && !self.may_wait(pool);
         if is_over() {
@@ -98,15 +98,15 @@ impl<'a> Picker<'a> {
         }
         ticket.done();
         // More room than one: a backend has come up, or the bound was raised.
-        self.call_if_room(pool);
+        self.wake_if_room(pool);
         true
     }
 
-    fn call_if_room(&self, pool: &Pool) {
+    fn wake_if_room(&self, pool: &Pool) {
         // First queued, then looking: everywhere else, whether a backend serves is read without order.
         fence(Ordering::SeqCst);
         if !pool.queue().is_empty() && pool.has(Wanted { tried: &[], max_in_flight: self.settings.max_in_flight }) {
-            pool.queue().call_one();
+            pool.queue().wake_one();
         }
     }
 
