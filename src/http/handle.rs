@@ -17,10 +17,10 @@ use super::connection::Conn;
 use super::exchange::{ClientRequest, Exchange};
 use super::forward::forward;
 use crate::config::ZoneKey;
-use crate::decide::{Verdict, decide, host_of};
+use crate::decide::{RequestVerdict, decide, host_of};
 use crate::error::Failure;
 use crate::headers::X_REQUEST_ID;
-use crate::limit::{self, Verdict as LimitVerdict};
+use crate::limit::{self, Verdict as ZoneVerdict};
 use crate::metrics::LimitMode;
 use crate::site::{Action, Limit, Route};
 use crate::types::RequestId;
@@ -39,20 +39,20 @@ pub fn handle(
             let kind = HeaderValue::from_static("application/octet-stream");
             Either::Left(ready(own(exchange, StatusCode::OK, text, Some(kind), HeaderMap::new())))
         }
-        Verdict::Refuse(failure) => Either::Left(ready(refuse(exchange, failure))),
-        Verdict::Redirect(to) => Either::Left(ready(redirect(exchange, &to))),
-        Verdict::Pass => Either::Right(pass(exchange, body)),
+        RequestVerdict::Refuse(failure) => Either::Left(ready(refuse(exchange, failure))),
+        RequestVerdict::Redirect(to) => Either::Left(ready(redirect(exchange, &to))),
+        RequestVerdict::Pass => Either::Right(pass(exchange, body)),
     };
     answer.map(Ok)
 }
 
 /// What an authority asks for over plain HTTP while it validates a name, whatever the host and before any redirect (RFC 8555,
 /// 8.3). A token that nobody waits for is a path like any other.
-fn key_authorization(exchange: &Exchange, verdict: &Verdict) -> Option<Bytes> {
+fn key_authorization(exchange: &Exchange, verdict: &RequestVerdict) -> Option<Bytes> {
     let conn = exchange.conn();
     let is_understood = match verdict {
-        Verdict::Pass | Verdict::Redirect(_) => true,
-        Verdict::Refuse(failure) => matches!(failure, Failure::NoSite | Failure::Misdirected | Failure::Denied),
+        RequestVerdict::Pass | RequestVerdict::Redirect(_) => true,
+        RequestVerdict::Refuse(failure) => matches!(failure, Failure::NoSite | Failure::Misdirected | Failure::Denied),
     };
     if conn.peer().tls || !is_understood || !matches!(*exchange.request.method(), Method::GET | Method::HEAD) {
         return None;
@@ -61,7 +61,7 @@ fn key_authorization(exchange: &Exchange, verdict: &Verdict) -> Option<Bytes> {
 }
 
 /// The exchange, and what is decided about it.
-fn receive(conn: &Rc<Conn>, head: Parts) -> (Box<Exchange>, Verdict) {
+fn receive(conn: &Rc<Conn>, head: Parts) -> (Box<Exchange>, RequestVerdict) {
     let snapshot = conn.worker().snapshot();
     let decision = decide(&snapshot, &head, conn.peer());
     let from_client = head.headers.get(X_REQUEST_ID).filter(|_| decision.trusted);
@@ -70,7 +70,7 @@ fn receive(conn: &Rc<Conn>, head: Parts) -> (Box<Exchange>, Verdict) {
     let id = id.unwrap_or_else(|| RequestId::at(now));
     let request = ClientRequest::new(&head, id, decision.client, decision.trusted, now);
     let exchange = Exchange::begin(conn, decision.route, request, head);
-    (exchange, conn.bad_head().map_or(decision.verdict, Verdict::Refuse))
+    (exchange, conn.bad_head().map_or(decision.verdict, RequestVerdict::Refuse))
 }
 
 async fn pass(mut exchange: Box<Exchange>, body: Incoming) -> Response<Answer> {
@@ -92,18 +92,18 @@ async fn take_limits(exchange: &mut Exchange, route: &Route) -> Result<(), Limit
     for limit in &route.limits {
         let zone = limit.limiter.zone();
         match judge(exchange, limit) {
-            LimitVerdict::Pass(_) | LimitVerdict::Exempt => {}
+            ZoneVerdict::Pass(_) | ZoneVerdict::Exempt => {}
             _ if zone.dry_run => {
                 exchange.progress.limited = Some(zone.name.clone());
                 limit.series.limited(LimitMode::DryRun);
             }
-            LimitVerdict::Delay(wait, _) => {
+            ZoneVerdict::Delay(wait, _) => {
                 exchange.progress.limited = Some(zone.name.clone());
                 limit.series.limited(LimitMode::Delayed);
                 Box::pin(tokio::time::sleep(wait)).await;
                 exchange.progress.has_waited = true;
             }
-            LimitVerdict::Refuse(quota) => {
+            ZoneVerdict::Refuse(quota) => {
                 exchange.progress.limited = Some(zone.name.clone());
                 limit.series.limited(LimitMode::Refused);
                 let mut fields = HeaderMap::new();
@@ -115,8 +115,8 @@ async fn take_limits(exchange: &mut Exchange, route: &Route) -> Result<(), Limit
     Ok(())
 }
 
-fn judge(exchange: &Exchange, limit: &Limit) -> LimitVerdict {
-    let Some(head) = &exchange.head else { return LimitVerdict::Exempt };
+fn judge(exchange: &Exchange, limit: &Limit) -> ZoneVerdict {
+    let Some(head) = &exchange.head else { return ZoneVerdict::Exempt };
     let by_host = limit.limiter.zone().key == ZoneKey::Host;
     let host = if by_host { host_of(head).map(|host| host.name).unwrap_or_default() } else { "".into() };
     let client =

@@ -1,0 +1,219 @@
+use std::sync::Arc;
+
+use http::Request;
+
+use super::*;
+use crate::config;
+use crate::metrics::Metrics;
+use crate::service::{Active, Service};
+use crate::trust::BackendTlsSet;
+use crate::types::Color;
+
+const CONFIG: &str = r#"
+[server]
+https = ["127.0.0.1:8443"]
+trusted_proxies = ["192.0.2.0/24"]
+[limits]
+body_size = "1KiB"
+[[site]]
+hosts = ["app.test", "www.app.test"]
+canonical_host = "app.test"
+service = "app"
+[[site.route]]
+path = "/admin/"
+deny = ["198.51.100.1"]
+service = "app"
+[[site.route]]
+path = "/old/"
+redirect = { to = "/new/", status = 301 }
+[[site.route]]
+path = "/large/"
+body_size = "2KiB"
+service = "app"
+[[site]]
+hosts = ["plain.test"]
+tls = "off"
+respond = { status = 200, body = "hello" }
+[service.app]
+blue = ["127.0.0.1:1"]
+green = ["127.0.0.1:2"]
+"#;
+
+fn snapshot_of(text: &str) -> Snapshot {
+    let loaded = config::parse("edge.toml", text, &|_| None).unwrap();
+    let metrics = Metrics::new(1);
+    let add = |service: &Arc<config::Service>| {
+        Arc::new(Service::new(service.clone(), Active::new(Color::Blue, 1, std::time::UNIX_EPOCH)))
+    };
+    Snapshot::build(Arc::new(loaded.config), Arc::new(BackendTlsSet::default()), None, &metrics, &add)
+}
+
+fn snapshot() -> Snapshot {
+    snapshot_of(CONFIG)
+}
+
+/// A client that has come over TLS and asked for `sni`.
+fn over_tls(sni: Option<&str>) -> Peer {
+    Peer {
+        ip: [203, 0, 113, 9].into(),
+        tls: true,
+        tls_version: Some("1.3"),
+        sni: sni.map(Into::into),
+        client_auth: None,
+        client_cert: None,
+        port: 8443,
+    }
+}
+
+fn over_plain() -> Peer {
+    Peer { tls: false, tls_version: None, port: 80, ..over_tls(None) }
+}
+
+fn get(uri: &str, host: &str) -> Parts {
+    head(Request::get(uri).header("host", host))
+}
+
+fn head(build: http::request::Builder) -> Parts {
+    build.body(()).unwrap().into_parts().0
+}
+
+fn verdict(head: &Parts, peer: &Peer) -> RequestVerdict {
+    decide(&snapshot(), head, peer).verdict
+}
+
+fn refuses(failure: Failure) -> RequestVerdict {
+    RequestVerdict::Refuse(failure)
+}
+
+fn redirects(to: &str) -> RequestVerdict {
+    RequestVerdict::Redirect(to.to_owned())
+}
+
+#[test]
+fn a_known_host_passes_and_its_route_is_found() {
+    let snapshot = snapshot();
+    for (path, label) in [("/", "/"), ("/admin/x", "/admin/"), ("/%61dmin/x", "/admin/"), ("/administer", "/")] {
+        let head = get(path, "app.test");
+        let decision = decide(&snapshot, &head, &over_tls(Some("app.test")));
+        assert_eq!(decision.verdict, RequestVerdict::Pass, "{path}");
+        assert_eq!((&*decision.route.site, &*decision.route.label), ("app.test", label), "{path}");
+    }
+}
+
+#[test]
+fn an_unknown_host_is_misdirected_on_tls_and_not_found_on_plain() {
+    assert_eq!(verdict(&get("/", "other.test"), &over_tls(None)), refuses(Failure::Misdirected));
+    assert_eq!(verdict(&get("/", "other.test"), &over_plain()), refuses(Failure::NoSite));
+    let snapshot = snapshot();
+    let head = get("/", "other.test");
+    assert!(Arc::ptr_eq(decide(&snapshot, &head, &over_plain()).route, &snapshot.stray));
+}
+
+#[test]
+fn the_name_of_the_handshake_and_the_host_belong_to_one_site() {
+    let host = get("/", "app.test");
+    assert_eq!(verdict(&host, &over_tls(Some("www.app.test"))), RequestVerdict::Pass, "the same site");
+    assert_eq!(verdict(&host, &over_tls(None)), RequestVerdict::Pass, "none was sent");
+    assert_eq!(verdict(&host, &over_tls(Some("plain.test"))), refuses(Failure::Misdirected));
+    assert_eq!(verdict(&host, &over_tls(Some("other.test"))), refuses(Failure::Misdirected));
+}
+
+#[test]
+fn plain_goes_to_tls_and_what_has_none_is_not_there() {
+    assert_eq!(verdict(&get("/x?y", "app.test:80"), &over_plain()), redirects("https://app.test:8443/x?y"));
+    assert_eq!(verdict(&get("/", "plain.test"), &over_plain()), RequestVerdict::Pass);
+    assert_eq!(verdict(&get("/", "plain.test"), &over_tls(None)), refuses(Failure::Misdirected));
+    // Where nothing listens for TLS, plain serves every site.
+    let no_tls = snapshot_of(&CONFIG.replace("[\"127.0.0.1:8443\"]", "[]"));
+    assert_eq!(decide(&no_tls, &get("/", "app.test"), &over_plain()).verdict, RequestVerdict::Pass);
+}
+
+#[test]
+fn other_hosts_go_to_the_canonical_one_whatever_their_path() {
+    let peer = over_tls(Some("www.app.test"));
+    assert_eq!(verdict(&get("/admin/", "www.app.test:8443"), &peer), redirects("https://app.test:8443/admin/"));
+    assert_eq!(verdict(&get("/", "app.test"), &peer), RequestVerdict::Pass);
+}
+
+#[test]
+fn a_redirect_carries_the_rest_of_the_path() {
+    let peer = over_tls(None);
+    assert_eq!(verdict(&get("/old/a%20b?x", "app.test"), &peer), redirects("/new/a%20b?x"));
+    assert_eq!(verdict(&get("/old/../old/a", "app.test"), &peer), redirects("/new/a"));
+}
+
+#[test]
+fn paths_that_can_not_be_understood_are_refused() {
+    for path in ["/%", "/%zz", "/a%00", "/../x"] {
+        assert_eq!(verdict(&get(path, "app.test"), &over_tls(None)), refuses(Failure::BadPath), "{path}");
+    }
+}
+
+#[test]
+fn some_methods_are_never_served() {
+    for (method, served) in [("TRACE", false), ("CONNECT", false), ("PUT", true), ("PURGE", true)] {
+        let head = head(Request::builder().method(method).uri("/").header("host", "app.test"));
+        let passes = verdict(&head, &over_tls(None)) == RequestVerdict::Pass;
+        assert_eq!(passes, served, "{method}");
+    }
+}
+
+#[test]
+fn an_address_is_denied_by_its_route() {
+    let denied = Peer { ip: [198, 51, 100, 1].into(), ..over_tls(None) };
+    assert_eq!(verdict(&get("/admin/", "app.test"), &denied), refuses(Failure::Denied));
+    assert_eq!(verdict(&get("/", "app.test"), &denied), RequestVerdict::Pass);
+}
+
+#[test]
+fn a_trusted_peer_speaks_for_its_client_and_no_other_does() {
+    let snapshot = snapshot();
+    let head = head(Request::get("/admin/").header("host", "app.test").header("x-forwarded-for", "198.51.100.1"));
+    let trusted = Peer { ip: [192, 0, 2, 7].into(), ..over_tls(None) };
+    let decision = decide(&snapshot, &head, &trusted);
+    assert_eq!((decision.trusted, decision.client), (true, [198, 51, 100, 1].into()));
+    assert_eq!(decision.verdict, refuses(Failure::Denied));
+    let decision = decide(&snapshot, &head, &over_tls(None));
+    assert_eq!((decision.trusted, decision.client), (false, [203, 0, 113, 9].into()));
+    assert_eq!(decision.verdict, RequestVerdict::Pass);
+}
+
+#[test]
+fn an_announced_length_is_bounded_by_its_route() {
+    let post = |path: &str, length: &str| {
+        let head = head(Request::post(path).header("host", "app.test").header("content-length", length));
+        verdict(&head, &over_tls(None))
+    };
+    assert_eq!(post("/", "1024"), RequestVerdict::Pass);
+    assert_eq!(post("/", "1025"), refuses(Failure::BodyTooLarge));
+    assert_eq!(post("/large/", "2048"), RequestVerdict::Pass);
+    assert_eq!(post("/large/", "2049"), refuses(Failure::BodyTooLarge));
+    assert_eq!(post("/", "none"), RequestVerdict::Pass, "the codec has judged it");
+}
+
+#[test]
+fn the_handshake_must_have_asked_for_what_the_site_asks_for() {
+    let text = CONFIG.replacen("canonical_host", "client_ca = \"ca.pem\"\ncanonical_host", 1);
+    let snapshot = snapshot_of(&text);
+    let asked = || snapshot.sites.iter().find_map(|site| site.client_auth.clone()).unwrap();
+    let head = get("/", "app.test");
+    assert_eq!(decide(&snapshot, &head, &over_tls(None)).verdict, refuses(Failure::Misdirected));
+    let shown = Peer { client_auth: Some(asked()), ..over_tls(None) };
+    assert_eq!(decide(&snapshot, &head, &shown).verdict, RequestVerdict::Pass);
+}
+
+#[test]
+fn only_chunked_alone_frames_a_body() {
+    let with = |value: &str| head(Request::builder().uri("/").header("transfer-encoding", value));
+    assert!(check_framing(&with("chunked")).is_ok());
+    for bad in ["gzip, chunked", "chunked, chunked", "identity", "xchunked", ""] {
+        assert_eq!(check_framing(&with(bad)), Err(Failure::BadFraming), "{bad}");
+    }
+    let old = head(Request::builder().version(Version::HTTP_10).uri("/").header("transfer-encoding", "chunked"));
+    assert_eq!(check_framing(&old), Err(Failure::BadFraming), "RFC 9112, 6.1: HTTP/1.0 knows none");
+    let twice =
+        head(Request::builder().uri("/").header("transfer-encoding", "chunked").header("transfer-encoding", "chunked"));
+    assert_eq!(check_framing(&twice), Err(Failure::BadFraming));
+    let both = head(Request::builder().uri("/").header("transfer-encoding", "chunked").header("content-length", "3"));
+    assert_eq!(check_framing(&both), Err(Failure::BadFraming));
+}
