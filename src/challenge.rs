@@ -58,7 +58,7 @@ impl Challenges {
         Answer { challenges: self.clone(), kind: Kind::Name(name.into(), certificate) }
     }
 
-    /// The same, unless the name is being validated: whoever only looks never stands in an authority's way.
+    /// The same, unless the name is being validated: a client that only looks never stands in an authority's way.
     pub fn try_answer_name(self: &Arc<Self>, name: &str, certificate: Arc<CertifiedKey>) -> Option<Answer> {
         let before = self.certificates.rcu(|all| match all.contains_key(name) {
             true => HashMap::clone(all),

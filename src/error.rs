@@ -1,6 +1,6 @@
 //! The one table from failure to answer: status, stable reason for log and metric, and the sentence the client reads.
 //!
-//! A new failure is a new row here. Who sends it: [`crate::http`]; who decides it: [`crate::decide`] and the forwarder.
+//! A new failure is a new row here. Failures are decided in `decide` and `http`, and answered in `http`.
 
 use http::StatusCode;
 

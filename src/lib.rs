@@ -31,7 +31,7 @@ pub mod resolve;
 pub mod tls;
 pub mod upstream;
 pub mod worker;
-// 4: who changes what serves
+// 4: what changes what serves
 pub mod acme;
 pub mod control;
 // 5: how it is asked for, and all of it together

@@ -28,7 +28,7 @@ pub struct Resolver {
     inner: Option<TokioResolver>,
 }
 
-/// What DNS has of one kind under a name, for whoever has to tell one kind of nothing from another.
+/// What DNS has of one kind under a name, for a caller that has to tell one kind of nothing from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Records<T> {
     Found(Vec<T>),

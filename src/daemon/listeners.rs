@@ -21,7 +21,7 @@ pub(super) struct Prepared {
 }
 
 impl Listeners {
-    /// Lets nobody new in; for the end of the daemon.
+    /// Accepts no new connection; for the end of the daemon.
     pub fn close(&self) {
         for listener in self.open.borrow().iter() {
             listener.close();

@@ -62,14 +62,14 @@ pub fn serve_until(config_path: &Path, stop: impl Future<Output = ()>) -> Result
 }
 
 async fn run(config_path: &Path, seen: u64, loaded: Loaded, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
-    // Before the doors open: whoever sees them open may already say stop.
+    // Before the listeners open: from then on a stop may be asked for.
     let fail = |e: std::io::Error| ServeError::Failed(format!("cannot listen for signals: {e}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(fail)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
     let hangup = signal(SignalKind::hangup()).map_err(fail)?;
     let reopen = signal(SignalKind::user_defined1()).map_err(fail)?;
     let daemon = Daemon::start(config_path, seen, loaded).await.map_err(ServeError::Failed)?;
-    // A reload that waits for backends is left where it is: whoever stops us has other things to wait for.
+    // A reload that waits for backends is dropped: a stop does not wait for it.
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

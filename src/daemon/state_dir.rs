@@ -1,4 +1,4 @@
-//! `state_dir` at the start: made, locked, read; what can't be used is named with whose it must be.
+//! `state_dir` at the start: made, locked, read; an error names the file, and the user that it must belong to.
 
 use std::io;
 

@@ -15,7 +15,7 @@ use crate::headers::client_ip;
 use crate::site::{Action, Route, normalized};
 use crate::snapshot::Snapshot;
 
-/// A request understood: whose it is and what to do with it.
+/// A request that is understood: its client, its route, and what to do with it.
 #[derive(Debug)]
 pub struct Decision<'s> {
     pub client: IpAddr,

@@ -73,7 +73,7 @@ async fn follow_pool(upstreams: Rc<Upstreams>, service: Arc<Service>, pool: Arc<
     }
 }
 
-/// Pending while none is out; who ejects one wakes [`follow_pool`], which then asks again.
+/// Pending while none is ejected. An ejection wakes [`follow_pool`], which then asks again.
 async fn next_readmission(pool: &Pool) {
     match pool.next_readmission() {
         Some(at) => tokio::time::sleep_until(at.into()).await,

@@ -47,7 +47,7 @@ pub fn handle(
 }
 
 /// What an authority asks for over plain HTTP while it validates a name, whatever the host and before any redirect (RFC 8555,
-/// 8.3). A token that nobody waits for is a path like any other.
+/// 8.3). A token that no validation waits for is a path like any other.
 fn key_authorization(exchange: &Exchange, verdict: &RequestVerdict) -> Option<Bytes> {
     let conn = exchange.conn();
     let is_understood = match verdict {

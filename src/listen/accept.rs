@@ -114,8 +114,8 @@ impl AsyncSocket {
         }
     }
 
-    /// The kernel has told the clients in its queue that they are connected: they are served too. Asks the kernel, not the
-    /// runtime, which may not have heard of them yet; then closes.
+    /// Clients in the kernel's queue are connected already, so they are served too. Asks the kernel, since the runtime may not
+    /// know of them yet; then closes.
     fn take_queued(self, take: impl Fn(Accepted)) -> io::Result<()> {
         match self {
             Self::Tcp(listener) => {

@@ -1,4 +1,4 @@
-//! Who may open one more connection.
+//! Whether one more connection may be opened.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -24,7 +24,7 @@ pub struct Admitted {
 }
 
 impl Admissions {
-    /// The count of one listener's connections; shared by its cores.
+    /// The count of one listener's connections; shared by all workers.
     pub fn count_of(&self, listener: &str) -> Arc<AtomicUsize> {
         let mut by_listener = self.by_listener.lock().unwrap_or_else(PoisonError::into_inner);
         by_listener.entry(listener.to_owned()).or_default().clone()

@@ -1,4 +1,4 @@
-//! Binding, with an error that says who is there already.
+//! Binding, with an error that names the process that is there already.
 
 use std::fs;
 use std::io;
@@ -17,7 +17,7 @@ use crate::types::ListenAddr;
 const BACKLOG: i32 = 4096;
 
 /// Drops every SYN unanswered (a classic BPF program on the TCP header: byte 13, bit 1). The kernel has no other way to stop
-/// the queue from filling between the last accept and the close, which resets what is queued; who is dropped asks again a
+/// the queue from filling between the last accept and the close, which resets what is queued; a client that is dropped asks again a
 /// second later and is refused.
 const NO_SYN: [SockFilter; 4] = [
     SockFilter::new(0x30, 0, 0, 13),
@@ -26,7 +26,7 @@ const NO_SYN: [SockFilter; 4] = [
     SockFilter::new(0x06, 0, 0, u32::MAX),
 ];
 
-/// A bound socket that any number of cores may accept from.
+/// A bound socket that any number of workers may accept from.
 #[derive(Debug)]
 pub struct Listener {
     /// Unique in this process.
@@ -35,7 +35,7 @@ pub struct Listener {
     pub tls: bool,
     /// Where it is really bound: port 0 has become a number.
     pub local: Option<SocketAddr>,
-    /// `None` once closed: whoever still knows the listener keeps no door open.
+    /// `None` once closed: a connection that still knows the listener keeps no socket open.
     socket: Mutex<Option<Bound>>,
 }
 
@@ -137,7 +137,7 @@ fn explain_tcp(addr: SocketAddr, error: &io::Error) -> String {
     }
 }
 
-/// Who listens on a TCP port, as far as /proc lets us see.
+/// The process that listens on a TCP port, as far as /proc shows it.
 fn holder_of(port: u16) -> Option<(u32, String)> {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| listening_inode(table, port))?;
     let target = format!("socket:[{inode}]");
@@ -161,7 +161,7 @@ fn listening_inode(table: &str, port: u16) -> Option<String> {
 }
 
 impl Listener {
-    /// The TCP socket itself, for a server that is not the cores'.
+    /// The TCP socket itself, for a server that runs elsewhere than on the workers.
     pub fn into_tcp(self) -> Option<TcpListener> {
         match self.socket.into_inner().unwrap_or_else(PoisonError::into_inner)? {
             Bound::Tcp(listener) => Some(listener),
@@ -169,7 +169,7 @@ impl Listener {
         }
     }
 
-    /// Another handle on the same socket, for a core of its own.
+    /// Another handle on the same socket, for one worker.
     pub(super) fn share(&self) -> io::Result<Bound> {
         match &*self.lock() {
             Some(Bound::Tcp(listener)) => listener.try_clone().map(Bound::Tcp),
@@ -178,8 +178,8 @@ impl Listener {
         }
     }
 
-    /// Lets nobody new in and gives up its own handle; the door is shut once the cores have given up theirs. Who is in the
-    /// queue stays in it.
+    /// Accepts no new connection and gives up its own handle; the socket is closed once the workers have given up theirs.
+    /// Clients in the kernel's queue stay there.
     pub fn close(&self) {
         let Some(socket) = self.lock().take() else { return };
         let refused = match &socket {
@@ -187,7 +187,7 @@ impl Listener {
             Bound::Unix(_) => Ok(()),
         };
         if let Err(error) = refused {
-            tracing::debug!(addr = %self.addr, %error, "who comes in this very moment may be reset");
+            tracing::debug!(addr = %self.addr, %error, "a client that connects at this moment may be reset");
         }
     }
 

@@ -1,4 +1,4 @@
-//! From host to site to route: who a request is for.
+//! From host to site to route: where a request belongs.
 //!
 //! Owns the look-up tables of one snapshot. Decides nothing about the request itself: [`crate::decide`] does.
 

@@ -5,7 +5,8 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::headers::X_REQUEST_ID;
 use crate::http::exchange::Exchange;
 
-/// The security fields, what a known client is told, the request's id, and the connection's end where this is its last answer.
+/// Adds the security fields, the cookies of a known client, the request's id, and `Connection: close` to the connection's last
+/// answer.
 pub fn finish_headers(exchange: &Exchange, headers: &mut HeaderMap) {
     let conn = exchange.conn();
     exchange.route.security.apply(headers, conn.peer().tls);

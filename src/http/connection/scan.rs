@@ -1,8 +1,8 @@
-//! What the codec's parser lets pass and RFC 9112 does not: told from the bytes of the head as they arrive.
+//! Finds in the bytes of a head what RFC 9112 forbids and the codec's parser lets pass.
 //!
 //! hyper drops a Content-Length beside a Transfer-Encoding, merges equal Content-Lengths and takes a bare LF for a line's
-//! end. Each of these is how requests are smuggled (RFC 9112, 2.2, 6.1, 6.3 and 11.2), so we look before it does. Every
-//! body is framed anew towards the backend, so nothing depends on this alone.
+//! end. Each of these is a way to smuggle requests (RFC 9112, 2.2, 6.1, 6.3 and 11.2), so the bytes are scanned before hyper
+//! reads them. Every body is framed anew towards the backend, so nothing depends on this alone.
 
 /// What is kept of a line: room for `content-length: ` with fifteen digits and a CR.
 const PREFIX: usize = 32;

@@ -1,4 +1,4 @@
-//! What was asked, by whom, when: written once, when the head has arrived, and kept for the log.
+//! The request as its client made it: written down when the head has arrived, and kept for the log.
 
 use std::net::IpAddr;
 use std::time::{Instant, SystemTime};

@@ -23,12 +23,12 @@ pub struct Upload {
     timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     bytes: Rc<Cell<u64>>,
-    /// Told whose turn it is.
+    /// Learns whether the client or the backend is waited for.
     live: Rc<ExchangeState>,
     progress: Rc<UploadProgress>,
 }
 
-/// What the forwarder sees of an upload.
+/// What is seen of an upload from outside.
 #[derive(Default)]
 pub struct UploadProgress {
     failure: Cell<Option<Failure>>,

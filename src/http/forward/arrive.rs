@@ -59,7 +59,7 @@ pub(super) fn arrive(exchange: &mut Exchange, head: &mut Parts, target: &Target)
     Ok(visit)
 }
 
-/// The pool is known: what was drawn is to be told, and the client's backend is looked for.
+/// The pool is known: notes a ticket that was drawn, and looks for the backend that the client was with.
 pub(super) fn entered(exchange: &mut Exchange, visit: &Visit, head: &Parts) {
     if exchange.progress.visitor.is_none() && !visit.is_new {
         return;

@@ -113,7 +113,7 @@ impl<'a> Picker<'a> {
     fn take(&self, in_flight: &mut InFlight) -> Option<Arc<Backend>> {
         loop {
             let backend = self.choose(in_flight.pool())?;
-            // Its last place may just have been taken on another core.
+            // Another worker may just have taken its last place.
             if in_flight.assign(&backend, self.settings.max_in_flight) {
                 return Some(backend);
             }

@@ -1,6 +1,6 @@
-//! The end of a tunnel that we end: a WebSocket is told why, each side in a frame of its own, and may answer.
+//! How we end a tunnel: each side of a WebSocket gets a Close frame with the reason, and may answer it.
 //!
-//! Never writes into the middle of a frame: what is on its way is passed on first, for a bounded while.
+//! Never writes into the middle of a frame: the rest of a frame that has begun is passed on first, for a bounded time.
 
 use std::future::poll_fn;
 use std::pin::Pin;

@@ -1,9 +1,9 @@
 //! Where the frames of a WebSocket begin and end (RFC 6455, 5.2), seen in the bytes as they pass.
 //!
-//! Reads nothing but headers, changes nothing, and holds nothing back. What breaks the protocol loses it for good: then no
-//! border is ever reported, and nothing of ours may be put between.
+//! Reads frame headers alone, changes nothing, and holds nothing back. Once the bytes have broken the protocol, no border
+//! between frames is reported any more, and no frame of ours may be put between.
 
-/// Who sends the frames that are followed. Clients mask theirs, servers must not (5.1).
+/// The side that sends the frames that are followed. Clients mask theirs, servers must not (5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Client,

@@ -1,4 +1,4 @@
-//! What a connection becomes after a 101: bytes both ways, and an end that a WebSocket is told.
+//! What a connection becomes after a 101: bytes both ways, and for a WebSocket an end with a Close frame.
 //!
 //! Owns the relaying and the Close frames of ours. Never changes what passes, and never puts a byte into the middle of a frame.
 

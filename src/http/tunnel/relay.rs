@@ -1,5 +1,5 @@
-//! After a 101: bytes both ways until one side is done, silence lasts too long, or the drain's deadline cuts it; then a
-//! WebSocket is told why.
+//! After a 101: bytes both ways until one side is done, silence lasts too long, or the drain's deadline cuts it. A WebSocket
+//! that we end gets a Close frame with the reason.
 //!
 //! The exchange lives as long as the tunnel: it counts in its pool's drain and is logged when the tunnel ends.
 

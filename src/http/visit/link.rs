@@ -32,7 +32,7 @@ pub fn take_token(uri: &Uri) -> Option<(String, Uri)> {
     Some((token.to_owned(), Uri::from_parts(parts).ok()?))
 }
 
-/// What a browser does with a link: it can be told to go elsewhere.
+/// Whether this is what a browser does with a link: only then can it be redirected.
 pub fn is_navigation(head: &Parts) -> bool {
     matches!(head.method, Method::GET | Method::HEAD) && !head.headers.contains_key(header::UPGRADE)
 }

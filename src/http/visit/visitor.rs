@@ -35,8 +35,8 @@ impl Visitor {
         self.sticky.as_ref().and_then(|sticky| sticky.backend)
     }
 
-    /// Says on an answer's head what the client is to bring next time; answers to a preview are nobody else's. `answered`: the
-    /// backend whose own answer this is.
+    /// Adds to an answer's head what the client is to bring next time, and keeps answers to a preview out of caches.
+    /// `answered`: the backend, where the answer is its own.
     pub fn tell(&self, service: &str, signer: &Signer, answered: Option<&Backend>, headers: &mut HeaderMap) {
         if let Some(color) = self.preview {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
