@@ -33,6 +33,7 @@ pub mod upstream;
 // 4: who changes what serves
 pub mod acme;
 pub mod control;
+pub mod doctor;
 // 5: how it is asked for, and all of it together
 pub mod admin;
 pub mod daemon;

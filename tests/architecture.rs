@@ -18,6 +18,7 @@ const SIBLINGS: &[(&str, &[&str])] = &[
     ("health", &["upstream"]),
     ("http", &["upstream"]),
     ("listen", &["health", "http", "tls", "upstream"]),
+    ("doctor", &["acme"]),
     ("daemon", &["admin"]),
     ("demo", &["admin", "daemon"]),
 ];

@@ -9,14 +9,11 @@ use std::time::{Duration, SystemTime};
 use instant_acme::CertificateIdentifier;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-use super::account::Accounts;
-use super::failure::{Failure, Kind};
-use super::fit::{fingerprint, fits, is_forsaken};
-use super::folder::{Attempts, Folder, Issued, LastFailure, Meta};
-use super::ledger::Ledger;
+use super::authority::{Accounts, Failure, Kind};
 use super::order::{Around, Certificate};
 use super::schedule::{self, Situation, Validity, Window};
-use super::stamp::show;
+use super::storage::{Attempts, Folder, Issued, LastFailure, Ledger, Meta, fingerprint, fits, is_forsaken};
+use super::text::show_time;
 use crate::challenge::Challenges;
 use crate::config::{Acme, AcmeChallenge};
 use crate::resolve::Resolver;
@@ -124,7 +121,7 @@ impl Keeper {
             let text = format!(
                 "{} failed validations within the hour: none before {}, or the authority would shut us out",
                 schedule::VALIDATIONS,
-                show(until)
+                show_time(until)
             );
             let _ = answer.send(Err(Failure::new(Kind::RateLimited, text)));
             return;
@@ -289,7 +286,7 @@ impl Keeper {
         tracing::info!(
             names = self.names(),
             issuer = issued.loaded.issuer,
-            until = show(issued.loaded.not_after),
+            until = show_time(issued.loaded.not_after),
             "certificate issued"
         );
         self.ask_window.set(SystemTime::now());
@@ -325,7 +322,7 @@ impl Keeper {
             attempts.next_try = Some(schedule::next_try(now, failure.kind, attempts.failures, again, random));
             attempts.last = Some(LastFailure { kind: failure.kind, text: failure.text.clone(), at: now });
         });
-        let next = self.attempts.borrow().next_try.map(show).unwrap_or_default();
+        let next = self.attempts.borrow().next_try.map(show_time).unwrap_or_default();
         tracing::error!(names = self.names(), next, "no certificate: {failure}");
         failure
     }
@@ -382,7 +379,7 @@ impl Keeper {
         if let Err(error) = self.folder.set_meta(&meta) {
             tracing::error!(names = self.names(), %error, "the renewal window can't be written to state_dir");
         }
-        tracing::info!(names = self.names(), at = show(renew_at), "to be renewed, as the authority suggests");
+        tracing::info!(names = self.names(), at = show_time(renew_at), "to be renewed, as the authority suggests");
         *self.issued.borrow_mut() = Some(Rc::new(Issued { meta, loaded: issued.loaded.clone() }));
         self.shared.store.tell([self.told()]);
     }

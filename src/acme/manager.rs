@@ -10,19 +10,17 @@ use std::time::SystemTime;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-use super::account::Accounts;
-use super::doctor::{Diagnosis, Examination, Question};
-use super::failure::Failure;
-use super::folder::{Folder, Pending};
-use super::hook;
-use super::inherit::Estate;
+use super::authority::{Accounts, Failure};
+use super::inspection::Inspection;
 use super::keeper::{Keeper, Outcome, Shared};
-use super::ledger::Ledger;
+use super::storage::{Estate, Folder, Ledger, Pending};
+use super::validation::hook;
 use crate::challenge::Challenges;
-use crate::config::{Acme, Config};
+use crate::config::Acme;
 use crate::metrics::Metrics;
 use crate::resolve::Resolver;
 use crate::tls::{CertStore, Wanted};
+use crate::types::certificate_name_covers;
 
 /// Orders under way at once, over all certificates: authorities mind crowds.
 const AT_ONCE: usize = 4;
@@ -41,8 +39,11 @@ pub struct Handle(mpsc::UnboundedSender<Ask>);
 
 enum Ask {
     Renew { host: String, answer: oneshot::Sender<Result<Renewed, NotRenewed>> },
-    Examine { question: Question, config: Arc<Config>, answer: oneshot::Sender<Diagnosis> },
+    Inspect(Look),
 }
+
+/// Runs on the control runtime; what it takes longer it does in a task of its own.
+type Look = Box<dyn FnOnce(Inspection) + Send>;
 
 /// A certificate that was issued because someone asked.
 #[derive(Debug, Clone)]
@@ -170,7 +171,7 @@ impl Manager {
             while let Some(ask) = asked.recv().await {
                 match ask {
                     Ask::Renew { host, answer } => this.renew(host, answer),
-                    Ask::Examine { question, config, answer } => this.examine(question, config, answer),
+                    Ask::Inspect(look) => look(this.inspection()),
                 }
             }
         });
@@ -205,7 +206,8 @@ impl Manager {
 
     fn renew(&self, host: String, answer: oneshot::Sender<Result<Renewed, NotRenewed>>) {
         let kept = self.kept.borrow();
-        let covers = |kept: &&Kept| kept.keeper.wanted.names.iter().any(|name| covers(name, &host));
+        let lower = host.to_ascii_lowercase();
+        let covers = |kept: &&Kept| kept.keeper.wanted.names.iter().any(|name| certificate_name_covers(name, &lower));
         let Some(found) = kept.values().find(covers) else {
             let known: Vec<String> = kept.values().map(|kept| kept.keeper.wanted.names.join(", ")).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -221,16 +223,9 @@ impl Manager {
         });
     }
 
-    fn examine(&self, question: Question, config: Arc<Config>, mut answer: oneshot::Sender<Diagnosis>) {
+    fn inspection(&self) -> Inspection {
         let attempts = self.kept.borrow().iter().map(|(site, kept)| (site.clone(), kept.keeper.attempts())).collect();
-        let examination = Examination::new(self.shared.clone(), config, question, attempts);
-        // Ends with the examination, all of which is bounded in time, or when nobody waits for it.
-        tokio::task::spawn_local(async move {
-            tokio::select! {
-                diagnosis = examination.run() => drop(answer.send(diagnosis)),
-                () = answer.closed() => {}
-            }
-        });
+        Inspection::new(self.shared.clone(), attempts)
     }
 }
 
@@ -242,11 +237,9 @@ impl Handle {
         answered.await.map_err(|_| NotRenewed::Gone)?
     }
 
-    /// Looks at everything that issuance hangs on, with this config. Changes nothing.
-    pub async fn examine(&self, question: Question, config: Arc<Config>) -> Result<Diagnosis, NotRenewed> {
-        let (answer, answered) = oneshot::channel();
-        self.0.send(Ask::Examine { question, config, answer }).map_err(|_| NotRenewed::Gone)?;
-        answered.await.map_err(|_| NotRenewed::Gone)
+    /// Has `look` called on the control runtime with what issuance hangs on.
+    pub fn inspect(&self, look: impl FnOnce(Inspection) + Send + 'static) -> Result<(), NotRenewed> {
+        self.0.send(Ask::Inspect(Box::new(look))).map_err(|_| NotRenewed::Gone)
     }
 }
 
@@ -260,11 +253,4 @@ fn told(names: Vec<String>, outcome: Outcome) -> Result<Renewed, NotRenewed> {
         }),
         Err(failure) => Err(NotRenewed::Failed { names: names.join(", "), failure }),
     }
-}
-
-/// Named in the certificate, or below its wildcard.
-pub(super) fn covers(name: &str, host: &str) -> bool {
-    let host = host.to_ascii_lowercase();
-    let parent = host.split_once('.').map(|(_, parent)| parent);
-    name == host || name.strip_prefix("*.").is_some_and(|suffix| Some(suffix) == parent)
 }

@@ -12,12 +12,10 @@ use instant_acme::{
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
-use super::account::Client;
-use super::failure::{Failure, Kind, describe, one_line};
-use super::folder::{Folder, Pending};
-use super::hook::{self, Verb};
-use super::ledger::Ledger;
-use super::present;
+use super::authority::{Client, Failure, Kind, describe};
+use super::storage::{Folder, Ledger, Pending};
+use super::text::one_line;
+use super::validation::{hook, hook::Verb, present};
 use crate::challenge::{Answer, Challenges};
 use crate::config::{Acme, AcmeChallenge, CertificateFiles};
 use crate::tls::{self, CertificateError, Content, Loaded};

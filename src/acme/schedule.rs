@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::failure::Kind;
+use super::authority::Kind;
 use super::stamp;
 
 /// Failed validations of one name within [`HOUR`] before it is left alone: what Let's Encrypt allows.

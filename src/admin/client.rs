@@ -19,8 +19,8 @@ use super::problem::{MEDIA_TYPE, Problem};
 use super::state::ReloadReport;
 use super::stream::NDJSON;
 use super::wire::{Ask, CaRoot, Certificates, End, Health, Line, PreviewLink, Records, Renew, Renewed, Status};
-use crate::acme::doctor::{Diagnosis, Question};
 use crate::control::{Done, Event, Record};
+use crate::doctor::{Diagnosis, Question};
 
 /// How long a daemon that is alive may take to answer a read.
 const PATIENCE: Duration = Duration::from_secs(10);

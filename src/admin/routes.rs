@@ -16,8 +16,8 @@ use super::problem::{Code, Problem};
 use super::state::{AdminState, ReloadFailed, ReloadReport, ReloadRequest};
 use super::wire::{CaRoot, Certificates, Health, PreviewLink, Records, Renew, Renewed, Status};
 use super::{preview, status, stream};
-use crate::acme::doctor::{Diagnosis, Question};
 use crate::control::{Goal, Record, Refused};
+use crate::doctor::{self, Diagnosis, Question};
 
 /// A body larger than this is refused unread.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -92,7 +92,7 @@ async fn examine(State(state): State<AdminState>, body: MaybeQuestion) -> Result
         return Err(Problem::new(Code::BadRequest, format!("host: {why}")));
     }
     let config = state.shared.snapshot.load().config.clone();
-    Ok(Json(state.acme.examine(question, config).await?))
+    Ok(Json(doctor::examine(&state.acme, question, config).await?))
 }
 
 #[derive(Deserialize)]

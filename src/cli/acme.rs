@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::failure::Failure;
 use super::table::{Style, printable};
-use crate::acme::doctor::{Finding, Mark, Question};
+use crate::doctor::{Finding, Mark, Question};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
@@ -65,7 +65,7 @@ fn line(finding: &Finding, color: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::acme::doctor::Check;
+    use crate::doctor::Check;
 
     #[test]
     fn a_line_says_what_it_looked_at_what_it_found_and_what_to_do() {

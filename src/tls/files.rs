@@ -18,6 +18,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use super::chain;
 use super::name::rfc4514;
 use crate::config::CertificateFiles;
+use crate::types::certificate_name_covers;
 
 /// A chain with its key and what the leaf says of itself.
 #[derive(Debug, Clone)]
@@ -33,10 +34,9 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Named in it, or below its wildcard; a wildcard, if it is the very one.
+    /// Whether one of its names is good for this one.
     pub fn covers(&self, name: &str) -> bool {
-        let parent = name.split_once('.').map(|(_, parent)| parent);
-        self.names.iter().any(|own| own == name || own.strip_prefix("*.").is_some_and(|below| Some(below) == parent))
+        self.names.iter().any(|own| certificate_name_covers(own, name))
     }
 }
 

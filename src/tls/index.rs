@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use rustls::sign::CertifiedKey;
 
 use super::files::Loaded;
+use crate::types::{parent_of, wildcard_parent};
 
 /// One certificate, or the reason why it is missing.
 #[derive(Debug, Clone)]
@@ -67,13 +68,12 @@ impl Index {
         self.status.push(CertStatus { names, source, issuer, not_after: None, next_renewal: None, error, warnings });
     }
 
-    /// Exact, then wildcard (RFC 6125: one label).
+    /// Exact, then the wildcard one label above: [`crate::types::certificate_name_covers`] as two look-ups.
     pub fn find(&self, name: &str) -> Option<Arc<CertifiedKey>> {
         if let Some(found) = self.exact.get(name) {
             return Some(found.clone());
         }
-        let (_, parent) = name.split_once('.')?;
-        self.wildcard.get(parent).cloned()
+        self.wildcard.get(parent_of(name)?).cloned()
     }
 
     pub fn find_unnamed(&self, local: Option<IpAddr>) -> Option<Arc<CertifiedKey>> {
@@ -82,14 +82,14 @@ impl Index {
     }
 
     pub fn covers(&self, name: &str) -> bool {
-        match name.strip_prefix("*.") {
+        match wildcard_parent(name) {
             Some(parent) => self.wildcard.contains_key(parent),
             None => self.find(name).is_some(),
         }
     }
 
     fn put(&mut self, name: &str, key: &Arc<CertifiedKey>) {
-        match name.strip_prefix("*.") {
+        match wildcard_parent(name) {
             Some(parent) => self.wildcard.entry(parent.into()).or_insert_with(|| key.clone()),
             None => self.exact.entry(name.into()).or_insert_with(|| key.clone()),
         };

@@ -16,6 +16,7 @@ use super::pairs::{Pairs, Taken};
 use super::wanted::{self, Wanted};
 use crate::config::Config;
 use crate::site::Hosts;
+use crate::types::wildcard_parent;
 
 /// A leaf of the internal CA is signed anew at the next look when less than half of its life is left.
 const RENEW_BEFORE: Duration = Duration::from_secs(LEAF_LIFETIME.as_secs() / 2);
@@ -236,7 +237,7 @@ impl Parts {
 /// What to say of a certificate that nobody will ever be shown.
 fn useless(cert: &Path, names: &[String], hosts: &Hosts) -> Option<String> {
     // A wildcard fits where any one name below it does, and where a site has the very pattern.
-    let fits = |name: &String| match name.strip_prefix("*.") {
+    let fits = |name: &String| match wildcard_parent(name) {
         Some(parent) => hosts.is_below(parent),
         None => hosts.find(name).is_some(),
     };

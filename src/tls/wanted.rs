@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::config::{AcmeChallenge, Config, Site, SiteTls};
-use crate::types::HostPattern;
+use crate::types::{HostPattern, certificate_name_covers};
 
 /// A certificate to be had from an authority: a site's names that no file covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,10 +47,7 @@ fn public(config: &Config, site: &Site, is_covered: &dyn Fn(&str) -> bool) -> Ve
 
 /// Without names that a wildcard beside them covers: Let's Encrypt refuses an order for both.
 fn without_redundant(names: &[String]) -> Vec<String> {
-    let is_covered = |name: &str| {
-        let parent = name.split_once('.').map(|(_, parent)| parent);
-        names.iter().any(|other| other != name && other.strip_prefix("*.").is_some_and(|below| Some(below) == parent))
-    };
+    let is_covered = |name: &str| names.iter().any(|other| other != name && certificate_name_covers(other, name));
     names.iter().filter(|name| !is_covered(name)).cloned().collect()
 }
 

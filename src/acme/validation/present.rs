@@ -9,7 +9,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::CertifiedKey;
 
-use super::failure::{Failure, Kind};
+use crate::acme::authority::{Failure, Kind};
 use crate::challenge::{Answer, Challenges};
 use crate::config::AcmeChallenge;
 
@@ -62,7 +62,7 @@ pub fn by_certificate(challenges: &Arc<Challenges>, name: &str, key: &KeyAuthori
 }
 
 /// Self-signed, with the digest in the extension id-pe-acmeIdentifier (RFC 8737, 3).
-pub(super) fn certificate(name: &str, digest: &[u8]) -> Result<CertifiedKey, String> {
+pub fn certificate(name: &str, digest: &[u8]) -> Result<CertifiedKey, String> {
     let digest: &[u8; 32] = digest.try_into().map_err(|_| "the digest is not SHA-256")?;
     let mut params = CertificateParams::new(vec![name.to_owned()]).map_err(|e| e.to_string())?;
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];

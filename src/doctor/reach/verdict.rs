@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::finding::{Check, Finding, Mark};
+use crate::doctor::finding::{Check, Finding, Mark};
 
 /// What an address has shown.
 #[derive(Debug, Clone, PartialEq, Eq)]

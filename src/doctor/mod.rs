@@ -1,23 +1,20 @@
 //! Why issuance would fail: everything it hangs on is looked at from here, and each thing gets a verdict and an advice.
 //!
-//! [`Examination`] does the looking; what a finding means is judged purely, a file for each check. Never makes an account or an
+//! [`examine`] does the looking; what a finding means is judged purely, a file for each check. Never makes an account or an
 //! order, never touches a certificate, and gives way to a validation that runs. All of it is bounded: in time, in addresses, in
 //! how much is looked at side by side.
 
 mod caa;
 mod cdn;
 mod clock;
-mod connect;
 mod directory;
 mod dns;
 mod examination;
 mod finding;
-mod handshake;
 mod hook;
 mod limits;
 mod names;
-mod plain;
 mod reach;
 
-pub use examination::Examination;
+pub use examination::examine;
 pub use finding::{Check, Diagnosis, Finding, Mark, Question};

@@ -1,12 +1,12 @@
 //! Why an attempt has failed: in words for people, and as a kind that says how soon another makes sense.
 
-use std::error::Error as StdError;
 use std::time::{Instant, SystemTime};
 
 use instant_acme::{Error, Problem};
 use serde::{Deserialize, Serialize};
 
 use super::http::{Refusal, Unanswered};
+use crate::acme::text::{chain, one_line};
 
 /// One failed attempt.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -84,7 +84,7 @@ fn short_type(problem: &Problem) -> Option<String> {
 }
 
 /// `unauthorized: no such token; for a.example.com: dns: no address`.
-pub(super) fn describe(problem: &Problem, status: u16) -> String {
+pub fn describe(problem: &Problem, status: u16) -> String {
     let kind = short_type(problem).unwrap_or_else(|| format!("status {status}"));
     let mut text = match &problem.detail {
         Some(detail) => format!("{kind}: {}", one_line(detail)),
@@ -94,26 +94,6 @@ pub(super) fn describe(problem: &Problem, status: u16) -> String {
         text += &format!("; {}", one_line(&part.to_string()));
     }
     text
-}
-
-/// What others wrote goes into one line of a log, bounded.
-pub(super) fn one_line(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    text.trim().chars().map(clean).take(600).collect()
-}
-
-/// An error with its causes.
-pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let next = cause.to_string();
-        if !text.contains(&next) {
-            text += &format!(": {next}");
-        }
-        source = cause.source();
-    }
-    one_line(&text)
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::connect::{ANSWER, connect};
-use super::reach::Seen;
-use crate::acme::failure::{chain, one_line};
+use super::verdict::Seen;
+use crate::acme::{chain, one_line};
 use crate::challenge::PATH;
 
 /// Nonces are shorter.

@@ -3,9 +3,9 @@
 use std::time::SystemTime;
 
 use super::finding::{Check, Finding, Mark};
-use crate::acme::folder::Attempts;
-use crate::acme::schedule::VALIDATIONS;
-use crate::acme::stamp::show;
+use crate::acme::Attempts;
+use crate::acme::VALIDATIONS;
+use crate::acme::show_time;
 
 /// Let's Encrypt's, as documented; others have their own.
 const LETS_ENCRYPT: &str = "Let's Encrypt allows per name 5 failed validations an hour, per set of names 5 certificates a week, \
@@ -32,16 +32,17 @@ impl Past {
             0 => "no failed validation in the last hour".to_owned(),
             recent => format!("{recent} of {VALIDATIONS} failed validations in the last hour"),
         };
-        let why = last.as_ref().map(|last| format!("; last, {}: {}", show(last.at), last.text)).unwrap_or_default();
+        let why =
+            last.as_ref().map(|last| format!("; last, {}: {}", show_time(last.at), last.text)).unwrap_or_default();
         if let Some(until) = self.held.filter(|until| *until > now) {
-            let found = format!("{recent}: none before {}{why}", show(until));
+            let found = format!("{recent}: none before {}{why}", show_time(until));
             return advise(
                 finding(Mark::Fail, found),
                 "mend what is wrong meanwhile: the next attempt comes by itself",
             );
         }
         if *failures > 0 {
-            let next = next_try.filter(|next| *next > now).map(|next| format!(", next attempt {}", show(next)));
+            let next = next_try.filter(|next| *next > now).map(|next| format!(", next attempt {}", show_time(next)));
             let found = format!("{failures} failed attempts in a row{}; {recent}{why}", next.unwrap_or_default());
             return advise(finding(Mark::Warn, found), "mend it, then `edgectl certs renew HOST` does not wait");
         }
@@ -59,8 +60,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::acme::failure::Kind;
-    use crate::acme::folder::LastFailure;
+    use crate::acme::Kind;
+    use crate::acme::LastFailure;
 
     #[test]
     fn what_holds_an_order_back_is_said() {

@@ -1,11 +1,10 @@
 //! The config: whether a name is one that an authority is asked for, and if not, why. Pure.
 
 use super::finding::{Check, Finding, Mark};
-use crate::acme::manager::covers;
-use crate::acme::present::name_of;
+use crate::acme::name_of;
 use crate::config::{AcmeChallenge, Config, Site, SiteTls};
 use crate::tls::Wanted;
-use crate::types::HostPattern;
+use crate::types::{HostPattern, certificate_name_covers};
 
 /// What is known of certificates.
 pub struct Known<'a> {
@@ -22,7 +21,9 @@ impl Known<'_> {
         for site in &self.config.sites {
             for host in &site.hosts {
                 let name = host.to_string();
-                if self.is_meant(site, host) && !names.iter().any(|known| *known == name || covers(known, &name)) {
+                if self.is_meant(site, host)
+                    && !names.iter().any(|known| *known == name || certificate_name_covers(known, &name))
+                {
                     names.push(name);
                 }
             }
@@ -44,7 +45,7 @@ impl Known<'_> {
     /// The name as its certificate has it, and the verdict.
     pub fn judge(&self, host: &str) -> (String, Finding) {
         let wanted = self.wanted.iter().find_map(|wanted| {
-            let name = wanted.names.iter().find(|name| *name == host || covers(name, host))?;
+            let name = wanted.names.iter().find(|name| *name == host || certificate_name_covers(name, host))?;
             Some((wanted, name.clone()))
         });
         let finding = |mark, found: String| Finding::new(Check::Config, mark, "the config", found).of(host);

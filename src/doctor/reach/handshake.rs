@@ -14,8 +14,8 @@ use tokio_rustls::TlsConnector;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::connect::{ANSWER, connect};
-use super::reach::Seen;
-use crate::acme::failure::one_line;
+use super::verdict::Seen;
+use crate::acme::one_line;
 use crate::challenge::ALPN;
 
 /// id-pe-acmeIdentifier.

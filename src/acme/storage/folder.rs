@@ -12,9 +12,9 @@ use std::time::SystemTime;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::failure::Kind;
-use super::schedule::{self, Validity, Window};
-use super::stamp;
+use crate::acme::authority::Kind;
+use crate::acme::schedule::{self, Validity, Window};
+use crate::acme::stamp;
 use crate::config::CertificateFiles;
 use crate::state::{create_private_dir, remove_half_written, set_aside, write_durably};
 use crate::tls::{self, CertificateError, Loaded};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::reach::Seen;
+use super::verdict::Seen;
 
 /// For the connection.
 const CONNECT: Duration = Duration::from_secs(3);

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::folder::{Folder, Issued, Meta};
-use super::manager::covers;
 use crate::tls::Loaded;
+use crate::types::certificate_name_covers;
 
 /// What all folders have. Read when it is first asked for, and once.
 pub struct Estate<'a> {
@@ -55,7 +55,9 @@ impl<'a> Estate<'a> {
     /// Valid ones that cover any of these names, and those that cover most of them first.
     fn fitting(&self, names: &[String]) -> impl Iterator<Item = (&Folder, Issued)> {
         let all = self.all.get_or_init(|| Folder::all(self.certificates));
-        let share = |meta: &Meta| names.iter().filter(|name| meta.names.iter().any(|has| covers(has, name))).count();
+        let share = |meta: &Meta| {
+            names.iter().filter(|name| meta.names.iter().any(|has| certificate_name_covers(has, name))).count()
+        };
         let mut fitting: Vec<_> = all.iter().map(|(folder, meta)| (share(meta), folder)).collect();
         fitting.retain(|(share, _)| *share > 0);
         fitting.sort_by_key(|(share, _)| Reverse(*share));

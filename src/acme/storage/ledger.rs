@@ -10,8 +10,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::schedule::{self, HOUR};
-use super::stamp;
+use crate::acme::schedule::{self, HOUR};
+use crate::acme::stamp;
 use crate::state::{remove_half_written, set_aside, write_durably};
 
 pub struct Ledger {

@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{ChildStderr, Command};
 use tokio::sync::oneshot;
 
-use super::failure::one_line;
+use crate::acme::text::one_line;
 
 /// DNS takes its time; a hook that waits for its name servers may too.
 const PATIENCE: Duration = Duration::from_mins(5);

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::finding::{Check, Finding, Mark};
-use crate::acme::failure::one_line;
-use crate::acme::http::Http;
+use crate::acme::Http;
+use crate::acme::one_line;
 use crate::config::Acme;
 
 /// All of it, from the connection on.

@@ -21,7 +21,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::failure::{chain, one_line};
+use crate::acme::text::{chain, one_line};
 
 /// One request, connection and body included.
 const PATIENCE: Duration = Duration::from_secs(30);

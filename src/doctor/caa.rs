@@ -1,7 +1,7 @@
 //! CAA: whether the zone lets this authority issue (RFC 8659, RFC 8657). Pure but for the look-ups of the climb.
 
 use super::finding::{Check, Finding, Mark};
-use crate::acme::present::name_of;
+use crate::acme::name_of;
 use crate::config::AcmeChallenge;
 use crate::resolve::{Caa, Records, Resolver};
 

@@ -1,9 +1,7 @@
 //! One examination: looks at the directories, then at every name, and has the findings judged.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,7 +11,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream;
 use http::HeaderMap;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::caa::Issuance;
 use super::directory::{self, Asked};
@@ -21,15 +19,13 @@ use super::dns::{Addresses, is_unroutable};
 use super::finding::{Check, Diagnosis, Finding, Mark, Question};
 use super::limits::Past;
 use super::names::Known;
-use super::reach::{Reached, Seen};
-use super::{caa, cdn, clock, handshake, hook, plain};
-use crate::acme::folder::Attempts;
-use crate::acme::keeper::Shared;
-use crate::acme::present;
+use super::reach::{Reached, Seen, handshake, plain};
+use super::{caa, cdn, clock, hook};
+use crate::acme::{self, Inspection};
 use crate::config::{Acme, AcmeChallenge, Config};
 use crate::resolve::Resolver;
-use crate::tls::{Source, Wanted};
-use crate::types::{HostName, HostPattern};
+use crate::tls::Wanted;
+use crate::types::{HostName, HostPattern, certificate_name_covers};
 
 /// Names looked at side by side.
 const NAMES: usize = 4;
@@ -41,14 +37,12 @@ const CONNECTIONS: usize = 8;
 const ADDRESSES: usize = 8;
 
 /// What is looked at, and with what.
-pub struct Examination {
-    shared: Rc<Shared>,
+struct Examination {
+    inspection: Inspection,
     resolver: Resolver,
     config: Arc<Config>,
     question: Question,
     wanted: Vec<Wanted>,
-    /// By site.
-    attempts: BTreeMap<Arc<str>, Attempts>,
     connections: Semaphore,
 }
 
@@ -59,22 +53,37 @@ struct Authority {
     account: Option<String>,
 }
 
+/// Looks at everything that issuance hangs on, with this config. Changes nothing.
+pub async fn examine(
+    acme: &acme::Handle,
+    question: Question,
+    config: Arc<Config>,
+) -> Result<Diagnosis, acme::NotRenewed> {
+    let (mut answer, answered) = oneshot::channel();
+    acme.inspect(move |inspection| {
+        let examination = Examination::new(inspection, config, question);
+        // Ends with the examination, all of which is bounded in time, or when nobody waits for it.
+        tokio::task::spawn_local(async move {
+            tokio::select! {
+                diagnosis = examination.run() => drop(answer.send(diagnosis)),
+                () = answer.closed() => {}
+            }
+        });
+    })?;
+    answered.await.map_err(|_| acme::NotRenewed::Gone)
+}
+
 impl Examination {
-    pub(in crate::acme) fn new(
-        shared: Rc<Shared>,
-        config: Arc<Config>,
-        question: Question,
-        attempts: BTreeMap<Arc<str>, Attempts>,
-    ) -> Self {
-        let (resolver, wanted) = (shared.resolver.borrow().clone(), shared.store.wanted());
-        Self { shared, resolver, config, question, wanted, attempts, connections: Semaphore::new(CONNECTIONS) }
+    fn new(inspection: Inspection, config: Arc<Config>, question: Question) -> Self {
+        let (resolver, wanted) = (inspection.resolver(), inspection.wanted());
+        Self { inspection, resolver, config, question, wanted, connections: Semaphore::new(CONNECTIONS) }
     }
 
-    pub async fn run(self) -> Diagnosis {
+    async fn run(self) -> Diagnosis {
         let (authority, mut findings) = self.directories().await;
         findings.extend(self.hook());
-        let filed = self.filed();
-        let is_filed = |name: &str| filed.iter().any(|other| crate::acme::manager::covers(other, name));
+        let filed = self.inspection.filed();
+        let is_filed = |name: &str| filed.iter().any(|other| certificate_name_covers(other, name));
         let known = Known { config: &self.config, wanted: &self.wanted, is_filed: &is_filed };
         let hosts = self.question.host.clone().map_or_else(|| known.names(), |host| vec![host.to_ascii_lowercase()]);
         if hosts.is_empty() {
@@ -86,26 +95,20 @@ impl Examination {
         Diagnosis { findings }
     }
 
-    /// Names that certificate files have.
-    fn filed(&self) -> Vec<String> {
-        let status = self.shared.store.status().into_iter();
-        status.filter(|status| matches!(status.source, Source::File(_))).flat_map(|status| status.names).collect()
-    }
-
     async fn directories(&self) -> (Authority, Vec<Finding>) {
         let acme = &self.config.acme;
         let urls: Vec<&String> = std::iter::once(&acme.directory).chain(&acme.fallback).collect();
         let asked = join_all(urls.iter().map(|url| directory::ask(url, acme))).await;
         let mut findings = Vec::new();
         for (url, asked) in urls.iter().zip(&asked) {
-            findings.push(directory::judge(url, asked, acme, self.shared.accounts.known(url).is_some()));
+            findings.push(directory::judge(url, asked, acme, self.inspection.account(url).is_some()));
         }
         findings.extend(asked.first().map(|Asked { date, at, .. }| clock::judge(*date, *at)));
         let meta = asked.into_iter().next().and_then(|first| first.directory.ok());
         let authority = Authority {
             identities: meta.map(|directory| directory.meta.caa_identities).unwrap_or_default(),
             is_private: self.is_private(&acme.directory).await,
-            account: self.shared.accounts.known(&acme.directory),
+            account: self.inspection.account(&acme.directory),
         };
         (authority, findings)
     }
@@ -210,7 +213,7 @@ impl Examination {
                 return at.iter().map(|at| (*at, seen.clone(), HeaderMap::new())).collect();
             }
         };
-        let _answer = self.shared.challenges.answer_token(&token, nonce.clone());
+        let _answer = self.inspection.challenges().answer_token(&token, nonce.clone());
         let looks = at.iter().map(|at| async {
             let (seen, fields) = self.in_turn(plain::look(*at, name, &token, &nonce)).await;
             (*at, seen, fields)
@@ -224,11 +227,13 @@ impl Examination {
             Ok(nonce) => nonce,
             Err(seen) => return all(seen),
         };
-        let certificate = match present::certificate(name, &nonce) {
+        let certificate = match acme::challenge_certificate(name, &nonce) {
             Ok(certificate) => Arc::new(certificate),
             Err(why) => return all(Seen::Unreachable(why)),
         };
-        let Some(answer) = self.shared.challenges.try_answer_name(name, certificate) else { return all(Seen::Busy) };
+        let Some(answer) = self.inspection.challenges().try_answer_name(name, certificate) else {
+            return all(Seen::Busy);
+        };
         let looks = at.iter().map(|at| async { (*at, self.in_turn(handshake::look(*at, name, &nonce)).await) });
         let mut seen = join_all(looks).await;
         if !answer.is_shown() {
@@ -245,12 +250,12 @@ impl Examination {
 
     fn past(&self, name: &str) -> Past {
         let wanted = self.wanted.iter().find(|wanted| wanted.names.iter().any(|other| other == name));
-        let (ledger, now) = (&self.shared.ledger, SystemTime::now());
+        let now = SystemTime::now();
         let names = wanted.map_or_else(|| vec![name.to_owned()], |wanted| wanted.names.clone());
         Past {
-            attempts: wanted.and_then(|wanted| self.attempts.get(&wanted.site)).cloned().unwrap_or_default(),
-            recent: ledger.recent(name, now),
-            held: ledger.held(names.iter().map(String::as_str), now),
+            attempts: wanted.map(|wanted| self.inspection.attempts(&wanted.site)).unwrap_or_default(),
+            recent: self.inspection.recent(name, now),
+            held: self.inspection.held(&names, now),
         }
     }
 }
