@@ -5,21 +5,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::keeper::Shared;
+use super::keeper::AcmeContext;
 use super::storage::Attempts;
 use crate::challenge::Challenges;
 use crate::resolve::Resolver;
-use crate::tls::{Source, Wanted};
+use crate::tls::{CertSource, WantedCertificate};
 
 /// Lives on the control runtime.
 pub struct Inspection {
-    shared: Rc<Shared>,
+    shared: Rc<AcmeContext>,
     attempts: BTreeMap<Arc<str>, Attempts>,
 }
 
 impl Inspection {
     /// `attempts` by site.
-    pub(super) fn new(shared: Rc<Shared>, attempts: BTreeMap<Arc<str>, Attempts>) -> Self {
+    pub(super) fn new(shared: Rc<AcmeContext>, attempts: BTreeMap<Arc<str>, Attempts>) -> Self {
         Self { shared, attempts }
     }
 
@@ -32,14 +32,14 @@ impl Inspection {
     }
 
     /// The certificates that are asked for.
-    pub fn wanted(&self) -> Vec<Wanted> {
+    pub fn wanted(&self) -> Vec<WantedCertificate> {
         self.shared.store.wanted()
     }
 
     /// Names that certificate files have.
     pub fn filed(&self) -> Vec<String> {
         let status = self.shared.store.status().into_iter();
-        status.filter(|status| matches!(status.source, Source::File(_))).flat_map(|status| status.names).collect()
+        status.filter(|status| matches!(status.source, CertSource::File(_))).flat_map(|status| status.names).collect()
     }
 
     /// The URL of the account with a directory; `None`: there is none yet.

@@ -15,9 +15,9 @@ mod storage;
 mod text;
 mod validation;
 
-pub use authority::{Failure, Http, Kind};
+pub use authority::{AcmeFailure, AuthorityHttp, FailureKind};
 pub use inspection::Inspection;
-pub use manager::{Handle, Manager, NotRenewed, Renewed};
+pub use manager::{AcmeHandle, Manager, NotRenewed, RenewedCertificate};
 pub use schedule::VALIDATIONS;
 pub use storage::{Attempts, LastFailure};
 pub use text::{chain, one_line, show_time};

@@ -3,10 +3,10 @@
 use super::finding::{Check, Finding, Mark};
 use crate::acme::name_of;
 use crate::config::AcmeChallenge;
-use crate::resolve::{Caa, Records, Resolver};
+use crate::resolve::{Caa, DnsRecords, Resolver};
 
 /// The records that count for a name.
-pub enum Policy {
+pub enum CaaPolicy {
     None,
     /// At this name or the nearest one above it that has any.
     At {
@@ -30,31 +30,31 @@ pub struct Issuance<'a> {
 }
 
 /// Climbs from the name towards the root (RFC 8659, 3).
-pub async fn look(resolver: &Resolver, name: &str) -> Policy {
+pub async fn look(resolver: &Resolver, name: &str) -> CaaPolicy {
     let mut at = name.trim_start_matches("*.");
     loop {
         match resolver.caa(at).await {
-            Records::Found(records) => return Policy::At { name: at.to_owned(), records },
-            Records::Failed(why) => return Policy::Failed { name: at.to_owned(), why },
-            Records::NoRecord | Records::NoName => {}
+            DnsRecords::Found(records) => return CaaPolicy::At { name: at.to_owned(), records },
+            DnsRecords::Failed(why) => return CaaPolicy::Failed { name: at.to_owned(), why },
+            DnsRecords::NoRecord | DnsRecords::NoName => {}
         }
         match at.split_once('.') {
             Some((_, parent)) => at = parent,
-            None => return Policy::None,
+            None => return CaaPolicy::None,
         }
     }
 }
 
 impl Issuance<'_> {
-    pub fn judge(&self, policy: &Policy) -> Finding {
+    pub fn judge(&self, policy: &CaaPolicy) -> Finding {
         let finding = |mark, found: String| Finding::new(Check::Caa, mark, "CAA", found);
         let (at, records) = match policy {
-            Policy::None => return finding(Mark::Ok, "none: every authority may issue".to_owned()),
-            Policy::Failed { name, why } => {
+            CaaPolicy::None => return finding(Mark::Ok, "none: every authority may issue".to_owned()),
+            CaaPolicy::Failed { name, why } => {
                 return finding(Mark::Fail, format!("{name}: {why}"))
                     .advise("an authority refuses when it can't look CAA up: see the zone's name servers");
             }
-            Policy::At { name, records } => (name, records),
+            CaaPolicy::At { name, records } => (name, records),
         };
         let tags = self.tags(records);
         if let Some(unknown) = records.iter().find(|caa| caa.is_critical && !is_known(&caa.tag)) {
@@ -71,7 +71,7 @@ impl Issuance<'_> {
                 .advise("compare with what the authority's documentation says");
         }
         let own = self.identities.join(" or ");
-        let ours: Vec<_> = tags.iter().map(|caa| Value::parse(&caa.value)).filter(|v| self.is_ours(v)).collect();
+        let ours: Vec<_> = tags.iter().map(|caa| CaaValue::parse(&caa.value)).filter(|v| self.is_ours(v)).collect();
         if ours.is_empty() {
             return finding(Mark::Fail, format!("{shown}; the authority is {own}")).advise(format!(
                 "add to {at}: CAA 0 {} \"{}\"",
@@ -96,12 +96,12 @@ impl Issuance<'_> {
         records.iter().filter(|caa| caa.tag == tag).collect()
     }
 
-    fn is_ours(&self, value: &Value) -> bool {
+    fn is_ours(&self, value: &CaaValue) -> bool {
         self.identities.iter().any(|own| own.eq_ignore_ascii_case(value.issuer))
     }
 
     /// The parameters of RFC 8657.
-    fn restricts(&self, value: &Value) -> (Mark, String) {
+    fn restricts(&self, value: &CaaValue) -> (Mark, String) {
         if let Some(account) = value.parameter("accounturi") {
             match self.account {
                 Some(own) if own == account => {}
@@ -130,12 +130,12 @@ fn is_known(tag: &str) -> bool {
 }
 
 /// `ca.example; accounturi=https://ca.example/acct/1`.
-struct Value<'a> {
+struct CaaValue<'a> {
     issuer: &'a str,
     parameters: Vec<(&'a str, &'a str)>,
 }
 
-impl<'a> Value<'a> {
+impl<'a> CaaValue<'a> {
     fn parse(text: &'a str) -> Self {
         let mut parts = text.split(';').map(str::trim);
         let issuer = parts.next().unwrap_or_default();
@@ -161,7 +161,7 @@ mod tests {
             let (tag, value) = ((*tag).to_owned(), (*value).to_owned());
             Caa { is_critical: tag.starts_with("must"), tag, value }
         };
-        let policy = Policy::At { name: "example.com".to_owned(), records: records.iter().map(caa).collect() };
+        let policy = CaaPolicy::At { name: "example.com".to_owned(), records: records.iter().map(caa).collect() };
         let challenges = [AcmeChallenge::TlsAlpn01, AcmeChallenge::Http01];
         Issuance { name, identities, account, challenges: &challenges }.judge(&policy).mark
     }

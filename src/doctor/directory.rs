@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::finding::{Check, Finding, Mark};
-use crate::acme::Http;
+use crate::acme::AuthorityHttp;
 use crate::acme::one_line;
 use crate::config::Acme;
 
@@ -17,8 +17,8 @@ use crate::config::Acme;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What came of asking.
-pub struct Asked {
-    pub directory: Result<Directory, Trouble>,
+pub struct DirectoryAnswer {
+    pub directory: Result<DirectoryDocument, DirectoryTrouble>,
     /// The answer's Date.
     pub date: Option<SystemTime>,
     /// When it was made, as far as we know.
@@ -26,7 +26,7 @@ pub struct Asked {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum DirectoryTrouble {
     /// Roots or `ca_file`.
     Roots(String),
     Unreachable(String),
@@ -36,7 +36,7 @@ pub enum Trouble {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Directory {
+pub struct DirectoryDocument {
     #[serde(rename = "newNonce")]
     _new_nonce: String,
     #[serde(rename = "newAccount")]
@@ -44,47 +44,47 @@ pub struct Directory {
     #[serde(rename = "newOrder")]
     _new_order: String,
     #[serde(default)]
-    pub meta: Meta,
+    pub meta: DirectoryMeta,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Meta {
+pub struct DirectoryMeta {
     pub caa_identities: Vec<String>,
     pub external_account_required: bool,
     pub terms_of_service: Option<String>,
     pub profiles: Map<String, Value>,
 }
 
-pub async fn ask(url: &str, settings: &Acme) -> Asked {
+pub async fn ask(url: &str, settings: &Acme) -> DirectoryAnswer {
     let begun = SystemTime::now();
-    let failed = |trouble| Asked { directory: Err(trouble), date: None, at: begun };
-    let http = match Http::new(settings.ca_file.as_deref()) {
+    let failed = |trouble| DirectoryAnswer { directory: Err(trouble), date: None, at: begun };
+    let http = match AuthorityHttp::new(settings.ca_file.as_deref()) {
         Ok(http) => http,
-        Err(why) => return failed(Trouble::Roots(why)),
+        Err(why) => return failed(DirectoryTrouble::Roots(why)),
     };
     let Ok(request) = Request::builder().method(Method::GET).uri(url).body(BodyWrapper::default()) else {
-        return failed(Trouble::NotOne("its URL can't be used".to_owned()));
+        return failed(DirectoryTrouble::NotOne("its URL can't be used".to_owned()));
     };
     let mut answer = match timeout(PATIENCE, http.request(request)).await {
-        Err(_) => return failed(Trouble::Unreachable(format!("no answer within {PATIENCE:?}"))),
-        Ok(Err(error)) => return failed(Trouble::Unreachable(error.to_string())),
+        Err(_) => return failed(DirectoryTrouble::Unreachable(format!("no answer within {PATIENCE:?}"))),
+        Ok(Err(error)) => return failed(DirectoryTrouble::Unreachable(error.to_string())),
         Ok(Ok(answer)) => answer,
     };
     let took = begun.elapsed().unwrap_or_default();
     let date = answer.parts.headers.get(header::DATE).and_then(|value| value.to_str().ok());
     let date = date.and_then(|text| httpdate::parse_http_date(text).ok());
-    let body = answer.body.into_bytes().await.map_err(|e| Trouble::Unreachable(e.to_string()));
+    let body = answer.body.into_bytes().await.map_err(|e| DirectoryTrouble::Unreachable(e.to_string()));
     let status = answer.parts.status;
     let directory = body.and_then(|body| match status.is_success() {
-        true => serde_json::from_slice(&body).map_err(|e| Trouble::NotOne(one_line(&e.to_string()))),
-        false => Err(Trouble::Refused(status.as_u16())),
+        true => serde_json::from_slice(&body).map_err(|e| DirectoryTrouble::NotOne(one_line(&e.to_string()))),
+        false => Err(DirectoryTrouble::Refused(status.as_u16())),
     });
-    Asked { directory, date, at: begun + took / 2 }
+    DirectoryAnswer { directory, date, at: begun + took / 2 }
 }
 
 /// `has_account`: there is one already. Only the first directory is bound to an external account.
-pub fn judge(url: &str, asked: &Asked, settings: &Acme, has_account: bool) -> Finding {
+pub fn judge(url: &str, asked: &DirectoryAnswer, settings: &Acme, has_account: bool) -> Finding {
     let is_first = settings.directory == url;
     let subject = if is_first { format!("the directory {url}") } else { format!("the fallback {url}") };
     let bad = if is_first { Mark::Fail } else { Mark::Warn };
@@ -117,7 +117,7 @@ pub fn judge(url: &str, asked: &Asked, settings: &Acme, has_account: bool) -> Fi
     finding(Mark::Ok, found.join("; "))
 }
 
-impl Trouble {
+impl DirectoryTrouble {
     fn told(&self) -> (String, &'static str) {
         match self {
             Self::Roots(why) => (why.clone(), "mend acme.ca_file, or install the package ca-certificates"),
@@ -148,8 +148,8 @@ mod tests {
     fn judged(json: &str, lines: &str) -> Finding {
         let text = format!("[acme]\nemail = \"ops@example.com\"\ndirectory = {URL:?}\n{lines}\n{SITE}");
         let config = crate::config::parse("edge.toml", &text, &|_| None).unwrap_or_else(|e| panic!("{e}")).config;
-        let directory = serde_json::from_str(json).map_err(|e| Trouble::NotOne(e.to_string()));
-        let asked = Asked { directory, date: None, at: SystemTime::UNIX_EPOCH };
+        let directory = serde_json::from_str(json).map_err(|e| DirectoryTrouble::NotOne(e.to_string()));
+        let asked = DirectoryAnswer { directory, date: None, at: SystemTime::UNIX_EPOCH };
         judge(URL, &asked, &config.acme, false)
     }
 

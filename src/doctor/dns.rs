@@ -3,18 +3,18 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::finding::{Check, Finding, Mark};
-use crate::resolve::Records;
+use crate::resolve::DnsRecords;
 
 /// What DNS has of a name.
 pub struct Addresses {
-    pub v4: Records<IpAddr>,
-    pub v6: Records<IpAddr>,
+    pub v4: DnsRecords<IpAddr>,
+    pub v6: DnsRecords<IpAddr>,
 }
 
 impl Addresses {
     pub fn all(&self) -> Vec<IpAddr> {
-        let of = |records: &Records<IpAddr>| match records {
-            Records::Found(found) => found.clone(),
+        let of = |records: &DnsRecords<IpAddr>| match records {
+            DnsRecords::Found(found) => found.clone(),
             _ => Vec::new(),
         };
         [of(&self.v4), of(&self.v6)].concat()
@@ -29,10 +29,10 @@ impl Addresses {
         if all.is_empty() {
             let bad = if is_needed { Mark::Fail } else { Mark::Warn };
             return finding(bad).advise(match (&self.v4, &self.v6) {
-                (Records::Failed(_), _) | (_, Records::Failed(_)) => {
+                (DnsRecords::Failed(_), _) | (_, DnsRecords::Failed(_)) => {
                     "the name servers of the zone fail, or the resolver does: see [server] resolvers, DNSSEC, and the zone"
                 }
-                (Records::NoName, _) => "make an A record that leads here; mind the spelling",
+                (DnsRecords::NoName, _) => "make an A record that leads here; mind the spelling",
                 _ => "make an A record that leads here",
             });
         }
@@ -46,19 +46,19 @@ impl Addresses {
                 }
             };
         }
-        if matches!(self.v4, Records::Failed(_)) || matches!(self.v6, Records::Failed(_)) {
+        if matches!(self.v4, DnsRecords::Failed(_)) || matches!(self.v6, DnsRecords::Failed(_)) {
             return finding(Mark::Warn).advise("half of the look-ups fail: see the zone's name servers");
         }
         finding(Mark::Ok)
     }
 }
 
-fn shown(records: &Records<IpAddr>) -> String {
+fn shown(records: &DnsRecords<IpAddr>) -> String {
     match records {
-        Records::Found(found) => found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        Records::NoRecord => "none".to_owned(),
-        Records::NoName => "NXDOMAIN".to_owned(),
-        Records::Failed(why) => why.clone(),
+        DnsRecords::Found(found) => found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        DnsRecords::NoRecord => "none".to_owned(),
+        DnsRecords::NoName => "NXDOMAIN".to_owned(),
+        DnsRecords::Failed(why) => why.clone(),
     }
 }
 
@@ -86,24 +86,24 @@ fn is_documentation(ip: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
-    fn found(text: &str) -> Records<IpAddr> {
-        Records::Found(text.split(' ').map(|ip| ip.parse().unwrap()).collect())
+    fn found(text: &str) -> DnsRecords<IpAddr> {
+        DnsRecords::Found(text.split(' ').map(|ip| ip.parse().unwrap()).collect())
     }
 
-    fn mark(v4: Records<IpAddr>, v6: Records<IpAddr>, is_private: bool) -> Mark {
+    fn mark(v4: DnsRecords<IpAddr>, v6: DnsRecords<IpAddr>, is_private: bool) -> Mark {
         Addresses { v4, v6 }.judge(true, is_private).mark
     }
 
     #[test]
     fn nothing_and_private_addresses_are_told_apart() {
-        let none = || Records::NoRecord;
+        let none = || DnsRecords::NoRecord;
         assert_eq!(mark(found("93.184.216.34"), none(), false), Mark::Ok);
         assert_eq!(mark(found("93.184.216.34 10.0.0.1"), none(), false), Mark::Fail);
         assert_eq!(mark(found("10.0.0.1"), none(), true), Mark::Warn);
         assert_eq!(mark(found("93.184.216.34"), found("fd00::1"), false), Mark::Fail);
-        assert_eq!(mark(found("93.184.216.34"), Records::Failed("SERVFAIL".to_owned()), false), Mark::Warn);
+        assert_eq!(mark(found("93.184.216.34"), DnsRecords::Failed("SERVFAIL".to_owned()), false), Mark::Warn);
         assert_eq!(mark(none(), none(), false), Mark::Fail);
-        let nowhere = Addresses { v4: Records::NoName, v6: Records::NoName };
+        let nowhere = Addresses { v4: DnsRecords::NoName, v6: DnsRecords::NoName };
         assert_eq!(nowhere.judge(false, false).mark, Mark::Warn, "dns-01 needs no address");
         let finding = nowhere.judge(true, false);
         assert!(finding.mark == Mark::Fail && finding.found.contains("NXDOMAIN"), "{finding:?}");

@@ -14,17 +14,17 @@ use http::HeaderMap;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::caa::Issuance;
-use super::directory::{self, Asked};
+use super::directory::{self, DirectoryAnswer};
 use super::dns::{Addresses, is_unroutable};
-use super::finding::{Check, Diagnosis, Finding, Mark, Question};
-use super::limits::Past;
-use super::names::Known;
-use super::reach::{Reached, Seen, handshake, plain};
+use super::finding::{Check, Diagnosis, DoctorQuestion, Finding, Mark};
+use super::limits::PastAttempts;
+use super::names::NamePlans;
+use super::reach::{PortAnswer, Reached, handshake, plain};
 use super::{caa, cdn, clock, hook};
 use crate::acme::{self, Inspection};
 use crate::config::{Acme, AcmeChallenge, Config};
 use crate::resolve::Resolver;
-use crate::tls::Wanted;
+use crate::tls::WantedCertificate;
 use crate::types::{HostName, HostPattern, certificate_name_covers};
 
 /// Names looked at side by side.
@@ -41,8 +41,8 @@ struct Examination {
     inspection: Inspection,
     resolver: Resolver,
     config: Arc<Config>,
-    question: Question,
-    wanted: Vec<Wanted>,
+    question: DoctorQuestion,
+    wanted: Vec<WantedCertificate>,
     connections: Semaphore,
 }
 
@@ -55,8 +55,8 @@ struct Authority {
 
 /// Looks at everything that issuance hangs on, with this config. Changes nothing.
 pub async fn examine(
-    acme: &acme::Handle,
-    question: Question,
+    acme: &acme::AcmeHandle,
+    question: DoctorQuestion,
     config: Arc<Config>,
 ) -> Result<Diagnosis, acme::NotRenewed> {
     let (mut answer, answered) = oneshot::channel();
@@ -74,7 +74,7 @@ pub async fn examine(
 }
 
 impl Examination {
-    fn new(inspection: Inspection, config: Arc<Config>, question: Question) -> Self {
+    fn new(inspection: Inspection, config: Arc<Config>, question: DoctorQuestion) -> Self {
         let (resolver, wanted) = (inspection.resolver(), inspection.wanted());
         Self { inspection, resolver, config, question, wanted, connections: Semaphore::new(CONNECTIONS) }
     }
@@ -84,7 +84,7 @@ impl Examination {
         findings.extend(self.hook());
         let filed = self.inspection.filed();
         let is_filed = |name: &str| filed.iter().any(|other| certificate_name_covers(other, name));
-        let known = Known { config: &self.config, wanted: &self.wanted, is_filed: &is_filed };
+        let known = NamePlans { config: &self.config, wanted: &self.wanted, is_filed: &is_filed };
         let hosts = self.question.host.clone().map_or_else(|| known.names(), |host| vec![host.to_ascii_lowercase()]);
         if hosts.is_empty() {
             findings.push(nothing_to_do(&self.config.acme));
@@ -103,7 +103,7 @@ impl Examination {
         for (url, asked) in urls.iter().zip(&asked) {
             findings.push(directory::judge(url, asked, acme, self.inspection.account(url).is_some()));
         }
-        findings.extend(asked.first().map(|Asked { date, at, .. }| clock::judge(*date, *at)));
+        findings.extend(asked.first().map(|DirectoryAnswer { date, at, .. }| clock::judge(*date, *at)));
         let meta = asked.into_iter().next().and_then(|first| first.directory.ok());
         let authority = Authority {
             identities: meta.map(|directory| directory.meta.caa_identities).unwrap_or_default(),
@@ -132,7 +132,7 @@ impl Examination {
         is_local || self.resolver.lookup(host).await.is_ok_and(|all| all.into_iter().all(is_unroutable))
     }
 
-    async fn name(&self, host: &str, known: &Known<'_>, authority: &Authority) -> Vec<Finding> {
+    async fn name(&self, host: &str, known: &NamePlans<'_>, authority: &Authority) -> Vec<Finding> {
         let (name, config) = known.judge(host);
         let bare = name.trim_start_matches("*.");
         let needs = self.needs(&name);
@@ -206,7 +206,7 @@ impl Examination {
         findings
     }
 
-    async fn by_http(&self, name: &str, at: &[SocketAddr]) -> Vec<(SocketAddr, Seen, HeaderMap)> {
+    async fn by_http(&self, name: &str, at: &[SocketAddr]) -> Vec<(SocketAddr, PortAnswer, HeaderMap)> {
         let (token, nonce) = match (random(), random()) {
             (Ok(token), Ok(nonce)) => (text(&token), text(&nonce)),
             (Err(seen), _) | (_, Err(seen)) => {
@@ -221,24 +221,24 @@ impl Examination {
         join_all(looks).await
     }
 
-    async fn by_tls(&self, name: &str, at: &[SocketAddr]) -> Vec<(SocketAddr, Seen)> {
-        let all = |seen: Seen| at.iter().map(|at| (*at, seen.clone())).collect();
+    async fn by_tls(&self, name: &str, at: &[SocketAddr]) -> Vec<(SocketAddr, PortAnswer)> {
+        let all = |seen: PortAnswer| at.iter().map(|at| (*at, seen.clone())).collect();
         let nonce = match random() {
             Ok(nonce) => nonce,
             Err(seen) => return all(seen),
         };
         let certificate = match acme::challenge_certificate(name, &nonce) {
             Ok(certificate) => Arc::new(certificate),
-            Err(why) => return all(Seen::Unreachable(why)),
+            Err(why) => return all(PortAnswer::Unreachable(why)),
         };
         let Some(answer) = self.inspection.challenges().try_answer_name(name, certificate) else {
-            return all(Seen::Busy);
+            return all(PortAnswer::Busy);
         };
         let looks = at.iter().map(|at| async { (*at, self.in_turn(handshake::look(*at, name, &nonce)).await) });
         let mut seen = join_all(looks).await;
         if !answer.is_shown() {
             // A validation has begun meanwhile: what was seen instead of the nonce may have been its answer.
-            seen.iter_mut().filter(|(_, seen)| *seen != Seen::Us).for_each(|(_, seen)| *seen = Seen::Busy);
+            seen.iter_mut().filter(|(_, seen)| *seen != PortAnswer::Us).for_each(|(_, seen)| *seen = PortAnswer::Busy);
         }
         seen
     }
@@ -248,11 +248,11 @@ impl Examination {
         look.await
     }
 
-    fn past(&self, name: &str) -> Past {
+    fn past(&self, name: &str) -> PastAttempts {
         let wanted = self.wanted.iter().find(|wanted| wanted.names.iter().any(|other| other == name));
         let now = SystemTime::now();
         let names = wanted.map_or_else(|| vec![name.to_owned()], |wanted| wanted.names.clone());
-        Past {
+        PastAttempts {
             attempts: wanted.map(|wanted| self.inspection.attempts(&wanted.site)).unwrap_or_default(),
             recent: self.inspection.recent(name, now),
             held: self.inspection.held(&names, now),
@@ -260,7 +260,7 @@ impl Examination {
     }
 }
 
-impl Question {
+impl DoctorQuestion {
     /// What is wrong with it.
     pub fn objection(&self) -> Option<String> {
         let host = self.host.as_ref()?;
@@ -282,10 +282,10 @@ fn nothing_to_do(acme: &Acme) -> Finding {
 }
 
 /// Nobody can guess it.
-fn random() -> Result<[u8; 32], Seen> {
+fn random() -> Result<[u8; 32], PortAnswer> {
     let mut bytes = [0; 32];
     let filled = aws_lc_rs::rand::fill(&mut bytes);
-    filled.map(|()| bytes).map_err(|_| Seen::Unreachable("the system has no random numbers".to_owned()))
+    filled.map(|()| bytes).map_err(|_| PortAnswer::Unreachable("the system has no random numbers".to_owned()))
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// `POST /v1/acme/doctor`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Question {
+pub struct DoctorQuestion {
     /// A name, or `*.` and a name; without it, every name that wants a certificate of an authority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,

@@ -12,7 +12,7 @@ const LETS_ENCRYPT: &str = "Let's Encrypt allows per name 5 failed validations a
     per registered domain 50 certificates a week: try with directory = \"letsencrypt-staging\" first";
 
 /// What is on disk of one name.
-pub struct Past {
+pub struct PastAttempts {
     pub attempts: Attempts,
     /// Failed validations within the hour.
     pub recent: usize,
@@ -20,7 +20,7 @@ pub struct Past {
     pub held: Option<SystemTime>,
 }
 
-impl Past {
+impl PastAttempts {
     pub fn judge(&self, directory: &str, now: SystemTime) -> Finding {
         let finding = |mark, found: String| Finding::new(Check::Limits, mark, "the limits", found);
         let advise = |finding: Finding, advice: &str| match is_lets_encrypt(directory) {
@@ -60,21 +60,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::acme::Kind;
+    use crate::acme::FailureKind;
     use crate::acme::LastFailure;
 
     #[test]
     fn what_holds_an_order_back_is_said() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let later = Some(now + Duration::from_mins(10));
-        let none = || Past { attempts: Attempts::default(), recent: 0, held: None };
+        let none = || PastAttempts { attempts: Attempts::default(), recent: 0, held: None };
         assert_eq!(none().judge("https://ca.test/dir", now).mark, Mark::Ok);
-        let held = Past { recent: 5, held: later, ..none() };
+        let held = PastAttempts { recent: 5, held: later, ..none() };
         let finding = held.judge("https://acme-v02.api.letsencrypt.org/directory", now);
         assert!(finding.mark == Mark::Fail && finding.advice.unwrap().contains("Let's Encrypt"), "{}", finding.found);
-        let last = Some(LastFailure { kind: Kind::Refused, text: "no".to_owned(), at: now });
+        let last = Some(LastFailure { kind: FailureKind::Refused, text: "no".to_owned(), at: now });
         let attempts = Attempts { failures: 2, next_try: later, last, ..Attempts::default() };
-        let finding = Past { attempts, ..none() }.judge("https://letsencrypt.org.evil.test/dir", now);
+        let finding = PastAttempts { attempts, ..none() }.judge("https://letsencrypt.org.evil.test/dir", now);
         assert!(finding.mark == Mark::Warn && finding.found.contains("1970-01-12 13:56:40Z"), "{}", finding.found);
         assert!(!finding.advice.unwrap().contains("Let's Encrypt"));
     }

@@ -17,4 +17,4 @@ mod names;
 mod reach;
 
 pub use examination::examine;
-pub use finding::{Check, Diagnosis, Finding, Mark, Question};
+pub use finding::{Check, Diagnosis, DoctorQuestion, Finding, Mark};

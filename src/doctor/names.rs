@@ -3,18 +3,18 @@
 use super::finding::{Check, Finding, Mark};
 use crate::acme::name_of;
 use crate::config::{AcmeChallenge, Config, Site, SiteTls};
-use crate::tls::Wanted;
+use crate::tls::WantedCertificate;
 use crate::types::{HostPattern, certificate_name_covers};
 
 /// What is known of certificates.
-pub struct Known<'a> {
+pub struct NamePlans<'a> {
     pub config: &'a Config,
-    pub wanted: &'a [Wanted],
+    pub wanted: &'a [WantedCertificate],
     /// Whether a certificate file has this name.
     pub is_filed: &'a dyn Fn(&str) -> bool,
 }
 
-impl Known<'_> {
+impl NamePlans<'_> {
     /// Every name that is asked for, and every one that would be if nothing stood against it.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.wanted.iter().flat_map(|wanted| wanted.names.clone()).collect();
@@ -123,8 +123,9 @@ mod tests {
     fn judged(acme: &str, host: &str) -> (Mark, String, Vec<String>) {
         let text = format!("[acme]\n{acme}\n{SITES}");
         let config = crate::config::parse("edge.toml", &text, &|_| None).unwrap_or_else(|e| panic!("{e}")).config;
-        let wanted = [Wanted { site: "a".into(), names: vec!["a.example.com".to_owned()], is_forced: false }];
-        let known = Known { config: &config, wanted: &wanted, is_filed: &|name| name == "filed.example.com" };
+        let wanted =
+            [WantedCertificate { site: "a".into(), names: vec!["a.example.com".to_owned()], is_forced: false }];
+        let known = NamePlans { config: &config, wanted: &wanted, is_filed: &|name| name == "filed.example.com" };
         let (_, finding) = known.judge(host);
         (finding.mark, finding.found, known.names())
     }

@@ -21,7 +21,7 @@ use crate::config::ZoneKey;
 use crate::decide::{Verdict, decide, host_of};
 use crate::error::Failure;
 use crate::headers::X_REQUEST_ID;
-use crate::limit::{self, Verdict as LimitVerdict};
+use crate::limit::{self, LimitVerdict};
 use crate::metrics::LimitMode;
 use crate::pages;
 use crate::service::Maintenance;
@@ -127,7 +127,8 @@ fn judge(exchange: &Exchange, limit: &Limit) -> LimitVerdict {
     let Some(head) = &exchange.head else { return LimitVerdict::Exempt };
     let by_host = limit.limiter.zone().key == ZoneKey::Host;
     let host = if by_host { host_of(head).map(|host| host.name).unwrap_or_default() } else { "".into() };
-    let client = limit::Client { ip: exchange.client, host: &host, path: head.uri.path(), headers: &head.headers };
+    let client =
+        limit::LimitedClient { ip: exchange.client, host: &host, path: head.uri.path(), headers: &head.headers };
     limit.limiter.check(&client, exchange.started())
 }
 

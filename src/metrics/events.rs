@@ -14,7 +14,7 @@ use crate::types::Color;
 use super::histogram::{Histogram, Sums};
 use super::registry::Registry;
 use super::series::{COLORS, color_slot};
-use super::text::{Kind, Text};
+use super::text::{MetricKind, Text};
 
 /// What [`super::Metrics::service`] hands out.
 #[derive(Debug, Default)]
@@ -82,39 +82,47 @@ impl ZoneSeries {
 
 pub(super) fn render_services(registry: &Registry<Arc<str>, ServiceSeries>, text: &mut Text) {
     let all = registry.all();
-    text.family("edge_upstream_failures_total", "Failed attempts at a backend, and waits for one.", Kind::Counter);
+    text.family(
+        "edge_upstream_failures_total",
+        "Failed attempts at a backend, and waits for one.",
+        MetricKind::Counter,
+    );
     for (service, series) in &all {
         for (&(color, reason), &count) in &*lock(&series.failures) {
             let color = COLORS[color];
             text.sample(&[("service", service), ("color", color), ("reason", reason)], count);
         }
     }
-    text.family("edge_upstream_retries_total", "Requests sent again.", Kind::Counter);
+    text.family("edge_upstream_retries_total", "Requests sent again.", MetricKind::Counter);
     for (service, series) in &all {
         for (color, count) in COLORS.iter().zip(&series.retries) {
             text.sample(&[("service", service), ("color", color)], count.load(Relaxed));
         }
     }
-    text.family("edge_backend_ejections_total", "Backends taken out because they failed requests.", Kind::Counter);
+    text.family(
+        "edge_backend_ejections_total",
+        "Backends taken out because they failed requests.",
+        MetricKind::Counter,
+    );
     for (service, series) in &all {
         for ((color, backend), &count) in &*lock(&series.ejections) {
             let color = COLORS[*color];
             text.sample(&[("service", service), ("color", color), ("backend", backend)], count);
         }
     }
-    text.family("edge_switches_total", "Switches and rollbacks.", Kind::Counter);
+    text.family("edge_switches_total", "Switches and rollbacks.", MetricKind::Counter);
     for (service, series) in &all {
         for (result, &count) in &*lock(&series.switches) {
             text.sample(&[("service", service), ("result", result)], count);
         }
     }
-    text.family("edge_failovers_total", "One colour stands in for the other, or no longer.", Kind::Counter);
+    text.family("edge_failovers_total", "One colour stands in for the other, or no longer.", MetricKind::Counter);
     for (service, series) in &all {
         for (result, &count) in &*lock(&series.detours) {
             text.sample(&[("service", service), ("result", result)], count);
         }
     }
-    text.family("edge_switch_duration_seconds", "Phases of switches.", Kind::Histogram);
+    text.family("edge_switch_duration_seconds", "Phases of switches.", MetricKind::Histogram);
     for (service, series) in &all {
         for (phase, histogram) in &*lock(&series.phases) {
             let mut totals = Sums::default();
@@ -125,7 +133,7 @@ pub(super) fn render_services(registry: &Registry<Arc<str>, ServiceSeries>, text
 }
 
 pub(super) fn render_zones(registry: &Registry<Arc<str>, ZoneSeries>, text: &mut Text) {
-    text.family("edge_rate_limited_total", "Requests over their rate.", Kind::Counter);
+    text.family("edge_rate_limited_total", "Requests over their rate.", MetricKind::Counter);
     for (zone, series) in registry.all() {
         for (mode, count) in MODES.iter().zip(&series.0) {
             text.sample(&[("zone", &zone), ("mode", mode)], count.load(Relaxed));

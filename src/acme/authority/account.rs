@@ -15,8 +15,8 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use super::failure::{Failure, Kind};
-use super::http::Http;
+use super::failure::{AcmeFailure, FailureKind};
+use super::http::AuthorityHttp;
 use super::register::register;
 use crate::config::Acme;
 use crate::state::{create_private_dir, remove_half_written, set_aside, write_durably};
@@ -24,28 +24,28 @@ use crate::state::{create_private_dir, remove_half_written, set_aside, write_dur
 /// All of them. One is opened at a time, for each directory.
 pub struct Accounts {
     folder: PathBuf,
-    open: RefCell<HashMap<String, Rc<Mutex<Slot>>>>,
+    open: RefCell<HashMap<String, Rc<Mutex<AccountSlot>>>>,
 }
 
 /// What became of opening an account.
 #[derive(Default)]
-enum Slot {
+enum AccountSlot {
     #[default]
     Untried,
-    Open(Client),
-    Failed(Failure, Instant),
+    Open(AccountClient),
+    Failed(AcmeFailure, Instant),
 }
 
 /// An account that is ready, and what its HTTP client sees.
 #[derive(Clone)]
-pub struct Client {
+pub struct AccountClient {
     pub account: Account,
-    http: Http,
+    http: AuthorityHttp,
 }
 
 /// `account.json`.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct SavedAccount {
     directory: String,
     /// The account's URL; `None`: not known to be registered.
     id: Option<String>,
@@ -62,39 +62,40 @@ impl Accounts {
     }
 
     /// The account with this directory: as it is in memory, on disk, or registered now.
-    pub async fn open(&self, directory: &str, settings: &Acme) -> Result<Client, Failure> {
+    pub async fn open(&self, directory: &str, settings: &Acme) -> Result<AccountClient, AcmeFailure> {
         let asked = Instant::now();
         let slot = self.open.borrow_mut().entry(directory.to_owned()).or_default().clone();
         let mut slot = slot.lock().await;
         match &*slot {
-            Slot::Open(client) => return Ok(client.clone()),
+            AccountSlot::Open(client) => return Ok(client.clone()),
             // While we waited in line: what is silent is not asked a thousand times, one after the other.
-            Slot::Failed(failure, at) if *at >= asked => return Err(failure.clone()),
+            AccountSlot::Failed(failure, at) if *at >= asked => return Err(failure.clone()),
             _ => {}
         }
         let opened = self.open_now(directory, settings).await;
         *slot = match &opened {
-            Ok(client) => Slot::Open(client.clone()),
-            Err(failure) => Slot::Failed(failure.clone(), Instant::now()),
+            Ok(client) => AccountSlot::Open(client.clone()),
+            Err(failure) => AccountSlot::Failed(failure.clone(), Instant::now()),
         };
         opened
     }
 
-    async fn open_now(&self, directory: &str, settings: &Acme) -> Result<Client, Failure> {
-        let http = Http::new(settings.ca_file.as_deref()).map_err(|why| Failure::new(Kind::Local, why))?;
-        let file = File::of(&self.folder, directory)?;
+    async fn open_now(&self, directory: &str, settings: &Acme) -> Result<AccountClient, AcmeFailure> {
+        let http =
+            AuthorityHttp::new(settings.ca_file.as_deref()).map_err(|why| AcmeFailure::new(FailureKind::Local, why))?;
+        let file = AccountFile::of(&self.folder, directory)?;
         let account = match file.read(directory)? {
             Some(kept) if is_same_binding(&kept, directory, settings) => file.reopen(kept, settings, &http).await,
             _ => file.make(directory, settings, &http).await,
         };
         let account = account.map_err(|error| error.into_failure(&http))?;
-        Ok(Client { account, http })
+        Ok(AccountClient { account, http })
     }
 
     /// The account's URL, as far as it is on disk. Asks nobody and changes nothing.
     pub fn known(&self, directory: &str) -> Option<String> {
         let text = std::fs::read(self.folder.join(folder_name(directory)).join("account.json")).ok()?;
-        let kept: Kept = serde_json::from_slice(&text).ok()?;
+        let kept: SavedAccount = serde_json::from_slice(&text).ok()?;
         kept.id.filter(|_| kept.directory == directory)
     }
 
@@ -110,21 +111,21 @@ impl Accounts {
     /// The authority does not know the account: its key is registered again at the next use.
     pub fn lost(&self, directory: &str) {
         self.forget(directory);
-        let Ok(file) = File::of(&self.folder, directory) else { return };
+        let Ok(file) = AccountFile::of(&self.folder, directory) else { return };
         if let Ok(Some(kept)) = file.read(directory) {
-            let _ = file.write(&Kept { id: None, contact: None, ..kept });
+            let _ = file.write(&SavedAccount { id: None, contact: None, ..kept });
         }
     }
 }
 
-impl Client {
-    pub fn failure(&self, error: &instant_acme::Error) -> Failure {
-        Failure::of(error, self.http.refusal())
+impl AccountClient {
+    pub fn failure(&self, error: &instant_acme::Error) -> AcmeFailure {
+        AcmeFailure::of(error, self.http.refusal())
     }
 }
 
 /// Another external account means another account.
-fn is_same_binding(kept: &Kept, directory: &str, settings: &Acme) -> bool {
+fn is_same_binding(kept: &SavedAccount, directory: &str, settings: &Acme) -> bool {
     kept.eab_kid.as_deref() == binding(directory, settings).map(|eab| eab.kid.as_str())
 }
 
@@ -135,7 +136,7 @@ fn binding<'a>(directory: &str, settings: &'a Acme) -> Option<&'a crate::config:
 
 enum OpenError {
     Acme(instant_acme::Error),
-    Local(Failure),
+    Local(AcmeFailure),
 }
 
 impl From<instant_acme::Error> for OpenError {
@@ -145,32 +146,32 @@ impl From<instant_acme::Error> for OpenError {
 }
 
 impl OpenError {
-    fn into_failure(self, http: &Http) -> Failure {
+    fn into_failure(self, http: &AuthorityHttp) -> AcmeFailure {
         match self {
-            Self::Acme(error) => Failure::of(&error, http.refusal()),
+            Self::Acme(error) => AcmeFailure::of(&error, http.refusal()),
             Self::Local(failure) => failure,
         }
     }
 }
 
-struct File(PathBuf);
+struct AccountFile(PathBuf);
 
-impl File {
-    fn of(accounts: &Path, directory: &str) -> Result<Self, Failure> {
+impl AccountFile {
+    fn of(accounts: &Path, directory: &str) -> Result<Self, AcmeFailure> {
         let folder = accounts.join(folder_name(directory));
-        create_private_dir(&folder).map_err(|e| Failure::local(&folder.display().to_string(), e))?;
+        create_private_dir(&folder).map_err(|e| AcmeFailure::local(&folder.display().to_string(), e))?;
         remove_half_written(&folder);
         Ok(Self(folder.join("account.json")))
     }
 
     /// A damaged one is moved aside. One that can't be read now is left alone: a second account would take its place.
-    fn read(&self, directory: &str) -> Result<Option<Kept>, Failure> {
+    fn read(&self, directory: &str) -> Result<Option<SavedAccount>, AcmeFailure> {
         let text = match std::fs::read(&self.0) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Failure::local(&self.0.display().to_string(), error)),
+            Err(error) => return Err(AcmeFailure::local(&self.0.display().to_string(), error)),
         };
-        let kept = serde_json::from_slice::<Kept>(&text).ok();
+        let kept = serde_json::from_slice::<SavedAccount>(&text).ok();
         let kept = kept.filter(|kept| kept.directory == directory && key_of(kept).is_some());
         if kept.is_none() {
             let aside = set_aside(&self.0).unwrap_or_default();
@@ -179,13 +180,13 @@ impl File {
         Ok(kept)
     }
 
-    fn write(&self, kept: &Kept) -> Result<(), OpenError> {
+    fn write(&self, kept: &SavedAccount) -> Result<(), OpenError> {
         let text = serde_json::to_vec_pretty(kept).map_err(std::io::Error::other);
         let written = text.and_then(|text| write_durably(&self.0, &text));
-        written.map_err(|e| OpenError::Local(Failure::local(&self.0.display().to_string(), e)))
+        written.map_err(|e| OpenError::Local(AcmeFailure::local(&self.0.display().to_string(), e)))
     }
 
-    async fn reopen(&self, kept: Kept, settings: &Acme, http: &Http) -> Result<Account, OpenError> {
+    async fn reopen(&self, kept: SavedAccount, settings: &Acme, http: &AuthorityHttp) -> Result<Account, OpenError> {
         let Some(der) = key_of(&kept) else { return self.make(&kept.directory, settings, http).await };
         let kept = match &kept.id {
             Some(_) => kept,
@@ -197,9 +198,9 @@ impl File {
         self.tell_contact(account, kept, settings).await
     }
 
-    async fn make(&self, directory: &str, settings: &Acme, http: &Http) -> Result<Account, OpenError> {
+    async fn make(&self, directory: &str, settings: &Acme, http: &AuthorityHttp) -> Result<Account, OpenError> {
         let (_, key) = Key::generate_pkcs8()?;
-        let kept = Kept {
+        let kept = SavedAccount {
             directory: directory.to_owned(),
             id: None,
             contact: None,
@@ -212,28 +213,28 @@ impl File {
 
     async fn register(
         &self,
-        kept: Kept,
+        kept: SavedAccount,
         key: &PrivatePkcs8KeyDer<'_>,
         settings: &Acme,
-        http: &Http,
-    ) -> Result<Kept, OpenError> {
+        http: &AuthorityHttp,
+    ) -> Result<SavedAccount, OpenError> {
         let binding = binding(&kept.directory, settings);
         let id = register(http, &kept.directory, key, contact(settings).as_deref(), binding).await?;
         tracing::info!(directory = kept.directory, account = id, "account registered");
-        let kept = Kept { id: Some(id), contact: settings.email.clone(), ..kept };
+        let kept = SavedAccount { id: Some(id), contact: settings.email.clone(), ..kept };
         self.write(&kept)?;
         Ok(kept)
     }
 
     /// Once for each address. For people to be written to: no certificate hangs on it.
-    async fn tell_contact(&self, account: Account, kept: Kept, settings: &Acme) -> Result<Account, OpenError> {
+    async fn tell_contact(&self, account: Account, kept: SavedAccount, settings: &Acme) -> Result<Account, OpenError> {
         if kept.contact == settings.email {
             return Ok(account);
         }
         let contact = contact(settings);
         let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
         match account.update_contacts(&contact).await {
-            Ok(()) => self.write(&Kept { contact: settings.email.clone(), ..kept })?,
+            Ok(()) => self.write(&SavedAccount { contact: settings.email.clone(), ..kept })?,
             Err(error) => tracing::warn!(directory = kept.directory, %error, "the authority does not take acme.email"),
         }
         Ok(account)
@@ -244,7 +245,7 @@ fn contact(settings: &Acme) -> Option<String> {
     settings.email.as_ref().map(|email| format!("mailto:{email}"))
 }
 
-fn key_of(kept: &Kept) -> Option<PrivatePkcs8KeyDer<'static>> {
+fn key_of(kept: &SavedAccount) -> Option<PrivatePkcs8KeyDer<'static>> {
     let der = PrivatePkcs8KeyDer::from(BASE64_STANDARD.decode(&kept.key).ok()?);
     Key::from_pkcs8_der(der.clone_key()).ok()?;
     Some(der)

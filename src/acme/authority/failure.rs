@@ -5,14 +5,14 @@ use std::time::{Instant, SystemTime};
 use instant_acme::{Error, Problem};
 use serde::{Deserialize, Serialize};
 
-use super::http::{Refusal, Unanswered};
+use super::http::{NoAcmeAnswer, Refusal};
 use crate::acme::text::{chain, one_line};
 
 /// One failed attempt.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{text}")]
-pub struct Failure {
-    pub kind: Kind,
+pub struct AcmeFailure {
+    pub kind: FailureKind,
     /// Of an ACME problem: what follows `urn:ietf:params:acme:error:`.
     pub problem: Option<String>,
     pub text: String,
@@ -22,7 +22,7 @@ pub struct Failure {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum FailureKind {
     /// No answer, or one that makes no sense: the authority's trouble.
     Unreachable,
     RateLimited,
@@ -36,13 +36,13 @@ pub enum Kind {
     Unresolved,
 }
 
-impl Failure {
-    pub fn new(kind: Kind, text: impl Into<String>) -> Self {
+impl AcmeFailure {
+    pub fn new(kind: FailureKind, text: impl Into<String>) -> Self {
         Self { kind, problem: None, text: text.into(), retry_after: None }
     }
 
     pub fn local(what: &str, error: impl std::fmt::Display) -> Self {
-        Self::new(Kind::Local, format!("{what}: {error}"))
+        Self::new(FailureKind::Local, format!("{what}: {error}"))
     }
 
     /// What the library says, with what the HTTP client saw below it.
@@ -53,27 +53,27 @@ impl Failure {
                 let status = problem.status.or(status).unwrap_or_default();
                 let short = short_type(problem);
                 let kind = match short.as_deref() {
-                    Some("rateLimited") => Kind::RateLimited,
-                    Some("serverInternal" | "badNonce") => Kind::Unreachable,
-                    _ if status == 429 => Kind::RateLimited,
-                    _ if status >= 500 => Kind::Unreachable,
-                    _ => Kind::Refused,
+                    Some("rateLimited") => FailureKind::RateLimited,
+                    Some("serverInternal" | "badNonce") => FailureKind::Unreachable,
+                    _ if status == 429 => FailureKind::RateLimited,
+                    _ if status >= 500 => FailureKind::Unreachable,
+                    _ => FailureKind::Refused,
                 };
                 Self { kind, text: describe(problem, status), problem: short, retry_after }
             }
             Error::Timeout(again) => {
                 let said = again.map(|again| SystemTime::now() + again.saturating_duration_since(Instant::now()));
-                Self { retry_after: said, ..Self::new(Kind::Unreachable, "the authority takes too long") }
+                Self { retry_after: said, ..Self::new(FailureKind::Unreachable, "the authority takes too long") }
             }
             Error::Json(error) => {
-                Self::new(Kind::Unreachable, format!("the authority's answer makes no sense: {error}"))
+                Self::new(FailureKind::Unreachable, format!("the authority's answer makes no sense: {error}"))
             }
-            Error::Unsupported(what) => Self::new(Kind::Refused, format!("the authority does not know {what}")),
-            Error::Other(other) if other.is::<Unanswered>() => {
-                let kind = if status == Some(429) { Kind::RateLimited } else { Kind::Unreachable };
+            Error::Unsupported(what) => Self::new(FailureKind::Refused, format!("the authority does not know {what}")),
+            Error::Other(other) if other.is::<NoAcmeAnswer>() => {
+                let kind = if status == Some(429) { FailureKind::RateLimited } else { FailureKind::Unreachable };
                 Self { retry_after, ..Self::new(kind, other.to_string()) }
             }
-            other => Self { retry_after, ..Self::new(Kind::Unreachable, chain(other)) },
+            other => Self { retry_after, ..Self::new(FailureKind::Unreachable, chain(other)) },
         }
     }
 }
@@ -102,8 +102,8 @@ mod tests {
 
     use super::*;
 
-    fn api(json: &str) -> Failure {
-        Failure::of(&Error::Api(serde_json::from_str(json).unwrap()), None)
+    fn api(json: &str) -> AcmeFailure {
+        AcmeFailure::of(&Error::Api(serde_json::from_str(json).unwrap()), None)
     }
 
     #[test]
@@ -111,12 +111,15 @@ mod tests {
         let limited = api(
             r#"{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many\ncertificates", "status": 429}"#,
         );
-        assert_eq!((limited.kind, limited.text.as_str()), (Kind::RateLimited, "rateLimited: too many certificates"));
-        assert_eq!(api(r#"{"status": 503}"#).kind, Kind::Unreachable);
+        assert_eq!(
+            (limited.kind, limited.text.as_str()),
+            (FailureKind::RateLimited, "rateLimited: too many certificates")
+        );
+        assert_eq!(api(r#"{"status": 503}"#).kind, FailureKind::Unreachable);
         let refused = api(r#"{"type": "urn:ietf:params:acme:error:rejectedIdentifier", "detail": "no"}"#);
-        assert_eq!((refused.kind, refused.problem.as_deref()), (Kind::Refused, Some("rejectedIdentifier")));
+        assert_eq!((refused.kind, refused.problem.as_deref()), (FailureKind::Refused, Some("rejectedIdentifier")));
         let hour = Duration::from_hours(1);
-        let busy = Failure::of(&Error::Timeout(Some(Instant::now() + hour)), None);
+        let busy = AcmeFailure::of(&Error::Timeout(Some(Instant::now() + hour)), None);
         assert!(busy.retry_after.unwrap() > SystemTime::now() + hour / 2, "an order that is still worked at");
     }
 }

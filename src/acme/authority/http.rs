@@ -31,7 +31,7 @@ const MOST: usize = 1 << 20;
 
 /// Cheap to clone; clones share their connections and the last refusal.
 #[derive(Clone)]
-pub struct Http {
+pub struct AuthorityHttp {
     client: Client<HttpsConnector<HttpConnector>, BodyWrapper<Bytes>>,
     last: Arc<Mutex<Option<Refusal>>>,
 }
@@ -46,9 +46,9 @@ pub struct Refusal {
 /// No answer that ACME knows.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Unanswered(String);
+pub struct NoAcmeAnswer(String);
 
-impl Http {
+impl AuthorityHttp {
     /// Reads the roots: anew for each account that is opened, so that a changed `ca_file` counts.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, String> {
         let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -89,7 +89,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-impl HttpClient for Http {
+impl HttpClient for AuthorityHttp {
     fn request(
         &self,
         mut request: Request<BodyWrapper<Bytes>>,
@@ -110,7 +110,7 @@ impl HttpClient for Http {
     }
 }
 
-impl Http {
+impl AuthorityHttp {
     fn take(&self, method: &Method, place: &str, response: Response<Bytes>) -> Result<BytesResponse, Error> {
         let (mut parts, body) = response.into_parts();
         // The library adds the number to the clock, whatever the number.
@@ -136,7 +136,7 @@ impl Http {
 }
 
 fn unanswered(why: String) -> Error {
-    Error::Other(Box::new(Unanswered(why)))
+    Error::Other(Box::new(NoAcmeAnswer(why)))
 }
 
 async fn collect(response: Response<Incoming>) -> Result<Response<Bytes>, String> {

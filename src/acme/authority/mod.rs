@@ -5,6 +5,6 @@ mod failure;
 mod http;
 mod register;
 
-pub use account::{Accounts, Client};
-pub use failure::{Failure, Kind, describe};
-pub use http::Http;
+pub use account::{AccountClient, Accounts};
+pub use failure::{AcmeFailure, FailureKind, describe};
+pub use http::AuthorityHttp;

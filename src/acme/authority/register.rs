@@ -14,7 +14,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::http::Http;
+use super::http::AuthorityHttp;
 use crate::config::ExternalAccount;
 
 /// Nonces that an authority may refuse in a row.
@@ -22,14 +22,14 @@ const NONCES: usize = 4;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Directory {
+struct DirectoryUrls {
     new_nonce: String,
     new_account: String,
 }
 
 /// The account's URL.
 pub async fn register(
-    http: &Http,
+    http: &AuthorityHttp,
     directory: &str,
     key: &PrivatePkcs8KeyDer<'_>,
     contact: Option<&str>,
@@ -38,7 +38,7 @@ pub async fn register(
     let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.secret_pkcs8_der());
     let key = key.map_err(|_| Error::KeyRejected)?;
     let found = send(http, Method::GET, directory, None).await?;
-    let Directory { new_nonce, new_account } = serde_json::from_slice(&body(found).await?)?;
+    let DirectoryUrls { new_nonce, new_account } = serde_json::from_slice(&body(found).await?)?;
     let jwk = jwk(&key);
     let mut payload = json!({ "termsOfServiceAgreed": true });
     if let Some(contact) = contact {
@@ -70,7 +70,7 @@ pub async fn register(
     }
 }
 
-async fn send(http: &Http, method: Method, url: &str, body: Option<&Value>) -> Result<BytesResponse, Error> {
+async fn send(http: &AuthorityHttp, method: Method, url: &str, body: Option<&Value>) -> Result<BytesResponse, Error> {
     let request = Request::builder().method(method).uri(url);
     let request = match body {
         Some(body) => request

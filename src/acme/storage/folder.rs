@@ -12,20 +12,20 @@ use std::time::SystemTime;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::acme::authority::Kind;
-use crate::acme::schedule::{self, Validity, Window};
+use crate::acme::authority::FailureKind;
+use crate::acme::schedule::{self, RenewalWindow, Validity};
 use crate::acme::stamp;
 use crate::config::CertificateFiles;
 use crate::state::{create_private_dir, remove_half_written, set_aside, write_durably};
-use crate::tls::{self, CertificateError, Loaded};
+use crate::tls::{self, CertificateError, LoadedCertificate};
 
-pub struct Folder {
+pub struct CertificateFolder {
     path: PathBuf,
 }
 
 /// Of the certificate that serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Meta {
+pub struct CertificateMeta {
     pub generation: u64,
     pub names: Vec<String>,
     pub directory: String,
@@ -40,7 +40,7 @@ pub struct Meta {
     pub renew_at: SystemTime,
     /// What the authority suggested when `renew_at` was drawn.
     #[serde(default)]
-    pub window: Option<Window>,
+    pub window: Option<RenewalWindow>,
 }
 
 /// What became of attempts since the last success.
@@ -59,7 +59,7 @@ pub struct Attempts {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastFailure {
-    pub kind: Kind,
+    pub kind: FailureKind,
     pub text: String,
     #[serde(with = "stamp")]
     pub at: SystemTime,
@@ -67,7 +67,7 @@ pub struct LastFailure {
 
 /// An order on its way: enough to go on with it after a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pending {
+pub struct PendingOrder {
     pub url: String,
     pub directory: String,
     pub names: Vec<String>,
@@ -83,9 +83,9 @@ pub struct Pending {
 
 /// A certificate with what is known of it.
 #[derive(Debug, Clone)]
-pub struct Issued {
-    pub meta: Meta,
-    pub loaded: Loaded,
+pub struct IssuedCertificate {
+    pub meta: CertificateMeta,
+    pub loaded: LoadedCertificate,
 }
 
 /// Why there is nothing to be had from a file.
@@ -106,19 +106,19 @@ impl From<CertificateError> for Unusable {
     }
 }
 
-impl Issued {
+impl IssuedCertificate {
     pub fn validity(&self) -> Validity {
         Validity { from: self.loaded.not_before, until: self.loaded.not_after }
     }
 
     /// As was drawn when it was issued or its authority was asked, and not too soon.
     pub fn renew_at(&self) -> SystemTime {
-        let Meta { issued, previous, renew_at, .. } = self.meta;
+        let CertificateMeta { issued, previous, renew_at, .. } = self.meta;
         renew_at.max(schedule::not_before(issued, previous, self.validity()))
     }
 }
 
-impl Folder {
+impl CertificateFolder {
     /// Made if it isn't there; what a crash left half-written is removed.
     pub fn open(certificates: &Path, name: &str) -> io::Result<Self> {
         let path = certificates.join(file_name(name));
@@ -128,8 +128,8 @@ impl Folder {
     }
 
     /// Every one that is there and has a certificate, by its record; those that were moved aside are not.
-    pub fn all(certificates: &Path) -> Vec<(Self, Meta)> {
-        let with_meta = |folder: Self| Some((folder.read::<Meta>("meta.json").ok()??, folder));
+    pub fn all(certificates: &Path) -> Vec<(Self, CertificateMeta)> {
+        let with_meta = |folder: Self| Some((folder.read::<CertificateMeta>("meta.json").ok()??, folder));
         Self::everyone(certificates).filter_map(with_meta).map(|(meta, folder)| (folder, meta)).collect()
     }
 
@@ -150,19 +150,19 @@ impl Folder {
     }
 
     /// The certificate, if there is one that can be used; nothing is moved.
-    pub fn peek(&self) -> Option<Issued> {
+    pub fn peek(&self) -> Option<IssuedCertificate> {
         self.read_issued().ok().flatten()
     }
 
     /// Its certificate for another folder.
-    pub fn copy(&self, meta: &Meta, to: &Self) -> io::Result<()> {
+    pub fn copy(&self, meta: &CertificateMeta, to: &Self) -> io::Result<()> {
         let (chain, key) = self.files(meta.generation);
         to.install(meta, &fs::read_to_string(chain)?, &fs::read_to_string(key)?)
     }
 
     /// The certificate, if there is one that can be used. A damaged folder is moved aside, and empty from then on; one that
     /// can't be read now is left alone.
-    pub fn issued(&self) -> io::Result<Option<Issued>> {
+    pub fn issued(&self) -> io::Result<Option<IssuedCertificate>> {
         match self.read_issued() {
             Ok(issued) => Ok(issued),
             Err(Unusable::Unread(error)) => Err(error),
@@ -175,15 +175,15 @@ impl Folder {
         }
     }
 
-    fn read_issued(&self) -> Result<Option<Issued>, Unusable> {
-        let Some(meta) = self.read::<Meta>("meta.json")? else { return Ok(None) };
+    fn read_issued(&self) -> Result<Option<IssuedCertificate>, Unusable> {
+        let Some(meta) = self.read::<CertificateMeta>("meta.json")? else { return Ok(None) };
         let (cert, key) = self.files(meta.generation);
         let loaded = tls::load(&CertificateFiles { cert, key })?;
-        Ok(Some(Issued { meta, loaded }))
+        Ok(Some(IssuedCertificate { meta, loaded }))
     }
 
     /// Once it has returned, this certificate counts; the one before is gone.
-    pub fn install(&self, meta: &Meta, chain: &str, key: &str) -> io::Result<()> {
+    pub fn install(&self, meta: &CertificateMeta, chain: &str, key: &str) -> io::Result<()> {
         let (chain_path, key_path) = self.files(meta.generation);
         write_durably(&key_path, key.as_bytes())?;
         write_durably(&chain_path, chain.as_bytes())?;
@@ -198,7 +198,7 @@ impl Folder {
         Ok(())
     }
 
-    pub fn set_meta(&self, meta: &Meta) -> io::Result<()> {
+    pub fn set_meta(&self, meta: &CertificateMeta) -> io::Result<()> {
         self.write("meta.json", meta)
     }
 
@@ -210,7 +210,7 @@ impl Folder {
         self.write("attempts.json", attempts)
     }
 
-    pub fn pending(&self) -> io::Result<Option<Pending>> {
+    pub fn pending(&self) -> io::Result<Option<PendingOrder>> {
         self.read_or_aside("order.json")
     }
 
@@ -218,12 +218,12 @@ impl Folder {
         self.path.join("order.json").symlink_metadata().is_ok()
     }
 
-    pub fn set_pending(&self, pending: &Pending) -> io::Result<()> {
+    pub fn set_pending(&self, pending: &PendingOrder) -> io::Result<()> {
         self.write("order.json", pending)
     }
 
     /// Whether an order has become the certificate of this generation: a crash came before it was struck.
-    pub fn is_done(&self, pending: &Pending, generation: u64) -> bool {
+    pub fn is_done(&self, pending: &PendingOrder, generation: u64) -> bool {
         fs::read_to_string(self.files(generation).1).is_ok_and(|key| key == pending.key)
     }
 
@@ -281,9 +281,9 @@ mod tests {
         (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
     }
 
-    fn meta(generation: u64) -> Meta {
+    fn meta(generation: u64) -> CertificateMeta {
         let issued = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        Meta {
+        CertificateMeta {
             generation,
             names: vec!["a.example.com".to_owned()],
             directory: "https://ca.test/dir".to_owned(),
@@ -291,11 +291,11 @@ mod tests {
             issued,
             previous: None,
             renew_at: issued,
-            window: Some(Window { start: issued, end: issued }),
+            window: Some(RenewalWindow { start: issued, end: issued }),
         }
     }
 
-    fn names(folder: &Folder) -> Vec<String> {
+    fn names(folder: &CertificateFolder) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(&folder.path)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn a_new_certificate_replaces_the_old_one_as_a_whole() {
         let root = tempfile::tempdir().unwrap();
-        let folder = Folder::open(root.path(), "*.example.com").unwrap();
+        let folder = CertificateFolder::open(root.path(), "*.example.com").unwrap();
         assert!(folder.path.ends_with("_.example.com"));
         for generation in 1..=2 {
             let (chain, key) = identity("a.example.com");
@@ -316,7 +316,7 @@ mod tests {
         // As a crash leaves it before the record is written.
         fs::write(folder.path.join("key.3.pem"), "half").unwrap();
         fs::write(folder.path.join("chain.3.tmp"), "half").unwrap();
-        let folder = Folder::open(root.path(), "*.example.com").unwrap();
+        let folder = CertificateFolder::open(root.path(), "*.example.com").unwrap();
         let issued = folder.issued().unwrap().unwrap();
         assert_eq!(issued.meta, meta(2));
         assert_eq!(issued.loaded.names, ["a.example.com"]);
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn what_is_damaged_is_kept_aside() {
         let root = tempfile::tempdir().unwrap();
-        let folder = Folder::open(root.path(), "a.example.com").unwrap();
+        let folder = CertificateFolder::open(root.path(), "a.example.com").unwrap();
         let ((chain, _), (_, other_key)) = (identity("a.example.com"), identity("a.example.com"));
         folder.install(&meta(1), &chain, &other_key).unwrap();
         assert!(folder.issued().unwrap().is_none());
@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_now_stays_where_it_is() {
         let root = tempfile::tempdir().unwrap();
-        let folder = Folder::open(root.path(), "a.example.com").unwrap();
+        let folder = CertificateFolder::open(root.path(), "a.example.com").unwrap();
         let (chain, key) = identity("a.example.com");
         folder.install(&meta(1), &chain, &key).unwrap();
         folder.set_attempts(&Attempts { failures: 3, ..Attempts::default() }).unwrap();

@@ -7,23 +7,23 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::folder::{Folder, Issued, Meta};
-use crate::tls::Loaded;
+use super::folder::{CertificateFolder, CertificateMeta, IssuedCertificate};
+use crate::tls::LoadedCertificate;
 use crate::types::certificate_name_covers;
 
 /// What all folders have. Read when it is first asked for, and once.
-pub struct Estate<'a> {
+pub struct OtherFolders<'a> {
     certificates: &'a Path,
-    all: OnceCell<Vec<(Folder, Meta)>>,
+    all: OnceCell<Vec<(CertificateFolder, CertificateMeta)>>,
 }
 
-impl<'a> Estate<'a> {
+impl<'a> OtherFolders<'a> {
     pub fn of(certificates: &'a Path) -> Self {
         Self { certificates, all: OnceCell::new() }
     }
 
     /// Puts into a folder without a certificate the one that covers most of these names, if any does.
-    pub fn hand_on(&self, to: &Folder, names: &[String]) -> io::Result<()> {
+    pub fn hand_on(&self, to: &CertificateFolder, names: &[String]) -> io::Result<()> {
         if to.has_certificate() {
             return Ok(());
         }
@@ -34,8 +34,8 @@ impl<'a> Estate<'a> {
     }
 
     /// What covers those of these names that a site's own certificate does not, or no longer: they have come from other sites.
-    pub fn lend(&self, own: Option<&Loaded>, names: &[String]) -> Vec<Loaded> {
-        let has = |loaded: Option<&Loaded>, name: &str| loaded.is_some_and(|loaded| loaded.covers(name));
+    pub fn lend(&self, own: Option<&LoadedCertificate>, names: &[String]) -> Vec<LoadedCertificate> {
+        let has = |loaded: Option<&LoadedCertificate>, name: &str| loaded.is_some_and(|loaded| loaded.covers(name));
         let own = own.filter(|loaded| loaded.not_after > SystemTime::now());
         let mut bare: Vec<String> = names.iter().filter(|name| !has(own, name)).cloned().collect();
         let mut lent = Vec::new();
@@ -53,15 +53,15 @@ impl<'a> Estate<'a> {
     }
 
     /// Valid ones that cover any of these names, and those that cover most of them first.
-    fn fitting(&self, names: &[String]) -> impl Iterator<Item = (&Folder, Issued)> {
-        let all = self.all.get_or_init(|| Folder::all(self.certificates));
-        let share = |meta: &Meta| {
+    fn fitting(&self, names: &[String]) -> impl Iterator<Item = (&CertificateFolder, IssuedCertificate)> {
+        let all = self.all.get_or_init(|| CertificateFolder::all(self.certificates));
+        let share = |meta: &CertificateMeta| {
             names.iter().filter(|name| meta.names.iter().any(|has| certificate_name_covers(has, name))).count()
         };
         let mut fitting: Vec<_> = all.iter().map(|(folder, meta)| (share(meta), folder)).collect();
         fitting.retain(|(share, _)| *share > 0);
         fitting.sort_by_key(|(share, _)| Reverse(*share));
-        let is_valid = |issued: &Issued| issued.loaded.not_after > SystemTime::now();
+        let is_valid = |issued: &IssuedCertificate| issued.loaded.not_after > SystemTime::now();
         fitting.into_iter().filter_map(move |(_, folder)| Some((folder, folder.peek().filter(is_valid)?)))
     }
 }

@@ -14,16 +14,16 @@ use crate::acme::schedule::{self, HOUR};
 use crate::acme::stamp;
 use crate::state::{remove_half_written, set_aside, write_durably};
 
-pub struct Ledger {
+pub struct ValidationLedger {
     path: PathBuf,
-    names: RefCell<BTreeMap<String, Vec<Entry>>>,
+    names: RefCell<BTreeMap<String, Vec<EnteredValidation>>>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(transparent)]
-struct Entry(#[serde(with = "stamp")] SystemTime);
+struct EnteredValidation(#[serde(with = "stamp")] SystemTime);
 
-impl Ledger {
+impl ValidationLedger {
     /// One that can't be read is moved aside.
     pub fn open(folder: &Path) -> Self {
         remove_half_written(folder);
@@ -59,7 +59,7 @@ impl Ledger {
 
     /// On disk once it has returned.
     pub fn begin(&self, name: &str, now: SystemTime) -> std::io::Result<()> {
-        self.names.borrow_mut().entry(name.to_owned()).or_default().push(Entry(now));
+        self.names.borrow_mut().entry(name.to_owned()).or_default().push(EnteredValidation(now));
         self.write(now)
     }
 
@@ -90,16 +90,16 @@ mod tests {
     fn what_was_entered_outlives_the_process_and_ends_with_the_hour() {
         let folder = tempfile::tempdir().unwrap();
         let now = SystemTime::now();
-        let ledger = Ledger::open(folder.path());
+        let ledger = ValidationLedger::open(folder.path());
         for _ in 0..6 {
             ledger.begin("a.example.com", now).unwrap();
         }
         ledger.succeeded("a.example.com", now);
-        let again = Ledger::open(folder.path());
+        let again = ValidationLedger::open(folder.path());
         assert!(again.held(["a.example.com"].into_iter(), now).unwrap() > now);
         assert!(again.held(["b.example.com"].into_iter(), now).is_none());
         assert!(again.held(["a.example.com"].into_iter(), now + HOUR).is_none());
         std::fs::write(folder.path().join("validations.json"), "{").unwrap();
-        assert!(Ledger::open(folder.path()).held(["a.example.com"].into_iter(), now).is_none());
+        assert!(ValidationLedger::open(folder.path()).held(["a.example.com"].into_iter(), now).is_none());
     }
 }

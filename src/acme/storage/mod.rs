@@ -7,6 +7,6 @@ mod inherit;
 mod ledger;
 
 pub use fit::{fingerprint, fits, is_forsaken};
-pub use folder::{Attempts, Folder, Issued, LastFailure, Meta, Pending};
-pub use inherit::Estate;
-pub use ledger::Ledger;
+pub use folder::{Attempts, CertificateFolder, CertificateMeta, IssuedCertificate, LastFailure, PendingOrder};
+pub use inherit::OtherFolders;
+pub use ledger::ValidationLedger;

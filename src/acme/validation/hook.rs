@@ -20,23 +20,23 @@ const PATIENCE: Duration = Duration::from_mins(5);
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
+pub enum HookVerb {
     Present,
     Cleanup,
 }
 
 /// Runs it to its end; ends it, and what it has started, when it is dropped or takes longer than [`PATIENCE`]. What a hook that
 /// has ended leaves running is its own affair.
-pub async fn run(program: &Path, verb: Verb, fqdn: &str, value: &str) -> Result<(), String> {
+pub async fn run(program: &Path, verb: HookVerb, fqdn: &str, value: &str) -> Result<(), String> {
     let verb = match verb {
-        Verb::Present => "present",
-        Verb::Cleanup => "cleanup",
+        HookVerb::Present => "present",
+        HookVerb::Cleanup => "cleanup",
     };
     let told = |why: String| format!("dns_hook {} {verb} {fqdn}: {why}", program.display());
     let mut command = Command::new(program);
     command.args([verb, fqdn, value]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.process_group(0).kill_on_drop(true).spawn().map_err(|e| told(e.to_string()))?;
-    let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)));
+    let mut group = ProcessGroup(child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)));
     let stderr = child.stderr.take();
     let (ended, end) = oneshot::channel::<()>();
     let wait = async {
@@ -61,7 +61,7 @@ pub async fn run(program: &Path, verb: Verb, fqdn: &str, value: &str) -> Result<
 /// Takes records back: name and value. What can't be is said, and left.
 pub async fn take_back(program: &Path, records: &[(String, String)]) {
     for (fqdn, value) in records {
-        if let Err(error) = run(program, Verb::Cleanup, fqdn, value).await {
+        if let Err(error) = run(program, HookVerb::Cleanup, fqdn, value).await {
             tracing::warn!(error, "a record is left behind");
         }
     }
@@ -69,9 +69,9 @@ pub async fn take_back(program: &Path, records: &[(String, String)]) {
 
 /// A program and what it has started, ended together unless they have ended by themselves. To be dropped before the child is
 /// waited for: until then its number is nobody else's.
-struct Group(Option<Pid>);
+struct ProcessGroup(Option<Pid>);
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
             let _ = kill_process_group(leader, Signal::KILL);
@@ -117,10 +117,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let hook =
             script(folder.path(), "[ \"$1 $2 $3\" = 'present a.b v;$(x)' ] && exit 0\necho no zone >&2\nexit 3\n");
-        assert_eq!(run(&hook, Verb::Present, "a.b", "v;$(x)").await, Ok(()));
-        let error = run(&hook, Verb::Cleanup, "a.b", "v").await.unwrap_err();
+        assert_eq!(run(&hook, HookVerb::Present, "a.b", "v;$(x)").await, Ok(()));
+        let error = run(&hook, HookVerb::Cleanup, "a.b", "v").await.unwrap_err();
         assert!(error.contains("cleanup a.b") && error.contains("no zone") && error.contains('3'), "{error}");
-        let error = run(&folder.path().join("none"), Verb::Present, "a", "b").await.unwrap_err();
+        let error = run(&folder.path().join("none"), HookVerb::Present, "a", "b").await.unwrap_err();
         assert!(error.contains("No such file"), "{error}");
     }
 
@@ -129,8 +129,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let hook = script(folder.path(), "sleep 30 &\necho $! >\"$0.pid\"\necho half a word >&2\n[ $1 = present ]\n");
         let begun = Instant::now();
-        assert_eq!(run(&hook, Verb::Present, "a.b", "v").await, Ok(()));
-        let error = run(&hook, Verb::Cleanup, "a.b", "v").await.unwrap_err();
+        assert_eq!(run(&hook, HookVerb::Present, "a.b", "v").await, Ok(()));
+        let error = run(&hook, HookVerb::Cleanup, "a.b", "v").await.unwrap_err();
         assert!(error.contains("half a word"), "{error}");
         assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
     }
@@ -148,7 +148,7 @@ mod tests {
             }
         };
         let pid = tokio::select! {
-            ended = run(&hook, Verb::Present, "a.b", "v") => panic!("{ended:?}"),
+            ended = run(&hook, HookVerb::Present, "a.b", "v") => panic!("{ended:?}"),
             pid = started => pid,
         };
         // A zombie for as long as its new parent likes.

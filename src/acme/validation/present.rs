@@ -9,7 +9,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::CertifiedKey;
 
-use crate::acme::authority::{Failure, Kind};
+use crate::acme::authority::{AcmeFailure, FailureKind};
 use crate::challenge::{Answer, Challenges};
 use crate::config::AcmeChallenge;
 
@@ -55,9 +55,9 @@ pub fn by_token(challenges: &Arc<Challenges>, token: &str, key: &KeyAuthorizatio
 }
 
 /// On the TLS listeners, until it is dropped.
-pub fn by_certificate(challenges: &Arc<Challenges>, name: &str, key: &KeyAuthorization) -> Result<Answer, Failure> {
+pub fn by_certificate(challenges: &Arc<Challenges>, name: &str, key: &KeyAuthorization) -> Result<Answer, AcmeFailure> {
     let certificate = certificate(name, key.digest().as_ref());
-    let certificate = certificate.map_err(|why| Failure::new(Kind::Local, format!("tls-alpn-01: {why}")))?;
+    let certificate = certificate.map_err(|why| AcmeFailure::new(FailureKind::Local, format!("tls-alpn-01: {why}")))?;
     Ok(challenges.answer_name(name, Arc::new(certificate)))
 }
 
@@ -75,8 +75,8 @@ pub fn certificate(name: &str, digest: &[u8]) -> Result<CertifiedKey, String> {
 }
 
 /// The program for dns-01; a config that lets it be chosen has one.
-pub fn hook(program: Option<&Path>) -> Result<&Path, Failure> {
-    program.ok_or_else(|| Failure::new(Kind::Local, "dns-01 needs acme.dns_hook"))
+pub fn hook(program: Option<&Path>) -> Result<&Path, AcmeFailure> {
+    program.ok_or_else(|| AcmeFailure::new(FailureKind::Local, "dns-01 needs acme.dns_hook"))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::verdict::Seen;
+use super::verdict::PortAnswer;
 
 /// For the connection.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -15,11 +15,11 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// For all that is said on it.
 pub const ANSWER: Duration = Duration::from_secs(5);
 
-pub async fn connect(to: SocketAddr) -> Result<TcpStream, Seen> {
+pub async fn connect(to: SocketAddr) -> Result<TcpStream, PortAnswer> {
     match timeout(CONNECT, TcpStream::connect(to)).await {
-        Err(_) => Err(Seen::TimedOut),
-        Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => Err(Seen::Refused),
-        Ok(Err(error)) => Err(Seen::Unreachable(error.to_string())),
+        Err(_) => Err(PortAnswer::TimedOut),
+        Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => Err(PortAnswer::Refused),
+        Ok(Err(error)) => Err(PortAnswer::Unreachable(error.to_string())),
         Ok(Ok(stream)) => Ok(stream),
     }
 }

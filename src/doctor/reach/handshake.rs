@@ -14,36 +14,36 @@ use tokio_rustls::TlsConnector;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::connect::{ANSWER, connect};
-use super::verdict::Seen;
+use super::verdict::PortAnswer;
 use crate::acme::one_line;
 use crate::challenge::ALPN;
 
 /// id-pe-acmeIdentifier.
 const IDENTIFIER: &str = "1.3.6.1.5.5.7.1.31";
 
-pub async fn look(to: SocketAddr, host: &str, nonce: &[u8; 32]) -> Seen {
+pub async fn look(to: SocketAddr, host: &str, nonce: &[u8; 32]) -> PortAnswer {
     let stream = match connect(to).await {
         Ok(stream) => stream,
         Err(seen) => return seen,
     };
     let (config, name) = match (config(), ServerName::try_from(host.to_owned())) {
         (Ok(config), Ok(name)) => (config, name),
-        (Err(error), _) => return Seen::Unreachable(error.to_string()),
-        (_, Err(error)) => return Seen::Unreachable(error.to_string()),
+        (Err(error), _) => return PortAnswer::Unreachable(error.to_string()),
+        (_, Err(error)) => return PortAnswer::Unreachable(error.to_string()),
     };
     match timeout(ANSWER, TlsConnector::from(Arc::new(config)).connect(name, stream)).await {
-        Err(_) => Seen::Silent,
+        Err(_) => PortAnswer::Silent,
         Ok(Err(error)) => refused(&error),
         Ok(Ok(stream)) => {
             let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            leaf.map_or_else(|| Seen::Nonsense("TLS without a certificate".to_owned()), |leaf| seen(leaf, nonce))
+            leaf.map_or_else(|| PortAnswer::Nonsense("TLS without a certificate".to_owned()), |leaf| seen(leaf, nonce))
         }
     }
 }
 
-fn seen(leaf: &CertificateDer<'_>, nonce: &[u8; 32]) -> Seen {
+fn seen(leaf: &CertificateDer<'_>, nonce: &[u8; 32]) -> PortAnswer {
     let Ok((_, leaf)) = X509Certificate::from_der(leaf) else {
-        return Seen::Nonsense("a certificate that can't be read".to_owned());
+        return PortAnswer::Nonsense("a certificate that can't be read".to_owned());
     };
     // An OCTET STRING of 32 bytes, in DER.
     let expected = [&[4, 32][..], nonce].concat();
@@ -51,20 +51,20 @@ fn seen(leaf: &CertificateDer<'_>, nonce: &[u8; 32]) -> Seen {
         extension.oid.to_id_string() == IDENTIFIER && extension.value == expected
     };
     if leaf.extensions().iter().any(carries) {
-        return Seen::Us;
+        return PortAnswer::Us;
     }
-    Seen::Terminated { certificate: one_line(&format!("of {} by {}", leaf.subject(), leaf.issuer())) }
+    PortAnswer::Terminated { certificate: one_line(&format!("of {} by {}", leaf.subject(), leaf.issuer())) }
 }
 
-fn refused(error: &io::Error) -> Seen {
+fn refused(error: &io::Error) -> PortAnswer {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
-            Seen::NoProtocol("there is no such protocol".to_owned())
+            PortAnswer::NoProtocol("there is no such protocol".to_owned())
         }
-        Some(Error::AlertReceived(alert)) => Seen::NoProtocol(format!("alert {alert:?}")),
-        Some(Error::InvalidMessage(_)) => Seen::Nonsense("no TLS".to_owned()),
-        Some(other) => Seen::NoProtocol(other.to_string()),
-        None => Seen::Nonsense(error.to_string()),
+        Some(Error::AlertReceived(alert)) => PortAnswer::NoProtocol(format!("alert {alert:?}")),
+        Some(Error::InvalidMessage(_)) => PortAnswer::Nonsense("no TLS".to_owned()),
+        Some(other) => PortAnswer::NoProtocol(other.to_string()),
+        None => PortAnswer::Nonsense(error.to_string()),
     }
 }
 

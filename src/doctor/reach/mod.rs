@@ -5,4 +5,4 @@ pub mod handshake;
 pub mod plain;
 mod verdict;
 
-pub use verdict::{Reached, Seen};
+pub use verdict::{PortAnswer, Reached};

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::connect::{ANSWER, connect};
-use super::verdict::Seen;
+use super::verdict::PortAnswer;
 use crate::acme::{chain, one_line};
 use crate::challenge::PATH;
 
@@ -19,14 +19,14 @@ use crate::challenge::PATH;
 const MOST: usize = 4096;
 
 /// What was seen, and the answer's fields, if there was one.
-pub async fn look(to: SocketAddr, host: &str, token: &str, nonce: &str) -> (Seen, HeaderMap) {
+pub async fn look(to: SocketAddr, host: &str, token: &str, nonce: &str) -> (PortAnswer, HeaderMap) {
     let stream = match connect(to).await {
         Ok(stream) => stream,
         Err(seen) => return (seen, HeaderMap::new()),
     };
     match timeout(ANSWER, ask(stream, host, token)).await {
-        Err(_) => (Seen::Silent, HeaderMap::new()),
-        Ok(Err(why)) => (Seen::Nonsense(why), HeaderMap::new()),
+        Err(_) => (PortAnswer::Silent, HeaderMap::new()),
+        Ok(Err(why)) => (PortAnswer::Nonsense(why), HeaderMap::new()),
         Ok(Ok(answer)) => (seen(&answer, nonce), answer.into_parts().0.headers),
     }
 }
@@ -60,14 +60,14 @@ async fn collect(body: Incoming) -> Bytes {
     Limited::new(body, MOST).collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default()
 }
 
-fn seen(answer: &Response<Bytes>, nonce: &str) -> Seen {
+fn seen(answer: &Response<Bytes>, nonce: &str) -> PortAnswer {
     let status = answer.status();
     let field = |name| answer.headers().get(name).map(|value| one_line(&String::from_utf8_lossy(value.as_bytes())));
     if status.is_success() && answer.body().trim_ascii() == nonce.as_bytes() {
-        return Seen::Us;
+        return PortAnswer::Us;
     }
     match field(header::LOCATION) {
-        Some(to) if status.is_redirection() => Seen::Redirected { status: status.as_u16(), to },
-        _ => Seen::Other { status: status.as_u16(), server: field(header::SERVER) },
+        Some(to) if status.is_redirection() => PortAnswer::Redirected { status: status.as_u16(), to },
+        _ => PortAnswer::Other { status: status.as_u16(), server: field(header::SERVER) },
     }
 }

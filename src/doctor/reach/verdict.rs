@@ -6,7 +6,7 @@ use crate::doctor::finding::{Check, Finding, Mark};
 
 /// What an address has shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
+pub enum PortAnswer {
     /// The nonce.
     Us,
     Refused,
@@ -40,7 +40,7 @@ pub enum Seen {
 pub struct Reached<'a> {
     pub host: &'a str,
     pub check: Check,
-    pub seen: &'a [(SocketAddr, Seen)],
+    pub seen: &'a [(SocketAddr, PortAnswer)],
 }
 
 impl Reached<'_> {
@@ -49,11 +49,11 @@ impl Reached<'_> {
         self.seen.iter().map(|(address, seen)| self.judge_one(*address, seen)).collect()
     }
 
-    fn judge_one(&self, address: SocketAddr, seen: &Seen) -> Finding {
+    fn judge_one(&self, address: SocketAddr, seen: &PortAnswer) -> Finding {
         let subject = format!("{} at {address}", self.challenge());
         let mark = match seen {
-            Seen::Us => Mark::Ok,
-            Seen::Busy => Mark::Skipped,
+            PortAnswer::Us => Mark::Ok,
+            PortAnswer::Busy => Mark::Skipped,
             _ => Mark::Fail,
         };
         let finding = Finding::new(self.check, mark, subject, describe(seen));
@@ -73,35 +73,35 @@ impl Reached<'_> {
     }
 
     /// IPv4 leads here, IPv6 does not.
-    fn is_apart(&self, ip: IpAddr, seen: &Seen) -> bool {
-        let leads_here = |(at, seen): &(SocketAddr, Seen)| at.is_ipv4() && *seen == Seen::Us;
-        ip.is_ipv6() && !matches!(seen, Seen::Us | Seen::Busy) && self.seen.iter().any(leads_here)
+    fn is_apart(&self, ip: IpAddr, seen: &PortAnswer) -> bool {
+        let leads_here = |(at, seen): &(SocketAddr, PortAnswer)| at.is_ipv4() && *seen == PortAnswer::Us;
+        ip.is_ipv6() && !matches!(seen, PortAnswer::Us | PortAnswer::Busy) && self.seen.iter().any(leads_here)
     }
 
-    fn advice(&self, seen: &Seen, port: u16) -> Option<String> {
+    fn advice(&self, seen: &PortAnswer, port: u16) -> Option<String> {
         let (host, challenge) = (self.host, self.challenge());
         let without = format!("or leave {challenge:?} out of acme.challenges");
         let advice = match seen {
-            Seen::Us => return None,
-            Seen::Busy => "ask again in a minute".to_owned(),
-            Seen::Refused => {
+            PortAnswer::Us => return None,
+            PortAnswer::Busy => "ask again in a minute".to_owned(),
+            PortAnswer::Refused => {
                 format!("nothing listens there: publish or forward port {port} to this machine, {without}")
             }
-            Seen::TimedOut | Seen::Silent => format!(
+            PortAnswer::TimedOut | PortAnswer::Silent => format!(
                 "a firewall, or a router that does not lead its own network back (look from outside then): open port {port}, {without}"
             ),
-            Seen::Unreachable(_) => {
+            PortAnswer::Unreachable(_) => {
                 format!("no way there from here: see the address of {host} and this machine's routes")
             }
-            Seen::Other { .. } | Seen::NoProtocol(_) | Seen::Nonsense(_) => {
+            PortAnswer::Other { .. } | PortAnswer::NoProtocol(_) | PortAnswer::Nonsense(_) => {
                 format!(
                     "another server has {host} or this port: let address and port {port} lead to this process, {without}"
                 )
             }
-            Seen::Redirected { .. } => {
+            PortAnswer::Redirected { .. } => {
                 format!("the authority would go there: let {host} lead to this process, without a redirect before it")
             }
-            Seen::Terminated { .. } => {
+            PortAnswer::Terminated { .. } => {
                 format!("someone before this process ends TLS: pass port {port} through as TCP, {without}")
             }
         };
@@ -109,20 +109,20 @@ impl Reached<'_> {
     }
 }
 
-fn describe(seen: &Seen) -> String {
+fn describe(seen: &PortAnswer) -> String {
     match seen {
-        Seen::Us => "leads to this process".to_owned(),
-        Seen::Refused => "connection refused".to_owned(),
-        Seen::TimedOut => "no connection within 3 s".to_owned(),
-        Seen::Silent => "connected, but no answer within 5 s".to_owned(),
-        Seen::Unreachable(why) => why.clone(),
-        Seen::Other { status, server: Some(server) } => format!("{server:?} answers, with {status}"),
-        Seen::Other { status, server: None } => format!("someone else answers, with {status}"),
-        Seen::Redirected { status, to } => format!("someone else answers, with {status} to {to}"),
-        Seen::Terminated { certificate } => format!("someone else's TLS, with a certificate {certificate}"),
-        Seen::NoProtocol(why) => format!("someone else's TLS, which refuses acme-tls/1: {why}"),
-        Seen::Nonsense(why) => format!("someone else answers: {why}"),
-        Seen::Busy => "an authority is validating the name right now".to_owned(),
+        PortAnswer::Us => "leads to this process".to_owned(),
+        PortAnswer::Refused => "connection refused".to_owned(),
+        PortAnswer::TimedOut => "no connection within 3 s".to_owned(),
+        PortAnswer::Silent => "connected, but no answer within 5 s".to_owned(),
+        PortAnswer::Unreachable(why) => why.clone(),
+        PortAnswer::Other { status, server: Some(server) } => format!("{server:?} answers, with {status}"),
+        PortAnswer::Other { status, server: None } => format!("someone else answers, with {status}"),
+        PortAnswer::Redirected { status, to } => format!("someone else answers, with {status} to {to}"),
+        PortAnswer::Terminated { certificate } => format!("someone else's TLS, with a certificate {certificate}"),
+        PortAnswer::NoProtocol(why) => format!("someone else's TLS, which refuses acme-tls/1: {why}"),
+        PortAnswer::Nonsense(why) => format!("someone else answers: {why}"),
+        PortAnswer::Busy => "an authority is validating the name right now".to_owned(),
     }
 }
 
@@ -130,27 +130,33 @@ fn describe(seen: &Seen) -> String {
 mod tests {
     use super::*;
 
-    fn judged(seen: &[(&str, Seen)]) -> Vec<Finding> {
+    fn judged(seen: &[(&str, PortAnswer)]) -> Vec<Finding> {
         let seen: Vec<_> = seen.iter().map(|(address, seen)| (address.parse().unwrap(), seen.clone())).collect();
         Reached { host: "a.example.com", check: Check::Http01, seen: &seen }.judge()
     }
 
     #[test]
     fn only_the_nonce_is_a_proof() {
-        let other = Seen::Other { status: 404, server: Some("nginx".to_owned()) };
-        for seen in [Seen::Refused, Seen::TimedOut, Seen::Silent, other, Seen::Nonsense("SSH-2.0".to_owned())] {
+        let other = PortAnswer::Other { status: 404, server: Some("nginx".to_owned()) };
+        for seen in [
+            PortAnswer::Refused,
+            PortAnswer::TimedOut,
+            PortAnswer::Silent,
+            other,
+            PortAnswer::Nonsense("SSH-2.0".to_owned()),
+        ] {
             let finding = &judged(&[("192.0.2.1:80", seen)])[0];
             assert!(finding.mark == Mark::Fail && finding.advice.is_some(), "{finding:?}");
         }
-        assert_eq!(judged(&[("192.0.2.1:80", Seen::Us)])[0].advice, None);
-        assert_eq!(judged(&[("192.0.2.1:80", Seen::Busy)])[0].mark, Mark::Skipped);
+        assert_eq!(judged(&[("192.0.2.1:80", PortAnswer::Us)])[0].advice, None);
+        assert_eq!(judged(&[("192.0.2.1:80", PortAnswer::Busy)])[0].mark, Mark::Skipped);
     }
 
     #[test]
     fn an_aaaa_record_that_leads_elsewhere_is_called_so() {
-        let both = judged(&[("192.0.2.1:80", Seen::Us), ("[2001:db8::1]:80", Seen::Refused)]);
+        let both = judged(&[("192.0.2.1:80", PortAnswer::Us), ("[2001:db8::1]:80", PortAnswer::Refused)]);
         assert!(both[1].advice.as_ref().is_some_and(|advice| advice.contains("AAAA")), "{both:?}");
-        let neither = judged(&[("192.0.2.1:80", Seen::Refused), ("[2001:db8::1]:80", Seen::Refused)]);
+        let neither = judged(&[("192.0.2.1:80", PortAnswer::Refused), ("[2001:db8::1]:80", PortAnswer::Refused)]);
         assert!(neither[1].advice.as_ref().is_some_and(|advice| advice.contains("nothing listens")), "{neither:?}");
     }
 }

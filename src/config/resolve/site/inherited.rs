@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::parse::{network, request_path};
-use super::site::Around;
-use super::{action, headers, process};
+use super::action;
+use super::context::SiteContext;
 use crate::config::model::{Action, HeaderPolicy, Preset, Route, RoutePath};
 use crate::config::read::{Mistake, Table, Value};
+use crate::config::resolve::parse::{network, request_path};
+use crate::config::resolve::{headers, process};
 
 /// The keys that a site and a route share, with what is above them filled in.
 #[derive(Clone)]
-pub(super) struct Shared {
+pub struct InheritedKeys {
     pub action: Option<Action>,
     limit: Vec<Arc<str>>,
     allow: Vec<IpNet>,
@@ -27,32 +28,32 @@ pub(super) struct Shared {
     hsts: Option<Duration>,
 }
 
-impl Shared {
+impl InheritedKeys {
     /// What a site inherits.
-    pub fn above(around: &Around<'_>) -> Self {
+    pub fn above(context: &SiteContext<'_>) -> Self {
         Self {
             action: None,
             limit: Vec::new(),
             allow: Vec::new(),
             deny: Vec::new(),
-            body_size: around.limits.body_size,
-            body_timeout: around.limits.body_timeout,
+            body_size: context.limits.body_size,
+            body_timeout: context.limits.body_timeout,
             headers: HeaderPolicy { preset: Preset::Secure, changes: Vec::new() },
             hsts: Some(Duration::from_hours(365 * 24)),
         }
     }
 
     /// What is given in the table, over `self`.
-    pub fn overlaid(self, t: &mut Table<'_>, around: &Around<'_>) -> Self {
+    pub fn overlaid(self, t: &mut Table<'_>, context: &SiteContext<'_>) -> Self {
         warn_of_compress(t);
         Self {
-            action: action::read(t, around.services).or(self.action),
-            limit: t.list("limit", |v| zone(v, around)).unwrap_or(self.limit),
+            action: action::read(t, context.services).or(self.action),
+            limit: t.list("limit", |v| zone(v, context)).unwrap_or(self.limit),
             allow: t.list("allow", network).unwrap_or(self.allow),
             deny: t.list("deny", network).unwrap_or(self.deny),
             body_size: t.read("body_size", self.body_size, process::body_size),
             body_timeout: t.read("body_timeout", self.body_timeout, Value::duration_above_zero),
-            headers: t.read("headers", self.headers, |v| headers::choose(v, around.policies)),
+            headers: t.read("headers", self.headers, |v| headers::choose(v, context.policies)),
             hsts: t.read("hsts", self.hsts, hsts),
         }
     }
@@ -75,7 +76,7 @@ impl Shared {
 }
 
 /// `"/api/"` or `"=/exact"`.
-pub(super) fn path(value: &Value<'_>) -> Result<RoutePath, Mistake> {
+pub fn path(value: &Value<'_>) -> Result<RoutePath, Mistake> {
     let text = value.text()?;
     let (exact, path) = match text.strip_prefix('=') {
         Some(path) => (true, path),
@@ -100,12 +101,12 @@ pub(super) fn path(value: &Value<'_>) -> Result<RoutePath, Mistake> {
 }
 
 /// A zone that exists.
-fn zone(value: &Value<'_>, around: &Around<'_>) -> Result<Arc<str>, Mistake> {
+fn zone(value: &Value<'_>, context: &SiteContext<'_>) -> Result<Arc<str>, Mistake> {
     let name = value.text()?;
-    if let Some((name, _)) = around.zones.get_key_value(name.as_ref()) {
+    if let Some((name, _)) = context.zones.get_key_value(name.as_ref()) {
         return Ok(name.clone());
     }
-    let known = around.zones.keys().map(AsRef::as_ref);
+    let known = context.zones.keys().map(AsRef::as_ref);
     let mistake = Mistake::unknown(format!("there is no zone {name:?}"), &name, known);
     Err(if mistake.help.is_some() { mistake } else { mistake.help(format!("add [zone.{name}]")) })
 }

@@ -2,20 +2,20 @@
 
 use http::{HeaderValue, StatusCode, Uri};
 
-use super::parse::{header_value, request_path, status};
-use super::service::Services;
 use crate::config::model::Action;
 use crate::config::read::{Mistake, Table, Value};
+use crate::config::resolve::parse::{header_value, request_path, status};
+use crate::config::resolve::service::Services;
 
 const KEYS: [&str; 4] = ["service", "root", "redirect", "respond"];
 
 /// Whether any was given, right or wrong.
-pub(super) fn is_given(t: &Table<'_>) -> bool {
+pub fn is_given(t: &Table<'_>) -> bool {
     KEYS.iter().any(|key| t.has(key))
 }
 
 /// The action, if one was given and is right. More than one is reported.
-pub(super) fn read(t: &mut Table<'_>, services: &Services) -> Option<Action> {
+pub fn read(t: &mut Table<'_>, services: &Services) -> Option<Action> {
     let service = t.optional("service", |v| service(v, services));
     let redirect = t.given_table("redirect", "site.redirect").and_then(redirect);
     let respond = t.given_table("respond", "site.respond").map(respond);
@@ -27,7 +27,7 @@ pub(super) fn read(t: &mut Table<'_>, services: &Services) -> Option<Action> {
     service.or(redirect).or(respond)
 }
 
-pub(super) fn report_missing(t: &Table<'_>) {
+pub fn report_missing(t: &Table<'_>) {
     t.error("nothing answers", t.span(), "give one of service, root, redirect and respond, such as service = \"app\"");
 }
 

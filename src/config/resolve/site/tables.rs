@@ -2,31 +2,18 @@
 
 use std::ops::Range;
 
-use super::headers::Policies;
-use super::route::{self, Shared};
-use super::service::Services;
-use super::tls::{self, ReadTls};
-use super::zone::Zones;
+use super::context::SiteContext;
+use super::inherited::{self, InheritedKeys};
 use super::{action, hosts};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::model::{Acme, Limits, Route, RoutePath, Server, Site, SiteTls};
+use crate::config::model::{Route, RoutePath, Server, Site, SiteTls};
 use crate::config::read::{Mistake, Table, Value};
+use crate::config::resolve::tls;
 use crate::types::{HostName, HostPattern};
 
-/// What sites refer to.
-pub(super) struct Around<'a> {
-    pub server: &'a Server,
-    pub limits: &'a Limits,
-    pub tls: &'a ReadTls,
-    pub acme: &'a Acme,
-    pub zones: &'a Zones,
-    pub services: &'a Services,
-    pub policies: &'a Policies,
-}
-
-pub(super) fn read(root: &mut Table<'_>, around: &Around<'_>) -> Vec<Site> {
+pub fn read(root: &mut Table<'_>, context: &SiteContext<'_>) -> Vec<Site> {
     let mut claims = hosts::Claims::new();
-    let sites: Vec<_> = root.tables("site", "site").into_iter().map(|t| site(t, around, &mut claims)).collect();
+    let sites: Vec<_> = root.tables("site", "site").into_iter().map(|t| site(t, context, &mut claims)).collect();
     if sites.is_empty() && !root.has("site") {
         let found = Diagnostic::error("no [[site]]: nothing would be served");
         root.document().report(found.help("add [[site]] with hosts and a service"));
@@ -34,19 +21,19 @@ pub(super) fn read(root: &mut Table<'_>, around: &Around<'_>) -> Vec<Site> {
     sites
 }
 
-fn site(mut t: Table<'_>, around: &Around<'_>, claims: &mut hosts::Claims) -> Site {
+fn site(mut t: Table<'_>, context: &SiteContext<'_>, claims: &mut hosts::Claims) -> Site {
     let hosts = hosts::read(&mut t, claims);
     let given = t.has("tls");
     let tls = t.optional("tls", site_tls).or((!given).then_some(SiteTls::Auto));
     if let Some(tls) = tls {
-        hosts::check_certificates(&t, tls, &hosts, around);
-        warn_if_unreachable(&t, tls, around.server);
+        hosts::check_certificates(&t, tls, &hosts, context);
+        warn_if_unreachable(&t, tls, context.server);
     }
     let tls = tls.unwrap_or(SiteTls::Auto);
-    let client_auth = tls::site_client_auth(&mut t, around.tls, tls);
+    let client_auth = tls::site_client_auth(&mut t, context.tls, tls);
     let canonical_host = t.read("canonical_host", None, |v| v.unless_empty(|v| canonical(v, &hosts)));
-    let shared = Shared::above(around).overlaid(&mut t, around);
-    let routes = routes(&mut t, shared, around);
+    let inherited = InheritedKeys::above(context).overlaid(&mut t, context);
+    let routes = routes(&mut t, inherited, context);
     let hosts: Vec<HostPattern> = hosts.into_iter().map(|(host, _)| host).collect();
     Site { name: name(&hosts).into(), hosts, tls, client_auth, canonical_host, routes }
 }
@@ -97,7 +84,7 @@ fn canonical(value: &Value<'_>, hosts: &[(HostPattern, Range<usize>)]) -> Result
     Err(if mistake.help.is_some() { mistake } else { mistake.help(format!("add {:?} to `hosts`", host.as_str())) })
 }
 
-fn routes(t: &mut Table<'_>, shared: Shared, around: &Around<'_>) -> Vec<Route> {
+fn routes(t: &mut Table<'_>, inherited: InheritedKeys, context: &SiteContext<'_>) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     let mut paths = Vec::new();
     let mut inherits = false;
@@ -105,17 +92,17 @@ fn routes(t: &mut Table<'_>, shared: Shared, around: &Around<'_>) -> Vec<Route> 
         inherits |= !action::is_given(&table);
         let Some((path, strip_prefix)) = route_path(&mut table, &mut paths) else {
             // Its other keys are still worth a look.
-            shared.clone().overlaid(&mut table, around);
+            inherited.clone().overlaid(&mut table, context);
             continue;
         };
-        routes.extend(shared.clone().overlaid(&mut table, around).into_route(path, strip_prefix));
+        routes.extend(inherited.clone().overlaid(&mut table, context).into_route(path, strip_prefix));
     }
     let has_root = paths.iter().any(|(path, _)| *path == RoutePath::Prefix("/".to_owned()));
     if (!has_root || inherits) && !action::is_given(t) {
         action::report_missing(t);
     }
     if !has_root {
-        routes.extend(shared.into_route(RoutePath::Prefix("/".to_owned()), false));
+        routes.extend(inherited.into_route(RoutePath::Prefix("/".to_owned()), false));
     }
     routes.sort_by(|a, b| specificity(&a.path).cmp(&specificity(&b.path)));
     routes
@@ -123,7 +110,7 @@ fn routes(t: &mut Table<'_>, shared: Shared, around: &Around<'_>) -> Vec<Route> 
 
 fn route_path(t: &mut Table<'_>, earlier: &mut Vec<(RoutePath, Range<usize>)>) -> Option<(RoutePath, bool)> {
     let strip_prefix = t.read("strip_prefix", false, Value::boolean);
-    let read = |v: &Value<'_>| Ok((route::path(v)?, v.span()));
+    let read = |v: &Value<'_>| Ok((inherited::path(v)?, v.span()));
     let (path, span) = t.required("path", "add path = \"/api/\", or path = \"=/exact\"", read)?;
     if let Some((_, first)) = earlier.iter().find(|(other, _)| is_same(other, &path)) {
         let found = Diagnostic::error(format!("{}: this path has a route already", t.path_of("path"))).at(span.clone());

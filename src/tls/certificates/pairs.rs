@@ -8,19 +8,19 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
-use super::digest::sha256;
-use super::files::{self, CertificateError, Content, Loaded};
+use super::files::{self, CertificateError, Content, LoadedCertificate};
 use crate::config::CertificateFiles;
+use crate::tls::digest::sha256;
 
 /// What is held of each pair.
 #[derive(Default)]
 pub(super) struct Pairs {
-    held: HashMap<CertificateFiles, Held>,
+    held: HashMap<CertificateFiles, HeldPair>,
 }
 
 #[derive(Default)]
-struct Held {
-    pair: Option<(Prints, Loaded)>,
+struct HeldPair {
+    pair: Option<(Prints, LoadedCertificate)>,
     said: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ impl Prints {
 
 /// What is to be served of a pair, and what is to be said about it.
 pub(super) struct Taken {
-    pub loaded: Option<Loaded>,
+    pub loaded: Option<LoadedCertificate>,
     pub error: Option<String>,
     pub warnings: Vec<String>,
 }
@@ -50,7 +50,7 @@ impl Pairs {
         &mut self,
         files: &CertificateFiles,
         now: SystemTime,
-        useless: &dyn Fn(&Loaded) -> Option<String>,
+        useless: &dyn Fn(&LoadedCertificate) -> Option<String>,
     ) -> Taken {
         let held = self.held.entry(files.clone()).or_default();
         let trouble = held.look(files, now);
@@ -68,9 +68,9 @@ impl Pairs {
     }
 }
 
-impl Held {
+impl HeldPair {
     /// Each thing once, for as long as it lasts.
-    fn say(&mut self, trouble: Option<&Trouble>, warnings: &[String]) {
+    fn say(&mut self, trouble: Option<&PairTrouble>, warnings: &[String]) {
         let mut now = Vec::new();
         for (text, waits) in trouble
             .map(|trouble| (&trouble.text, trouble.waits))
@@ -89,13 +89,13 @@ impl Held {
     }
 
     /// Takes a pair up that is whole and fit; else says why not.
-    fn look(&mut self, files: &CertificateFiles, now: SystemTime) -> Option<Trouble> {
+    fn look(&mut self, files: &CertificateFiles, now: SystemTime) -> Option<PairTrouble> {
         match self.changed(files) {
             Ok(None) => self.pair.as_ref().and_then(|(_, loaded)| unfit(files, loaded, now)),
             Ok(Some((prints, loaded))) => {
                 let unfit = unfit(files, &loaded, now);
                 if unfit.is_some() && self.serves(files, now) {
-                    return unfit.map(Trouble::consoled);
+                    return unfit.map(PairTrouble::consoled);
                 }
                 self.pair = Some((prints, loaded));
                 unfit
@@ -106,7 +106,7 @@ impl Held {
     }
 
     /// The pair on the disk, if it is another one than the one held.
-    fn changed(&self, files: &CertificateFiles) -> Result<Option<(Prints, Loaded)>, Trouble> {
+    fn changed(&self, files: &CertificateFiles) -> Result<Option<(Prints, LoadedCertificate)>, PairTrouble> {
         let content = Content::read(files)?;
         let prints = Prints::of(&content);
         if self.pair.as_ref().is_some_and(|(held, _)| *held == prints) {
@@ -119,7 +119,7 @@ impl Held {
     }
 
     /// One file is new, the other is not yet.
-    fn half(&self, files: &CertificateFiles, found: &Prints, error: &CertificateError) -> Option<Trouble> {
+    fn half(&self, files: &CertificateFiles, found: &Prints, error: &CertificateError) -> Option<PairTrouble> {
         let (held, _) = self.pair.as_ref().filter(|_| matches!(error, CertificateError::Mismatch { .. }))?;
         let (cert, key) = (files.cert.display(), files.key.display());
         let text = match (held.cert == found.cert, held.key == found.key) {
@@ -127,7 +127,7 @@ impl Held {
             (true, false) => format!("waiting for the certificate: {key} is new, and {cert} does not belong to it"),
             _ => return None,
         };
-        Some(Trouble { text, waits: true })
+        Some(PairTrouble { text, waits: true })
     }
 
     fn serves(&self, files: &CertificateFiles, now: SystemTime) -> bool {
@@ -136,25 +136,25 @@ impl Held {
 }
 
 /// What is wrong with a pair, and whether it is about to be right.
-struct Trouble {
+struct PairTrouble {
     text: String,
     waits: bool,
 }
 
-impl Trouble {
+impl PairTrouble {
     fn consoled(self) -> Self {
         Self { text: format!("{}; the pair before goes on", self.text), ..self }
     }
 }
 
-impl From<CertificateError> for Trouble {
+impl From<CertificateError> for PairTrouble {
     fn from(error: CertificateError) -> Self {
         Self { text: error.to_string(), waits: false }
     }
 }
 
 /// Out of its time: served only if there is nothing better.
-fn unfit(files: &CertificateFiles, loaded: &Loaded, now: SystemTime) -> Option<Trouble> {
+fn unfit(files: &CertificateFiles, loaded: &LoadedCertificate, now: SystemTime) -> Option<PairTrouble> {
     let cert = files.cert.display();
     let text = if loaded.not_after <= now {
         format!("{cert} has expired on {}: clients refuse it, renew it", day(loaded.not_after))
@@ -164,7 +164,7 @@ fn unfit(files: &CertificateFiles, loaded: &Loaded, now: SystemTime) -> Option<T
     } else {
         return None;
     };
-    Some(Trouble { text, waits: false })
+    Some(PairTrouble { text, waits: false })
 }
 
 fn day(time: SystemTime) -> String {

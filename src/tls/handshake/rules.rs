@@ -14,42 +14,46 @@ use rustls::{
     version,
 };
 
-use super::clients::{self, Verifier};
-use super::store::CertStore;
+use super::clients::{self, ClientVerifier};
 use super::tickets::{TicketKeys, Tickets};
 use crate::config::{self, ClientAuth, Config, SiteTls, TlsVersion};
 use crate::site::Hosts;
+use crate::tls::certificates::CertStore;
 
 /// Prepared from one config; new handshakes follow the latest.
 pub struct Rules {
     hosts: Hosts,
     /// By the number that `hosts` gives: the class of each site.
-    sites: Vec<Class>,
+    sites: Vec<ClientRules>,
     /// For a client that names nobody, at an address that no site claims.
-    unnamed: Class,
+    unnamed: ClientRules,
     /// As read from the disk, by what they were read for.
-    verifiers: HashMap<Arc<ClientAuth>, Verifier>,
+    verifiers: HashMap<Arc<ClientAuth>, ClientVerifier>,
     troubles: Vec<String>,
 }
 
 /// One way to shake hands.
 #[derive(Clone)]
-pub(super) struct Class {
+pub(super) struct ClientRules {
     pub client_auth: Option<Arc<ClientAuth>>,
     /// `None`: shut, its `client_ca` can't be used.
     pub config: Option<Arc<ServerConfig>>,
 }
 
 /// What rules are made of, besides the config.
-pub(super) struct Parts<'a> {
+pub(super) struct RuleParts<'a> {
     pub store: &'a Arc<CertStore>,
     pub keys: &'a Arc<TicketKeys>,
 }
 
 impl Rules {
     /// Reads the `client_ca` files. One that can't be read is a trouble, and what it held before goes on.
-    pub(super) fn prepare(config: &Config, parts: &Parts<'_>, before: Option<&Self>) -> Result<Self, rustls::Error> {
-        let mut made = Made {
+    pub(super) fn prepare(
+        config: &Config,
+        parts: &RuleParts<'_>,
+        before: Option<&Self>,
+    ) -> Result<Self, rustls::Error> {
+        let mut made = RulesInTheMaking {
             config: &config.tls,
             parts,
             before,
@@ -70,12 +74,12 @@ impl Rules {
     }
 
     /// The class of the site that answers for the name in lower case; `None`: no site does.
-    pub(super) fn named(&self, name: &str) -> Option<&Class> {
+    pub(super) fn named(&self, name: &str) -> Option<&ClientRules> {
         self.hosts.find(name).map(|index| &self.sites[index])
     }
 
     /// For a name with a certificate but no site: asks what nobody's site asks, and gets 421 whatever the request says.
-    pub(super) fn stranger(&self) -> &Class {
+    pub(super) fn stranger(&self) -> &ClientRules {
         &self.unnamed
     }
 
@@ -85,23 +89,23 @@ impl Rules {
     }
 
     /// A client that names nobody means the address it came to.
-    pub(super) fn unnamed(&self, local: Option<IpAddr>) -> &Class {
+    pub(super) fn unnamed(&self, local: Option<IpAddr>) -> &ClientRules {
         local.and_then(|ip| self.named(&ip.to_string())).unwrap_or(&self.unnamed)
     }
 }
 
 /// Rules in the making.
-struct Made<'a> {
+struct RulesInTheMaking<'a> {
     config: &'a config::Tls,
-    parts: &'a Parts<'a>,
+    parts: &'a RuleParts<'a>,
     before: Option<&'a Rules>,
-    classes: HashMap<Option<Arc<ClientAuth>>, Class>,
-    verifiers: HashMap<Arc<ClientAuth>, Verifier>,
+    classes: HashMap<Option<Arc<ClientAuth>>, ClientRules>,
+    verifiers: HashMap<Arc<ClientAuth>, ClientVerifier>,
     troubles: Vec<String>,
 }
 
-impl Made<'_> {
-    fn class(&mut self, client_auth: Option<&Arc<ClientAuth>>) -> Result<Class, rustls::Error> {
+impl RulesInTheMaking<'_> {
+    fn class(&mut self, client_auth: Option<&Arc<ClientAuth>>) -> Result<ClientRules, rustls::Error> {
         if let Some(known) = self.classes.get(&client_auth.cloned()) {
             return Ok(known.clone());
         }
@@ -111,12 +115,12 @@ impl Made<'_> {
             Some(Some(verifier)) => Some(Arc::new(self.server_config(Some(verifier))?)),
             Some(None) => None,
         };
-        let class = Class { client_auth: client_auth.cloned(), config };
+        let class = ClientRules { client_auth: client_auth.cloned(), config };
         self.classes.insert(client_auth.cloned(), class.clone());
         Ok(class)
     }
 
-    fn verifier(&mut self, asked: &Arc<ClientAuth>) -> Option<Verifier> {
+    fn verifier(&mut self, asked: &Arc<ClientAuth>) -> Option<ClientVerifier> {
         let kept = || self.before.and_then(|before| before.verifiers.get(asked)).cloned();
         let found = clients::load(asked).or_else(|error| {
             let kept = kept();
@@ -131,13 +135,13 @@ impl Made<'_> {
         Some(found)
     }
 
-    fn server_config(&self, verifier: Option<Verifier>) -> Result<ServerConfig, rustls::Error> {
+    fn server_config(&self, verifier: Option<ClientVerifier>) -> Result<ServerConfig, rustls::Error> {
         let versions: &[&SupportedProtocolVersion] = match self.config.min_version {
             TlsVersion::Tls12 => &[&version::TLS13, &version::TLS12],
             TlsVersion::Tls13 => &[&version::TLS13],
         };
         let (verifier, rules) = match verifier {
-            Some(Verifier { verifier, digest }) => (verifier, digest),
+            Some(ClientVerifier { verifier, digest }) => (verifier, digest),
             None => (WebPkiClientVerifier::no_client_auth(), [0; 32]),
         };
         let mut server = ServerConfig::builder_with_provider(Arc::new(provider()))
@@ -179,9 +183,9 @@ impl std::fmt::Debug for ByName {
 
 /// One certificate, whatever is asked for.
 #[derive(Debug)]
-pub(super) struct Fixed(pub Arc<CertifiedKey>);
+pub(super) struct OneCertificate(pub Arc<CertifiedKey>);
 
-impl ResolvesServerCert for Fixed {
+impl ResolvesServerCert for OneCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.clone())
     }

@@ -9,11 +9,11 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use rustls::sign::CertifiedKey;
 
-use super::files::Loaded;
-use super::index::{CertStatus, Index, Source};
+use super::files::LoadedCertificate;
+use super::index::{CertSource, CertStatus, Index};
 use super::internal_ca::{InternalCa, LEAF_LIFETIME, Root};
 use super::pairs::{Pairs, Taken};
-use super::wanted::{self, Wanted};
+use super::wanted::{self, WantedCertificate};
 use crate::config::Config;
 use crate::site::Hosts;
 use crate::types::wildcard_parent;
@@ -25,26 +25,26 @@ const RENEW_BEFORE: Duration = Duration::from_secs(LEAF_LIFETIME.as_secs() / 2);
 pub struct CertStore {
     index: ArcSwap<Index>,
     /// What an index is built from. Locked while one is: never for a handshake.
-    parts: Mutex<Parts>,
+    parts: Mutex<StoreParts>,
 }
 
-struct Parts {
+struct StoreParts {
     ca: InternalCa,
     pairs: Pairs,
     files: Vec<(PathBuf, Taken)>,
     local: Vec<Vec<String>>,
-    wanted: Vec<Wanted>,
-    told: BTreeMap<Arc<str>, Told>,
+    wanted: Vec<WantedCertificate>,
+    told: BTreeMap<Arc<str>, IssuedState>,
     /// Leafs of the internal CA, by their names, so that nothing is signed twice.
-    signed: HashMap<Vec<String>, Loaded>,
+    signed: HashMap<Vec<String>, LoadedCertificate>,
 }
 
 /// What is known of a certificate that an authority issues.
 #[derive(Debug, Clone, Default)]
-pub struct Told {
-    pub loaded: Option<Loaded>,
+pub struct IssuedState {
+    pub loaded: Option<LoadedCertificate>,
     /// Of other sites: for names that `loaded` does not have, or has no longer.
-    pub lent: Vec<Loaded>,
+    pub lent: Vec<LoadedCertificate>,
     pub next_renewal: Option<SystemTime>,
     /// Why the last attempt has failed.
     pub error: Option<String>,
@@ -53,7 +53,7 @@ pub struct Told {
 impl CertStore {
     /// Empty.
     pub fn new(ca: InternalCa) -> Self {
-        let parts = Parts {
+        let parts = StoreParts {
             ca,
             pairs: Pairs::default(),
             files: Vec::new(),
@@ -77,17 +77,17 @@ impl CertStore {
         let is_covered = |name: &str| filed.covers(name);
         parts.local = wanted::from_internal_ca(config, &is_covered);
         parts.wanted = wanted::from_authority(config, &is_covered);
-        let Parts { told, wanted, .. } = &mut *parts;
+        let StoreParts { told, wanted, .. } = &mut *parts;
         told.retain(|site, _| wanted.iter().any(|wanted| wanted.site == *site));
     }
 
     /// The certificates that authorities are to be asked for.
-    pub fn wanted(&self) -> Vec<Wanted> {
+    pub fn wanted(&self) -> Vec<WantedCertificate> {
         self.parts().wanted.clone()
     }
 
     /// From now on new handshakes see what is told here of these sites.
-    pub fn tell(&self, news: impl IntoIterator<Item = (Arc<str>, Told)>) {
+    pub fn tell(&self, news: impl IntoIterator<Item = (Arc<str>, IssuedState)>) {
         let mut parts = self.parts();
         parts.told.extend(news);
         self.publish(&mut parts);
@@ -117,15 +117,15 @@ impl CertStore {
         self.index.load().find_unnamed(local)
     }
 
-    fn publish(&self, parts: &mut Parts) {
+    fn publish(&self, parts: &mut StoreParts) {
         let mut index = Index::default();
         parts.add_issued(&mut index, true);
         parts.add_files(&mut index);
         parts.add_issued(&mut index, false);
         for names in parts.local.clone() {
             match parts.signed(&names) {
-                Ok(leaf) => index.add(&leaf, CertStatus::of(&leaf, Source::Internal, None)),
-                Err(error) => index.miss(names, Source::Internal, error),
+                Ok(leaf) => index.add(&leaf, CertStatus::of(&leaf, CertSource::Internal, None)),
+                Err(error) => index.miss(names, CertSource::Internal, error),
             }
         }
         parts.add_lent(&mut index);
@@ -134,17 +134,17 @@ impl CertStore {
         self.index.store(Arc::new(index));
     }
 
-    fn parts(&self) -> MutexGuard<'_, Parts> {
+    fn parts(&self) -> MutexGuard<'_, StoreParts> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Parts {
+impl StoreParts {
     fn read_files(&mut self, config: &Config) {
         let hosts = Hosts::new(config.sites.iter().map(|site| site.hosts.as_slice()).enumerate());
         self.pairs.retain(&config.tls.certificates);
         let taken = config.tls.certificates.iter().map(|files| {
-            let useless = |loaded: &Loaded| useless(&files.cert, &loaded.names, &hosts);
+            let useless = |loaded: &LoadedCertificate| useless(&files.cert, &loaded.names, &hosts);
             (files.cert.clone(), self.pairs.take(files, SystemTime::now(), &useless))
         });
         self.files = taken.collect();
@@ -152,7 +152,7 @@ impl Parts {
 
     fn add_files(&self, index: &mut Index) {
         for (path, Taken { loaded, error, warnings }) in &self.files {
-            let source = Source::File(path.clone());
+            let source = CertSource::File(path.clone());
             match loaded {
                 Some(loaded) => {
                     let status = CertStatus::of(loaded, source, error.clone());
@@ -167,7 +167,7 @@ impl Parts {
         for wanted in self.wanted.iter().filter(|wanted| wanted.is_forced == forced) {
             let Some(told) = self.told.get(&wanted.site) else { continue };
             if let Some(loaded) = &told.loaded {
-                let status = CertStatus::of(loaded, Source::Acme, told.error.clone());
+                let status = CertStatus::of(loaded, CertSource::Acme, told.error.clone());
                 // What it has beside them may be another's by now.
                 let is_over = loaded.not_after <= SystemTime::now();
                 let is_lent = |name: &str| is_over && told.lent.iter().any(|lent| lent.covers(name));
@@ -188,7 +188,7 @@ impl Parts {
                 let bare = wanted.names.iter().filter(|name| loaded.covers(name) && !index.covers(name));
                 let names: Vec<String> = bare.cloned().collect();
                 if !names.is_empty() {
-                    let status = CertStatus::of(loaded, Source::Acme, told.error.clone());
+                    let status = CertStatus::of(loaded, CertSource::Acme, told.error.clone());
                     let status = CertStatus { names: names.clone(), next_renewal: told.next_renewal, ..status };
                     index.add_for(&names, loaded, status);
                 }
@@ -213,18 +213,18 @@ impl Parts {
             let told = self.told.get(&wanted.site).cloned().unwrap_or_default();
             match self.signed(&bare) {
                 Ok(leaf) => {
-                    let status = CertStatus::of(&leaf, Source::StandIn, told.error);
+                    let status = CertStatus::of(&leaf, CertSource::StandIn, told.error);
                     index.add(&leaf, CertStatus { next_renewal: told.next_renewal, ..status });
                 }
-                Err(error) => index.miss(bare, Source::StandIn, error),
+                Err(error) => index.miss(bare, CertSource::StandIn, error),
             }
         }
     }
 
-    fn signed(&mut self, names: &[String]) -> Result<Loaded, String> {
+    fn signed(&mut self, names: &[String]) -> Result<LoadedCertificate, String> {
         let now = SystemTime::now();
         // One from the future was signed by a clock that has been set back since.
-        let is_fresh = |leaf: &&Loaded| leaf.not_before <= now && leaf.not_after > now + RENEW_BEFORE;
+        let is_fresh = |leaf: &&LoadedCertificate| leaf.not_before <= now && leaf.not_after > now + RENEW_BEFORE;
         if let Some(leaf) = self.signed.get(names).filter(is_fresh) {
             return Ok(leaf.clone());
         }
@@ -256,9 +256,9 @@ mod tests {
         let store = CertStore::new(InternalCa::generate().unwrap());
         let leaf = store.parts().ca.sign(&["a.test".to_owned()]).unwrap();
         let names = (0..count).flat_map(|number| [format!("site{number}.example"), format!("*.site{number}.example")]);
-        let leaf = Loaded { names: names.collect(), ..leaf };
+        let leaf = LoadedCertificate { names: names.collect(), ..leaf };
         let mut index = Index::default();
-        index.add(&leaf, CertStatus::of(&leaf, Source::Internal, None));
+        index.add(&leaf, CertStatus::of(&leaf, CertSource::Internal, None));
         store.index.store(Arc::new(index));
         store
     }
@@ -282,10 +282,11 @@ mod tests {
         let names = ["a.test".to_owned()];
         let first = parts.signed(&names).unwrap();
         assert_eq!(parts.signed(&names).unwrap().not_after, first.not_after, "young");
-        let old = Loaded { not_after: SystemTime::now() + LEAF_LIFETIME / 2 - Duration::from_secs(1), ..first };
+        let old =
+            LoadedCertificate { not_after: SystemTime::now() + LEAF_LIFETIME / 2 - Duration::from_secs(1), ..first };
         parts.signed.insert(names.to_vec(), old.clone());
         assert!(parts.signed(&names).unwrap().not_after > old.not_after);
-        let ahead = Loaded { not_before: SystemTime::now() + Duration::from_hours(24), ..old };
+        let ahead = LoadedCertificate { not_before: SystemTime::now() + Duration::from_hours(24), ..old };
         parts.signed.insert(names.to_vec(), ahead);
         assert!(parts.signed(&names).unwrap().not_before < SystemTime::now(), "the clock was set back");
     }
@@ -300,8 +301,8 @@ mod tests {
             ("b.test", ["b.test", "d.test"], ["b.test", "d.test"]),
         ] {
             let loaded = Some(parts.ca.sign(&names(&has)).unwrap());
-            parts.told.insert(site.into(), Told { loaded, ..Told::default() });
-            parts.wanted.push(Wanted { site: site.into(), names: names(&wanted), is_forced: false });
+            parts.told.insert(site.into(), IssuedState { loaded, ..IssuedState::default() });
+            parts.wanted.push(WantedCertificate { site: site.into(), names: names(&wanted), is_forced: false });
         }
         store.publish(&mut parts);
         drop(parts);
@@ -322,9 +323,10 @@ mod tests {
         let store = CertStore::new(InternalCa::generate().unwrap());
         let names = ["a.test".to_owned()];
         let sign = || store.parts().ca.sign(&names).unwrap();
-        let (lent, own) = (sign(), Loaded { not_after: SystemTime::now() - Duration::from_secs(1), ..sign() });
-        store.parts().wanted.push(Wanted { site: "a.test".into(), names: names.to_vec(), is_forced: false });
-        let told = Told { loaded: Some(own), lent: vec![lent.clone()], ..Told::default() };
+        let (lent, own) =
+            (sign(), LoadedCertificate { not_after: SystemTime::now() - Duration::from_secs(1), ..sign() });
+        store.parts().wanted.push(WantedCertificate { site: "a.test".into(), names: names.to_vec(), is_forced: false });
+        let told = IssuedState { loaded: Some(own), lent: vec![lent.clone()], ..IssuedState::default() };
         store.tell([("a.test".into(), told)]);
         assert!(Arc::ptr_eq(&store.find("a.test").unwrap(), &lent.key));
     }
@@ -334,7 +336,7 @@ mod tests {
         let store = CertStore::new(InternalCa::generate().unwrap());
         let names = ["a.example.com", "b.example.com"].map(str::to_owned);
         let loaded = Some(store.parts().ca.sign(&names).unwrap());
-        let told = Told { loaded, ..Told::default() };
+        let told = IssuedState { loaded, ..IssuedState::default() };
         let load = |hosts: &[&str]| {
             let site = "[acme]\nemail = \"ops@example.com\"\n[[site]]\nrespond = { status = 200 }\n";
             store.load(

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use x509_parser::prelude::X509Certificate;
 
-use super::name::rfc4514;
+use crate::tls::name::rfc4514;
 
 /// A line for each thing to mend. Names are compared, signatures are not.
 pub(super) fn warnings(path: &Path, chain: &[X509Certificate<'_>], now: SystemTime) -> Vec<String> {

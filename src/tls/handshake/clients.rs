@@ -12,10 +12,10 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::digest::{hex, sha256};
-use super::name::rfc4514;
 use crate::config::{ClientAuth, ClientAuthMode};
 use crate::headers::ClientCert;
+use crate::tls::digest::{hex, sha256};
+use crate::tls::name::rfc4514;
 use crate::trust::{Roots, RootsError};
 
 /// Nobody honest has a longer name, and every request would carry it.
@@ -23,7 +23,7 @@ const LONGEST_NAME: usize = 4096;
 
 /// Verifies what clients show.
 #[derive(Clone)]
-pub(super) struct Verifier {
+pub(super) struct ClientVerifier {
     pub verifier: Arc<dyn ClientCertVerifier>,
     /// Of the mode and the roots: tickets open under the same alone.
     pub digest: [u8; 32],
@@ -35,7 +35,7 @@ pub enum ClientCaError {
     #[error("client_ca: {0}")]
     Roots(#[from] RootsError),
     #[error("client_ca: {path}: {source}")]
-    Verifier { path: PathBuf, source: VerifierBuilderError },
+    ClientVerifier { path: PathBuf, source: VerifierBuilderError },
 }
 
 /// Why a client that is through is sent away all the same.
@@ -51,7 +51,7 @@ pub enum BadClientCert {
 }
 
 /// Reads the roots. Touches the disk.
-pub(super) fn load(asked: &ClientAuth) -> Result<Verifier, ClientCaError> {
+pub(super) fn load(asked: &ClientAuth) -> Result<ClientVerifier, ClientCaError> {
     let roots = Roots::read(&asked.ca)?;
     let mut rules: Vec<u8> = format!("{:?}", asked.mode).into();
     for certificate in roots.certificates() {
@@ -62,8 +62,9 @@ pub(super) fn load(asked: &ClientAuth) -> Result<Verifier, ClientCaError> {
         ClientAuthMode::Require => builder,
         ClientAuthMode::Request => builder.allow_unauthenticated(),
     };
-    let verifier = builder.build().map_err(|source| ClientCaError::Verifier { path: asked.ca.clone(), source })?;
-    Ok(Verifier { verifier, digest: sha256(&rules) })
+    let verifier =
+        builder.build().map_err(|source| ClientCaError::ClientVerifier { path: asked.ca.clone(), source })?;
+    Ok(ClientVerifier { verifier, digest: sha256(&rules) })
 }
 
 /// Whether the file of a `client_ca` can be used.

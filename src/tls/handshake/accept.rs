@@ -13,12 +13,12 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::clients::{self, BadClientCert};
-use super::rules::{Class, Fixed, Parts, Rules};
-use super::store::CertStore;
+use super::rules::{ClientRules, OneCertificate, RuleParts, Rules};
 use super::tickets::TicketKeys;
 use crate::challenge::{ALPN, Challenges};
 use crate::config::{ClientAuth, Config};
 use crate::headers::ClientCert;
+use crate::tls::certificates::CertStore;
 
 /// What a handshake needs; shared by all cores.
 pub struct Tls {
@@ -66,14 +66,14 @@ impl Tls {
         config: &Config,
     ) -> Result<Self, rustls::Error> {
         let tickets = Arc::new(keys);
-        let rules = Rules::prepare(config, &Parts { store: &store, keys: &tickets }, None)?;
+        let rules = Rules::prepare(config, &RuleParts { store: &store, keys: &tickets }, None)?;
         say(&rules);
         Ok(Self { store, challenges, rules: ArcSwap::from_pointee(rules), tickets })
     }
 
     /// What new handshakes shall follow. Reads `client_ca` files anew; changes nothing yet.
     pub fn prepare(&self, config: &Config) -> Result<Rules, rustls::Error> {
-        let parts = Parts { store: &self.store, keys: &self.tickets };
+        let parts = RuleParts { store: &self.store, keys: &self.tickets };
         Rules::prepare(config, &parts, Some(&self.rules.load()))
     }
 
@@ -143,7 +143,7 @@ impl Tls {
         let certificate = self.challenges.certificate(&hello.server_name()?.to_ascii_lowercase())?;
         let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().ok()?;
-        let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(Fixed(certificate)));
+        let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(OneCertificate(certificate)));
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.send_tls13_tickets = 0;
         Some(Arc::new(config))
@@ -156,7 +156,7 @@ impl Tls {
         local: Option<IpAddr>,
     ) -> Result<(Option<Arc<ClientAuth>>, Arc<ServerConfig>), HandshakeError> {
         let rules = self.rules.load();
-        let Class { client_auth, config } = match sni {
+        let ClientRules { client_auth, config } = match sni {
             Some(name) => rules.named(name).unwrap_or(rules.stranger()),
             None => rules.unnamed(local),
         };
@@ -173,7 +173,7 @@ impl Tls {
         };
         let key = key.ok_or(HandshakeError::UnknownName)?;
         let mut fixed = ServerConfig::clone(config);
-        fixed.cert_resolver = Arc::new(Fixed(key));
+        fixed.cert_resolver = Arc::new(OneCertificate(key));
         Ok((client_auth.clone(), Arc::new(fixed)))
     }
 }

@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::site::Around;
+use super::context::SiteContext;
 use crate::config::model::{Acme, AcmeChallenge, SiteTls};
 use crate::config::read::{Mistake, Table, Value};
 use crate::types::HostPattern;
 
 /// Every host that a site claimed, and where.
-pub(super) type Claims = BTreeMap<HostPattern, Range<usize>>;
+pub type Claims = BTreeMap<HostPattern, Range<usize>>;
 
 /// With its place in the file.
-pub(super) type Host = (HostPattern, Range<usize>);
+pub type PlacedHost = (HostPattern, Range<usize>);
 
 const EXAMPLE: &str = "hosts = [\"example.com\"], or [\"*\"] for whatever no other site claims";
 
 /// The site's hosts and their places. Those that another site has, or that are there twice, are reported.
-pub(super) fn read(t: &mut Table<'_>, claims: &mut Claims) -> Vec<Host> {
+pub fn read(t: &mut Table<'_>, claims: &mut Claims) -> Vec<PlacedHost> {
     let read = |v: &Value<'_>| Ok((v.parsed::<HostPattern>()?, v.span()));
     if !t.has("hosts") {
         t.error("`hosts` is missing", t.span(), EXAMPLE);
@@ -42,11 +42,11 @@ pub(super) fn read(t: &mut Table<'_>, claims: &mut Claims) -> Vec<Host> {
 }
 
 /// Reports names for which no certificate can be had.
-pub(super) fn check_certificates(t: &Table<'_>, tls: SiteTls, hosts: &[Host], around: &Around<'_>) {
-    let acme = around.acme;
+pub fn check_certificates(t: &Table<'_>, tls: SiteTls, hosts: &[PlacedHost], context: &SiteContext<'_>) {
+    let acme = context.acme;
     match tls {
         SiteTls::Off => {}
-        SiteTls::Auto if around.tls.has_certificates => {}
+        SiteTls::Auto if context.tls.has_certificates => {}
         SiteTls::Auto if acme.email.is_some() => check_authority(t, hosts.iter().filter(|(h, _)| !h.is_local()), acme),
         SiteTls::Auto => {
             let Some((host, span)) = hosts.iter().find(|(host, _)| !host.is_local()) else { return };
@@ -79,7 +79,7 @@ pub(super) fn check_certificates(t: &Table<'_>, tls: SiteTls, hosts: &[Host], ar
 }
 
 /// What no authority can validate by the challenges that are left.
-fn check_authority<'a>(t: &Table<'_>, hosts: impl Iterator<Item = &'a Host>, acme: &Acme) {
+fn check_authority<'a>(t: &Table<'_>, hosts: impl Iterator<Item = &'a PlacedHost>, acme: &Acme) {
     for (host, span) in hosts {
         let (message, help) = match host {
             HostPattern::Any => (
@@ -105,7 +105,7 @@ fn check_authority<'a>(t: &Table<'_>, hosts: impl Iterator<Item = &'a Host>, acm
 }
 
 /// Public authorities sign public names.
-fn check_public(t: &Table<'_>, hosts: &[Host], acme: &Acme) {
+fn check_public(t: &Table<'_>, hosts: &[PlacedHost], acme: &Acme) {
     let is_public = acme.directory.contains(".letsencrypt.org/");
     let local = hosts.iter().find(|(host, _)| host.is_local() && !matches!(host, HostPattern::Any));
     if let Some((host, span)) = local.filter(|_| is_public) {

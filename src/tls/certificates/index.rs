@@ -8,14 +8,14 @@ use std::time::SystemTime;
 
 use rustls::sign::CertifiedKey;
 
-use super::files::Loaded;
+use super::files::LoadedCertificate;
 use crate::types::{parent_of, wildcard_parent};
 
 /// One certificate, or the reason why it is missing.
 #[derive(Debug, Clone)]
 pub struct CertStatus {
     pub names: Vec<String>,
-    pub source: Source,
+    pub source: CertSource,
     pub issuer: String,
     pub not_after: Option<SystemTime>,
     pub next_renewal: Option<SystemTime>,
@@ -25,7 +25,7 @@ pub struct CertStatus {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum CertSource {
     File(PathBuf),
     Internal,
     Acme,
@@ -44,25 +44,30 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub fn add(&mut self, loaded: &Loaded, status: CertStatus) {
+    pub fn add(&mut self, loaded: &LoadedCertificate, status: CertStatus) {
         self.add_for(&loaded.names, loaded, status);
     }
 
     /// For these names alone.
-    pub fn add_for<'a>(&mut self, names: impl IntoIterator<Item = &'a String>, loaded: &Loaded, status: CertStatus) {
+    pub fn add_for<'a>(
+        &mut self,
+        names: impl IntoIterator<Item = &'a String>,
+        loaded: &LoadedCertificate,
+        status: CertStatus,
+    ) {
         self.add_names(names, loaded);
         self.default.get_or_insert_with(|| loaded.key.clone());
         self.status.push(status);
     }
 
     /// More names of one that is there already.
-    pub fn add_names<'a>(&mut self, names: impl IntoIterator<Item = &'a String>, loaded: &Loaded) {
+    pub fn add_names<'a>(&mut self, names: impl IntoIterator<Item = &'a String>, loaded: &LoadedCertificate) {
         for name in names {
             self.put(name, &loaded.key);
         }
     }
 
-    pub fn miss(&mut self, names: Vec<String>, source: Source, error: String) {
+    pub fn miss(&mut self, names: Vec<String>, source: CertSource, error: String) {
         let (issuer, error) = (String::new(), Some(error));
         let warnings = Vec::new();
         self.status.push(CertStatus { names, source, issuer, not_after: None, next_renewal: None, error, warnings });
@@ -97,7 +102,7 @@ impl Index {
 }
 
 impl CertStatus {
-    pub fn of(loaded: &Loaded, source: Source, error: Option<String>) -> Self {
+    pub fn of(loaded: &LoadedCertificate, source: CertSource, error: Option<String>) -> Self {
         Self {
             names: loaded.names.clone(),
             source,

@@ -8,7 +8,7 @@ use crate::types::{HostPattern, certificate_name_covers};
 
 /// A certificate to be had from an authority: a site's names that no file covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct WantedCertificate {
     pub site: Arc<str>,
     /// As certificates write them: `*.example.com`.
     pub names: Vec<String>,
@@ -17,8 +17,8 @@ pub struct Wanted {
 }
 
 /// One for each site that has such names.
-pub(super) fn from_authority(config: &Config, is_covered: &dyn Fn(&str) -> bool) -> Vec<Wanted> {
-    let wanted = config.sites.iter().map(|site| Wanted {
+pub(super) fn from_authority(config: &Config, is_covered: &dyn Fn(&str) -> bool) -> Vec<WantedCertificate> {
+    let wanted = config.sites.iter().map(|site| WantedCertificate {
         site: site.name.clone(),
         names: public(config, site, is_covered),
         is_forced: site.tls == SiteTls::Acme,

@@ -16,13 +16,13 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::chain;
-use super::name::rfc4514;
 use crate::config::CertificateFiles;
+use crate::tls::name::rfc4514;
 use crate::types::certificate_name_covers;
 
 /// A chain with its key and what the leaf says of itself.
 #[derive(Debug, Clone)]
-pub struct Loaded {
+pub struct LoadedCertificate {
     pub key: Arc<CertifiedKey>,
     /// DNS names and IP addresses of the leaf, in lower case; wildcards as `*.example.com`.
     pub names: Vec<String>,
@@ -33,7 +33,7 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
-impl Loaded {
+impl LoadedCertificate {
     /// Whether one of its names is good for this one.
     pub fn covers(&self, name: &str) -> bool {
         self.names.iter().any(|own| certificate_name_covers(own, name))
@@ -84,12 +84,12 @@ impl Content {
 }
 
 /// Reads, parses and matches, for who only wants to know. Touches the disk.
-pub fn load(files: &CertificateFiles) -> Result<Loaded, CertificateError> {
+pub fn load(files: &CertificateFiles) -> Result<LoadedCertificate, CertificateError> {
     parse(files, &Content::read(files)?)
 }
 
 /// The same from what was read; the paths are for errors.
-pub fn parse(files: &CertificateFiles, content: &Content) -> Result<Loaded, CertificateError> {
+pub fn parse(files: &CertificateFiles, content: &Content) -> Result<LoadedCertificate, CertificateError> {
     let chain = certificates(&files.cert, &content.cert)?;
     let private = private_key(&files.key, &content.key)?;
     let parsed = parse_all(&files.cert, &chain)?;
@@ -100,7 +100,7 @@ pub fn parse(files: &CertificateFiles, content: &Content) -> Result<Loaded, Cert
     })?;
     let leaf = &parsed[0];
     let names = names(leaf).filter(|names| !names.is_empty());
-    Ok(Loaded {
+    Ok(LoadedCertificate {
         key: Arc::new(certified),
         names: names.ok_or_else(|| CertificateError::NoNames { path: files.cert.clone() })?,
         not_before: time(leaf.validity().not_before.timestamp()),

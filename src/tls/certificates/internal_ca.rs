@@ -22,10 +22,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::digest::{hex, sha256};
-use super::files::Loaded;
-use super::name::rfc4514;
+use super::files::LoadedCertificate;
 use crate::state::{create_private_dir, set_aside, write_durably};
+use crate::tls::digest::{hex, sha256};
+use crate::tls::name::rfc4514;
 
 /// Renewed at half of it, by the daemon itself.
 pub const LEAF_LIFETIME: Duration = Duration::from_hours(7 * 24);
@@ -168,7 +168,7 @@ impl InternalCa {
     }
 
     /// A leaf for these names, ECDSA P-256, with a key of its own.
-    pub fn sign(&self, names: &[String]) -> Result<Loaded, CaError> {
+    pub fn sign(&self, names: &[String]) -> Result<LoadedCertificate, CaError> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names.to_vec())?;
         let now = SystemTime::now();
@@ -183,7 +183,7 @@ impl InternalCa {
         let leaf = params.signed_by(&key, &self.issuer)?;
         let private = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let certified = CertifiedKey::from_der(vec![leaf.der().clone()], private, &default_provider())?;
-        Ok(Loaded {
+        Ok(LoadedCertificate {
             key: Arc::new(certified),
             names: names.to_vec(),
             not_before,
