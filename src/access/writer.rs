@@ -5,11 +5,13 @@
 //! closed, or when nobody is left to fill it.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::file::LogFile;
 
@@ -103,7 +105,7 @@ impl LogQueue {
     pub(super) fn close(&self, timeout: Duration) -> bool {
         self.shared.closing.store(true, Ordering::Release);
         self.wake();
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = self.ended.lock();
         ended.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Disconnected)
     }
 
@@ -115,13 +117,13 @@ impl LogQueue {
 
 impl LogState {
     fn spare(&self) -> LogChunk {
-        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spares = self.spares.lock();
         LogChunk { bytes: spares.pop().unwrap_or_default(), lines: 0 }
     }
 
     fn keep(&self, mut bytes: Vec<u8>) {
         bytes.clear();
-        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spares = self.spares.lock();
         if spares.len() < SPARES {
             spares.push(bytes);
         }

@@ -6,10 +6,11 @@
 
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use governor::nanos::Nanos;
 use governor::state::StateStore;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::shard::KeyTable;
 
@@ -67,13 +68,13 @@ impl Store {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
     fn shard(&self, hash: u64) -> MutexGuard<'_, KeyTable> {
         // Bits that the shard's own map uses neither for its buckets (low) nor for its tags (high).
         let index = (hash >> 40) as usize & (self.shards.len() - 1);
-        lock(&self.shards[index])
+        self.shards[index].lock()
     }
 }
 
@@ -92,9 +93,4 @@ impl StateStore for Store {
         shard.put(probe.hash, arrival.as_u64());
         Ok(passed)
     }
-}
-
-/// A panic under the lock is impossible to continue wrongly: each step leaves the shard whole.
-fn lock(shard: &Mutex<KeyTable>) -> MutexGuard<'_, KeyTable> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

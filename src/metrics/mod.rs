@@ -16,8 +16,8 @@ mod series;
 mod text;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub use events::{LimitMode, ServiceSeries, ZoneSeries};
@@ -26,6 +26,7 @@ pub use recent::{Recent, Recents};
 pub use series::Series;
 pub use text::{MetricKind, SampleValue, Text};
 
+use parking_lot::Mutex;
 use registry::Registry;
 
 /// All metrics of the process.
@@ -110,7 +111,7 @@ impl Metrics {
 
     /// One TLS handshake: `version` as `"1.3"`, or `""` when it failed before there was one.
     pub fn tls_handshake(&self, version: &'static str, result: &'static str) {
-        let mut handshakes = self.handshakes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut handshakes = self.handshakes.lock();
         *handshakes.entry((version, result)).or_default() += 1;
     }
 
@@ -140,7 +141,7 @@ impl Metrics {
 
     fn render_own(&self, text: &mut Text) {
         text.family("edge_tls_handshakes_total", "TLS handshakes.", MetricKind::Counter);
-        let handshakes = self.handshakes.lock().unwrap_or_else(PoisonError::into_inner);
+        let handshakes = self.handshakes.lock();
         for (&(version, result), &count) in &*handshakes {
             text.sample(&[("version", version), ("result", result)], count);
         }

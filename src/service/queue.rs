@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
 
 /// The line itself. Clones are the same line.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +50,7 @@ impl Queue {
     ///
     /// What was freed before this returns has called nobody: look once more afterwards, and call the first if there is room.
     pub fn join(&self, bound: usize) -> Result<Place, Full> {
-        let mut places = self.line.lock();
+        let mut places = self.line.places.lock();
         if self.line.len.load(Ordering::SeqCst) >= bound {
             return Err(Full);
         }
@@ -85,7 +87,7 @@ impl Place {
     ///
     /// What was freed meanwhile may have called nobody: look once more afterwards.
     pub fn pass(&mut self) {
-        self.line.lock().waiting.entry(self.number).or_default();
+        self.line.places.lock().waiting.entry(self.number).or_default();
         self.line.call_from(self.number + 1);
     }
 }
@@ -94,7 +96,7 @@ impl Future for Place {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut places = self.line.lock();
+        let mut places = self.line.places.lock();
         let Some(waker) = places.waiting.get_mut(&self.number) else { return Poll::Ready(()) };
         if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
@@ -105,7 +107,7 @@ impl Future for Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let was_waiting = self.line.lock().waiting.remove(&self.number).is_some();
+        let was_waiting = self.line.places.lock().waiting.remove(&self.number).is_some();
         self.line.len.fetch_sub(1, Ordering::SeqCst);
         if !was_waiting && !self.used {
             self.line.call_from(0);
@@ -116,7 +118,7 @@ impl Drop for Place {
 impl Line {
     fn call_from(&self, number: u64) -> bool {
         let called = {
-            let mut places = self.lock();
+            let mut places = self.places.lock();
             let Some((&first, _)) = places.waiting.range(number..).next() else { return false };
             places.waiting.remove(&first)
         };
@@ -124,10 +126,6 @@ impl Line {
             waker.wake();
         }
         true
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Places> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use parking_lot::Mutex;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -64,11 +65,11 @@ impl AuthorityHttp {
 
     /// The last refusal, once.
     pub fn refusal(&self) -> Option<Refusal> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.last.lock().take()
     }
 
     fn note(&self, refusal: Option<Refusal>) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+        *self.last.lock() = refusal;
     }
 }
 
