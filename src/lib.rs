@@ -34,6 +34,7 @@ pub mod worker;
 // 4: what changes what serves
 pub mod acme;
 pub mod control;
+pub mod doctor;
 // 5: how it is asked for, and all of it together
 pub mod admin;
 pub mod daemon;

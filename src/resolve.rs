@@ -30,7 +30,7 @@ pub struct Resolver {
 
 /// What DNS has of one kind under a name, for a caller that has to tell one kind of nothing from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Records<T> {
+pub enum DnsRecords<T> {
     Found(Vec<T>),
     /// The name is there, without a record of this kind.
     NoRecord,
@@ -68,17 +68,17 @@ impl Resolver {
     }
 
     /// A records, in a stable order. No search domain is tried.
-    pub async fn ipv4(&self, name: &str) -> Records<IpAddr> {
+    pub async fn ipv4(&self, name: &str) -> DnsRecords<IpAddr> {
         self.records(name, RecordType::A, RData::ip_addr).await
     }
 
     /// AAAA records, likewise.
-    pub async fn ipv6(&self, name: &str) -> Records<IpAddr> {
+    pub async fn ipv6(&self, name: &str) -> DnsRecords<IpAddr> {
         self.records(name, RecordType::AAAA, RData::ip_addr).await
     }
 
     /// CAA records of this very name; climbing is the caller's.
-    pub async fn caa(&self, name: &str) -> Records<Caa> {
+    pub async fn caa(&self, name: &str) -> DnsRecords<Caa> {
         let read = |data: &RData| match data {
             RData::CAA(caa) => Some(Caa::from(caa)),
             _ => None,
@@ -86,24 +86,24 @@ impl Resolver {
         self.records(name, RecordType::CAA, read).await
     }
 
-    async fn records<T: Ord>(&self, name: &str, kind: RecordType, read: impl Fn(&RData) -> Option<T>) -> Records<T> {
-        let Some(resolver) = &self.inner else { return Records::Failed("no DNS server is configured".to_owned()) };
+    async fn records<T: Ord>(&self, name: &str, kind: RecordType, read: impl Fn(&RData) -> Option<T>) -> DnsRecords<T> {
+        let Some(resolver) = &self.inner else { return DnsRecords::Failed("no DNS server is configured".to_owned()) };
         let absolute = format!("{}.", name.trim_end_matches('.'));
         let Ok(answer) = tokio::time::timeout(TIMEOUT, resolver.lookup(absolute, kind)).await else {
-            return Records::Failed(format!("no answer from DNS within {TIMEOUT:?}"));
+            return DnsRecords::Failed(format!("no answer from DNS within {TIMEOUT:?}"));
         };
         let mut found: Vec<T> = match answer {
             Ok(answer) => answer.answers().iter().filter_map(|record| read(&record.data)).collect(),
-            Err(error) if error.is_nx_domain() => return Records::NoName,
-            Err(error) if error.is_no_records_found() => return Records::NoRecord,
+            Err(error) if error.is_nx_domain() => return DnsRecords::NoName,
+            Err(error) if error.is_no_records_found() => return DnsRecords::NoRecord,
             Err(NetError::Dns(DnsError::ResponseCode(code))) => {
-                return Records::Failed(format!("{code:?}").to_uppercase());
+                return DnsRecords::Failed(format!("{code:?}").to_uppercase());
             }
-            Err(error) => return Records::Failed(error.to_string()),
+            Err(error) => return DnsRecords::Failed(error.to_string()),
         };
         found.sort_unstable();
         found.dedup();
-        if found.is_empty() { Records::NoRecord } else { Records::Found(found) }
+        if found.is_empty() { DnsRecords::NoRecord } else { DnsRecords::Found(found) }
     }
 
     /// Looks up every name of a pool, side by side, and tells the pool.

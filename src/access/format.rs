@@ -5,13 +5,13 @@
 use crate::config::AccessFormat;
 
 use super::entry::Entry;
-use super::json::{Fields, key};
+use super::json::{JsonFields, key};
 use super::line::{self, push_bytes, push_ip, push_millis, push_number};
 use super::mask;
-use super::time::Stamp;
+use super::time::TimeStamp;
 
 /// Appends the entry's line, its line feed included.
-pub(super) fn write(out: &mut Vec<u8>, format: AccessFormat, entry: &Entry<'_>, stamp: &mut Stamp) {
+pub(super) fn write(out: &mut Vec<u8>, format: AccessFormat, entry: &Entry<'_>, stamp: &mut TimeStamp) {
     match format {
         AccessFormat::Json => json(out, entry, stamp),
         AccessFormat::Combined => combined(out, entry, stamp),
@@ -20,11 +20,11 @@ pub(super) fn write(out: &mut Vec<u8>, format: AccessFormat, entry: &Entry<'_>, 
     out.push(b'\n');
 }
 
-fn json(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut Stamp) {
+fn json(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut TimeStamp) {
     out.extend_from_slice(b"{\"time\":\"");
     stamp.rfc3339(out, entry.time);
     out.push(b'"');
-    let mut fields = Fields(out);
+    let mut fields = JsonFields(out);
     fields.text(key!("request_id"), Some(entry.request_id));
     fields.ip(key!("client"), entry.client);
     fields.text(key!("method"), Some(entry.method));
@@ -53,7 +53,7 @@ fn json(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut Stamp) {
 }
 
 /// nginx's `combined`: `$remote_addr - - [$time_local] "$request" $status $bytes "$referer" "$user_agent"`, in UTC.
-fn combined(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut Stamp) {
+fn combined(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut TimeStamp) {
     push_ip(out, entry.client);
     out.extend_from_slice(b" - - [");
     stamp.clf(out, entry.time);
@@ -75,7 +75,7 @@ fn combined(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut Stamp) {
 }
 
 /// `12:00:00.123 200 GET example.com/path 12.345ms app/green 10.0.0.7:8000 203.0.113.9`, then what went wrong.
-fn pretty(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut Stamp) {
+fn pretty(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut TimeStamp) {
     stamp.clock(out, entry.time);
     out.push(b' ');
     push_number(out, entry.status);

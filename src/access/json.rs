@@ -20,9 +20,9 @@ macro_rules! key {
 pub(super) use key;
 
 /// The fields after the first one, each begun by its [`key`].
-pub(super) struct Fields<'o>(pub(super) &'o mut Vec<u8>);
+pub(super) struct JsonFields<'o>(pub(super) &'o mut Vec<u8>);
 
-impl Fields<'_> {
+impl JsonFields<'_> {
     pub(super) fn text(&mut self, key: &'static str, text: Option<&str>) {
         self.value(key, text, |out, text| quoted(out, |out| escape(out, text)));
     }

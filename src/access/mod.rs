@@ -24,13 +24,13 @@ pub use entry::Entry;
 pub use worker::WorkerLog;
 
 use file::LogFile;
-use writer::{Queue, Target};
+use writer::{LogQueue, LogTarget};
 
 /// The access log of one `[log]` section. Dropping it ends the writer once the last [`WorkerLog`] is gone too.
 #[derive(Debug)]
 pub struct AccessLog {
     /// `None`: off.
-    queue: Option<Arc<Queue>>,
+    queue: Option<Arc<LogQueue>>,
     format: AccessFormat,
 }
 
@@ -40,13 +40,13 @@ impl AccessLog {
     pub fn open(config: &Log) -> io::Result<Self> {
         let target = match &config.access {
             AccessTarget::Off => None,
-            AccessTarget::Stdout => Some(Target::Stdout),
+            AccessTarget::Stdout => Some(LogTarget::Stdout),
             AccessTarget::File(path) => {
                 let file = LogFile::open(path, config.rotate_size, config.rotate_keep)?;
-                Some(Target::File(file))
+                Some(LogTarget::File(file))
             }
         };
-        Ok(Self { queue: target.map(Queue::start).transpose()?, format: config.format })
+        Ok(Self { queue: target.map(LogQueue::start).transpose()?, format: config.format })
     }
 
     /// A log for one worker's thread.

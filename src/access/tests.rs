@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::time::Stamp;
-use super::writer::{Queue, Target};
+use super::time::TimeStamp;
+use super::writer::{LogQueue, LogTarget};
 use super::{AccessLog, Entry, WorkerLog, format};
 use crate::config::{AccessFormat, AccessTarget, Log};
 
@@ -49,7 +49,7 @@ fn entry() -> Entry<'static> {
 
 fn line(format: AccessFormat, entry: &Entry<'_>) -> String {
     let mut out = Vec::new();
-    format::write(&mut out, format, entry, &mut Stamp::default());
+    format::write(&mut out, format, entry, &mut TimeStamp::default());
     let line = String::from_utf8(out).unwrap();
     assert_eq!(line.find('\n'), Some(line.len() - 1), "one line");
     line.trim_end().to_owned()
@@ -224,7 +224,7 @@ impl Write for Stuck {
 #[test]
 fn a_stuck_disk_never_blocks_and_what_is_lost_is_counted() {
     let (go_on, stuck) = mpsc::channel();
-    let queue = Queue::start(Target::Test(Box::new(Stuck(stuck)))).unwrap();
+    let queue = LogQueue::start(LogTarget::Test(Box::new(Stuck(stuck)))).unwrap();
     let mut worker = WorkerLog::new(Some(queue.clone()), AccessFormat::Json);
     // More than the queue takes: this would hang if a full queue blocked.
     for _ in 0..1000 {

@@ -11,7 +11,7 @@ use super::line::push_digits3;
 
 /// One second's texts.
 #[derive(Debug, Default)]
-pub(super) struct Stamp {
+pub(super) struct TimeStamp {
     /// Since 1970. Before the first line the texts are empty.
     second: u64,
     /// `2026-01-31T12:00:00`
@@ -20,7 +20,7 @@ pub(super) struct Stamp {
     clf: Vec<u8>,
 }
 
-impl Stamp {
+impl TimeStamp {
     /// `2026-01-31T12:00:00.123Z` (RFC 3339, UTC).
     pub(super) fn rfc3339(&mut self, out: &mut Vec<u8>, time: SystemTime) {
         let millis = self.turn_to(time);
@@ -67,10 +67,10 @@ impl Stamp {
 
 #[cfg(test)]
 mod tests {
-    use super::Stamp;
+    use super::TimeStamp;
     use std::time::{Duration, UNIX_EPOCH};
 
-    fn rfc3339(stamp: &mut Stamp, millis: u64) -> String {
+    fn rfc3339(stamp: &mut TimeStamp, millis: u64) -> String {
         let mut out = Vec::new();
         stamp.rfc3339(&mut out, UNIX_EPOCH + Duration::from_millis(millis));
         String::from_utf8(out).unwrap()
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_second_follows_the_time() {
-        let mut stamp = Stamp::default();
+        let mut stamp = TimeStamp::default();
         assert_eq!(rfc3339(&mut stamp, 5), "1970-01-01T00:00:00.005Z");
         assert_eq!(rfc3339(&mut stamp, 1_769_860_800_999), "2026-01-31T12:00:00.999Z");
         assert_eq!(rfc3339(&mut stamp, 1_769_860_801_000), "2026-01-31T12:00:01.000Z");
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn nginx_and_the_clock_read_as_expected() {
-        let (mut stamp, time) = (Stamp::default(), UNIX_EPOCH + Duration::from_millis(1_769_860_800_999));
+        let (mut stamp, time) = (TimeStamp::default(), UNIX_EPOCH + Duration::from_millis(1_769_860_800_999));
         let (mut clf, mut clock) = (Vec::new(), Vec::new());
         stamp.clf(&mut clf, time);
         stamp.clock(&mut clock, time);

@@ -9,8 +9,8 @@ use crate::config::AccessFormat;
 
 use super::entry::Entry;
 use super::format;
-use super::time::Stamp;
-use super::writer::{Chunk, Queue};
+use super::time::TimeStamp;
+use super::writer::{LogChunk, LogQueue};
 
 /// A buffer of this size goes to the writer.
 const FULL: usize = 64 * 1024;
@@ -18,15 +18,15 @@ const FULL: usize = 64 * 1024;
 /// One worker's log. Dropping it flushes.
 #[derive(Debug)]
 pub struct WorkerLog {
-    queue: Option<Arc<Queue>>,
+    queue: Option<Arc<LogQueue>>,
     format: AccessFormat,
-    stamp: Stamp,
-    chunk: Chunk,
+    stamp: TimeStamp,
+    chunk: LogChunk,
 }
 
 impl WorkerLog {
-    pub(super) fn new(queue: Option<Arc<Queue>>, format: AccessFormat) -> Self {
-        Self { queue, format, stamp: Stamp::default(), chunk: Chunk::default() }
+    pub(super) fn new(queue: Option<Arc<LogQueue>>, format: AccessFormat) -> Self {
+        Self { queue, format, stamp: TimeStamp::default(), chunk: LogChunk::default() }
     }
 
     /// Whether anything is logged at all; lets a caller skip gathering fields.

@@ -5,11 +5,13 @@
 //! closed, or when nobody is left to fill it.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::file::LogFile;
 
@@ -20,14 +22,14 @@ const QUEUE: usize = 256;
 const SPARES: usize = 16;
 
 #[derive(Debug, Default)]
-pub(super) struct Chunk {
+pub(super) struct LogChunk {
     pub(super) bytes: Vec<u8>,
     pub(super) lines: u64,
 }
 
 /// Where lines end up.
 #[derive(Debug)]
-pub(super) enum Target {
+pub(super) enum LogTarget {
     Stdout,
     File(LogFile),
     #[cfg(test)]
@@ -40,35 +42,35 @@ pub(super) trait WriteSend: Write + Send + std::fmt::Debug {}
 #[cfg(test)]
 impl<T: Write + Send + std::fmt::Debug> WriteSend for T {}
 
-enum Message {
-    Chunk(Chunk),
+enum LogMessage {
+    LogChunk(LogChunk),
     /// Look at the flags.
     Wake,
 }
 
 /// The workers' side of the queue.
 #[derive(Debug)]
-pub(super) struct Queue {
-    sender: SyncSender<Message>,
-    shared: Arc<Shared>,
+pub(super) struct LogQueue {
+    sender: SyncSender<LogMessage>,
+    shared: Arc<LogState>,
     /// Nothing comes through it; it closes when the thread ends.
     ended: Mutex<Receiver<()>>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct LogState {
     reopen: AtomicBool,
     closing: AtomicBool,
     dropped: AtomicU64,
     spares: Mutex<Vec<Vec<u8>>>,
 }
 
-impl Queue {
-    pub(super) fn start(target: Target) -> io::Result<Arc<Self>> {
+impl LogQueue {
+    pub(super) fn start(target: LogTarget) -> io::Result<Arc<Self>> {
         let (sender, receiver) = mpsc::sync_channel(QUEUE);
         let (ending, ended) = mpsc::channel();
-        let shared = Arc::new(Shared::default());
-        let mut writer = Writer { target, shared: Arc::clone(&shared), refusing: false };
+        let shared = Arc::new(LogState::default());
+        let mut writer = LogWriter { target, shared: Arc::clone(&shared), refusing: false };
         // Owned by the queue: ends with `close`, or with the last sender.
         thread::Builder::new().name("access-log".into()).spawn(move || {
             writer.run(&receiver);
@@ -78,12 +80,12 @@ impl Queue {
     }
 
     /// Takes the buffer's lines, or drops them if the queue is full; either way the buffer is empty afterwards.
-    pub(super) fn offer(&self, chunk: &mut Chunk) {
+    pub(super) fn offer(&self, chunk: &mut LogChunk) {
         let full = std::mem::replace(chunk, self.shared.spare());
-        match self.sender.try_send(Message::Chunk(full)) {
+        match self.sender.try_send(LogMessage::LogChunk(full)) {
             Ok(()) => {}
             Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
-                if let Message::Chunk(lost) = message {
+                if let LogMessage::LogChunk(lost) = message {
                     self.shared.dropped.fetch_add(lost.lines, Ordering::Relaxed);
                     self.shared.keep(lost.bytes);
                 }
@@ -103,45 +105,45 @@ impl Queue {
     pub(super) fn close(&self, timeout: Duration) -> bool {
         self.shared.closing.store(true, Ordering::Release);
         self.wake();
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = self.ended.lock();
         ended.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Disconnected)
     }
 
     /// A queue that is full needs no waking: its writer looks at the flags with each buffer.
     fn wake(&self) {
-        let _ = self.sender.try_send(Message::Wake);
+        let _ = self.sender.try_send(LogMessage::Wake);
     }
 }
 
-impl Shared {
-    fn spare(&self) -> Chunk {
-        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
-        Chunk { bytes: spares.pop().unwrap_or_default(), lines: 0 }
+impl LogState {
+    fn spare(&self) -> LogChunk {
+        let mut spares = self.spares.lock();
+        LogChunk { bytes: spares.pop().unwrap_or_default(), lines: 0 }
     }
 
     fn keep(&self, mut bytes: Vec<u8>) {
         bytes.clear();
-        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spares = self.spares.lock();
         if spares.len() < SPARES {
             spares.push(bytes);
         }
     }
 }
 
-struct Writer {
-    target: Target,
-    shared: Arc<Shared>,
+struct LogWriter {
+    target: LogTarget,
+    shared: Arc<LogState>,
     /// The last write failed, and that was told.
     refusing: bool,
 }
 
-impl Writer {
-    fn run(&mut self, receiver: &Receiver<Message>) {
+impl LogWriter {
+    fn run(&mut self, receiver: &Receiver<LogMessage>) {
         while let Ok(message) = self.next(receiver) {
             if self.shared.reopen.swap(false, Ordering::AcqRel) {
                 self.reopen();
             }
-            if let Message::Chunk(chunk) = message {
+            if let LogMessage::LogChunk(chunk) = message {
                 self.write(&chunk);
                 self.shared.keep(chunk.bytes);
             }
@@ -149,19 +151,19 @@ impl Writer {
     }
 
     /// Waits, unless the queue is closing: then what is left is all there is.
-    fn next(&self, receiver: &Receiver<Message>) -> Result<Message, ()> {
+    fn next(&self, receiver: &Receiver<LogMessage>) -> Result<LogMessage, ()> {
         if self.shared.closing.load(Ordering::Acquire) {
             return receiver.try_recv().map_err(drop);
         }
         receiver.recv().map_err(drop)
     }
 
-    fn write(&mut self, chunk: &Chunk) {
+    fn write(&mut self, chunk: &LogChunk) {
         let result = match &mut self.target {
-            Target::Stdout => write_stdout(&chunk.bytes),
-            Target::File(file) => file.write(&chunk.bytes),
+            LogTarget::Stdout => write_stdout(&chunk.bytes),
+            LogTarget::File(file) => file.write(&chunk.bytes),
             #[cfg(test)]
-            Target::Test(target) => target.write_all(&chunk.bytes),
+            LogTarget::Test(target) => target.write_all(&chunk.bytes),
         };
         match result {
             Ok(()) if self.refusing => tracing::info!("access log is written again"),
@@ -177,7 +179,7 @@ impl Writer {
     }
 
     fn reopen(&mut self) {
-        if let Target::File(file) = &mut self.target
+        if let LogTarget::File(file) = &mut self.target
             && let Err(error) = file.reopen()
         {
             tracing::warn!(%error, "access log can't be opened anew, the old file is kept");

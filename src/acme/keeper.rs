@@ -9,18 +9,18 @@ use std::time::{Duration, SystemTime};
 use instant_acme::CertificateIdentifier;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-use super::account::Accounts;
-use super::failure::{Failure, Kind};
-use super::fit::{fingerprint, fits, is_forsaken};
-use super::folder::{Attempts, Folder, Issued, LastFailure, Meta};
-use super::ledger::Ledger;
-use super::order::{Around, Certificate};
-use super::schedule::{self, Situation, Validity, Window};
-use super::stamp::show;
+use super::authority::{Accounts, AcmeFailure, FailureKind};
+use super::order::{Certificate, OrderContext};
+use super::schedule::{self, RenewalWindow, Situation, Validity};
+use super::storage::{
+    Attempts, CertificateFolder, CertificateMeta, IssuedCertificate, LastFailure, ValidationLedger, fingerprint, fits,
+    is_forsaken,
+};
+use super::text::show_time;
 use crate::challenge::Challenges;
 use crate::config::{Acme, AcmeChallenge};
 use crate::resolve::Resolver;
-use crate::tls::{CertStore, Loaded, Told, Wanted};
+use crate::tls::{CertStore, IssuedState, LoadedCertificate, WantedCertificate};
 
 /// The longest sleep: clocks are set, machines sleep.
 const LOOK: Duration = Duration::from_mins(10);
@@ -35,11 +35,11 @@ const ASK_LATER: Duration = Duration::from_hours(6);
 const BEFORE_FALLBACK: u32 = 3;
 
 /// What all keepers share.
-pub(super) struct Shared {
+pub(super) struct AcmeContext {
     pub store: Arc<CertStore>,
     pub challenges: Arc<Challenges>,
     pub accounts: Accounts,
-    pub ledger: Ledger,
+    pub ledger: ValidationLedger,
     pub resolver: RefCell<Resolver>,
     /// Orders under way at once.
     pub orders: Semaphore,
@@ -47,32 +47,32 @@ pub(super) struct Shared {
     pub questions: Semaphore,
 }
 
-pub(super) type Outcome = Result<Rc<Issued>, Failure>;
+pub(super) type IssueResult = Result<Rc<IssuedCertificate>, AcmeFailure>;
 
 pub(super) struct Keeper {
-    shared: Rc<Shared>,
+    shared: Rc<AcmeContext>,
     pub settings: Rc<Acme>,
-    pub wanted: Wanted,
-    folder: Folder,
+    pub wanted: WantedCertificate,
+    folder: CertificateFolder,
     /// Of other sites, which had some of the names before.
-    pub lent: Vec<Loaded>,
+    pub lent: Vec<LoadedCertificate>,
     failed: Vec<Arc<AtomicU64>>,
-    issued: RefCell<Option<Rc<Issued>>>,
+    issued: RefCell<Option<Rc<IssuedCertificate>>>,
     attempts: RefCell<Attempts>,
     /// When the authority is asked for its window.
     ask_window: Cell<SystemTime>,
     asked: Cell<bool>,
-    waiting: RefCell<Vec<oneshot::Sender<Outcome>>>,
+    waiting: RefCell<Vec<oneshot::Sender<IssueResult>>>,
     wake: Notify,
 }
 
 impl Keeper {
     /// What is on disk of it. Asks nobody.
     pub fn open(
-        shared: &Rc<Shared>,
+        shared: &Rc<AcmeContext>,
         settings: &Rc<Acme>,
-        wanted: Wanted,
-        folder: Folder,
+        wanted: WantedCertificate,
+        folder: CertificateFolder,
         failed: Vec<Arc<AtomicU64>>,
     ) -> std::io::Result<Self> {
         let issued = folder.issued()?.map(Rc::new);
@@ -105,9 +105,9 @@ impl Keeper {
     }
 
     /// For the store: what serves, when that changes, what is wrong.
-    pub fn told(&self) -> (Arc<str>, Told) {
+    pub fn told(&self) -> (Arc<str>, IssuedState) {
         let (issued, attempts) = (self.issued.borrow(), self.attempts.borrow());
-        let told = Told {
+        let told = IssuedState {
             loaded: issued.as_ref().map(|issued| issued.loaded.clone()),
             lent: self.lent.clone(),
             next_renewal: Some(schedule::due(&self.situation(SystemTime::now()), SystemTime::now())),
@@ -117,16 +117,16 @@ impl Keeper {
     }
 
     /// An attempt now, or the one under way; the answer when it has ended. Failed validations can forbid it.
-    pub fn renew(&self, answer: oneshot::Sender<Outcome>) {
+    pub fn renew(&self, answer: oneshot::Sender<IssueResult>) {
         let now = SystemTime::now();
         let names = self.wanted.names.iter().map(String::as_str);
         if let Some(until) = self.shared.ledger.held(names, now).filter(|until| *until > now) {
             let text = format!(
                 "{} failed validations within the hour: none before {}, or the authority would shut us out",
                 schedule::VALIDATIONS,
-                show(until)
+                show_time(until)
             );
-            let _ = answer.send(Err(Failure::new(Kind::RateLimited, text)));
+            let _ = answer.send(Err(AcmeFailure::new(FailureKind::RateLimited, text)));
             return;
         }
         self.asked.set(true);
@@ -152,7 +152,8 @@ impl Keeper {
                 self.attempt().await;
                 continue;
             };
-            let is_unresolved = self.attempts.borrow().last.as_ref().is_some_and(|last| last.kind == Kind::Unresolved);
+            let is_unresolved =
+                self.attempts.borrow().last.as_ref().is_some_and(|last| last.kind == FailureKind::Unresolved);
             let nap = left.min(if is_unresolved { LOOK_UP } else { LOOK });
             // Ends with the nap, or when someone asks.
             let _ = tokio::time::timeout(nap, self.wake.notified()).await;
@@ -194,12 +195,13 @@ impl Keeper {
         // As if it had failed: should the process die, the next one must not begin at once for ever.
         let entered = self.note(|attempts| {
             attempts.interrupted += 1;
-            attempts.next_try = Some(schedule::next_try(now, Kind::Validation, attempts.failures + 1, None, random));
+            attempts.next_try =
+                Some(schedule::next_try(now, FailureKind::Validation, attempts.failures + 1, None, random));
         });
         let outcome = match entered {
             Ok(()) => self.issue_and_note().await,
             // Nor may it begin where the next one would not know.
-            Err(error) => Err(self.has_failed(Failure::local("attempts.json", error), None)),
+            Err(error) => Err(self.has_failed(AcmeFailure::local("attempts.json", error), None)),
         };
         self.asked.set(false);
         self.shared.store.tell([self.told()]);
@@ -208,7 +210,7 @@ impl Keeper {
         }
     }
 
-    async fn issue_and_note(&self) -> Outcome {
+    async fn issue_and_note(&self) -> IssueResult {
         let unresolved = self.unresolved().await;
         if let Some(why) = &unresolved {
             tracing::warn!(
@@ -224,20 +226,20 @@ impl Keeper {
     }
 
     /// With the first directory; with the second where that one fails for reasons of its own.
-    async fn issue(&self) -> Result<Issued, Failure> {
+    async fn issue(&self) -> Result<IssuedCertificate, AcmeFailure> {
         let failures = self.attempts.borrow().failures;
         let failure = match self.issue_with(&self.settings.directory).await {
-            Err(failure) if failure.kind != Kind::Validation && failure.kind != Kind::Local => failure,
+            Err(failure) if failure.kind != FailureKind::Validation && failure.kind != FailureKind::Local => failure,
             ended => return ended,
         };
         let is_urgent = self.issued.borrow().is_none() || failures >= BEFORE_FALLBACK;
         let Some(fallback) = self.settings.fallback.as_ref().filter(|_| is_urgent) else { return Err(failure) };
         tracing::warn!(names = self.names(), %failure, fallback, "the second directory is asked");
         let second = self.issue_with(fallback).await;
-        second.map_err(|second| Failure { text: format!("{failure}; with the fallback: {second}"), ..second })
+        second.map_err(|second| AcmeFailure { text: format!("{failure}; with the fallback: {second}"), ..second })
     }
 
-    async fn issue_with(&self, directory: &str) -> Result<Issued, Failure> {
+    async fn issue_with(&self, directory: &str) -> Result<IssuedCertificate, AcmeFailure> {
         let first = self.order(directory).await;
         match &first {
             Err(failure) if failure.problem.as_deref() == Some("accountDoesNotExist") => {
@@ -245,7 +247,7 @@ impl Keeper {
                 self.shared.accounts.lost(directory);
                 self.order(directory).await
             }
-            Err(failure) if failure.kind == Kind::Unreachable => {
+            Err(failure) if failure.kind == FailureKind::Unreachable => {
                 self.shared.accounts.forget(directory);
                 first
             }
@@ -253,11 +255,11 @@ impl Keeper {
         }
     }
 
-    async fn order(&self, directory: &str) -> Result<Issued, Failure> {
+    async fn order(&self, directory: &str) -> Result<IssuedCertificate, AcmeFailure> {
         let client = self.shared.accounts.open(directory, &self.settings).await?;
         let before = self.issued.borrow().clone();
         let replaces = before.as_ref().filter(|issued| issued.meta.directory == directory);
-        let around = Around {
+        let around = OrderContext {
             client: &client,
             settings: &self.settings,
             directory,
@@ -270,7 +272,7 @@ impl Keeper {
         };
         let Certificate { chain, key, loaded } = around.issue().await?;
         let validity = Validity { from: loaded.not_before, until: loaded.not_after };
-        let meta = Meta {
+        let meta = CertificateMeta {
             generation: before.as_ref().map_or(1, |issued| issued.meta.generation + 1),
             previous: before.map(|issued| issued.meta.issued),
             names: self.wanted.names.clone(),
@@ -280,16 +282,16 @@ impl Keeper {
             renew_at: schedule::renew_at(validity, None, fastrand::f64()),
             window: None,
         };
-        self.folder.install(&meta, &chain, &key).map_err(|e| Failure::local("the certificate's files", e))?;
-        Ok(Issued { meta, loaded })
+        self.folder.install(&meta, &chain, &key).map_err(|e| AcmeFailure::local("the certificate's files", e))?;
+        Ok(IssuedCertificate { meta, loaded })
     }
 
-    fn succeeded(&self, issued: Issued) -> Rc<Issued> {
+    fn succeeded(&self, issued: IssuedCertificate) -> Rc<IssuedCertificate> {
         let issued = Rc::new(issued);
         tracing::info!(
             names = self.names(),
             issuer = issued.loaded.issuer,
-            until = show(issued.loaded.not_after),
+            until = show_time(issued.loaded.not_after),
             "certificate issued"
         );
         self.ask_window.set(SystemTime::now());
@@ -302,14 +304,14 @@ impl Keeper {
         issued
     }
 
-    fn has_failed(&self, failure: Failure, unresolved: Option<String>) -> Failure {
+    fn has_failed(&self, failure: AcmeFailure, unresolved: Option<String>) -> AcmeFailure {
         let failure = match unresolved {
-            Some(why) if failure.kind == Kind::Validation => {
+            Some(why) if failure.kind == FailureKind::Validation => {
                 let text = format!(
                     "{why}, and not for the authority either ({}); tried rarely until it resolves",
                     failure.text
                 );
-                Failure { kind: Kind::Unresolved, text, ..failure }
+                AcmeFailure { kind: FailureKind::Unresolved, text, ..failure }
             }
             _ => failure,
         };
@@ -325,7 +327,7 @@ impl Keeper {
             attempts.next_try = Some(schedule::next_try(now, failure.kind, attempts.failures, again, random));
             attempts.last = Some(LastFailure { kind: failure.kind, text: failure.text.clone(), at: now });
         });
-        let next = self.attempts.borrow().next_try.map(show).unwrap_or_default();
+        let next = self.attempts.borrow().next_try.map(show_time).unwrap_or_default();
         tracing::error!(names = self.names(), next, "no certificate: {failure}");
         failure
     }
@@ -369,7 +371,7 @@ impl Keeper {
                 if let Some(url) = &info.explanation_url {
                     tracing::info!(names = self.names(), url, "the authority explains its renewal window");
                 }
-                (Window { start, end }, again)
+                (RenewalWindow { start, end }, again)
             }
             Err(error) => return tracing::debug!(names = self.names(), %error, "no renewal window"),
         };
@@ -378,18 +380,18 @@ impl Keeper {
             return;
         };
         let renew_at = schedule::renew_at(issued.validity(), Some(window), fastrand::f64());
-        let meta = Meta { renew_at, window: Some(window), ..issued.meta.clone() };
+        let meta = CertificateMeta { renew_at, window: Some(window), ..issued.meta.clone() };
         if let Err(error) = self.folder.set_meta(&meta) {
             tracing::error!(names = self.names(), %error, "the renewal window can't be written to state_dir");
         }
-        tracing::info!(names = self.names(), at = show(renew_at), "to be renewed, as the authority suggests");
-        *self.issued.borrow_mut() = Some(Rc::new(Issued { meta, loaded: issued.loaded.clone() }));
+        tracing::info!(names = self.names(), at = show_time(renew_at), "to be renewed, as the authority suggests");
+        *self.issued.borrow_mut() = Some(Rc::new(IssuedCertificate { meta, loaded: issued.loaded.clone() }));
         self.shared.store.tell([self.told()]);
     }
 }
 
 /// As renewal information names a certificate (RFC 9773, 4.1).
-fn identifier(issued: &Issued) -> Option<CertificateIdentifier<'static>> {
+fn identifier(issued: &IssuedCertificate) -> Option<CertificateIdentifier<'static>> {
     let leaf = issued.loaded.key.cert.first()?;
     CertificateIdentifier::try_from(leaf).ok().map(CertificateIdentifier::into_owned)
 }

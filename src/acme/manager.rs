@@ -10,19 +10,17 @@ use std::time::SystemTime;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-use super::account::Accounts;
-use super::doctor::{Diagnosis, Examination, Question};
-use super::failure::Failure;
-use super::folder::{Folder, Pending};
-use super::hook;
-use super::inherit::Estate;
-use super::keeper::{Keeper, Outcome, Shared};
-use super::ledger::Ledger;
+use super::authority::{Accounts, AcmeFailure};
+use super::inspection::Inspection;
+use super::keeper::{AcmeContext, IssueResult, Keeper};
+use super::storage::{CertificateFolder, OtherFolders, PendingOrder, ValidationLedger};
+use super::validation::hook;
 use crate::challenge::Challenges;
-use crate::config::{Acme, Config};
+use crate::config::Acme;
 use crate::metrics::Metrics;
 use crate::resolve::Resolver;
-use crate::tls::{CertStore, Wanted};
+use crate::tls::{CertStore, WantedCertificate};
+use crate::types::certificate_name_covers;
 
 /// Orders under way at once, over all certificates: authorities mind crowds.
 const AT_ONCE: usize = 4;
@@ -31,22 +29,25 @@ const AT_ONCE: usize = 4;
 pub struct Manager {
     certificates: PathBuf,
     metrics: Arc<Metrics>,
-    shared: Rc<Shared>,
-    kept: RefCell<BTreeMap<Arc<str>, Kept>>,
+    shared: Rc<AcmeContext>,
+    kept: RefCell<BTreeMap<Arc<str>, RunningKeeper>>,
 }
 
 /// For whoever is not on the control runtime.
 #[derive(Clone)]
-pub struct Handle(mpsc::UnboundedSender<Ask>);
+pub struct AcmeHandle(mpsc::UnboundedSender<ManagerRequest>);
 
-enum Ask {
-    Renew { host: String, answer: oneshot::Sender<Result<Renewed, NotRenewed>> },
-    Examine { question: Question, config: Arc<Config>, answer: oneshot::Sender<Diagnosis> },
+enum ManagerRequest {
+    Renew { host: String, answer: oneshot::Sender<Result<RenewedCertificate, NotRenewed>> },
+    Inspect(Look),
 }
+
+/// Runs on the control runtime; what it takes longer it does in a task of its own.
+type Look = Box<dyn FnOnce(Inspection) + Send>;
 
 /// A certificate that was issued because someone asked.
 #[derive(Debug, Clone)]
-pub struct Renewed {
+pub struct RenewedCertificate {
     pub names: Vec<String>,
     pub issuer: String,
     pub not_after: SystemTime,
@@ -58,18 +59,18 @@ pub enum NotRenewed {
     #[error("no certificate for {host} comes from an authority; there is {known}")]
     NoSuchCertificate { host: String, known: String },
     #[error("{names}: {failure}")]
-    Failed { names: String, failure: Failure },
+    Failed { names: String, failure: AcmeFailure },
     #[error("the daemon is shutting down, or the site has left the config")]
     Gone,
 }
 
 /// One certificate's task; it ends when this is dropped, and what it had begun is resumed by the next.
-struct Kept {
+struct RunningKeeper {
     keeper: Rc<Keeper>,
     task: AbortHandle,
 }
 
-impl Drop for Kept {
+impl Drop for RunningKeeper {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -86,11 +87,11 @@ impl Manager {
     ) -> Rc<Self> {
         let folder = state_dir.join("acme");
         let certificates = folder.join("certificates");
-        let shared = Shared {
+        let shared = AcmeContext {
             store,
             challenges,
             accounts: Accounts::new(&folder),
-            ledger: Ledger::open(&folder),
+            ledger: ValidationLedger::open(&folder),
             resolver: RefCell::new(resolver),
             orders: Semaphore::new(AT_ONCE),
             questions: Semaphore::new(AT_ONCE),
@@ -101,7 +102,7 @@ impl Manager {
     /// Keeps the certificates that the store wants now, and no others. Those that are on disk serve once this has returned.
     pub fn follow(&self, settings: &Acme) {
         let settings = Rc::new(settings.clone());
-        let estate = Estate::of(&self.certificates);
+        let estate = OtherFolders::of(&self.certificates);
         let mut before = self.kept.take();
         let is_first = before.is_empty();
         if before.values().any(|kept| *kept.keeper.settings != *settings) {
@@ -111,7 +112,7 @@ impl Manager {
         for wanted in self.shared.store.wanted() {
             let site = wanted.site.clone();
             // A task ends by itself only if it panics; what it was at is entered as an attempt that failed.
-            let same = |kept: &Kept| {
+            let same = |kept: &RunningKeeper| {
                 kept.keeper.wanted == wanted && *kept.keeper.settings == *settings && !kept.task.is_finished()
             };
             let kept = match before.remove(&site) {
@@ -137,8 +138,8 @@ impl Manager {
     /// Those that orders for certificates nobody wants any more have left behind, in this life or the one before.
     fn take_records_back(&self, hook: Option<&Path>) {
         let kept = self.kept.borrow();
-        let is_forsaken = |folder: &Folder| !kept.keys().any(|site| folder.is_of(site));
-        for folder in Folder::everyone(&self.certificates).filter(is_forsaken) {
+        let is_forsaken = |folder: &CertificateFolder| !kept.keys().any(|site| folder.is_of(site));
+        for folder in CertificateFolder::everyone(&self.certificates).filter(is_forsaken) {
             let Ok(Some(pending)) = folder.pending() else { continue };
             let (Some(hook), false) = (hook.map(Path::to_owned), pending.records.is_empty()) else { continue };
             // Ends with the hook, which is bounded in time.
@@ -146,7 +147,7 @@ impl Manager {
                 hook::take_back(&hook, &pending.records).await;
                 // Whoever wants the certificate again meanwhile has done the same.
                 if folder.pending().is_ok_and(|now| now.as_ref() == Some(&pending)) {
-                    let _ = folder.set_pending(&Pending { records: Vec::new(), ..pending });
+                    let _ = folder.set_pending(&PendingOrder { records: Vec::new(), ..pending });
                 }
             });
         }
@@ -162,24 +163,24 @@ impl Manager {
     }
 
     /// Answers until the last handle is gone.
-    pub fn handle(self: &Rc<Self>) -> Handle {
-        let (sender, mut asked) = mpsc::unbounded_channel::<Ask>();
+    pub fn handle(self: &Rc<Self>) -> AcmeHandle {
+        let (sender, mut asked) = mpsc::unbounded_channel::<ManagerRequest>();
         let this = self.clone();
         // Ends with the last handle, or the control runtime.
         tokio::task::spawn_local(async move {
             while let Some(ask) = asked.recv().await {
                 match ask {
-                    Ask::Renew { host, answer } => this.renew(host, answer),
-                    Ask::Examine { question, config, answer } => this.examine(question, config, answer),
+                    ManagerRequest::Renew { host, answer } => this.renew(host, answer),
+                    ManagerRequest::Inspect(look) => look(this.inspection()),
                 }
             }
         });
-        Handle(sender)
+        AcmeHandle(sender)
     }
 
-    fn keep(&self, wanted: Wanted, settings: &Rc<Acme>, estate: &Estate<'_>) -> Option<Kept> {
+    fn keep(&self, wanted: WantedCertificate, settings: &Rc<Acme>, estate: &OtherFolders<'_>) -> Option<RunningKeeper> {
         let failed = wanted.names.iter().map(|name| self.metrics.acme_failures(name)).collect();
-        let folder = Folder::open(&self.certificates, &wanted.site);
+        let folder = CertificateFolder::open(&self.certificates, &wanted.site);
         let folder = folder.and_then(|folder| estate.hand_on(&folder, &wanted.names).map(|()| folder));
         let keeper = folder.and_then(|folder| Keeper::open(&self.shared, settings, wanted.clone(), folder, failed));
         match keeper {
@@ -191,9 +192,9 @@ impl Manager {
                     let names = keeper.wanted.names.join(", ");
                     tracing::warn!(names, "no certificate yet: the internal CA's stands in until one is issued");
                 }
-                // Ends when `Kept` is dropped: by a reload that no longer wants it, or with the control runtime.
+                // Ends when `RunningKeeper` is dropped: by a reload that no longer wants it, or with the control runtime.
                 let task = tokio::task::spawn_local(keeper.clone().run()).abort_handle();
-                Some(Kept { keeper, task })
+                Some(RunningKeeper { keeper, task })
             }
             Err(error) => {
                 tracing::error!(names = wanted.names.join(", "), %error, "its folder in state_dir can't be used");
@@ -203,9 +204,11 @@ impl Manager {
         }
     }
 
-    fn renew(&self, host: String, answer: oneshot::Sender<Result<Renewed, NotRenewed>>) {
+    fn renew(&self, host: String, answer: oneshot::Sender<Result<RenewedCertificate, NotRenewed>>) {
         let kept = self.kept.borrow();
-        let covers = |kept: &&Kept| kept.keeper.wanted.names.iter().any(|name| covers(name, &host));
+        let lower = host.to_ascii_lowercase();
+        let covers =
+            |kept: &&RunningKeeper| kept.keeper.wanted.names.iter().any(|name| certificate_name_covers(name, &lower));
         let Some(found) = kept.values().find(covers) else {
             let known: Vec<String> = kept.values().map(|kept| kept.keeper.wanted.names.join(", ")).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -221,38 +224,29 @@ impl Manager {
         });
     }
 
-    fn examine(&self, question: Question, config: Arc<Config>, mut answer: oneshot::Sender<Diagnosis>) {
+    fn inspection(&self) -> Inspection {
         let attempts = self.kept.borrow().iter().map(|(site, kept)| (site.clone(), kept.keeper.attempts())).collect();
-        let examination = Examination::new(self.shared.clone(), config, question, attempts);
-        // Ends with the examination, all of which is bounded in time, or when nobody waits for it.
-        tokio::task::spawn_local(async move {
-            tokio::select! {
-                diagnosis = examination.run() => drop(answer.send(diagnosis)),
-                () = answer.closed() => {}
-            }
-        });
+        Inspection::new(self.shared.clone(), attempts)
     }
 }
 
-impl Handle {
+impl AcmeHandle {
     /// An attempt now, or the one under way; answers when it has ended.
-    pub async fn renew(&self, host: String) -> Result<Renewed, NotRenewed> {
+    pub async fn renew(&self, host: String) -> Result<RenewedCertificate, NotRenewed> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(Ask::Renew { host, answer }).map_err(|_| NotRenewed::Gone)?;
+        self.0.send(ManagerRequest::Renew { host, answer }).map_err(|_| NotRenewed::Gone)?;
         answered.await.map_err(|_| NotRenewed::Gone)?
     }
 
-    /// Looks at everything that issuance hangs on, with this config. Changes nothing.
-    pub async fn examine(&self, question: Question, config: Arc<Config>) -> Result<Diagnosis, NotRenewed> {
-        let (answer, answered) = oneshot::channel();
-        self.0.send(Ask::Examine { question, config, answer }).map_err(|_| NotRenewed::Gone)?;
-        answered.await.map_err(|_| NotRenewed::Gone)
+    /// Has `look` called on the control runtime with what issuance hangs on.
+    pub fn inspect(&self, look: impl FnOnce(Inspection) + Send + 'static) -> Result<(), NotRenewed> {
+        self.0.send(ManagerRequest::Inspect(Box::new(look))).map_err(|_| NotRenewed::Gone)
     }
 }
 
-fn told(names: Vec<String>, outcome: Outcome) -> Result<Renewed, NotRenewed> {
+fn told(names: Vec<String>, outcome: IssueResult) -> Result<RenewedCertificate, NotRenewed> {
     match outcome {
-        Ok(issued) => Ok(Renewed {
+        Ok(issued) => Ok(RenewedCertificate {
             names,
             issuer: issued.loaded.issuer.clone(),
             not_after: issued.loaded.not_after,
@@ -260,11 +254,4 @@ fn told(names: Vec<String>, outcome: Outcome) -> Result<Renewed, NotRenewed> {
         }),
         Err(failure) => Err(NotRenewed::Failed { names: names.join(", "), failure }),
     }
-}
-
-/// Named in the certificate, or below its wildcard.
-pub(super) fn covers(name: &str, host: &str) -> bool {
-    let host = host.to_ascii_lowercase();
-    let parent = host.split_once('.').map(|(_, parent)| parent);
-    name == host || name.strip_prefix("*.").is_some_and(|suffix| Some(suffix) == parent)
 }

@@ -4,22 +4,21 @@
 //! store; what an authority comes to see is in [`crate::challenge`]. Runs on the control runtime alone, never on a core's.
 //! When to do what is decided in `schedule`, which opens no socket and reads no clock; `order` does it.
 
-mod account;
-pub mod doctor;
-mod failure;
-mod fit;
-mod folder;
-mod hook;
-mod http;
-mod inherit;
+mod authority;
+mod inspection;
 mod keeper;
-mod ledger;
 mod manager;
 mod order;
-mod present;
-mod register;
 mod schedule;
 mod stamp;
+mod storage;
+mod text;
+mod validation;
 
-pub use failure::{Failure, Kind};
-pub use manager::{Handle, Manager, NotRenewed, Renewed};
+pub use authority::{AcmeFailure, AuthorityHttp, FailureKind};
+pub use inspection::Inspection;
+pub use manager::{AcmeHandle, Manager, NotRenewed, RenewedCertificate};
+pub use schedule::VALIDATIONS;
+pub use storage::{Attempts, LastFailure};
+pub use text::{chain, one_line, show_time};
+pub use validation::present::{certificate as challenge_certificate, name_of};

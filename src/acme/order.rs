@@ -12,26 +12,24 @@ use instant_acme::{
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
-use super::account::Client;
-use super::failure::{Failure, Kind, describe, one_line};
-use super::folder::{Folder, Pending};
-use super::hook::{self, Verb};
-use super::ledger::Ledger;
-use super::present;
+use super::authority::{AccountClient, AcmeFailure, FailureKind, describe};
+use super::storage::{CertificateFolder, PendingOrder, ValidationLedger};
+use super::text::one_line;
+use super::validation::{hook, hook::HookVerb, present};
 use crate::challenge::{Answer, Challenges};
 use crate::config::{Acme, AcmeChallenge, CertificateFiles};
-use crate::tls::{self, CertificateError, Content, Loaded};
+use crate::tls::{self, CertificateError, Content, LoadedCertificate};
 
 /// What an authority has not finished by then it never will; a six-day certificate can't wait for it much longer.
 const STALE: Duration = Duration::from_hours(6);
 
 /// What an order needs around it.
-pub struct Around<'a> {
-    pub client: &'a Client,
+pub struct OrderContext<'a> {
+    pub client: &'a AccountClient,
     pub settings: &'a Acme,
     pub directory: &'a str,
-    pub folder: &'a Folder,
-    pub ledger: &'a Ledger,
+    pub folder: &'a CertificateFolder,
+    pub ledger: &'a ValidationLedger,
     pub challenges: &'a Arc<Challenges>,
     pub names: &'a [String],
     /// The certificate to be replaced, and whether its authority would like to know.
@@ -44,44 +42,44 @@ pub struct Around<'a> {
 pub struct Certificate {
     pub chain: String,
     pub key: String,
-    pub loaded: Loaded,
+    pub loaded: LoadedCertificate,
 }
 
 /// Answers that are out, while they are.
 #[derive(Default)]
-struct Out {
+struct FinishedOrder {
     answers: Vec<Answer>,
     /// Names whose validation was entered.
     entered: Vec<String>,
 }
 
-impl Around<'_> {
-    pub async fn issue(&self) -> Result<Certificate, Failure> {
+impl OrderContext<'_> {
+    pub async fn issue(&self) -> Result<Certificate, AcmeFailure> {
         let (mut order, mut pending) = self.begin_or_resume().await?;
         let issued = self.carry_out(&mut order, &mut pending).await;
         self.clean_up(&mut pending).await;
         if let Err(failure) = &issued
-            && failure.kind != Kind::Unreachable
+            && failure.kind != FailureKind::Unreachable
         {
             self.folder.clear_pending();
         }
         issued
     }
 
-    async fn carry_out(&self, order: &mut Order, pending: &mut Pending) -> Result<Certificate, Failure> {
+    async fn carry_out(&self, order: &mut Order, pending: &mut PendingOrder) -> Result<Certificate, AcmeFailure> {
         if order.state().status == OrderStatus::Pending {
             self.prove(order, pending).await?;
         }
         if order.state().status == OrderStatus::Ready {
-            let csr = request(self.names, &pending.key).map_err(|why| Failure::new(Kind::Local, why))?;
+            let csr = request(self.names, &pending.key).map_err(|why| AcmeFailure::new(FailureKind::Local, why))?;
             order.finalize_csr(&csr).await.map_err(|e| self.client.failure(&e))?;
         }
         let chain = order.poll_certificate(&patience()).await.map_err(|e| self.client.failure(&e))?;
         self.check(chain, &pending.key)
     }
 
-    async fn begin_or_resume(&self) -> Result<(Order, Pending), Failure> {
-        if let Some(mut pending) = self.folder.pending().map_err(|e| Failure::local("the order's file", e))? {
+    async fn begin_or_resume(&self) -> Result<(Order, PendingOrder), AcmeFailure> {
+        if let Some(mut pending) = self.folder.pending().map_err(|e| AcmeFailure::local("the order's file", e))? {
             self.clean_up(&mut pending).await;
             if self.fits(&pending) {
                 match self.client.account.order(pending.url.clone()).await {
@@ -94,7 +92,7 @@ impl Around<'_> {
                     Err(error) => {
                         let failure = self.client.failure(&error);
                         // What it no longer knows is begun anew; what it can't tell now is not given up.
-                        if failure.kind != Kind::Refused {
+                        if failure.kind != FailureKind::Refused {
                             return Err(failure);
                         }
                     }
@@ -105,7 +103,7 @@ impl Around<'_> {
         self.begin().await
     }
 
-    fn fits(&self, pending: &Pending) -> bool {
+    fn fits(&self, pending: &PendingOrder) -> bool {
         let age = SystemTime::now().duration_since(pending.begun).unwrap_or_default();
         pending.names == self.names
             && pending.directory == self.directory
@@ -116,8 +114,8 @@ impl Around<'_> {
     /// A kill before the order's address is on disk leaves it at the authority, where nothing else tells of it: account.orders
     /// (RFC 8555, 7.1.2.1) is offered by hardly any. Let's Encrypt answers the next request for the same names with it; with
     /// others it lies there until it expires.
-    async fn begin(&self) -> Result<(Order, Pending), Failure> {
-        let key = KeyPair::generate().map_err(|e| Failure::local("a new key", e))?;
+    async fn begin(&self) -> Result<(Order, PendingOrder), AcmeFailure> {
+        let key = KeyPair::generate().map_err(|e| AcmeFailure::local("a new key", e))?;
         let identifiers: Vec<Identifier> = self.names.iter().map(|name| Identifier::Dns(name.clone())).collect();
         let mut new = NewOrder::new(&identifiers);
         let profile = self.profile()?;
@@ -136,7 +134,7 @@ impl Around<'_> {
             None => self.client.account.new_order(&new).await,
         };
         let order = order.map_err(|e| self.client.failure(&e))?;
-        let pending = Pending {
+        let pending = PendingOrder {
             url: order.url().to_owned(),
             directory: self.directory.to_owned(),
             names: self.names.to_vec(),
@@ -158,7 +156,7 @@ impl Around<'_> {
     }
 
     /// The first directory has to know it; from the second a certificate without it is better than none.
-    fn profile(&self) -> Result<Option<&str>, Failure> {
+    fn profile(&self) -> Result<Option<&str>, AcmeFailure> {
         let Some(profile) = self.settings.profile.as_deref() else { return Ok(None) };
         let known: Vec<&str> = self.client.account.profiles().map(|known| known.name).collect();
         if known.contains(&profile) {
@@ -168,25 +166,31 @@ impl Around<'_> {
             return Ok(None);
         }
         let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
-        Err(Failure::new(Kind::Refused, format!("acme.profile {profile:?} is none of the authority's: {known}")))
+        Err(AcmeFailure::new(
+            FailureKind::Refused,
+            format!("acme.profile {profile:?} is none of the authority's: {known}"),
+        ))
     }
 
     /// Until the authority has seen that every name is ours.
-    async fn prove(&self, order: &mut Order, pending: &mut Pending) -> Result<(), Failure> {
-        let mut out = Out::default();
+    async fn prove(&self, order: &mut Order, pending: &mut PendingOrder) -> Result<(), AcmeFailure> {
+        let mut out = FinishedOrder::default();
         let mut authorizations = order.authorizations();
         while let Some(next) = authorizations.next().await {
             let authorization = next.map_err(|e| self.client.failure(&e))?;
             let name = authorization.identifier().to_string();
             if !self.names.contains(&name) {
                 let text = format!("the authority wants to validate {}, which was not asked for", one_line(&name));
-                return Err(Failure::new(Kind::Refused, text));
+                return Err(AcmeFailure::new(FailureKind::Refused, text));
             }
             match authorization.status {
                 AuthorizationStatus::Valid => {}
                 AuthorizationStatus::Pending => self.answer(authorization, pending, &mut out).await?,
                 status => {
-                    return Err(Failure::new(Kind::Validation, format!("{name}: the authorization is {status:?}")));
+                    return Err(AcmeFailure::new(
+                        FailureKind::Validation,
+                        format!("{name}: the authorization is {status:?}"),
+                    ));
                 }
             }
         }
@@ -205,9 +209,9 @@ impl Around<'_> {
     async fn answer(
         &self,
         mut authorization: AuthorizationHandle<'_>,
-        pending: &mut Pending,
-        out: &mut Out,
-    ) -> Result<(), Failure> {
+        pending: &mut PendingOrder,
+        out: &mut FinishedOrder,
+    ) -> Result<(), AcmeFailure> {
         let name = authorization.identifier().to_string();
         let offered: Vec<_> = authorization.challenges.iter().filter_map(|c| present::kind_of(&c.r#type)).collect();
         let preferred = &self.settings.challenges;
@@ -216,7 +220,7 @@ impl Around<'_> {
                 |kinds: &[AcmeChallenge]| kinds.iter().map(|k| present::name_of(*k)).collect::<Vec<_>>().join(", ");
             let text =
                 format!("{name}: the authority offers {}, acme.challenges has {}", names(&offered), names(preferred));
-            Failure::new(Kind::Refused, text)
+            AcmeFailure::new(FailureKind::Refused, text)
         })?;
         let Some(mut challenge) = authorization.challenge(present::type_of(kind)) else { return Ok(()) };
         let key = challenge.key_authorization();
@@ -226,22 +230,24 @@ impl Around<'_> {
             AcmeChallenge::Dns01 => self.set_record(present::record_of(&name), key.dns_value(), pending).await?,
         }
         let entered = self.ledger.begin(&name, SystemTime::now());
-        entered.map_err(|e| Failure::local("the list of validations", e))?;
+        entered.map_err(|e| AcmeFailure::local("the list of validations", e))?;
         out.entered.push(name.clone());
         tracing::debug!(name, challenge = present::name_of(kind), "the authority may look");
         challenge.set_ready().await.map_err(|e| self.client.failure(&e))
     }
 
     /// On disk before it is set: whoever finds it there takes it back.
-    async fn set_record(&self, fqdn: String, value: String, pending: &mut Pending) -> Result<(), Failure> {
+    async fn set_record(&self, fqdn: String, value: String, pending: &mut PendingOrder) -> Result<(), AcmeFailure> {
         let program = present::hook(self.settings.dns_hook.as_deref())?;
         pending.records.push((fqdn.clone(), value.clone()));
         self.keep(pending)?;
-        hook::run(program, Verb::Present, &fqdn, &value).await.map_err(|why| Failure::new(Kind::Local, why))
+        hook::run(program, HookVerb::Present, &fqdn, &value)
+            .await
+            .map_err(|why| AcmeFailure::new(FailureKind::Local, why))
     }
 
     /// Takes back what a hook has set, in this life or the one before.
-    async fn clean_up(&self, pending: &mut Pending) {
+    async fn clean_up(&self, pending: &mut PendingOrder) {
         if pending.records.is_empty() {
             return;
         }
@@ -250,12 +256,12 @@ impl Around<'_> {
         let _ = self.keep(pending);
     }
 
-    fn keep(&self, pending: &Pending) -> Result<(), Failure> {
-        self.folder.set_pending(pending).map_err(|e| Failure::local("the order's file", e))
+    fn keep(&self, pending: &PendingOrder) -> Result<(), AcmeFailure> {
+        self.folder.set_pending(pending).map_err(|e| AcmeFailure::local("the order's file", e))
     }
 
     /// What the authority has against which name: it is in the challenges, not always in the order.
-    async fn explain(&self, order: &mut Order, out: &Out, error: Option<Error>) -> Failure {
+    async fn explain(&self, order: &mut Order, out: &FinishedOrder, error: Option<Error>) -> AcmeFailure {
         let mut reasons = Vec::new();
         let mut problem = None;
         let mut authorizations = order.authorizations();
@@ -271,16 +277,17 @@ impl Around<'_> {
                 if let Some(found) = &challenge.error {
                     let kind = present::kind_of(&challenge.r#type).map_or("challenge", present::name_of);
                     reasons.push(format!("{name} by {kind}: {}", describe(found, found.status.unwrap_or_default())));
-                    problem = problem.or_else(|| Failure::of(&Error::Api(found.clone()), None).problem);
+                    problem = problem.or_else(|| AcmeFailure::of(&Error::Api(found.clone()), None).problem);
                 }
             }
         }
         let of_order = error.map(|error| self.client.failure(&error));
         if reasons.is_empty() {
-            return of_order.unwrap_or_else(|| Failure::new(Kind::Validation, "the authority has refused the order"));
+            return of_order
+                .unwrap_or_else(|| AcmeFailure::new(FailureKind::Validation, "the authority has refused the order"));
         }
-        Failure {
-            kind: Kind::Validation,
+        AcmeFailure {
+            kind: FailureKind::Validation,
             problem,
             text: reasons.join("; "),
             retry_after: of_order.and_then(|f| f.retry_after),
@@ -288,16 +295,16 @@ impl Around<'_> {
     }
 
     /// What an authority hands out is looked at before it counts.
-    fn check(&self, chain: String, key: &str) -> Result<Certificate, Failure> {
+    fn check(&self, chain: String, key: &str) -> Result<Certificate, AcmeFailure> {
         // Each costs the authority one more: another is not asked for soon.
-        let wrong = |why: String| Failure::new(Kind::Refused, format!("the authority's certificate: {why}"));
+        let wrong = |why: String| AcmeFailure::new(FailureKind::Refused, format!("the authority's certificate: {why}"));
         let (cert_path, key_path) = self.folder.files(0);
         let content = Content { cert: chain.clone().into(), key: key.into() };
         let loaded = tls::parse(&CertificateFiles { cert: cert_path, key: key_path }, &content);
         let loaded = loaded.map_err(|error| match error {
             // Not even one: the order is kept, and asked for it again.
             CertificateError::NoCertificate { .. } | CertificateError::Pem { .. } => {
-                Failure { kind: Kind::Unreachable, ..wrong(error.to_string()) }
+                AcmeFailure { kind: FailureKind::Unreachable, ..wrong(error.to_string()) }
             }
             error => wrong(error.to_string()),
         })?;

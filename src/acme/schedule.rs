@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::failure::Kind;
+use super::authority::FailureKind;
 use super::stamp;
 
 /// Failed validations of one name within [`HOUR`] before it is left alone: what Let's Encrypt allows.
@@ -24,7 +24,7 @@ pub const INTERRUPTIONS: u32 = 3;
 
 /// When an authority would like a certificate to be renewed (RFC 9773, 4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Window {
+pub struct RenewalWindow {
     #[serde(with = "stamp")]
     pub start: SystemTime,
     #[serde(with = "stamp")]
@@ -38,7 +38,7 @@ pub struct Validity {
     pub until: SystemTime,
 }
 
-impl Window {
+impl RenewalWindow {
     /// What of it lies within the certificate's validity: an authority may say the year 1. `None`: it ends before it begins.
     pub fn within(self, validity: Validity) -> Option<Self> {
         let inside = |at: SystemTime| at.min(validity.until).max(validity.from);
@@ -76,7 +76,7 @@ pub fn due(situation: &Situation, now: SystemTime) -> SystemTime {
 
 /// Where the authority has a window, a random moment within it; else at two thirds of the lifetime, or a little earlier. Never
 /// so late that nothing is left for a second attempt.
-pub fn renew_at(validity: Validity, window: Option<Window>, random: f64) -> SystemTime {
+pub fn renew_at(validity: Validity, window: Option<RenewalWindow>, random: f64) -> SystemTime {
     let lifetime = validity.until.duration_since(validity.from).unwrap_or_default();
     let latest = validity.from + lifetime.mul_f64(0.95);
     match window {
@@ -114,7 +114,7 @@ pub fn heeded(said: SystemTime, expires: Option<SystemTime>, now: SystemTime) ->
 /// When to try again after the `failures`-th failure in a row. `retry_after` is the authority's own word.
 pub fn next_try(
     now: SystemTime,
-    kind: Kind,
+    kind: FailureKind,
     failures: u32,
     retry_after: Option<SystemTime>,
     random: f64,
@@ -124,14 +124,14 @@ pub fn next_try(
 }
 
 /// Twice as long each time, up to a bound; from half of it to all of it, at random.
-pub fn backoff(kind: Kind, failures: u32, random: f64) -> Duration {
+pub fn backoff(kind: FailureKind, failures: u32, random: f64) -> Duration {
     let (first, longest) = match kind {
         // Costs the authority nothing.
-        Kind::Unreachable => (Duration::from_secs(5), HOUR),
-        Kind::Local => (Duration::from_secs(30), HOUR),
-        Kind::Validation => (Duration::from_mins(1), HOUR * 6),
-        Kind::RateLimited | Kind::Refused => (Duration::from_mins(10), DAY),
-        Kind::Unresolved => (HOUR * 6, DAY),
+        FailureKind::Unreachable => (Duration::from_secs(5), HOUR),
+        FailureKind::Local => (Duration::from_secs(30), HOUR),
+        FailureKind::Validation => (Duration::from_mins(1), HOUR * 6),
+        FailureKind::RateLimited | FailureKind::Refused => (Duration::from_mins(10), DAY),
+        FailureKind::Unresolved => (HOUR * 6, DAY),
     };
     let doublings = failures.saturating_sub(1).min(16);
     let full = first.saturating_mul(1 << doublings).min(longest);
@@ -160,8 +160,14 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    const KINDS: [Kind; 6] =
-        [Kind::Unreachable, Kind::Local, Kind::Validation, Kind::RateLimited, Kind::Refused, Kind::Unresolved];
+    const KINDS: [FailureKind; 6] = [
+        FailureKind::Unreachable,
+        FailureKind::Local,
+        FailureKind::Validation,
+        FailureKind::RateLimited,
+        FailureKind::Refused,
+        FailureKind::Unresolved,
+    ];
 
     proptest! {
         #[test]
@@ -174,7 +180,7 @@ mod tests {
         #[test]
         fn the_authoritys_window_is_kept_to(start in 0..2_000_000_u64, span in 0..2_000_000_u64, random in 0.0..1.0) {
             let validity = Validity { from: at(0), until: at(3_000_000) };
-            let window = Window { start: at(start), end: at(start + span) };
+            let window = RenewalWindow { start: at(start), end: at(start + span) };
             let when = renew_at(validity, Some(window), random);
             prop_assert!(when <= window.end && when <= at(2_850_000));
             prop_assert!(when >= window.start || when == at(2_850_000));
@@ -219,7 +225,8 @@ mod tests {
     #[test]
     fn a_window_counts_where_the_certificate_is_valid() {
         let validity = Validity { from: at(1000), until: at(2000) };
-        let within = |start, end| Window { start, end }.within(validity).map(|window| (window.start, window.end));
+        let within =
+            |start, end| RenewalWindow { start, end }.within(validity).map(|window| (window.start, window.end));
         assert_eq!(within(at(1200), at(1300)), Some((at(1200), at(1300))));
         let year_one = SystemTime::UNIX_EPOCH - Duration::from_hours(1969 * 8766);
         assert_eq!(within(year_one, at(9000)), Some((at(1000), at(2000))));

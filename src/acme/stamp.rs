@@ -32,8 +32,3 @@ pub mod option {
         Ok(Option::<Timestamp>::deserialize(from)?.map(SystemTime::from))
     }
 }
-
-/// For logs and errors, to the second.
-pub fn show(time: SystemTime) -> String {
-    Timestamp::try_from(time).map(|time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
-}

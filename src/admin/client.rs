@@ -19,8 +19,8 @@ use super::problem::{MEDIA_TYPE, Problem};
 use super::state::ReloadReport;
 use super::stream::NDJSON;
 use super::wire::{Ask, CaRoot, Certificates, End, Health, Line, PreviewLink, Records, Renew, Renewed, Status};
-use crate::acme::doctor::{Diagnosis, Question};
 use crate::control::{Done, Event, Record};
+use crate::doctor::{Diagnosis, DoctorQuestion};
 
 /// How long a daemon that is alive may take to answer a read.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -129,7 +129,7 @@ impl Client {
     }
 
     /// Answers when everything has been looked at.
-    pub async fn examine(&self, question: &Question) -> Result<Diagnosis, ClientError> {
+    pub async fn examine(&self, question: &DoctorQuestion) -> Result<Diagnosis, ClientError> {
         let body = serde_json::to_vec(question).map_err(broken_off)?;
         let request = request(Method::POST, "/v1/acme/doctor".to_owned(), body.into())?;
         let answer = async { json(&collect(accepted(self.send(request).await?).await?).await?) };

@@ -16,8 +16,8 @@ use super::problem::{Code, Problem};
 use super::state::{AdminState, ReloadFailed, ReloadReport, ReloadRequest};
 use super::wire::{CaRoot, Certificates, Health, PreviewLink, Records, Renew, Renewed, Status};
 use super::{preview, status, stream};
-use crate::acme::doctor::{Diagnosis, Question};
 use crate::control::{Goal, Record, Refused};
+use crate::doctor::{self, Diagnosis, DoctorQuestion};
 
 /// A body larger than this is refused unread.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -81,7 +81,7 @@ async fn renew_certificate(State(state): State<AdminState>, body: MaybeRenew) ->
     Ok(Json(Renewed { names: renewed.names, issuer: renewed.issuer, not_after, next_renewal }))
 }
 
-type MaybeQuestion = Result<Json<Question>, JsonRejection>;
+type MaybeQuestion = Result<Json<DoctorQuestion>, JsonRejection>;
 
 /// Looks and says; a daemon that finds everything wrong has answered well.
 async fn examine(State(state): State<AdminState>, body: MaybeQuestion) -> Result<Json<Diagnosis>, Problem> {
@@ -92,7 +92,7 @@ async fn examine(State(state): State<AdminState>, body: MaybeQuestion) -> Result
         return Err(Problem::new(Code::BadRequest, format!("host: {why}")));
     }
     let config = state.shared.snapshot.load().config.clone();
-    Ok(Json(state.acme.examine(question, config).await?))
+    Ok(Json(doctor::examine(&state.acme, question, config).await?))
 }
 
 #[derive(Deserialize)]

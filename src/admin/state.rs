@@ -24,7 +24,7 @@ pub struct AdminState {
     pub client_ca_errors: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The internal CA's root; one for the process's life.
     pub ca: Arc<CaRoot>,
-    pub acme: acme::Handle,
+    pub acme: acme::AcmeHandle,
     pub history: Arc<History>,
     /// What is bound now; a reload stores anew.
     pub listeners: Arc<ArcSwap<Vec<ListenerStatus>>>,

@@ -12,7 +12,7 @@ use super::wire::{
 };
 use crate::metrics::{Metrics, Totals};
 use crate::service::{Active, Backend, Ejected, Pool, Probe, Service};
-use crate::tls::{CertStatus, Source};
+use crate::tls::{CertSource, CertStatus};
 use crate::worker::{Census, CensusQuery, ExchangeKind, KindCount};
 
 /// What rates and quantiles are told of.
@@ -145,10 +145,10 @@ fn probe_status(probe: Probe) -> Option<ProbeStatus> {
 
 fn certificate_status(found: CertStatus) -> CertificateStatus {
     let (source, file) = match found.source {
-        Source::File(path) => (CertificateSource::File, Some(path)),
-        Source::Internal => (CertificateSource::Internal, None),
-        Source::Acme => (CertificateSource::Acme, None),
-        Source::StandIn => (CertificateSource::StandIn, None),
+        CertSource::File(path) => (CertificateSource::File, Some(path)),
+        CertSource::Internal => (CertificateSource::Internal, None),
+        CertSource::Acme => (CertificateSource::Acme, None),
+        CertSource::StandIn => (CertificateSource::StandIn, None),
     };
     CertificateStatus {
         names: found.names,

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::failure::Failure;
 use super::table::{Style, printable};
-use crate::acme::doctor::{Finding, Mark, Question};
+use crate::doctor::{DoctorQuestion, Finding, Mark};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
@@ -34,7 +34,7 @@ enum Verb {
 impl Args {
     pub fn run(self, context: &Context) -> Result<(), Failure> {
         let Verb::Doctor { host, http_port, https_port } = self.verb;
-        let question = Question { host, http_port, https_port };
+        let question = DoctorQuestion { host, http_port, https_port };
         let diagnosis = context.block_on(async { Ok(context.client.examine(&question).await?) })?;
         let output = &context.output;
         match output.json {
@@ -65,7 +65,7 @@ fn line(finding: &Finding, color: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::acme::doctor::Check;
+    use crate::doctor::Check;
 
     #[test]
     fn a_line_says_what_it_looked_at_what_it_found_and_what_to_do() {

@@ -153,16 +153,16 @@ impl std::error::Error for Diagnostics {}
 /// A list of rows: `severity`, `file`, `line`, `column`, `message`, `help`; the last four may be null.
 impl Serialize for Diagnostics {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.list.iter().map(|found| Row { file: self, found }))
+        serializer.collect_seq(self.list.iter().map(|found| DiagnosticRow { file: self, found }))
     }
 }
 
-struct Row<'a> {
+struct DiagnosticRow<'a> {
     file: &'a Diagnostics,
     found: &'a Diagnostic,
 }
 
-impl Serialize for Row<'_> {
+impl Serialize for DiagnosticRow<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let position = self.found.span.as_ref().map(|span| self.file.position(span.start));
         let severity = match self.found.severity {

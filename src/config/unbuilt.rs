@@ -5,23 +5,23 @@
 
 use toml::de::DeValue;
 
-struct Row {
+struct UnbuiltRow {
     section: &'static str,
     key: &'static str,
-    refused: Refused,
+    refused: UnbuiltKey,
 }
 
 /// Which values are refused.
-enum Refused {
+enum UnbuiltKey {
     /// All: there is no value that changes nothing.
     All,
     /// All but this text.
     Unless(&'static str),
 }
 
-use Refused::{All, Unless};
+use UnbuiltKey::{All, Unless};
 
-const ROWS: &[Row] = &[
+const ROWS: &[UnbuiltRow] = &[
     row("site", "root", All),
     row("site", "cache_control", Unless("")),
     row("site", "basic_auth_file", Unless("")),
@@ -62,10 +62,10 @@ pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     ROWS.iter().map(|row| (row.section, row.key))
 }
 
-const fn row(section: &'static str, key: &'static str, refused: Refused) -> Row {
-    Row { section, key, refused }
+const fn row(section: &'static str, key: &'static str, refused: UnbuiltKey) -> UnbuiltRow {
+    UnbuiltRow { section, key, refused }
 }
 
-fn find(section: &str, key: &str) -> Option<&'static Row> {
+fn find(section: &str, key: &str) -> Option<&'static UnbuiltRow> {
     ROWS.iter().find(|row| row.section == section && row.key == key)
 }

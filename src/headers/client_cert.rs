@@ -5,8 +5,6 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::forwarded::is_vouched;
-
 const SUBJECT: HeaderName = HeaderName::from_static("x-client-cert-subject");
 const ISSUER: HeaderName = HeaderName::from_static("x-client-cert-issuer");
 const SERIAL: HeaderName = HeaderName::from_static("x-client-cert-serial");
@@ -38,31 +36,4 @@ impl ClientCert {
 /// Any name of the kind, also those that don't exist yet.
 pub(super) fn is_one(name: &HeaderName) -> bool {
     name.as_str().starts_with("x-client-cert")
-}
-
-/// Some backends merge trailers into the fields of the head (RFC 9110, 6.5.1): what may not stand there may not come later.
-pub fn strip_trailers(trailers: &mut HeaderMap) {
-    let dropped: Vec<HeaderName> =
-        trailers.keys().filter(|name| is_vouched(name) || name.as_str().starts_with("x-forwarded")).cloned().collect();
-    for name in &dropped {
-        trailers.remove(name);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::headers::tests::{map, names};
-
-    #[test]
-    fn trailers_carry_no_claims() {
-        let mut trailers = map(&[
-            ("grpc-status", "0"),
-            ("x-client-cert-subject", "CN=root"),
-            ("x_client_cert_subject", "CN=root"),
-            ("x-forwarded-for", "10.0.0.1"),
-        ]);
-        strip_trailers(&mut trailers);
-        assert_eq!(names(&trailers), ["grpc-status"]);
-    }
 }

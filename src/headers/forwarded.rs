@@ -3,7 +3,7 @@
 //! Sets X-Request-ID, X-Forwarded-For, -Proto, -Host and -Port, X-Real-IP and traceparent, each exactly once. From a
 //! peer that isn't trusted nothing of the kind is taken over; from anyone, X-Client-Cert-* and names that a CGI-like backend
 //! can't tell from ours (`X_Forwarded_For`) are dropped. Values that don't change within a connection are made once, in
-//! [`Sender`]. Which id a request has is decided before: `http::receive`.
+//! [`Sender`]. Which id a request has is decided before: [`crate::http`].
 
 use std::net::IpAddr;
 
@@ -11,22 +11,17 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
-use super::client_cert::{self, ClientCert};
+use super::client_cert::ClientCert;
+use super::names::{
+    TRACEPARENT, TRACESTATE, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REAL_IP,
+    X_REQUEST_ID,
+};
 use super::trace::TraceParent;
+use super::vouched::is_vouched;
 
 pub use client::client_ip;
 
 mod client;
-
-/// Carried by every request to a backend and by every answer.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The other end of one connection, with its values ready to send.
 #[derive(Debug, Clone)]
@@ -143,28 +138,6 @@ fn drop_aliases_and_claims(headers: &mut HeaderMap, trusted: bool) {
         headers.remove(name);
     }
 }
-
-/// What no one outside may say, trusted or not.
-pub(super) fn is_vouched(name: &HeaderName) -> bool {
-    is_alias(name) || client_cert::is_one(name)
-}
-
-/// Anything but letters, digits and hyphens becomes `_` in CGI, WSGI, Rack and PHP, as a hyphen does: nginx's
-/// `underscores_in_headers off` and `ignore_invalid_headers on`. `Proxy` would become HTTP_PROXY ("httpoxy").
-fn is_alias(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    name == "proxy" || !name.bytes().all(|byte| PLAIN[usize::from(byte)])
-}
-
-static PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        plain[byte] = matches!(byte as u8, b'a'..=b'z' | b'0'..=b'9' | b'-');
-        byte += 1;
-    }
-    plain
-};
 
 /// What only a trusted peer may say. Ours among them are replaced anyway.
 fn is_claim(name: &HeaderName) -> bool {

@@ -2,21 +2,25 @@
 //!
 //! Owns three rules: [`hop`] (fields of one connection end here), [`forwarded`] (what the backend is told about the
 //! client, and whose word counts), [`security`] (what every answer carries). Edits maps in place, prepares values
-//! once per snapshot or connection. Never judges a request's framing or its Host: `http::receive` does.
+//! once per snapshot or connection. Never judges a request's framing or its Host: [`crate::decide`] does.
 
 mod client_cert;
 mod cookies;
 mod forwarded;
 mod hop;
+mod names;
 mod security;
 mod trace;
+mod vouched;
 
-pub use client_cert::{ClientCert, strip_trailers};
+pub use client_cert::ClientCert;
 pub use cookies::{cookie, join_cookies, take_cookies};
-pub use forwarded::{Forward, Sender, X_REQUEST_ID, client_ip};
+pub use forwarded::{Forward, Sender, client_ip};
 pub use hop::{BadConnection, Hop, strip_request, strip_response};
+pub use names::X_REQUEST_ID;
 pub use security::SecurityHeaders;
 pub use trace::TraceParent;
+pub use vouched::strip_trailers;
 
 #[cfg(test)]
 mod tests;

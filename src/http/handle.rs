@@ -20,7 +20,7 @@ use crate::config::ZoneKey;
 use crate::decide::{RequestVerdict, decide, host_of};
 use crate::error::Failure;
 use crate::headers::X_REQUEST_ID;
-use crate::limit::{self, Verdict as ZoneVerdict};
+use crate::limit::{self, LimitVerdict};
 use crate::metrics::LimitMode;
 use crate::site::{Action, Limit, Route};
 use crate::types::RequestId;
@@ -92,18 +92,18 @@ async fn take_limits(exchange: &mut Exchange, route: &Route) -> Result<(), Limit
     for limit in &route.limits {
         let zone = limit.limiter.zone();
         match judge(exchange, limit) {
-            ZoneVerdict::Pass(_) | ZoneVerdict::Exempt => {}
+            LimitVerdict::Pass(_) | LimitVerdict::Exempt => {}
             _ if zone.dry_run => {
                 exchange.progress.limited = Some(zone.name.clone());
                 limit.series.limited(LimitMode::DryRun);
             }
-            ZoneVerdict::Delay(wait, _) => {
+            LimitVerdict::Delay(wait, _) => {
                 exchange.progress.limited = Some(zone.name.clone());
                 limit.series.limited(LimitMode::Delayed);
                 Box::pin(tokio::time::sleep(wait)).await;
                 exchange.progress.has_waited = true;
             }
-            ZoneVerdict::Refuse(quota) => {
+            LimitVerdict::Refuse(quota) => {
                 exchange.progress.limited = Some(zone.name.clone());
                 limit.series.limited(LimitMode::Refused);
                 let mut fields = HeaderMap::new();
@@ -115,11 +115,15 @@ async fn take_limits(exchange: &mut Exchange, route: &Route) -> Result<(), Limit
     Ok(())
 }
 
-fn judge(exchange: &Exchange, limit: &Limit) -> ZoneVerdict {
-    let Some(head) = &exchange.head else { return ZoneVerdict::Exempt };
+fn judge(exchange: &Exchange, limit: &Limit) -> LimitVerdict {
+    let Some(head) = &exchange.head else { return LimitVerdict::Exempt };
     let by_host = limit.limiter.zone().key == ZoneKey::Host;
     let host = if by_host { host_of(head).map(|host| host.name).unwrap_or_default() } else { "".into() };
-    let client =
-        limit::Client { ip: exchange.request.client, host: &host, path: head.uri.path(), headers: &head.headers };
+    let client = limit::LimitedClient {
+        ip: exchange.request.client,
+        host: &host,
+        path: head.uri.path(),
+        headers: &head.headers,
+    };
     limit.limiter.check(&client, exchange.request.started())
 }

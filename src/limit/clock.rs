@@ -15,9 +15,9 @@ thread_local! {
 
 /// Nanoseconds since the limiter's origin, as last told to this thread.
 #[derive(Debug, Clone)]
-pub(super) struct Told;
+pub(super) struct SetClock;
 
-impl Told {
+impl SetClock {
     /// For governor's constructor, which takes the clock's time as the zero of all later ones.
     pub(super) fn at_origin() -> Self {
         NOW.set(0);
@@ -25,7 +25,7 @@ impl Told {
     }
 }
 
-impl Clock for Told {
+impl Clock for SetClock {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {

@@ -9,7 +9,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use crate::config::Zone;
 
-use super::quota::{Pace, Quota};
+use super::quota::{Quota, ZonePace};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -18,7 +18,7 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 /// "api";r=0;t=3` (so many left, all back in `t` seconds), and after a refusal `Retry-After`, in seconds rounded up,
 /// at least 1.
 pub fn rate_limit_fields(quota: &Quota, zone: &Zone, headers: &mut HeaderMap) {
-    let window = seconds(Pace::of(zone).window());
+    let window = seconds(ZonePace::of(zone).window());
     let policy = member(&zone.name, [(";q=", quota.limit.into()), (";w=", window)]);
     let left = [(";r=", quota.remaining.into()), (";t=", seconds(quota.reset))];
     if let (Some(policy), Some(left)) = (policy, member(&zone.name, left)) {

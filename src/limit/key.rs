@@ -12,10 +12,20 @@ use http::HeaderMap;
 use crate::config::ZoneKey;
 use crate::headers::cookie;
 
-use super::Client;
+/// What of a request can be a zone's key.
+#[derive(Debug, Clone, Copy)]
+pub struct LimitedClient<'a> {
+    /// The client's address, trusted proxies already looked through.
+    pub ip: IpAddr,
+    /// Lower case, without a port: two spellings would be two keys.
+    pub host: &'a str,
+    /// Without the query.
+    pub path: &'a str,
+    pub headers: &'a HeaderMap,
+}
 
 /// The key of `client` in a zone; `None`: it has none and isn't accounted. `client.ip` is canonical.
-pub(super) fn hash(key: &ZoneKey, client: &Client<'_>, seed: &RandomState) -> Option<u64> {
+pub(super) fn hash(key: &ZoneKey, client: &LimitedClient<'_>, seed: &RandomState) -> Option<u64> {
     let mut hasher = seed.build_hasher();
     match key {
         ZoneKey::Ip => write_ip(&mut hasher, client.ip),

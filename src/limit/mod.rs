@@ -2,7 +2,7 @@
 //!
 //! Owns the state of one zone: who came when, kept by a keyed hash in a `store` of fixed capacity, judged by
 //! governor's GCRA. Time is an argument. Never reads a clock on the request path, never waits, never answers: a
-//! [`Verdict`] says what to do, `http` does it. Whether a zone only counts (`dry_run`) is the caller's to ask. What
+//! [`LimitVerdict`] says what to do, `http` does it. Whether a zone only counts (`dry_run`) is the caller's to ask. What
 //! makes two requests the same client: `key`. What a refused client is told: `fields`.
 
 mod clock;
@@ -17,35 +17,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::config::Zone;
 use governor::RateLimiter;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
-use http::HeaderMap;
-
-use crate::config::Zone;
 
 pub use fields::rate_limit_fields;
+pub use key::LimitedClient;
 pub use quota::Quota;
 
-use clock::Told;
-use quota::Pace;
-use store::{Probe, Store};
-
-/// What of a request can be a zone's key.
-#[derive(Debug, Clone, Copy)]
-pub struct Client<'a> {
-    /// The client's address, trusted proxies already looked through.
-    pub ip: IpAddr,
-    /// Lower case, without a port: two spellings would be two keys.
-    pub host: &'a str,
-    /// Without the query.
-    pub path: &'a str,
-    pub headers: &'a HeaderMap,
-}
+use clock::SetClock;
+use quota::ZonePace;
+use store::{KeyProbe, Store};
 
 /// What a zone says about one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum LimitVerdict {
     /// Goes on at once.
     Pass(Quota),
     /// Goes on after this long (`delay = true`, nginx without `nodelay`). Its place is already taken.
@@ -60,25 +47,25 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Limiter {
     zone: Arc<Zone>,
-    pace: Pace,
+    pace: ZonePace,
     hasher: RandomState,
     /// The zero of the zone's time; a `now` before it counts as it.
     origin: Instant,
     store: Store,
     /// Works on a second handle of `store`.
-    gcra: RateLimiter<Probe, Store, Told, NoOpMiddleware<Nanos>>,
+    gcra: RateLimiter<KeyProbe, Store, SetClock, NoOpMiddleware<Nanos>>,
 }
 
 impl Limiter {
     /// An empty zone. Memory comes with the keys, at most `max_keys` of them (about 48 bytes each).
     pub fn new(zone: Arc<Zone>) -> Self {
-        let pace = Pace::of(&zone);
+        let pace = ZonePace::of(&zone);
         let store = Store::new(zone.max_keys);
         Self {
             pace,
             hasher: RandomState::new(),
             origin: Instant::now(),
-            gcra: RateLimiter::new(pace.governor(), store.clone(), Told::at_origin()),
+            gcra: RateLimiter::new(pace.governor(), store.clone(), SetClock::at_origin()),
             store,
             zone,
         }
@@ -97,13 +84,13 @@ impl Limiter {
     /// Judges one request and takes its place in the quota.
     ///
     /// Exactly `burst + 1` requests pass at once, then the rate: in any window `t` at most `burst + 1 + rate * t`.
-    pub fn check(&self, client: &Client<'_>, now: Instant) -> Verdict {
+    pub fn check(&self, client: &LimitedClient<'_>, now: Instant) -> LimitVerdict {
         let ip = client.ip.to_canonical();
         if self.is_exempt(ip) {
-            return Verdict::Exempt;
+            return LimitVerdict::Exempt;
         }
-        let Some(hash) = key::hash(&self.zone.key, &Client { ip, ..*client }, &self.hasher) else {
-            return Verdict::Exempt;
+        let Some(hash) = key::hash(&self.zone.key, &LimitedClient { ip, ..*client }, &self.hasher) else {
+            return LimitVerdict::Exempt;
         };
         self.judge(hash, now.saturating_duration_since(self.origin))
     }
@@ -112,18 +99,18 @@ impl Limiter {
         self.zone.exempt.iter().any(|net| net.contains(&ip))
     }
 
-    fn judge(&self, hash: u64, now: Duration) -> Verdict {
+    fn judge(&self, hash: u64, now: Duration) -> LimitVerdict {
         let now = clock::tell(now);
-        let probe = Probe::new(hash);
+        let probe = KeyProbe::new(hash);
         let refused = self.gcra.check_key(&probe).is_err();
         let full_at = probe.arrival();
         if refused {
-            return Verdict::Refuse(self.pace.refused(full_at, now));
+            return LimitVerdict::Refuse(self.pace.refused(full_at, now));
         }
         let quota = self.pace.passed(full_at, now);
         match self.pace.turn(full_at, now) {
-            wait if self.zone.delay && !wait.is_zero() => Verdict::Delay(wait, quota),
-            _ => Verdict::Pass(quota),
+            wait if self.zone.delay && !wait.is_zero() => LimitVerdict::Delay(wait, quota),
+            _ => LimitVerdict::Pass(quota),
         }
     }
 }

@@ -23,13 +23,13 @@ pub struct Quota {
 
 /// Rate and burst as GCRA wants them.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(super) struct ZonePace {
     /// Nanoseconds one request costs.
     cost: u64,
     limit: NonZeroU32,
 }
 
-impl Pace {
+impl ZonePace {
     /// The cost of a request is rounded up, so the rate is never exceeded. A burst that would take more than a
     /// century to refill is cut to one that doesn't: governor counts in 64 bits of nanoseconds.
     pub(super) fn of(zone: &Zone) -> Self {

@@ -10,8 +10,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 const NONE: u32 = u32::MAX;
 
 #[derive(Debug)]
-pub(super) struct Shard {
-    slots: Vec<Slot>,
+pub(super) struct KeyTable {
+    slots: Vec<KeySlot>,
     by_hash: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
     capacity: usize,
     newest: u32,
@@ -19,14 +19,14 @@ pub(super) struct Shard {
 }
 
 #[derive(Debug)]
-struct Slot {
+struct KeySlot {
     hash: u64,
     arrival: u64,
     newer: u32,
     older: u32,
 }
 
-impl Shard {
+impl KeyTable {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             slots: Vec::new(),
@@ -60,7 +60,7 @@ impl Shard {
     }
 
     fn insert(&mut self, hash: u64, arrival: u64) {
-        let slot = Slot { hash, arrival, newer: NONE, older: NONE };
+        let slot = KeySlot { hash, arrival, newer: NONE, older: NONE };
         let index = if self.slots.len() < self.capacity {
             self.slots.push(slot);
             (self.slots.len() - 1) as u32
@@ -76,7 +76,7 @@ impl Shard {
     }
 
     fn unlink(&mut self, index: u32) {
-        let Slot { newer, older, .. } = self.slots[index as usize];
+        let KeySlot { newer, older, .. } = self.slots[index as usize];
         match self.slots.get_mut(newer as usize) {
             Some(slot) => slot.older = older,
             None => self.newest = older,
@@ -122,11 +122,11 @@ impl Hasher for Hashed {
 
 #[cfg(test)]
 mod tests {
-    use super::Shard;
+    use super::KeyTable;
 
     #[test]
     fn the_least_recently_seen_key_gives_way() {
-        let mut shard = Shard::new(3);
+        let mut shard = KeyTable::new(3);
         for key in [1, 2, 3] {
             shard.put(key, key * 10);
         }
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn one_slot_is_enough() {
-        let mut shard = Shard::new(1);
+        let mut shard = KeyTable::new(1);
         shard.put(1, 10);
         shard.put(1, 11);
         assert_eq!(shard.touch(1), Some(11));
@@ -151,6 +151,6 @@ mod tests {
 
     #[test]
     fn memory_comes_with_the_keys() {
-        assert_eq!(Shard::new(1_000_000).slots.capacity(), 0);
+        assert_eq!(KeyTable::new(1_000_000).slots.capacity(), 0);
     }
 }

@@ -6,24 +6,25 @@
 
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use governor::nanos::Nanos;
 use governor::state::StateStore;
+use parking_lot::{Mutex, MutexGuard};
 
-use super::shard::Shard;
+use super::shard::KeyTable;
 
 const MOST_SHARDS: usize = 16;
 const LEAST_KEYS_PER_SHARD: usize = 256;
 
 /// A key on its way through governor, and back with the arrival time that is now stored for it.
 #[derive(Debug, Clone)]
-pub(super) struct Probe {
+pub(super) struct KeyProbe {
     hash: u64,
     arrival: Cell<u64>,
 }
 
-impl Probe {
+impl KeyProbe {
     pub(super) fn new(hash: u64) -> Self {
         Self { hash, arrival: Cell::new(0) }
     }
@@ -34,15 +35,15 @@ impl Probe {
     }
 }
 
-impl PartialEq for Probe {
+impl PartialEq for KeyProbe {
     fn eq(&self, other: &Self) -> bool {
         self.hash == other.hash
     }
 }
 
-impl Eq for Probe {}
+impl Eq for KeyProbe {}
 
-impl Hash for Probe {
+impl Hash for KeyProbe {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.hash.hash(state);
     }
@@ -52,7 +53,7 @@ impl Hash for Probe {
 #[derive(Debug, Clone)]
 pub(super) struct Store {
     /// A power of two of them.
-    shards: Arc<[Mutex<Shard>]>,
+    shards: Arc<[Mutex<KeyTable>]>,
 }
 
 impl Store {
@@ -63,24 +64,24 @@ impl Store {
         // A power of two at or below.
         let count = 1 << count.ilog2();
         let share = |index| capacity / count + usize::from(index < capacity % count);
-        Self { shards: (0..count).map(|index| Mutex::new(Shard::new(share(index)))).collect() }
+        Self { shards: (0..count).map(|index| Mutex::new(KeyTable::new(share(index)))).collect() }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
-    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
+    fn shard(&self, hash: u64) -> MutexGuard<'_, KeyTable> {
         // Bits that the shard's own map uses neither for its buckets (low) nor for its tags (high).
         let index = (hash >> 40) as usize & (self.shards.len() - 1);
-        lock(&self.shards[index])
+        self.shards[index].lock()
     }
 }
 
 impl StateStore for Store {
-    type Key = Probe;
+    type Key = KeyProbe;
 
-    fn measure_and_replace<T, F, E>(&self, probe: &Probe, judge: F) -> Result<T, E>
+    fn measure_and_replace<T, F, E>(&self, probe: &KeyProbe, judge: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
@@ -92,9 +93,4 @@ impl StateStore for Store {
         shard.put(probe.hash, arrival.as_u64());
         Ok(passed)
     }
-}
-
-/// A panic under the lock is impossible to continue wrongly: each step leaves the shard whole.
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

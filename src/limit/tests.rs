@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::prelude::*;
 
-use super::{Client, Limiter, Verdict, rate_limit_fields};
+use super::{LimitVerdict, LimitedClient, Limiter, rate_limit_fields};
 use crate::config::{Zone, ZoneKey};
 use crate::types::Rate;
 
@@ -39,17 +39,17 @@ impl Bench {
         Self { limiter: Limiter::new(Arc::new(zone)), start: Instant::now(), headers: HeaderMap::new() }
     }
 
-    fn check(&self, ip: impl Into<IpAddr>, after: Duration) -> Verdict {
+    fn check(&self, ip: impl Into<IpAddr>, after: Duration) -> LimitVerdict {
         self.check_path(ip, "/", after)
     }
 
-    fn check_path(&self, ip: impl Into<IpAddr>, path: &str, after: Duration) -> Verdict {
-        let client = Client { ip: ip.into(), host: "example.com", path, headers: &self.headers };
+    fn check_path(&self, ip: impl Into<IpAddr>, path: &str, after: Duration) -> LimitVerdict {
+        let client = LimitedClient { ip: ip.into(), host: "example.com", path, headers: &self.headers };
         self.limiter.check(&client, self.start + after)
     }
 
     fn passes(&self, ip: impl Into<IpAddr>, after: Duration) -> bool {
-        !matches!(self.check(ip, after), Verdict::Refuse(_))
+        !matches!(self.check(ip, after), LimitVerdict::Refuse(_))
     }
 
     fn with(mut self, name: &'static str, value: &'static str) -> Self {
@@ -83,24 +83,24 @@ fn burst_and_one_pass_at_once_then_the_rate() {
 #[test]
 fn a_quota_tells_what_is_left_and_when() {
     let bench = Bench::new(zone(10, 2));
-    let Verdict::Pass(first) = bench.check(ALICE, Duration::ZERO) else { panic!() };
+    let LimitVerdict::Pass(first) = bench.check(ALICE, Duration::ZERO) else { panic!() };
     assert_eq!((first.limit, first.remaining, first.reset), (3, 2, 100 * MS));
     bench.check(ALICE, Duration::ZERO);
     bench.check(ALICE, Duration::ZERO);
-    let Verdict::Refuse(quota) = bench.check(ALICE, 40 * MS) else { panic!() };
+    let LimitVerdict::Refuse(quota) = bench.check(ALICE, 40 * MS) else { panic!() };
     assert_eq!((quota.remaining, quota.reset, quota.retry_after), (0, 260 * MS, 60 * MS));
 }
 
 #[test]
 fn with_delay_requests_wait_for_their_turn() {
     let bench = Bench::new(Zone { delay: true, ..zone(10, 2) });
-    assert!(matches!(bench.check(ALICE, Duration::ZERO), Verdict::Pass(_)));
+    assert!(matches!(bench.check(ALICE, Duration::ZERO), LimitVerdict::Pass(_)));
     for turn in [100 * MS, 200 * MS] {
-        let Verdict::Delay(wait, _) = bench.check(ALICE, Duration::ZERO) else { panic!() };
+        let LimitVerdict::Delay(wait, _) = bench.check(ALICE, Duration::ZERO) else { panic!() };
         assert_eq!(wait, turn);
     }
-    assert!(matches!(bench.check(ALICE, Duration::ZERO), Verdict::Refuse(_)));
-    assert!(matches!(bench.check(ALICE, Duration::from_secs(1)), Verdict::Pass(_)));
+    assert!(matches!(bench.check(ALICE, Duration::ZERO), LimitVerdict::Refuse(_)));
+    assert!(matches!(bench.check(ALICE, Duration::from_secs(1)), LimitVerdict::Pass(_)));
 }
 
 #[test]
@@ -119,8 +119,8 @@ fn ipv6_counts_by_its_64_and_mapped_ipv4_as_ipv4() {
 fn an_exempt_network_is_not_accounted() {
     let bench = Bench::new(Zone { exempt: vec!["192.0.2.0/31".parse().unwrap()], ..zone(1, 0) });
     for _ in 0..3 {
-        assert_eq!(bench.check(ALICE, Duration::ZERO), Verdict::Exempt);
-        assert_eq!(bench.check(ALICE.to_ipv6_mapped(), Duration::ZERO), Verdict::Exempt);
+        assert_eq!(bench.check(ALICE, Duration::ZERO), LimitVerdict::Exempt);
+        assert_eq!(bench.check(ALICE.to_ipv6_mapped(), Duration::ZERO), LimitVerdict::Exempt);
     }
     assert!(bench.passes(BOB, Duration::ZERO) && !bench.passes(BOB, Duration::ZERO));
     assert_eq!(bench.limiter.keys(), 1);
@@ -138,7 +138,7 @@ fn a_request_without_the_key_is_not_accounted() {
         Bench::new(by_cookie()).with("cookie", "session="),
     ];
     for bench in exempt {
-        assert_eq!(bench.check(ALICE, Duration::ZERO), Verdict::Exempt);
+        assert_eq!(bench.check(ALICE, Duration::ZERO), LimitVerdict::Exempt);
     }
     let limited = [
         Bench::new(by_header()).with("x-api-key", "k"),
@@ -153,9 +153,9 @@ fn a_request_without_the_key_is_not_accounted() {
 #[test]
 fn ip_and_path_make_a_key_together_and_global_is_one_for_all() {
     let bench = Bench::new(Zone { key: ZoneKey::IpPath, ..zone(1, 0) });
-    assert!(matches!(bench.check_path(ALICE, "/a", Duration::ZERO), Verdict::Pass(_)));
-    assert!(matches!(bench.check_path(ALICE, "/b", Duration::ZERO), Verdict::Pass(_)));
-    assert!(matches!(bench.check_path(ALICE, "/a", Duration::ZERO), Verdict::Refuse(_)));
+    assert!(matches!(bench.check_path(ALICE, "/a", Duration::ZERO), LimitVerdict::Pass(_)));
+    assert!(matches!(bench.check_path(ALICE, "/b", Duration::ZERO), LimitVerdict::Pass(_)));
+    assert!(matches!(bench.check_path(ALICE, "/a", Duration::ZERO), LimitVerdict::Refuse(_)));
     let bench = Bench::new(Zone { key: ZoneKey::Global, ..zone(1, 0) });
     assert!(bench.passes(ALICE, Duration::ZERO) && !bench.passes(BOB, Duration::ZERO));
 }
@@ -182,7 +182,7 @@ fn a_burst_too_large_for_the_clock_is_cut_not_wrapped() {
     let mut huge = zone(1, u32::MAX);
     huge.rate.per = Duration::from_hours(365 * 24);
     let bench = Bench::new(huge);
-    let Verdict::Pass(quota) = bench.check(ALICE, Duration::ZERO) else { panic!() };
+    let LimitVerdict::Pass(quota) = bench.check(ALICE, Duration::ZERO) else { panic!() };
     assert_eq!((quota.limit, quota.remaining), (100, 99));
 }
 
@@ -192,7 +192,7 @@ fn a_refusal_says_when_to_come_back() {
     for _ in 0..21 {
         bench.check(ALICE, Duration::ZERO);
     }
-    let Verdict::Refuse(quota) = bench.check(ALICE, Duration::ZERO) else { panic!() };
+    let LimitVerdict::Refuse(quota) = bench.check(ALICE, Duration::ZERO) else { panic!() };
     let mut headers = HeaderMap::new();
     rate_limit_fields(&quota, bench.limiter.zone(), &mut headers);
     assert_eq!(headers["ratelimit-policy"], "\"api\";q=21;w=3");
@@ -203,7 +203,7 @@ fn a_refusal_says_when_to_come_back() {
 #[test]
 fn a_pass_has_no_retry_after() {
     let bench = Bench::new(zone(10, 20));
-    let Verdict::Pass(quota) = bench.check(ALICE, Duration::ZERO) else { panic!() };
+    let LimitVerdict::Pass(quota) = bench.check(ALICE, Duration::ZERO) else { panic!() };
     let mut headers = HeaderMap::new();
     rate_limit_fields(&quota, bench.limiter.zone(), &mut headers);
     assert_eq!(headers["ratelimit"], "\"api\";r=20;t=1");

@@ -5,16 +5,18 @@
 //! config's: nothing outside can add a time series.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::types::Color;
 
 use super::histogram::{Histogram, Sums};
 use super::registry::Registry;
 use super::series::{COLORS, color_slot};
-use super::text::{Kind, Text};
+use super::text::{MetricKind, Text};
 
 /// What [`super::Metrics::service`] hands out.
 #[derive(Debug, Default)]
@@ -30,7 +32,7 @@ pub struct ServiceSeries {
 impl ServiceSeries {
     /// An attempt at a backend failed; `reason` is the error table's stable word.
     pub fn failed(&self, color: Option<Color>, reason: &'static str) {
-        *lock(&self.failures).entry((color_slot(color), reason)).or_default() += 1;
+        *self.failures.lock().entry((color_slot(color), reason)).or_default() += 1;
     }
 
     /// A request was sent again to another backend.
@@ -40,22 +42,22 @@ impl ServiceSeries {
 
     /// A backend, named as the config names it, was taken out because it failed requests.
     pub fn ejected(&self, color: Option<Color>, backend: String) {
-        *lock(&self.ejections).entry((color_slot(color), backend)).or_default() += 1;
+        *self.ejections.lock().entry((color_slot(color), backend)).or_default() += 1;
     }
 
     /// A switch or rollback ended.
     pub fn switched(&self, result: &'static str) {
-        *lock(&self.switches).entry(result).or_default() += 1;
+        *self.switches.lock().entry(result).or_default() += 1;
     }
 
     /// One colour stands in for the other (`failover`, `fallback`), or does so no longer (`recovered`).
     pub fn detoured(&self, result: &'static str) {
-        *lock(&self.detours).entry(result).or_default() += 1;
+        *self.detours.lock().entry(result).or_default() += 1;
     }
 
     /// A phase of a switch (gate, flip, watch, drain) took this long.
     pub fn phase(&self, phase: &'static str, duration: Duration) {
-        lock(&self.phases).entry(phase).or_default().observe(duration);
+        self.phases.lock().entry(phase).or_default().observe(duration);
     }
 }
 
@@ -82,41 +84,49 @@ impl ZoneSeries {
 
 pub(super) fn render_services(registry: &Registry<Arc<str>, ServiceSeries>, text: &mut Text) {
     let all = registry.all();
-    text.family("edge_upstream_failures_total", "Failed attempts at a backend, and waits for one.", Kind::Counter);
+    text.family(
+        "edge_upstream_failures_total",
+        "Failed attempts at a backend, and waits for one.",
+        MetricKind::Counter,
+    );
     for (service, series) in &all {
-        for (&(color, reason), &count) in &*lock(&series.failures) {
+        for (&(color, reason), &count) in &*series.failures.lock() {
             let color = COLORS[color];
             text.sample(&[("service", service), ("color", color), ("reason", reason)], count);
         }
     }
-    text.family("edge_upstream_retries_total", "Requests sent again.", Kind::Counter);
+    text.family("edge_upstream_retries_total", "Requests sent again.", MetricKind::Counter);
     for (service, series) in &all {
         for (color, count) in COLORS.iter().zip(&series.retries) {
             text.sample(&[("service", service), ("color", color)], count.load(Relaxed));
         }
     }
-    text.family("edge_backend_ejections_total", "Backends taken out because they failed requests.", Kind::Counter);
+    text.family(
+        "edge_backend_ejections_total",
+        "Backends taken out because they failed requests.",
+        MetricKind::Counter,
+    );
     for (service, series) in &all {
-        for ((color, backend), &count) in &*lock(&series.ejections) {
+        for ((color, backend), &count) in &*series.ejections.lock() {
             let color = COLORS[*color];
             text.sample(&[("service", service), ("color", color), ("backend", backend)], count);
         }
     }
-    text.family("edge_switches_total", "Switches and rollbacks.", Kind::Counter);
+    text.family("edge_switches_total", "Switches and rollbacks.", MetricKind::Counter);
     for (service, series) in &all {
-        for (result, &count) in &*lock(&series.switches) {
+        for (result, &count) in &*series.switches.lock() {
             text.sample(&[("service", service), ("result", result)], count);
         }
     }
-    text.family("edge_failovers_total", "One colour stands in for the other, or no longer.", Kind::Counter);
+    text.family("edge_failovers_total", "One colour stands in for the other, or no longer.", MetricKind::Counter);
     for (service, series) in &all {
-        for (result, &count) in &*lock(&series.detours) {
+        for (result, &count) in &*series.detours.lock() {
             text.sample(&[("service", service), ("result", result)], count);
         }
     }
-    text.family("edge_switch_duration_seconds", "Phases of switches.", Kind::Histogram);
+    text.family("edge_switch_duration_seconds", "Phases of switches.", MetricKind::Histogram);
     for (service, series) in &all {
-        for (phase, histogram) in &*lock(&series.phases) {
+        for (phase, histogram) in &*series.phases.lock() {
             let mut totals = Sums::default();
             totals.add(histogram);
             text.histogram(&[("service", service), ("phase", phase)], &totals);
@@ -125,14 +135,10 @@ pub(super) fn render_services(registry: &Registry<Arc<str>, ServiceSeries>, text
 }
 
 pub(super) fn render_zones(registry: &Registry<Arc<str>, ZoneSeries>, text: &mut Text) {
-    text.family("edge_rate_limited_total", "Requests over their rate.", Kind::Counter);
+    text.family("edge_rate_limited_total", "Requests over their rate.", MetricKind::Counter);
     for (zone, series) in registry.all() {
         for (mode, count) in MODES.iter().zip(&series.0) {
             text.sample(&[("zone", &zone), ("mode", mode)], count.load(Relaxed));
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,16 +16,17 @@ mod series;
 mod text;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub use events::{LimitMode, ServiceSeries, ZoneSeries};
 pub use outcome::Totals;
 pub use recent::{Recent, Recents};
 pub use series::Series;
-pub use text::{Kind, Text, Value};
+pub use text::{MetricKind, SampleValue, Text};
 
+use parking_lot::Mutex;
 use registry::Registry;
 
 /// All metrics of the process.
@@ -110,7 +111,7 @@ impl Metrics {
 
     /// One TLS handshake: `version` as `"1.3"`, or `""` when it failed before there was one.
     pub fn tls_handshake(&self, version: &'static str, result: &'static str) {
-        let mut handshakes = self.handshakes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut handshakes = self.handshakes.lock();
         *handshakes.entry((version, result)).or_default() += 1;
     }
 
@@ -139,26 +140,26 @@ impl Metrics {
     }
 
     fn render_own(&self, text: &mut Text) {
-        text.family("edge_tls_handshakes_total", "TLS handshakes.", Kind::Counter);
-        let handshakes = self.handshakes.lock().unwrap_or_else(PoisonError::into_inner);
+        text.family("edge_tls_handshakes_total", "TLS handshakes.", MetricKind::Counter);
+        let handshakes = self.handshakes.lock();
         for (&(version, result), &count) in &*handshakes {
             text.sample(&[("version", version), ("result", result)], count);
         }
         drop(handshakes);
-        text.family("edge_acme_failures_total", "Failed attempts to have a certificate issued.", Kind::Counter);
+        text.family("edge_acme_failures_total", "Failed attempts to have a certificate issued.", MetricKind::Counter);
         for (host, count) in self.acme.all() {
             text.sample(&[("host", &*host)], count.load(Relaxed));
         }
-        text.family("edge_config_reloads_total", "Config reloads.", Kind::Counter);
+        text.family("edge_config_reloads_total", "Config reloads.", MetricKind::Counter);
         text.sample(&[("result", "success")], self.reloads_done.load(Relaxed));
         text.sample(&[("result", "failure")], self.reloads_failed.load(Relaxed));
         text.family(
             "edge_config_last_reload_success_timestamp_seconds",
             "When the running config was taken up.",
-            Kind::Gauge,
+            MetricKind::Gauge,
         );
         text.sample(&[], self.last_reload.load(Relaxed));
-        text.family("edge_build_info", "The running version.", Kind::Gauge);
+        text.family("edge_build_info", "The running version.", MetricKind::Gauge);
         text.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
     }
 }

@@ -4,8 +4,10 @@
 //! memory, so a colour that idles costs next to nothing. Never reads a clock.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::outcome::Totals;
 use crate::types::Color;
@@ -92,17 +94,17 @@ pub struct Recents(Mutex<BTreeMap<Arc<str>, [Recent; 2]>>);
 impl Recents {
     /// [`Recent::over`] of a colour; `None` stands for the one pool of a service without colours.
     pub fn over(&self, service: &str, color: Option<Color>, window: Duration, now: Instant) -> Option<Totals> {
-        self.lock().get(service)?[slot(color)].over(window, now)
+        self.0.lock().get(service)?[slot(color)].over(window, now)
     }
 
     /// [`Recent::per_second`] of the same.
     pub fn per_second(&self, service: &str, color: Option<Color>, window: Duration, now: Instant) -> Option<f64> {
-        self.lock().get(service)?[slot(color)].per_second(window, now)
+        self.0.lock().get(service)?[slot(color)].per_second(window, now)
     }
 
     /// Takes one sample of each service, and forgets those that are not among them.
     pub(super) fn keep(&self, services: impl Iterator<Item = (Arc<str>, [Totals; 2])>, now: Instant) {
-        let mut all = self.lock();
+        let mut all = self.0.lock();
         let mut before = std::mem::take(&mut *all);
         for (name, totals) in services {
             let mut recents = before.remove(&name).unwrap_or_default();
@@ -111,10 +113,6 @@ impl Recents {
             }
             all.insert(name, recents);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, [Recent; 2]>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

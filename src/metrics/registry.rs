@@ -4,7 +4,9 @@
 //! has left the config stays, as Prometheus expects of counters.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 #[derive(Debug)]
 pub(super) struct Registry<K, V>(Mutex<BTreeMap<K, Arc<V>>>);
@@ -17,16 +19,12 @@ impl<K, V> Default for Registry<K, V> {
 
 impl<K: Ord + Clone, V> Registry<K, V> {
     pub(super) fn find_or_make(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
-        Arc::clone(self.lock().entry(key).or_insert_with(|| Arc::new(make())))
+        Arc::clone(self.0.lock().entry(key).or_insert_with(|| Arc::new(make())))
     }
 
     /// In order of the names.
     pub(super) fn all(&self) -> Vec<(K, Arc<V>)> {
-        let entries = self.lock();
+        let entries = self.0.lock();
         entries.iter().map(|(key, value)| (key.clone(), Arc::clone(value))).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<K, Arc<V>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

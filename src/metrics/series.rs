@@ -16,7 +16,7 @@ use super::codes::{self, CODE_SLOTS, METHODS};
 use super::histogram::{Histogram, Sums, bump};
 use super::outcome::{Outcomes, Totals};
 use super::registry::Registry;
-use super::text::{Kind, Text};
+use super::text::{MetricKind, Text};
 
 /// No colour (the proxy's own answers, services with one pool), blue, green.
 pub(super) const COLORS: [&str; 3] = ["", "blue", "green"];
@@ -28,13 +28,13 @@ pub(super) fn color_slot(color: Option<Color>) -> usize {
 /// What [`super::Metrics::series`] hands out.
 #[derive(Debug)]
 pub struct Series {
-    shards: Box<[Shard]>,
+    shards: Box<[SeriesShard]>,
 }
 
 /// Two cache lines apart from its neighbour: CPUs fetch lines in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Shard {
+struct SeriesShard {
     colors: [OnceLock<Box<Requests>>; COLORS.len()],
     outcomes: [OnceLock<Box<Outcomes>>; COLORS.len()],
     bytes: AtomicU64,
@@ -57,7 +57,7 @@ impl Default for Codes {
 
 impl Series {
     pub(super) fn new(workers: usize) -> Self {
-        Self { shards: (0..workers).map(|_| Shard::default()).collect() }
+        Self { shards: (0..workers).map(|_| SeriesShard::default()).collect() }
     }
 
     /// Counts one finished request. `worker` is this thread's own index below the number of workers; two threads with
@@ -126,12 +126,12 @@ type All = Registry<(Arc<str>, Arc<str>), Series>;
 
 pub(super) fn render(registry: &All, text: &mut Text) {
     let all = registry.all();
-    text.family("edge_http_requests_total", "Requests answered.", Kind::Counter);
+    text.family("edge_http_requests_total", "Requests answered.", MetricKind::Counter);
     for ((site, service), series) in &all {
         render_counts(site, service, series, text);
     }
     let help = "From the request's head to the end of the answer.";
-    text.family("edge_http_request_duration_seconds", help, Kind::Histogram);
+    text.family("edge_http_request_duration_seconds", help, MetricKind::Histogram);
     for ((site, service), series) in &all {
         for (slot, color) in COLORS.iter().enumerate() {
             let totals = series.durations(slot);
@@ -140,7 +140,7 @@ pub(super) fn render(registry: &All, text: &mut Text) {
             }
         }
     }
-    text.family("edge_http_response_bytes_total", "Bytes of answers' bodies.", Kind::Counter);
+    text.family("edge_http_response_bytes_total", "Bytes of answers' bodies.", MetricKind::Counter);
     for of_site in all.chunk_by(|one, next| one.0.0 == next.0.0) {
         let bytes: u64 = of_site.iter().map(|(_, series)| series.bytes()).sum();
         text.sample(&[("site", &of_site[0].0.0)], bytes);

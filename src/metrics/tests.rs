@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use http::Method;
 
-use super::{Kind, LimitMode, Metrics, Text};
+use super::{LimitMode, MetricKind, Metrics, Text};
 use crate::types::Color;
 
 const MS: Duration = Duration::from_millis(1);
@@ -160,9 +160,9 @@ fn rare_events_are_told() {
 #[test]
 fn gauges_from_elsewhere_are_written_and_escaped() {
     let text = Metrics::new(1).render(&mut |text: &mut Text| {
-        text.family("edge_backend_up", "Line one\nand \\ two.", Kind::Gauge);
+        text.family("edge_backend_up", "Line one\nand \\ two.", MetricKind::Gauge);
         text.sample(&[("backend", "a\"b\\c\nd")], true);
-        text.family("edge_half", "Half.", Kind::Gauge);
+        text.family("edge_half", "Half.", MetricKind::Gauge);
         text.sample(&[], 0.5);
     });
     parse(&text);

@@ -9,7 +9,7 @@ use super::histogram::Sums;
 
 /// What a family's numbers mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     Counter,
     Gauge,
     Histogram,
@@ -17,48 +17,48 @@ pub enum Kind {
 
 /// A sample's number.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Value {
+pub enum SampleValue {
     Whole(u64),
     Real(f64),
 }
 
-impl From<u64> for Value {
+impl From<u64> for SampleValue {
     fn from(value: u64) -> Self {
         Self::Whole(value)
     }
 }
 
-impl From<u32> for Value {
+impl From<u32> for SampleValue {
     fn from(value: u32) -> Self {
         Self::Whole(value.into())
     }
 }
 
-impl From<i32> for Value {
+impl From<i32> for SampleValue {
     fn from(value: i32) -> Self {
         Self::Real(value.into())
     }
 }
 
-impl From<usize> for Value {
+impl From<usize> for SampleValue {
     fn from(value: usize) -> Self {
         Self::Whole(value as u64)
     }
 }
 
-impl From<bool> for Value {
+impl From<bool> for SampleValue {
     fn from(value: bool) -> Self {
         Self::Whole(value.into())
     }
 }
 
-impl From<f64> for Value {
+impl From<f64> for SampleValue {
     fn from(value: f64) -> Self {
         Self::Real(value)
     }
 }
 
-impl fmt::Display for Value {
+impl fmt::Display for SampleValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Whole(value) => value.fmt(f),
@@ -78,11 +78,11 @@ pub struct Text {
 
 impl Text {
     /// Starts a family; the samples that follow belong to it.
-    pub fn family(&mut self, name: &str, help: &str, kind: Kind) {
+    pub fn family(&mut self, name: &str, help: &str, kind: MetricKind) {
         let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
         };
         self.family.replace_range(.., name);
         self.push(&["# HELP ", name, " "]);
@@ -91,13 +91,13 @@ impl Text {
     }
 
     /// One number of the family; label values may be any text.
-    pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Into<Value>) {
+    pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Into<SampleValue>) {
         self.line("", labels, None, value.into());
     }
 
     pub(super) fn histogram(&mut self, labels: &[(&str, &str)], totals: &Sums) {
         for (bound, count) in totals.cumulative() {
-            let bound = Value::from(bound).to_string();
+            let bound = SampleValue::from(bound).to_string();
             self.line("_bucket", labels, Some(("le", &bound)), count.into());
         }
         self.line("_sum", labels, None, totals.sum().into());
@@ -108,7 +108,7 @@ impl Text {
         self.out
     }
 
-    fn line(&mut self, suffix: &str, labels: &[(&str, &str)], last: Option<(&str, &str)>, value: Value) {
+    fn line(&mut self, suffix: &str, labels: &[(&str, &str)], last: Option<(&str, &str)>, value: SampleValue) {
         self.out.push_str(&self.family);
         self.out.push_str(suffix);
         let mut opener = '{';

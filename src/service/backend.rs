@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use std::{fmt, sync::Arc};
+
+use parking_lot::Mutex;
 
 use super::ejection::{Ejected, Ejections};
 use crate::trust::{BackendTls, BackendTlsCell};
@@ -150,12 +151,12 @@ impl Backend {
     }
 
     pub fn health(&self) -> Health {
-        self.lock().health.clone()
+        self.state.lock().health.clone()
     }
 
     /// Since it failed too many requests; `None` while it may be asked.
     pub fn ejected(&self) -> Option<Ejected> {
-        self.lock().ejections.present().cloned()
+        self.state.lock().ejections.present().cloned()
     }
 
     /// It has answered a request: the failures before are forgotten.
@@ -173,7 +174,7 @@ impl Backend {
 
     /// Takes a probe in; answers whether that changed up to down or down to up.
     pub fn observe(&self, probe: Probe, rise: u32, fall: u32) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let health = &mut state.health;
         let passed = probe.outcome.passed();
         let same = health.last.as_ref().is_some_and(|last| last.outcome.passed() == passed);
@@ -196,7 +197,7 @@ impl Backend {
 
     /// Out for a while; whether the pool can do without it is the caller's concern. Answers for how long.
     pub(super) fn eject(&self, now: Instant, first: Duration, max_fails: u32, why: String) -> Duration {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let lasts = state.ejections.eject(now, first, max_fails, why);
         self.show(&state);
         lasts
@@ -204,14 +205,14 @@ impl Backend {
 
     /// Ends its ejection if its time is over; answers whether it was.
     pub(super) fn readmit(&self, now: Instant) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let ended = state.ejections.end(now);
         self.let_in(&state, ended)
     }
 
     /// The same, whenever that would be.
     pub(super) fn readmit_early(&self, now: Instant) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let ended = state.ejections.cut_short(now);
         self.let_in(&state, ended)
     }
@@ -245,10 +246,6 @@ impl Backend {
         self.up.store(state.health.up, Ordering::Relaxed);
         // Stored before the caller looks at the queue: see `count_in`.
         self.serves.store(state.health.up && state.ejections.present().is_none(), Ordering::SeqCst);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,10 +1,11 @@
 //! One colour's backends: what is configured, what the names resolved to, and how many exchanges are inside.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::backend::{Backend, Endpoint, Health};
@@ -110,7 +111,7 @@ impl Pool {
     }
 
     pub fn targets(&self) -> Vec<Target> {
-        self.lock().clone()
+        self.targets.lock().clone()
     }
 
     pub fn has_healthy(&self) -> bool {
@@ -129,7 +130,7 @@ impl Pool {
     /// task that follows [`Pool::watch_backends`] lets it in again with [`Pool::readmit`].
     pub fn eject(&self, backend: &Backend, health: &config::Health, why: String, now: Instant) -> Option<Duration> {
         // Held so that two workers can't eject the two halves at once.
-        let _targets = self.lock();
+        let _targets = self.targets.lock();
         let backends = self.backends();
         let out = backends.iter().filter(|b| b.ejected().is_some()).count();
         let another_serves = backends.iter().any(|b| b.id() != backend.id() && b.serves());
@@ -163,7 +164,7 @@ impl Pool {
 
     /// Takes up the config's list; what stays keeps its addresses and health.
     pub(super) fn retarget(&self, addrs: &[BackendAddr]) {
-        let mut targets = self.lock();
+        let mut targets = self.targets.lock();
         let next = addrs.iter().map(|addr| {
             let before = targets.iter().find(|t| t.addr == *addr);
             before.cloned().unwrap_or_else(|| Target::new(addr.clone()))
@@ -174,7 +175,7 @@ impl Pool {
 
     /// Takes in a look-up of one target's name. An error keeps the last good answer.
     pub fn resolved(&self, addr: &BackendAddr, answer: Result<Vec<Endpoint>, String>) {
-        let mut targets = self.lock();
+        let mut targets = self.targets.lock();
         let Some(target) = targets.iter_mut().find(|t| t.addr == *addr) else { return };
         match answer {
             Ok(endpoints) => {
@@ -189,7 +190,7 @@ impl Pool {
     /// A backend has come up or gone down: lets go of those that were only kept until one of their successors is healthy, and
     /// wakes a request that waits for room.
     pub fn settle(&self) {
-        let targets = self.lock();
+        let targets = self.targets.lock();
         self.rebuild(&targets);
     }
 
@@ -295,9 +296,5 @@ impl Pool {
 
     pub(super) fn count_tunnel_out(&self) {
         self.tunnels.fetch_sub(1, Ordering::SeqCst);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Target>> {
-        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
 
 use crate::types::keep_waker;
 
@@ -51,7 +53,7 @@ impl Queue {
     ///
     /// Room that was made before this returns has woken no one: look once more afterwards, and wake the first if there is room.
     pub fn join(&self, bound: usize) -> Result<Place, Full> {
-        let mut places = self.line.lock();
+        let mut places = self.line.places.lock();
         if self.line.len.load(Ordering::SeqCst) >= bound {
             return Err(Full);
         }
@@ -88,7 +90,7 @@ impl Place {
     ///
     /// Room that was made meanwhile may have woken no one: look once more afterwards.
     pub fn pass(&mut self) {
-        self.line.lock().waiting.entry(self.number).or_default();
+        self.line.places.lock().waiting.entry(self.number).or_default();
         self.line.wake_from(self.number + 1);
     }
 }
@@ -97,7 +99,7 @@ impl Future for Place {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut places = self.line.lock();
+        let mut places = self.line.places.lock();
         let Some(waker) = places.waiting.get_mut(&self.number) else { return Poll::Ready(()) };
         keep_waker(waker, cx);
         Poll::Pending
@@ -106,7 +108,7 @@ impl Future for Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let was_waiting = self.line.lock().waiting.remove(&self.number).is_some();
+        let was_waiting = self.line.places.lock().waiting.remove(&self.number).is_some();
         self.line.len.fetch_sub(1, Ordering::SeqCst);
         if !was_waiting && !self.used {
             self.line.wake_from(0);
@@ -117,7 +119,7 @@ impl Drop for Place {
 impl Line {
     fn wake_from(&self, number: u64) -> bool {
         let woken = {
-            let mut places = self.lock();
+            let mut places = self.places.lock();
             let Some((&first, _)) = places.waiting.range(number..).next() else { return false };
             places.waiting.remove(&first)
         };
@@ -125,10 +127,6 @@ impl Line {
             waker.wake();
         }
         true
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Places> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -14,7 +14,7 @@ pub use path::{BadPath, encoded, normalized};
 pub use route::{Action, Limit, Route, Target};
 
 use crate::config;
-use crate::types::{HostName, HostPattern};
+use crate::types::{HostName, HostPattern, parent_of};
 
 /// One `[[site]]`, ready to answer.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Hosts {
 
     /// Whether a name one label below `parent` can belong to a site: what a wildcard certificate is good for.
     pub fn is_below(&self, parent: &str) -> bool {
-        let below = |name: &str| name.split_once('.').is_some_and(|(_, rest)| rest == parent);
+        let below = |name: &str| parent_of(name) == Some(parent);
         self.find(&format!("a.{parent}")).is_some() || self.exact.keys().any(|name| below(name))
     }
 
@@ -118,7 +118,7 @@ impl Hosts {
         }
         if !self.wildcard.is_empty() {
             let mut rest = host;
-            while let Some((_, suffix)) = rest.split_once('.') {
+            while let Some(suffix) = parent_of(rest) {
                 if let Some(index) = self.wildcard.get(suffix) {
                     return Some(*index);
                 }

@@ -3,26 +3,16 @@
 //! The store is apart from the snapshot: a certificate that is renewed or whose file changes is taken up without a reload.
 //! Never speaks HTTP. [`crate::acme`] feeds the same store.
 
-mod accept;
-mod chain;
-mod clients;
+mod certificates;
 mod digest;
-mod files;
-mod index;
-mod internal_ca;
+mod handshake;
 mod name;
-mod pairs;
-mod rules;
-mod store;
-mod tickets;
-mod wanted;
 
-pub use accept::{Handshake, HandshakeError, Tls};
-pub use clients::{BadClientCert, ClientCaError, check_client_ca};
-pub use files::{CertificateError, Content, Loaded, load, parse};
-pub use index::{CertStatus, Source};
-pub use internal_ca::{CaError, InternalCa, Root};
-pub use rules::Rules;
-pub use store::{CertStore, Told};
-pub use tickets::{ExportedKeys, NoKey, TicketKeys};
-pub use wanted::Wanted;
+pub use certificates::{
+    CaError, CertSource, CertStatus, CertStore, CertificateError, Content, InternalCa, IssuedState, LoadedCertificate,
+    Root, WantedCertificate, load, parse,
+};
+pub use handshake::{
+    BadClientCert, ClientCaError, ExportedKeys, Handshake, HandshakeError, NoKey, Rules, TicketKeys, Tls,
+    check_client_ca,
+};

@@ -107,7 +107,7 @@ impl FromStr for HostPattern {
         if text == "*" {
             return Ok(Self::Any);
         }
-        let Some(suffix) = text.strip_prefix("*.") else {
+        let Some(suffix) = wildcard_parent(text) else {
             return text.parse().map(Self::Exact);
         };
         let suffix: HostName = suffix.parse()?;
@@ -126,6 +126,26 @@ impl fmt::Display for HostPattern {
             Self::Any => f.pad("*"),
         }
     }
+}
+
+/// Whether a name as certificates have it, `example.com` or `*.example.com`, is good for `host`. A wildcard is good for names
+/// one label below (RFC 9525, 6.3), where that of a site takes any depth; for a wildcard only the very same is good. Both in
+/// lower case.
+#[must_use]
+pub fn certificate_name_covers(name: &str, host: &str) -> bool {
+    name == host || wildcard_parent(name).is_some_and(|parent| parent_of(host) == Some(parent))
+}
+
+/// `example.com` of `*.example.com`; `None`: it is no wildcard.
+#[must_use]
+pub fn wildcard_parent(name: &str) -> Option<&str> {
+    name.strip_prefix("*.")
+}
+
+/// The name without its first label.
+#[must_use]
+pub fn parent_of(name: &str) -> Option<&str> {
+    name.split_once('.').map(|(_, parent)| parent)
 }
 
 fn ipv6(text: &str) -> Option<Ipv6Addr> {
@@ -232,5 +252,17 @@ mod tests {
         assert!(!wildcard.covers(&host("badexample.com")));
         assert!(HostPattern::Any.covers(&host("example.com")));
         assert!("*.10.0.0.1".parse::<HostPattern>().is_err());
+    }
+
+    #[test]
+    fn a_wildcard_in_a_certificate_is_good_for_one_label() {
+        let covers = certificate_name_covers;
+        assert!(covers("example.com", "example.com") && covers("*.example.com", "a.example.com"));
+        assert!(covers("*.example.com", "*.example.com") && covers("*.b.example.com", "a.b.example.com"));
+        for host in ["example.com", "a.b.example.com", "aexample.com", "com", "*.b.example.com"] {
+            assert!(!covers("*.example.com", host), "{host}");
+        }
+        assert!(!covers("a.example.com", "*.example.com"));
+        assert_eq!((wildcard_parent("*.a.b"), wildcard_parent("*"), parent_of("a")), (Some("a.b"), None, None));
     }
 }

@@ -46,14 +46,14 @@ pub enum ConnectError {
 }
 
 /// A client on a fresh connection. HTTP/2 is shared by clones; HTTP/1.1 carries one exchange at a time.
-pub(super) enum Sender {
+pub(super) enum UpstreamSender {
     H1(http1::SendRequest<Outgoing>),
     H2(http2::SendRequest<Outgoing>),
 }
 
 /// A fresh connection, and what vouched for its backend; `None`: no TLS.
 pub(super) struct Connected {
-    pub sender: Sender,
+    pub sender: UpstreamSender,
     pub tls: Option<Arc<BackendTls>>,
 }
 
@@ -119,7 +119,7 @@ fn peer(backend: &Backend, tls: Option<&BackendTls>) -> Result<HttpPeer, Connect
     Ok(peer)
 }
 
-async fn speak_h1(stream: Stream) -> Result<Sender, ConnectError> {
+async fn speak_h1(stream: Stream) -> Result<UpstreamSender, ConnectError> {
     let (sender, connection) = http1::Builder::new()
         .max_headers(MAX_HEADERS)
         .handshake(TokioIo::new(stream))
@@ -131,10 +131,10 @@ async fn speak_h1(stream: Stream) -> Result<Sender, ConnectError> {
             tracing::debug!(%error, "upstream connection ended");
         }
     });
-    Ok(Sender::H1(sender))
+    Ok(UpstreamSender::H1(sender))
 }
 
-async fn speak_h2(stream: Stream) -> Result<Sender, ConnectError> {
+async fn speak_h2(stream: Stream) -> Result<UpstreamSender, ConnectError> {
     let (sender, connection) = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -150,7 +150,7 @@ async fn speak_h2(stream: Stream) -> Result<Sender, ConnectError> {
             tracing::debug!(%error, "upstream connection ended");
         }
     });
-    Ok(Sender::H2(sender))
+    Ok(UpstreamSender::H2(sender))
 }
 
 /// Spawns hyper's own tasks on the core they belong to.

@@ -1,4 +1,4 @@
-//! Idle connections to the backends, per core, and the lease of one for an exchange.
+//! IdleConnection connections to the backends, per core, and the lease of one for an exchange.
 //!
 //! No lock: a pool belongs to one thread. Keyed by the backend's id, so that a backend that was replaced is never reached
 //! through an old connection.
@@ -16,13 +16,13 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 
-use super::connect::{ConnectError, Connected, Connector, Sender};
+use super::connect::{ConnectError, Connected, Connector, UpstreamSender};
 use super::outgoing::Outgoing;
 use crate::config;
 use crate::service::Backend;
 use crate::trust::BackendTls;
 
-/// Idle connections kept to one backend by one core; beyond that the longest idle is closed. nginx: `keepalive`.
+/// IdleConnection connections kept to one backend by one core; beyond that the longest idle is closed. nginx: `keepalive`.
 const MAX_IDLE: usize = 128;
 
 /// How long a connection may be idle. nginx: `keepalive_timeout` of an upstream, 60 s.
@@ -33,11 +33,11 @@ pub struct Upstreams {
     connector: Connector,
     /// The time of the last pruning: precise enough for idle connections, and read without a system call.
     looked: Cell<Instant>,
-    idle: RefCell<HashMap<u64, Vec<Idle>, RandomState>>,
+    idle: RefCell<HashMap<u64, Vec<IdleConnection>, RandomState>>,
     shared: RefCell<HashMap<u64, SharedH2, RandomState>>,
 }
 
-struct Idle {
+struct IdleConnection {
     sender: http1::SendRequest<Outgoing>,
     vouched: Vouched,
     since: Instant,
@@ -64,7 +64,7 @@ impl Vouched {
 pub struct Lease {
     upstreams: Rc<Upstreams>,
     backend: u64,
-    sender: Sender,
+    sender: UpstreamSender,
     vouched: Vouched,
     reused: bool,
 }
@@ -92,14 +92,14 @@ impl Upstreams {
     pub fn reuse(self: &Rc<Self>, backend: &Backend) -> Option<Lease> {
         let id = backend.id();
         if let Some(shared) = self.shared.borrow().get(&id).filter(|shared| shared.is_usable()) {
-            return Some(self.lease(id, Sender::H2(shared.sender.clone()), Vouched(None), true));
+            return Some(self.lease(id, UpstreamSender::H2(shared.sender.clone()), Vouched(None), true));
         }
         let mut idle = self.idle.borrow_mut();
         let waiting = idle.get_mut(&id)?;
         // Latest first: the one least likely to be closed by the backend meanwhile.
         while let Some(last) = waiting.pop() {
             if last.sender.is_ready() && last.vouched.holds() {
-                return Some(self.lease(id, Sender::H1(last.sender), last.vouched, true));
+                return Some(self.lease(id, UpstreamSender::H1(last.sender), last.vouched, true));
             }
         }
         None
@@ -109,7 +109,7 @@ impl Upstreams {
     pub async fn connect(self: &Rc<Self>, backend: &Backend, service: &config::Service) -> Result<Lease, ConnectError> {
         let Connected { sender, tls } = self.connector.connect(backend, service).await?;
         let mut vouched = Vouched(tls);
-        if let Sender::H2(sender) = &sender {
+        if let UpstreamSender::H2(sender) = &sender {
             let shared = SharedH2 { sender: sender.clone(), vouched: std::mem::replace(&mut vouched, Vouched(None)) };
             self.shared.borrow_mut().insert(backend.id(), shared);
         }
@@ -128,14 +128,14 @@ impl Upstreams {
     pub fn prune(&self, now: Instant) {
         self.looked.set(now);
         self.idle.borrow_mut().retain(|_, waiting| {
-            let is_young = |c: &Idle| now.duration_since(c.since) < IDLE_TIMEOUT;
+            let is_young = |c: &IdleConnection| now.duration_since(c.since) < IDLE_TIMEOUT;
             waiting.retain(|c| !c.sender.is_closed() && is_young(c) && c.vouched.holds());
             !waiting.is_empty()
         });
         self.shared.borrow_mut().retain(|_, shared| shared.is_usable());
     }
 
-    fn lease(self: &Rc<Self>, backend: u64, sender: Sender, vouched: Vouched, reused: bool) -> Lease {
+    fn lease(self: &Rc<Self>, backend: u64, sender: UpstreamSender, vouched: Vouched, reused: bool) -> Lease {
         Lease { upstreams: self.clone(), backend, sender, vouched, reused }
     }
 }
@@ -153,7 +153,7 @@ impl Lease {
     }
 
     pub fn is_h2(&self) -> bool {
-        matches!(self.sender, Sender::H2(_))
+        matches!(self.sender, UpstreamSender::H2(_))
     }
 
     /// Sends the head and starts the body at once; answers with the response's head.
@@ -162,15 +162,15 @@ impl Lease {
         request: Request<Outgoing>,
     ) -> impl Future<Output = Result<Response<Incoming>, SendError>> + use<> {
         match &mut self.sender {
-            Sender::H1(sender) => Either::Left(sender.try_send_request(request).map_err(SendError::from)),
+            UpstreamSender::H1(sender) => Either::Left(sender.try_send_request(request).map_err(SendError::from)),
             // Its stream may have to wait for others to end.
-            Sender::H2(sender) => Either::Right(Box::pin(send_h2(sender.clone(), request))),
+            UpstreamSender::H2(sender) => Either::Right(Box::pin(send_h2(sender.clone(), request))),
         }
     }
 
     /// Back to the pool. Only once the answer's body has ended: the next request would wait behind it.
     pub fn release(self) {
-        let Sender::H1(sender) = self.sender else { return };
+        let UpstreamSender::H1(sender) = self.sender else { return };
         if sender.is_closed() || !self.vouched.holds() {
             return;
         }
@@ -179,7 +179,7 @@ impl Lease {
         if waiting.len() >= MAX_IDLE {
             waiting.remove(0);
         }
-        waiting.push(Idle { sender, vouched: self.vouched, since: self.upstreams.looked.get() });
+        waiting.push(IdleConnection { sender, vouched: self.vouched, since: self.upstreams.looked.get() });
     }
 }
 

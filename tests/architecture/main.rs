@@ -24,6 +24,7 @@ const SIBLINGS: &[(&str, &[&str])] = &[
     ("health", &["upstream"]),
     ("worker", &["health", "listen", "upstream"]),
     ("http", &["listen", "tls", "upstream", "worker"]),
+    ("doctor", &["acme"]),
     ("daemon", &["admin"]),
     ("demo", &["admin", "daemon"]),
 ];

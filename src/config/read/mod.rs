@@ -38,11 +38,11 @@ pub(super) struct Document<'a> {
     found: RefCell<Vec<Diagnostic>>,
     unknown: RefCell<Vec<Unknown>>,
     /// What "did you mean" chooses from.
-    known: RefCell<Known>,
+    known: RefCell<KnownKeys>,
 }
 
 /// Section → keys asked for.
-pub(super) type Known = BTreeMap<&'static str, BTreeSet<&'static str>>;
+pub(super) type KnownKeys = BTreeMap<&'static str, BTreeSet<&'static str>>;
 
 /// A key that nobody asked for.
 struct Unknown {
@@ -75,7 +75,7 @@ impl<'a> Document<'a> {
     }
 
     /// What was found, and every key that was asked for. Unknown keys are judged here, when all sections were read.
-    pub fn finish(self) -> (Vec<Diagnostic>, Known) {
+    pub fn finish(self) -> (Vec<Diagnostic>, KnownKeys) {
         let known = self.known.into_inner();
         let unknown = self.unknown.into_inner();
         let mut found = self.found.into_inner();
@@ -89,7 +89,7 @@ impl<'a> Document<'a> {
 }
 
 impl Unknown {
-    fn diagnose(&self, known: &Known) -> Diagnostic {
+    fn diagnose(&self, known: &KnownKeys) -> Diagnostic {
         let key = self.key.as_str();
         let found = Diagnostic::error(match self.path.as_str() {
             "" => format!("unknown section or key `{key}`"),

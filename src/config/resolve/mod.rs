@@ -5,14 +5,11 @@
 //! a config is handed out only when no error was found.
 
 mod acme;
-mod action;
 mod headers;
-mod hosts;
 mod listeners;
 mod parse;
 mod pools;
 mod process;
-mod route;
 mod server;
 mod service;
 mod site;
@@ -54,7 +51,7 @@ pub(super) fn resolve(name: &str, text: &str, outside: Outside<'_>) -> Result<Lo
 
 /// Every key that is read, by section: for the test that pins the reference.
 #[cfg(test)]
-pub(super) fn known_keys(text: &str) -> super::read::Known {
+pub(super) fn known_keys(text: &str) -> super::read::KnownKeys {
     let (root, _) = DeTable::parse_recoverable(text);
     let secret = |_: &Path| Ok(String::new());
     let document = Document::new(text, Outside { env: &|_| None, secret: &secret });
@@ -71,7 +68,7 @@ fn config(mut root: Table<'_>) -> Config {
     let zones = zone::read(&mut root);
     let services = service::read(&mut root);
     let policies = headers::read(&mut root);
-    let around = site::Around {
+    let context = site::SiteContext {
         server: &server,
         limits: &limits,
         tls: &tls,
@@ -80,7 +77,7 @@ fn config(mut root: Table<'_>) -> Config {
         services: &services,
         policies: &policies,
     };
-    let sites = site::read(&mut root, &around);
+    let sites = site::read(&mut root, &context);
     Config { server, limits, log, tls: tls.tls, acme, zones, services, sites }
 }
 

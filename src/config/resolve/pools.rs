@@ -7,7 +7,7 @@ use crate::config::model::Pools;
 use crate::config::read::Table;
 use crate::types::BackendAddr;
 
-type Pool = Vec<(BackendAddr, Range<usize>)>;
+type PoolKeys = Vec<(BackendAddr, Range<usize>)>;
 
 pub(super) fn read(t: &mut Table<'_>) -> Pools {
     let blue = pool(t, "blue");
@@ -47,7 +47,7 @@ fn report_missing(t: &Table<'_>) {
     }
 }
 
-fn pool(t: &mut Table<'_>, key: &'static str) -> Option<Pool> {
+fn pool(t: &mut Table<'_>, key: &'static str) -> Option<PoolKeys> {
     let path = t.path_of(key);
     let pool = t.list(key, |v| Ok((v.parsed::<BackendAddr>()?, v.span())))?;
     t.report_if_empty(key, "a pool needs a backend, such as \"app:8000\"");
@@ -60,7 +60,7 @@ fn pool(t: &mut Table<'_>, key: &'static str) -> Option<Pool> {
     Some(pool)
 }
 
-fn warn_if_shared(t: &Table<'_>, blue: &Pool, green: &Pool) {
+fn warn_if_shared(t: &Table<'_>, blue: &PoolKeys, green: &PoolKeys) {
     for (address, span) in green {
         if blue.iter().any(|(other, _)| other.is_same_target(address)) {
             let help = "a switch changes nothing for a backend of both colours";
@@ -69,6 +69,6 @@ fn warn_if_shared(t: &Table<'_>, blue: &Pool, green: &Pool) {
     }
 }
 
-fn addresses(pool: Option<Pool>) -> Vec<BackendAddr> {
+fn addresses(pool: Option<PoolKeys>) -> Vec<BackendAddr> {
     pool.into_iter().flatten().map(|(address, _)| address).collect()
 }

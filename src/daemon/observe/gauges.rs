@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::access::AccessLog;
 use crate::listen::Admissions;
-use crate::metrics::{Kind, Text};
+use crate::metrics::{MetricKind, Text};
 use crate::service::Service;
-use crate::tls::{CertStore, Source};
+use crate::tls::{CertSource, CertStore};
 use crate::worker::SharedState;
 
 /// Where the gauges live.
@@ -32,21 +32,25 @@ impl Gauges {
         queued(text, &services);
         backends(text, &services);
         active(text, &services);
-        text.family("edge_rate_limit_keys", "Keys a zone remembers now.", Kind::Gauge);
+        text.family("edge_rate_limit_keys", "Keys a zone remembers now.", MetricKind::Gauge);
         for (zone, limiter) in &snapshot.limiters {
             text.sample(&[("zone", zone)], limiter.keys() as u64);
         }
-        text.family("edge_connections", "Open client connections.", Kind::Gauge);
+        text.family("edge_connections", "Open client connections.", MetricKind::Gauge);
         for (listener, open) in self.admissions.by_listener() {
             text.sample(&[("listener", &listener)], open as u64);
         }
         self.certificates(text);
-        text.family("edge_access_log_dropped_total", "Log lines dropped because the disk was slow.", Kind::Counter);
+        text.family(
+            "edge_access_log_dropped_total",
+            "Log lines dropped because the disk was slow.",
+            MetricKind::Counter,
+        );
         text.sample(&[], self.access.dropped());
     }
 
     fn certificates(&self, text: &mut Text) {
-        text.family("edge_certificate_not_after_seconds", "When a certificate expires, Unix time.", Kind::Gauge);
+        text.family("edge_certificate_not_after_seconds", "When a certificate expires, Unix time.", MetricKind::Gauge);
         // A name that two certificates have is shown the first one.
         let mut told = HashSet::new();
         let status = self.certificates.status();
@@ -61,19 +65,19 @@ impl Gauges {
         text.family(
             "edge_certificate_stand_in",
             "1 while the internal CA's certificate stands in for one that is not issued yet.",
-            Kind::Gauge,
+            MetricKind::Gauge,
         );
         told.clear();
-        for certificate in status.iter().filter(|c| matches!(c.source, Source::Acme | Source::StandIn)) {
+        for certificate in status.iter().filter(|c| matches!(c.source, CertSource::Acme | CertSource::StandIn)) {
             for name in certificate.names.iter().filter(|name| told.insert(name.as_str())) {
-                text.sample(&[("host", name)], u64::from(certificate.source == Source::StandIn));
+                text.sample(&[("host", name)], u64::from(certificate.source == CertSource::StandIn));
             }
         }
     }
 }
 
 fn in_flight(text: &mut Text, services: &[&Arc<Service>]) {
-    text.family("edge_http_requests_in_flight", "Exchanges in flight, tunnels included.", Kind::Gauge);
+    text.family("edge_http_requests_in_flight", "Exchanges in flight, tunnels included.", MetricKind::Gauge);
     for service in services {
         for pool in service.pools() {
             let labels = [("service", &**service.name()), ("color", pool.color_label())];
@@ -83,7 +87,7 @@ fn in_flight(text: &mut Text, services: &[&Arc<Service>]) {
 }
 
 fn queued(text: &mut Text, services: &[&Arc<Service>]) {
-    text.family("edge_http_requests_queued", "Requests waiting for a backend that is not full.", Kind::Gauge);
+    text.family("edge_http_requests_queued", "Requests waiting for a backend that is not full.", MetricKind::Gauge);
     for service in services {
         for pool in service.pools() {
             let labels = [("service", &**service.name()), ("color", pool.color_label())];
@@ -93,7 +97,7 @@ fn queued(text: &mut Text, services: &[&Arc<Service>]) {
 }
 
 fn backends(text: &mut Text, services: &[&Arc<Service>]) {
-    text.family("edge_backend_up", "1 if any address of the backend passes its probes.", Kind::Gauge);
+    text.family("edge_backend_up", "1 if any address of the backend passes its probes.", MetricKind::Gauge);
     for service in services {
         for pool in service.pools() {
             let backends = pool.backends();
@@ -108,7 +112,7 @@ fn backends(text: &mut Text, services: &[&Arc<Service>]) {
 }
 
 fn active(text: &mut Text, services: &[&Arc<Service>]) {
-    text.family("edge_service_active", "1 for the colour that serves.", Kind::Gauge);
+    text.family("edge_service_active", "1 for the colour that serves.", MetricKind::Gauge);
     for service in services {
         let active = service.active();
         for pool in service.pools() {
@@ -116,7 +120,7 @@ fn active(text: &mut Text, services: &[&Arc<Service>]) {
             text.sample(&[("service", service.name()), ("color", pool.color_label())], u64::from(serves));
         }
     }
-    text.family("edge_service_generation", "Changes of the service's colour so far.", Kind::Gauge);
+    text.family("edge_service_generation", "Changes of the service's colour so far.", MetricKind::Gauge);
     for service in services {
         text.sample(&[("service", service.name())], service.active().generation);
     }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use ipnet::IpNet;
 
-use super::X_FORWARDED_FOR;
+use crate::headers::names::X_FORWARDED_FOR;
 
 /// The rightmost X-Forwarded-For entry that isn't a trusted proxy, if the peer is one; else the peer.
 ///

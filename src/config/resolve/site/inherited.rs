@@ -1,0 +1,127 @@
+//! What a site and its routes have in common, and how a route inherits it.
+//!
+//! A route's own key replaces the site's, lists as a whole (as nginx's `limit_req` does). `allow` and `deny` are
+//! inherited each by itself: a route's `deny` never opens what the site's `allow` closed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::action;
+use super::context::SiteContext;
+use crate::config::model::{Action, HeaderPolicy, Preset, Route, RoutePath};
+use crate::config::read::{Mistake, Table, Value};
+use crate::config::resolve::parse::{network, request_path};
+use crate::config::resolve::{headers, process};
+
+/// The keys that a site and a route share, with what is above them filled in.
+#[derive(Clone)]
+pub struct InheritedKeys {
+    pub action: Option<Action>,
+    limit: Vec<Arc<str>>,
+    allow: Vec<IpNet>,
+    deny: Vec<IpNet>,
+    body_size: u64,
+    body_timeout: Duration,
+    headers: HeaderPolicy,
+    hsts: Option<Duration>,
+}
+
+impl InheritedKeys {
+    /// What a site inherits.
+    pub fn above(context: &SiteContext<'_>) -> Self {
+        Self {
+            action: None,
+            limit: Vec::new(),
+            allow: Vec::new(),
+            deny: Vec::new(),
+            body_size: context.limits.body_size,
+            body_timeout: context.limits.body_timeout,
+            headers: HeaderPolicy { preset: Preset::Secure, changes: Vec::new() },
+            hsts: Some(Duration::from_hours(365 * 24)),
+        }
+    }
+
+    /// What is given in the table, over `self`.
+    pub fn overlaid(self, t: &mut Table<'_>, context: &SiteContext<'_>) -> Self {
+        warn_of_compress(t);
+        Self {
+            action: action::read(t, context.services).or(self.action),
+            limit: t.list("limit", |v| zone(v, context)).unwrap_or(self.limit),
+            allow: t.list("allow", network).unwrap_or(self.allow),
+            deny: t.list("deny", network).unwrap_or(self.deny),
+            body_size: t.read("body_size", self.body_size, process::body_size),
+            body_timeout: t.read("body_timeout", self.body_timeout, Value::duration_above_zero),
+            headers: t.read("headers", self.headers, |v| headers::choose(v, context.policies)),
+            hsts: t.read("hsts", self.hsts, hsts),
+        }
+    }
+
+    /// `None` when nothing answers.
+    pub fn into_route(self, path: RoutePath, strip_prefix: bool) -> Option<Route> {
+        Some(Route {
+            path,
+            action: self.action?,
+            limit: self.limit,
+            allow: self.allow,
+            deny: self.deny,
+            body_size: self.body_size,
+            body_timeout: self.body_timeout,
+            headers: self.headers,
+            hsts: self.hsts,
+            strip_prefix,
+        })
+    }
+}
+
+/// `"/api/"` or `"=/exact"`.
+pub fn path(value: &Value<'_>) -> Result<RoutePath, Mistake> {
+    let text = value.text()?;
+    let (exact, path) = match text.strip_prefix('=') {
+        Some(path) => (true, path),
+        None => (false, text.as_ref()),
+    };
+    if !path.starts_with('/') {
+        let equals = if exact { "=" } else { "" };
+        return Err(
+            Mistake::new(format!("{text:?} does not start with \"/\"")).help(format!("write \"{equals}/{path}\""))
+        );
+    }
+    request_path(path)?;
+    if path.contains(['?', '#', '*']) {
+        return Err(Mistake::new(format!("{text:?} is more than a path"))
+            .help("a prefix (\"/api/\") or one path (\"=/exact\"); no query, no wildcard"));
+    }
+    if path.contains("//") || path.split('/').any(|segment| segment == "." || segment == "..") {
+        return Err(Mistake::new(format!("{text:?} is not in normal form"))
+            .help("leave \"//\", \".\" and \"..\" out: no request would match"));
+    }
+    Ok(if exact { RoutePath::Exact(path.to_owned()) } else { RoutePath::Prefix(path.to_owned()) })
+}
+
+/// A zone that exists.
+fn zone(value: &Value<'_>, context: &SiteContext<'_>) -> Result<Arc<str>, Mistake> {
+    let name = value.text()?;
+    if let Some((name, _)) = context.zones.get_key_value(name.as_ref()) {
+        return Ok(name.clone());
+    }
+    let known = context.zones.keys().map(AsRef::as_ref);
+    let mistake = Mistake::unknown(format!("there is no zone {name:?}"), &name, known);
+    Err(if mistake.help.is_some() { mistake } else { mistake.help(format!("add [zone.{name}]")) })
+}
+
+/// `"off"` sends nothing; `"0s"` tells browsers to forget (RFC 6797).
+fn hsts(value: &Value<'_>) -> Result<Option<Duration>, Mistake> {
+    if value.text().is_ok_and(|text| text == "off") {
+        return Ok(None);
+    }
+    value.duration().map(Some)
+}
+
+fn warn_of_compress(t: &mut Table<'_>) {
+    let on = t.read("compress", false, Value::boolean);
+    if let Some(span) = t.key_span("compress").filter(|_| on) {
+        t.warn("`compress` has no effect yet", span, "answers go out as the backend encoded them");
+    }
+}

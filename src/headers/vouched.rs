@@ -1,0 +1,54 @@
+//! Fields that a backend takes for our own word: no one outside may send them, in the head or in trailers.
+
+use http::header::{HeaderMap, HeaderName};
+
+use super::client_cert;
+
+/// What no one outside may say, trusted or not.
+pub(super) fn is_vouched(name: &HeaderName) -> bool {
+    is_alias(name) || client_cert::is_one(name)
+}
+
+/// Anything but letters, digits and hyphens becomes `_` in CGI, WSGI, Rack and PHP, as a hyphen does: nginx's
+/// `underscores_in_headers off` and `ignore_invalid_headers on`. `Proxy` would become HTTP_PROXY ("httpoxy").
+fn is_alias(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name == "proxy" || !name.bytes().all(|byte| PLAIN[usize::from(byte)])
+}
+
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        plain[byte] = matches!(byte as u8, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        byte += 1;
+    }
+    plain
+};
+
+/// Some backends merge trailers into the fields of the head (RFC 9110, 6.5.1): what may not stand there may not come later.
+pub fn strip_trailers(trailers: &mut HeaderMap) {
+    let dropped: Vec<HeaderName> =
+        trailers.keys().filter(|name| is_vouched(name) || name.as_str().starts_with("x-forwarded")).cloned().collect();
+    for name in &dropped {
+        trailers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::headers::tests::{map, names};
+
+    #[test]
+    fn trailers_carry_no_claims() {
+        let mut trailers = map(&[
+            ("grpc-status", "0"),
+            ("x-client-cert-subject", "CN=root"),
+            ("x_client_cert_subject", "CN=root"),
+            ("x-forwarded-for", "10.0.0.1"),
+        ]);
+        strip_trailers(&mut trailers);
+        assert_eq!(names(&trailers), ["grpc-status"]);
+    }
+}

@@ -1,0 +1,192 @@
+//! Which TLS config a name gets: the versions of all, and what its site asks of clients.
+//!
+//! Sites that ask the same share one config, so a thousand sites cost what ten do. A `client_ca` that can't be read shuts
+//! its sites, and no other: nobody gets in unasked because a file was missing.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    ServerConfig, SupportedProtocolVersion, crypto::CryptoProvider, crypto::aws_lc_rs, crypto::aws_lc_rs::kx_group,
+    version,
+};
+
+use super::clients::{self, ClientVerifier};
+use super::tickets::{TicketKeys, Tickets};
+use crate::config::{self, ClientAuth, Config, SiteTls, TlsVersion};
+use crate::site::Hosts;
+use crate::tls::certificates::CertStore;
+
+/// Prepared from one config; new handshakes follow the latest.
+pub struct Rules {
+    hosts: Hosts,
+    /// By the number that `hosts` gives: the class of each site.
+    sites: Vec<ClientRules>,
+    /// For a client that names nobody, at an address that no site claims.
+    unnamed: ClientRules,
+    /// As read from the disk, by what they were read for.
+    verifiers: HashMap<Arc<ClientAuth>, ClientVerifier>,
+    troubles: Vec<String>,
+}
+
+/// One way to shake hands.
+#[derive(Clone)]
+pub(super) struct ClientRules {
+    pub client_auth: Option<Arc<ClientAuth>>,
+    /// `None`: shut, its `client_ca` can't be used.
+    pub config: Option<Arc<ServerConfig>>,
+}
+
+/// What rules are made of, besides the config.
+pub(super) struct RuleParts<'a> {
+    pub store: &'a Arc<CertStore>,
+    pub keys: &'a Arc<TicketKeys>,
+}
+
+impl Rules {
+    /// Reads the `client_ca` files. One that can't be read is a trouble, and what it held before goes on.
+    pub(super) fn prepare(
+        config: &Config,
+        parts: &RuleParts<'_>,
+        before: Option<&Self>,
+    ) -> Result<Self, rustls::Error> {
+        let mut made = RulesInTheMaking {
+            config: &config.tls,
+            parts,
+            before,
+            classes: HashMap::new(),
+            verifiers: HashMap::new(),
+            troubles: Vec::new(),
+        };
+        let with_tls = || config.sites.iter().filter(|site| site.tls != SiteTls::Off);
+        let sites = with_tls().map(|site| made.class(site.client_auth.as_ref())).collect::<Result<_, _>>()?;
+        let unnamed = made.class(config.tls.client_auth.as_ref())?;
+        let hosts = Hosts::new(with_tls().map(|site| site.hosts.as_slice()).enumerate());
+        Ok(Self { hosts, sites, unnamed, verifiers: made.verifiers, troubles: made.troubles })
+    }
+
+    /// What is wrong with `client_ca` files, and what that means.
+    pub fn troubles(&self) -> &[String] {
+        &self.troubles
+    }
+
+    /// The class of the site that answers for the name in lower case; `None`: no site does.
+    pub(super) fn named(&self, name: &str) -> Option<&ClientRules> {
+        self.hosts.find(name).map(|index| &self.sites[index])
+    }
+
+    /// For a name with a certificate but no site: asks what nobody's site asks, and gets 421 whatever the request says.
+    pub(super) fn stranger(&self) -> &ClientRules {
+        &self.unnamed
+    }
+
+    /// Whether only the catch-all site answers for the name.
+    pub(super) fn is_caught(&self, name: &str) -> bool {
+        self.hosts.is_caught(name)
+    }
+
+    /// A client that names nobody means the address it came to.
+    pub(super) fn unnamed(&self, local: Option<IpAddr>) -> &ClientRules {
+        local.and_then(|ip| self.named(&ip.to_string())).unwrap_or(&self.unnamed)
+    }
+}
+
+/// Rules in the making.
+struct RulesInTheMaking<'a> {
+    config: &'a config::Tls,
+    parts: &'a RuleParts<'a>,
+    before: Option<&'a Rules>,
+    classes: HashMap<Option<Arc<ClientAuth>>, ClientRules>,
+    verifiers: HashMap<Arc<ClientAuth>, ClientVerifier>,
+    troubles: Vec<String>,
+}
+
+impl RulesInTheMaking<'_> {
+    fn class(&mut self, client_auth: Option<&Arc<ClientAuth>>) -> Result<ClientRules, rustls::Error> {
+        if let Some(known) = self.classes.get(&client_auth.cloned()) {
+            return Ok(known.clone());
+        }
+        let verifier = client_auth.map(|asked| self.verifier(asked));
+        let config = match verifier {
+            None => Some(Arc::new(self.server_config(None)?)),
+            Some(Some(verifier)) => Some(Arc::new(self.server_config(Some(verifier))?)),
+            Some(None) => None,
+        };
+        let class = ClientRules { client_auth: client_auth.cloned(), config };
+        self.classes.insert(client_auth.cloned(), class.clone());
+        Ok(class)
+    }
+
+    fn verifier(&mut self, asked: &Arc<ClientAuth>) -> Option<ClientVerifier> {
+        let kept = || self.before.and_then(|before| before.verifiers.get(asked)).cloned();
+        let found = clients::load(asked).or_else(|error| {
+            let kept = kept();
+            self.troubles.push(match kept {
+                Some(_) => format!("{error}; the roots read before go on"),
+                None => format!("{error}; its sites are SHUT until then"),
+            });
+            kept.ok_or(())
+        });
+        let found = found.ok()?;
+        self.verifiers.insert(asked.clone(), found.clone());
+        Some(found)
+    }
+
+    fn server_config(&self, verifier: Option<ClientVerifier>) -> Result<ServerConfig, rustls::Error> {
+        let versions: &[&SupportedProtocolVersion] = match self.config.min_version {
+            TlsVersion::Tls12 => &[&version::TLS13, &version::TLS12],
+            TlsVersion::Tls13 => &[&version::TLS13],
+        };
+        let (verifier, rules) = match verifier {
+            Some(ClientVerifier { verifier, digest }) => (verifier, digest),
+            None => (WebPkiClientVerifier::no_client_auth(), [0; 32]),
+        };
+        let mut server = ServerConfig::builder_with_provider(Arc::new(provider()))
+            .with_protocol_versions(versions)?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::new(ByName(self.parts.store.clone())));
+        server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        server.ticketer = Arc::new(Tickets { keys: self.parts.keys.clone(), rules });
+        server.send_tls13_tickets = 1;
+        // The strongest that both have, whatever the client likes best.
+        server.ignore_client_order = true;
+        Ok(server)
+    }
+}
+
+/// X25519MLKEM768 first: who records today must not read it with tomorrow's machines.
+fn provider() -> CryptoProvider {
+    let kx_groups = vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
+    CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() }
+}
+
+struct ByName(Arc<CertStore>);
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name()?;
+        if name.bytes().any(|b| b.is_ascii_uppercase()) {
+            return self.0.find(&name.to_ascii_lowercase());
+        }
+        self.0.find(name)
+    }
+}
+
+impl std::fmt::Debug for ByName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ByName")
+    }
+}
+
+/// One certificate, whatever is asked for.
+#[derive(Debug)]
+pub(super) struct OneCertificate(pub Arc<CertifiedKey>);
+
+impl ResolvesServerCert for OneCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.clone())
+    }
+}
