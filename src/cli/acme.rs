@@ -1,8 +1,8 @@
-//! `edgectl acme doctor`: why an authority would not issue a certificate, a line for each thing that was looked at.
+//! `edgectl acme doctor`: why an authority would not issue a certificate, with a line for each check.
 
 use super::context::Context;
-use super::failure::Failure;
-use super::table::{Style, printable};
+use super::terminal::CommandFailure;
+use super::terminal::table::{Style, printable};
 use crate::acme::doctor::{Finding, Mark, Question};
 
 #[derive(Debug, clap::Args)]
@@ -11,11 +11,11 @@ use crate::acme::doctor::{Finding, Mark, Question};
   edgectl acme doctor example.com")]
 pub struct Args {
     #[command(subcommand)]
-    verb: Verb,
+    verb: AcmeVerb,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Verb {
+enum AcmeVerb {
     /// Look at DNS, CAA, ports, clock, directory and limits, from the daemon; orders nothing, changes nothing
     ///
     /// Exit 0 when nothing failed, else 1.
@@ -32,8 +32,8 @@ enum Verb {
 }
 
 impl Args {
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
-        let Verb::Doctor { host, http_port, https_port } = self.verb;
+    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+        let AcmeVerb::Doctor { host, http_port, https_port } = self.verb;
         let question = Question { host, http_port, https_port };
         let diagnosis = context.block_on(async { Ok(context.client.examine(&question).await?) })?;
         let output = &context.output;
@@ -42,7 +42,7 @@ impl Args {
             false => diagnosis.findings.iter().for_each(|finding| output.show(line(finding, output.color))),
         }
         match diagnosis.has_failed() {
-            true => Err(Failure::failed("").told()),
+            true => Err(CommandFailure::failed("").told()),
             false => Ok(()),
         }
     }

@@ -1,11 +1,11 @@
-//! `edgectl history`: who did what, when, why, and what came of it.
+//! `edgectl history`: what was done, when, by which user, why, and its result.
 
 use super::context::Context;
-use super::failure::Failure;
-use super::span::{clock, took_ms};
-use super::table::{Cell, Style, table};
-use crate::admin::wire::Records;
-use crate::control::{Action, Actor, Record, user_name};
+use super::terminal::CommandFailure;
+use super::terminal::span::{clock, took_ms};
+use super::terminal::table::{Cell, Style, table};
+use crate::admin::wire::HistoryRecords;
+use crate::control::{Action, Actor, HistoryResult, Record, user_name};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -19,12 +19,12 @@ pub struct Args {
 const HEAD: [&str; 9] = ["TIME", "SERVICE", "ACTION", "COLOR", "RESULT", "GENERATION", "TOOK", "WHO", "WHY"];
 
 impl Args {
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
+    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
         let output = &context.output;
         let asked = async { Ok(context.client.history(self.service.as_deref(), self.n).await?) };
         let records = context.block_on(asked)?;
         if output.json {
-            output.json(&Records { records });
+            output.json(&HistoryRecords { records });
             return Ok(());
         }
         if records.is_empty() {
@@ -67,13 +67,13 @@ fn action(action: Action) -> &'static str {
     }
 }
 
-/// A daemon in a container may not have known the name that this side knows.
+/// A daemon in a container may not know the user's name; this machine may.
 fn who(actor: &Actor) -> String {
     let user = actor.user.clone().or_else(|| user_name(actor.uid));
     Actor { user, ..*actor }.to_string()
 }
 
-/// From where to where, if anything moved; else what it was about.
+/// From which colour to which, if traffic moved; else the colour that the record is about.
 fn colors(record: &Record) -> Cell {
     let moved = record.from != record.to && record.action != Action::Preview;
     match (record.from.filter(|_| moved), record.to) {
@@ -83,16 +83,22 @@ fn colors(record: &Record) -> Cell {
     }
 }
 
-/// A canary's with its share.
+/// A canary has its share beside it.
 fn result(record: &Record) -> String {
     let share = record.percent.map(|percent| format!(" {percent} %")).unwrap_or_default();
-    format!("{}{share}", record.result)
+    format!("{}{share}", record.result.as_str())
 }
 
-fn result_style(result: &str) -> Style {
+fn result_style(result: &HistoryResult) -> Style {
     match result {
-        "refused" | "failed" | "rolled-back" | "failover" => Style::Red,
-        "conflict" | "forced" | "cancelled" | "inconclusive" | "fallback" => Style::Yellow,
+        HistoryResult::Refused | HistoryResult::Failed | HistoryResult::RolledBack | HistoryResult::Failover => {
+            Style::Red
+        }
+        HistoryResult::Conflict
+        | HistoryResult::Forced
+        | HistoryResult::Cancelled
+        | HistoryResult::Inconclusive
+        | HistoryResult::Fallback => Style::Yellow,
         _ => Style::Plain,
     }
 }
@@ -102,7 +108,7 @@ fn took(record: &Record) -> String {
     record.gate_ms.or(drain).map(took_ms).unwrap_or_default()
 }
 
-/// The reason that was given, what went wrong, and what was cut.
+/// The reason that was given, what went wrong, and how many exchanges were cut.
 fn why(record: &Record) -> String {
     let cut = record.drain.as_ref().filter(|report| report.cut > 0);
     let cut = cut.map(|report| format!("{} of {} cut", report.cut, report.began_with));

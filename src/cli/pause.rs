@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::change::Change;
 use super::context::Context;
-use super::failure::Failure;
-use super::operation;
-use crate::admin::wire::Ask;
-use crate::types::{parse_duration, show_duration};
+use super::operation::{self, Change};
+use super::terminal::CommandFailure;
+use crate::admin::wire::{PauseBody, Written};
+use crate::types::parse_duration;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
@@ -27,11 +26,15 @@ pub struct Args {
 }
 
 impl Args {
-    /// Exit 1 when something was still in flight after the timeout; the service stays paused then. Exit 5 when someone else
-    /// has resumed it meanwhile.
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
-        let ask =
-            Ask { max: self.max.map(show_duration), timeout: self.timeout.map(show_duration), ..self.change.ask() };
-        operation::run(context, self.service.as_deref(), "pause", &ask)
+    /// Exit 1 when something is still in flight after the timeout; the service stays paused. Exit 5 when another caller has
+    /// resumed it meanwhile.
+    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+        let body = PauseBody {
+            max: self.max.map(Written::from),
+            timeout: self.timeout.map(Written::from),
+            if_generation: self.change.if_generation,
+            reason: self.change.reason,
+        };
+        operation::run(context, self.service.as_deref(), &body)
     }
 }

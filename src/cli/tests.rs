@@ -1,9 +1,13 @@
 //! What is typed, and what it means.
 
-use clap::CommandFactory;
-use clap::error::ErrorKind;
+use std::path::PathBuf;
 
-use super::*;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use super::command::Cli;
+use super::context;
+use super::terminal::{CommandFailure, Exit};
 use crate::admin::wire::ServiceStatus;
 use crate::admin::{ClientError, Code, Problem};
 use crate::types::Color;
@@ -100,10 +104,10 @@ fn refusals_end_in_their_exit_codes() {
 #[test]
 fn a_failure_in_json_has_code_and_exit() {
     let problem = Problem::new(Code::Conflict, "service \"app\" is being switched");
-    let json = Failure::from(ClientError::Problem(Box::new(problem))).to_json();
+    let json = CommandFailure::from(ClientError::Problem(Box::new(problem))).to_json();
     assert_eq!(json["event"], "error");
     assert_eq!((&json["problem"]["code"], &json["problem"]["exit"]), (&"conflict".into(), &5.into()));
-    assert_eq!(Failure::usage("no").to_json()["problem"]["exit"], 2);
+    assert_eq!(CommandFailure::usage("no").to_json()["problem"]["exit"], 2);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access::{AccessLog, WorkerLog};
-use crate::control::{Errand, Errands};
+use crate::control::{WarmUpOrder, WarmUpOrders};
 use crate::health::WarmUp;
 use crate::http::{AskCores, Census, Question, Shared, Worker};
 use crate::listen::{Admissions, Core, CoreOrder, Listener, run_core};
@@ -83,16 +83,16 @@ impl Cores {
     }
 
     /// What sends one core on an errand, and outlives a borrow of this.
-    pub fn errands(&self) -> Errands {
+    pub fn errands(&self) -> WarmUpOrders {
         let orders = self.orders.clone();
-        let send = move |core: usize, errand: WarmUp| -> Errand {
+        let send = move |core: usize, errand: WarmUp| -> WarmUpOrder {
             let (answer, answered) = oneshot::channel();
             if let Some(core) = orders.get(core) {
                 let _ = core.send(CoreOrder::WarmUp(errand, answer));
             }
             Box::pin(async { answered.await.unwrap_or_else(|_| Err("the daemon is shutting down".to_owned())) })
         };
-        Errands { cores: self.orders.len(), send: Box::new(send) }
+        WarmUpOrders { cores: self.orders.len(), send: Box::new(send) }
     }
 
     /// Asks all cores what is inside of pools, and adds it up; outlives a borrow of this.

@@ -26,7 +26,7 @@ use crate::acme;
 use crate::admin::{self, wire::ListenerStatus};
 use crate::challenge::Challenges;
 use crate::config::{self, AccessTarget, Config, Loaded};
-use crate::control::{CoreLinks, Handle, History, Operator, Recovered, StateFile, Writer};
+use crate::control::{CoreLinks, History, Operator, OperatorHandle, Recovered, StateFile, Writer};
 use crate::health::Monitor;
 use crate::http::Shared;
 use crate::listen::Admissions;
@@ -55,7 +55,7 @@ pub(super) struct World {
     pub shared: Arc<Shared>,
     pub writer: Writer,
     pub operator: Rc<Operator>,
-    pub handle: Handle,
+    pub handle: OperatorHandle,
     pub history: Arc<History>,
     pub certificates: Arc<CertStore>,
     pub tls: Arc<Tls>,
@@ -127,7 +127,7 @@ impl World {
             history.clone(),
             upstreams.clone(),
             resolver.clone(),
-            CoreLinks { on_drained: Box::new(cores.teller()), errands: cores.errands(), census: cores.census() },
+            CoreLinks { on_drained: Box::new(cores.teller()), warm_up: cores.errands(), census: cores.census() },
         );
         let world = Rc::new(Self {
             config_path: config_path.to_owned(),
