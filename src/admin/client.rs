@@ -197,9 +197,9 @@ async fn accepted(response: Response<Incoming>) -> Result<Response<Incoming>, Cl
         return Ok(response);
     }
     let status = response.status();
-    let told = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == MEDIA_TYPE);
+    let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == MEDIA_TYPE);
     let body = collect(response).await?;
-    if !told {
+    if !is_problem {
         return Err(broken_off(format!("got {status}: {}", String::from_utf8_lossy(&body))));
     }
     Err(ClientError::Problem(Box::new(json(&body)?)))

@@ -126,3 +126,103 @@ impl TrafficLedger {
         self.hold((actor.clone(), Instant::now())).map_err(|(holder, since)| (holder, since.elapsed()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::service::Canary;
+
+    fn ledger() -> TrafficLedger<&'static str> {
+        TrafficLedger::default()
+    }
+
+    fn serving(color: Color, canary: Option<Color>) -> Active {
+        let canary = canary.map(|color| Canary { color, percent: 5, id: 1 });
+        Active { canary, ..Active::new(color, 2, SystemTime::UNIX_EPOCH) }
+    }
+
+    #[test]
+    fn one_operation_holds_the_gate_until_it_releases_it() {
+        let mut ledger = ledger();
+        assert!(!ledger.is_held());
+        let first = ledger.hold("alice").unwrap();
+        assert!(ledger.is_held());
+        assert_eq!(ledger.hold("bob"), Err("alice"), "its holder is named");
+        ledger.release(first);
+        assert!(!ledger.is_held() && ledger.is_at_rest());
+        let second = ledger.hold("bob").unwrap();
+        assert_ne!(first, second, "an entry is never used twice");
+        ledger.release(first);
+        assert!(ledger.is_held(), "a late release does not free what another operation holds");
+    }
+
+    #[test]
+    fn a_holder_is_shown_with_its_actor() {
+        let alice = Actor { uid: 1000, user: Some("alice".to_owned()), pid: Some(7) };
+        let mut ledger = TrafficLedger::default();
+        ledger.hold_for(&alice).unwrap();
+        let (holder, held) = ledger.hold_for(&Actor { uid: 0, user: None, pid: None }).unwrap_err();
+        assert_eq!(holder, alice);
+        assert!(held < Duration::from_mins(1), "{held:?}");
+    }
+
+    #[test]
+    fn a_drain_ends_when_its_colour_gets_traffic_again() {
+        for back in [serving(Color::Blue, None), serving(Color::Green, Some(Color::Blue))] {
+            let mut ledger = ledger();
+            let drain = ledger.begin_drain(Color::Blue);
+            assert!(ledger.is_draining(drain) && !ledger.is_at_rest());
+            assert!(!ledger.traffic_moved(&serving(Color::Green, None), None), "blue gets none of it");
+            assert!(ledger.is_draining(drain));
+            assert!(ledger.traffic_moved(&back, None));
+            assert!(!ledger.is_draining(drain) && ledger.is_at_rest());
+        }
+    }
+
+    #[test]
+    fn a_later_drain_replaces_an_earlier_one_whose_end_does_not_touch_it() {
+        let mut ledger = ledger();
+        let (first, second) = (ledger.begin_drain(Color::Blue), ledger.begin_drain(Color::Blue));
+        assert!(!ledger.is_draining(first));
+        ledger.end_drain(first);
+        assert!(ledger.is_draining(second));
+        ledger.end_drain(second);
+        assert!(!ledger.is_draining(second) && ledger.is_at_rest());
+    }
+
+    #[test]
+    fn a_course_ends_when_another_operation_moves_the_traffic() {
+        let mut ledger = ledger();
+        let course = ledger.begin_course();
+        assert!(ledger.is_on(course) && !ledger.is_at_rest());
+        ledger.traffic_moved(&serving(Color::Green, None), Some(course));
+        assert!(ledger.is_on(course), "its own move does not end it");
+        ledger.traffic_moved(&serving(Color::Blue, None), None);
+        assert!(!ledger.is_on(course) && ledger.is_at_rest());
+    }
+
+    #[test]
+    fn a_later_course_replaces_an_earlier_one_whose_end_does_not_touch_it() {
+        let mut ledger = ledger();
+        let (first, second) = (ledger.begin_course(), ledger.begin_course());
+        assert!(!ledger.is_on(first));
+        ledger.end_course(first);
+        assert!(ledger.is_on(second));
+        ledger.end_course(second);
+        assert!(!ledger.is_on(second) && ledger.is_at_rest());
+    }
+
+    #[test]
+    fn a_generation_that_took_the_traffic_back_is_known_until_the_next_move() {
+        let mut ledger = ledger();
+        assert!(!ledger.is_taken_back(0));
+        ledger.took_back(3);
+        assert!(ledger.is_taken_back(3) && !ledger.is_taken_back(2));
+        ledger.renumbered(3, 4);
+        assert!(ledger.is_taken_back(4) && !ledger.is_taken_back(3), "a pause moves no traffic");
+        ledger.renumbered(7, 8);
+        assert!(ledger.is_taken_back(4) && !ledger.is_taken_back(8));
+    }
+}

@@ -65,8 +65,7 @@ impl Operation {
         Ok(Done { result: OperationResult::Ready, gate_ms, ..unchanged })
     }
 
-    /// The colour to switch to. If the watch has just taken the traffic back, a rollback is refused: its caller wanted the same
-    /// way back, and it would lead forth again.
+    /// The colour to switch to. A rollback is refused if the watch has just taken the traffic back: it would undo that.
     fn target(&self, before: &Active) -> Result<Color, OperationRefused> {
         if let Goal::To(color) = self.request.goal {
             return Ok(color);

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::interval_at;
 
-use crate::config;
 use crate::health;
 use crate::service::Service;
 use crate::types::Color;
@@ -58,7 +57,8 @@ impl OwnRequests {
         if paths.is_empty() {
             return std::future::pending().await;
         }
-        let (interval, most) = pace(&config, length, patience);
+        let longest = config.response_timeout.min(patience);
+        let (interval, most) = pace(config.switch.min_requests, length, longest);
         let mut times = interval_at(tokio::time::Instant::now() + interval, interval);
         let mut turns = 0_usize..;
         let mut answers = FuturesUnordered::new();
@@ -95,12 +95,36 @@ impl OwnRequests {
 
 /// The time between two requests, and how many of them may wait for an answer.
 ///
-/// There are enough for a verdict by the end, even if each takes as long as an answer may take before it counts as failed.
-/// Where the watch is too short for that, there are enough if answers are quick.
-fn pace(config: &config::Service, length: Duration, patience: Duration) -> (Duration, usize) {
-    let enough = config.switch.min_requests.saturating_mul(5) / 4 + 2;
+/// By the end of a watch of this `length` there are enough for a verdict, even if each takes the `longest` time that an answer
+/// may take before it counts as failed. If the watch is too short for that, there are enough if answers are quick.
+fn pace(min_requests: u64, length: Duration, longest: Duration) -> (Duration, usize) {
+    let enough = min_requests.saturating_mul(5) / 4 + 2;
     let enough = u32::try_from(enough).unwrap_or(u32::MAX);
-    let answered = length.saturating_sub(config.response_timeout.min(patience));
+    let answered = length.saturating_sub(longest);
     let span = if answered.is_zero() { length } else { answered };
     ((span / enough).max(LEAST_INTERVAL), enough as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_enough_requests_for_a_verdict_by_the_end() {
+        let pace = |length, longest| pace(20, Duration::from_secs(length), Duration::from_secs(longest));
+        assert_eq!(pace(57, 30), (Duration::from_secs(1), 27), "the last answer comes before the end");
+        assert_eq!(pace(27, 60), (Duration::from_secs(1), 27), "a short watch needs quick answers");
+        assert_eq!(pace(1, 0), (LEAST_INTERVAL, 27), "but never a flood");
+    }
+
+    #[test]
+    fn what_waits_is_counted_by_when_it_was_sent() {
+        let (own, start) = (OwnRequests::default(), Instant::now());
+        let sent = [0, 1, 2].map(|seconds| own.note_sent(start + Duration::from_secs(seconds)));
+        assert_eq!(own.waiting_since_before(sent[2]), 2);
+        own.note_answer(sent[0], true);
+        own.note_answer(sent[1], false);
+        assert_eq!((own.answered(), own.failed(), own.waiting_since_before(sent[2])), (2, 1, 0));
+        assert_eq!(own.waiting_since_before(start + Duration::from_secs(9)), 1, "the third one");
+    }
 }

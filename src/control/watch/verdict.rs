@@ -195,4 +195,24 @@ mod tests {
     fn a_dead_pool_ends_the_watch_without_requests() {
         assert_eq!(judge(&Observed::default(), &BOUNDS, false).unwrap().0, VerdictKind::RolledBack);
     }
+
+    fn why(observed: &Observed, is_over: bool) -> String {
+        judge(observed, &BOUNDS, is_over).unwrap().1
+    }
+
+    #[test]
+    fn a_verdict_says_its_figures_and_nothing_that_did_not_happen() {
+        assert_eq!(why(&observed(20, 1), true), "1 of 20 answers failed");
+        assert_eq!(why(&observed(0, 0), true), "no answers: fewer than 20 to judge by");
+        assert_eq!(why(&observed(3, 1), true), "1 of 3 answers failed: fewer than 20 to judge by");
+        assert_eq!(why(&observed(20, 2), false), "2 of 20 answers failed (10.0 %), more than 5.0 %");
+        let slow = Observed { p95: Some(Duration::from_millis(21)), ..observed(20, 0) };
+        assert_eq!(why(&slow, false), "its p95 is 21.0 ms, more than 2 times the 10.0 ms before");
+    }
+
+    #[test]
+    fn slow_answers_are_no_verdict_before_there_are_enough() {
+        assert_eq!(kind(19, 0, 100, false), None);
+        assert_eq!(kind(20, 0, 100, false), Some(VerdictKind::RolledBack));
+    }
 }
