@@ -16,16 +16,16 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum AcmeVerb {
-    /// Look at DNS, CAA, ports, clock, directory and limits, from the daemon; orders nothing, changes nothing
+    /// Check DNS, CAA, ports, clock, directory and limits, from the daemon; orders nothing, changes nothing
     ///
     /// Exit 0 when nothing failed, else 1.
     Doctor {
-        /// A name; without it, all that want a certificate of an authority
+        /// A name; without it, every name that wants a certificate of an authority
         host: Option<String>,
-        /// Where the authority looks for http-01, if not at 80
+        /// The authority's port for http-01, if not 80
         #[arg(long, value_name = "PORT")]
         http_port: Option<u16>,
-        /// Where the authority looks for tls-alpn-01, if not at 443
+        /// The authority's port for tls-alpn-01, if not 443
         #[arg(long, value_name = "PORT")]
         https_port: Option<u16>,
     },

@@ -16,7 +16,7 @@ use crate::types::Color;
   edgectl canary off            none"
 )]
 pub struct Args {
-    /// A colour and a share in per cent (0 to 100), or off; and the service, where several have colours
+    /// A colour and a share in per cent (0 to 100), or off; then the service, where several have colours
     #[arg(required = true, num_args = 1..=3, value_name = "WORDS")]
     words: Vec<String>,
     #[command(flatten)]

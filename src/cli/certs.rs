@@ -23,9 +23,9 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum CertsVerb {
-    /// Have one issued now, whatever its age; waits until it serves
+    /// Renew one now, whatever its age, and wait until it serves
     Renew {
-        /// A name that is in it
+        /// A name in the certificate
         host: String,
     },
     /// Print the root of the internal CA (PEM), and how to trust it

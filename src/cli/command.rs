@@ -49,13 +49,13 @@ enum Command {
     Switch(switch::Args),
     /// Go back to the previous colour, gate included
     Rollback(ServiceChange),
-    /// Send a share of the clients to the other colour, or no longer
+    /// Send a share of the clients to the other colour, or none of them
     Canary(canary::Args),
-    /// Hold new requests, until what is in flight has finished and beyond
+    /// Hold new requests, and wait until nothing is in flight
     Pause(pause::Args),
-    /// Let go what a pause has held
+    /// Let the requests go that a pause holds
     Resume(ServiceChange),
-    /// Answer 503 with a page, or no longer
+    /// Answer 503 with a page, or end that
     Maintenance(maintenance::Args),
     /// Print a signed link that lets its holder see a colour
     Preview(preview::Args),
@@ -71,11 +71,11 @@ enum Command {
     Wait(wait::Args),
     /// Show who switched what, when and why
     History(history::Args),
-    /// Show certificates, their expiry and what keeps one from being issued; or renew one
+    /// Show certificates, their expiry and why one can't be issued; or renew one
     Certs(certs::Args),
-    /// Find out why an authority would not issue a certificate
+    /// Find out why an authority does not issue a certificate
     Acme(acme::Args),
-    /// Reread the config and print what changed
+    /// Reload the config and print what has changed
     Reload(reload::Args),
     /// Exit 0 if the daemon is ready: for HEALTHCHECK
     Health(health::Args),

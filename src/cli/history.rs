@@ -11,7 +11,7 @@ use crate::control::{Action, Actor, HistoryResult, Record, user_name};
 pub struct Args {
     /// One service; else all
     service: Option<String>,
-    /// How many records, the latest
+    /// How many of the latest records
     #[arg(short, value_name = "COUNT", default_value_t = 20)]
     n: usize,
 }

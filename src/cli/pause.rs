@@ -18,7 +18,7 @@ pub struct Args {
     /// How long one request is held before it gets 503 [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     max: Option<Duration>,
-    /// How long what is in flight may take before this gives up waiting [default: the service's switch.drain]
+    /// How long to wait until nothing is in flight [default: the service's switch.drain]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
     #[command(flatten)]

@@ -18,13 +18,13 @@ use crate::types::parse_duration;
 pub struct Args {
     #[command(flatten)]
     target: ColorWords,
-    /// How long it is valid, 1s to 30d
+    /// How long the link is valid, 1s to 30d
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "1h")]
     ttl: Duration,
 }
 
 impl Args {
-    /// The link on stdout, until when on stderr.
+    /// Prints the link on stdout, and its end on stderr.
     pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
         let target = ColorTarget::parse(&self.target, Preferred::First)?;
         let body = PreviewBody { color: Some(target.color.into()), ttl: Some(self.ttl.into()), reason: None };

@@ -15,7 +15,7 @@ use crate::admin::wire::{BackendStatus, DetourStatus, ListenerStatus, PoolStatus
 pub struct Args {
     /// One service; else all
     service: Option<String>,
-    /// Show it anew each second, until Ctrl-C
+    /// Show it again each second, until Ctrl-C
     #[arg(long, short)]
     watch: bool,
 }

@@ -24,7 +24,7 @@ pub struct Args {
     /// How long the new colour is watched after the flip, and rolled back if it fails [default: the service's switch.watch]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     watch: Option<Duration>,
-    /// Shares of the clients, in per cent, that go there first, each under the watch's eyes
+    /// Shares of the clients, in per cent, that go there first; each share is watched
     #[arg(long, value_name = "PERCENT,...", value_delimiter = ',')]
     steps: Vec<u8>,
     /// How long each step is watched [default: 30s]

@@ -13,7 +13,7 @@ use crate::types::parse_duration;
 pub struct Args {
     #[command(flatten)]
     target: ColorWords,
-    /// How long at most [default: the service's switch.timeout]
+    /// How long to wait at most [default: the service's switch.timeout]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
 }

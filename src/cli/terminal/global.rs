@@ -9,13 +9,13 @@ pub struct Global {
     /// The daemon's admin socket [env: EDGE_SOCKET] [default: /run/edgectl/admin.sock]
     #[arg(long, global = true, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// JSON on stdout; one value a line for what goes on
+    /// Print JSON on stdout: one value, or one a line while something goes on
     #[arg(long, global = true)]
     pub json: bool,
-    /// Only errors, and what was asked to be shown
+    /// Print only errors and what was asked for
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// When to colour
+    /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: When,
 }
