@@ -19,7 +19,7 @@ use tokio::task::LocalSet;
 use super::wire::{CaRoot, SwitchBody};
 use super::*;
 use crate::config;
-use crate::control::{Actor, CoreLinks, History, OperationResult, Operator, StateFile, WarmUpOrders, Writer};
+use crate::control::{Actor, CoreLinks, History, OperationResult, Operator, StateFile, StateWriter, WarmUpOrders};
 use crate::http::{AskCores, Census, Shared};
 use crate::listen::Admissions;
 use crate::metrics::Metrics;
@@ -58,7 +58,7 @@ async fn start(green_answers: bool) -> Daemon {
     let shared = shared(&text, folder.path());
     let history = Arc::new(History::open(folder.path()).unwrap());
     let (file, _) = StateFile::open(folder.path()).unwrap();
-    let writer = Writer::new(file, shared.clone());
+    let writer = StateWriter::new(file, shared.clone());
     let operator = Operator::new(
         shared.clone(),
         writer,

@@ -5,7 +5,7 @@ use super::terminal::CommandFailure;
 use super::terminal::span::{clock, took_ms};
 use super::terminal::table::{Cell, Style, table};
 use crate::admin::wire::HistoryRecords;
-use crate::control::{Action, Actor, HistoryResult, Record, user_name};
+use crate::control::{Actor, HistoryAction, HistoryResult, Record, user_name};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -51,19 +51,19 @@ fn row(record: &Record) -> Vec<Cell> {
     ]
 }
 
-fn action(action: Action) -> &'static str {
+fn action(action: HistoryAction) -> &'static str {
     match action {
-        Action::Switch => "switch",
-        Action::Rollback => "rollback",
-        Action::Drain => "drain",
-        Action::Watch => "watch",
-        Action::Canary => "canary",
-        Action::Pause => "pause",
-        Action::Resume => "resume",
-        Action::Maintenance => "maintenance",
-        Action::Preview => "preview",
-        Action::Failover => "failover",
-        Action::Restart => "restart",
+        HistoryAction::Switch => "switch",
+        HistoryAction::Rollback => "rollback",
+        HistoryAction::Drain => "drain",
+        HistoryAction::Watch => "watch",
+        HistoryAction::Canary => "canary",
+        HistoryAction::Pause => "pause",
+        HistoryAction::Resume => "resume",
+        HistoryAction::Maintenance => "maintenance",
+        HistoryAction::Preview => "preview",
+        HistoryAction::Failover => "failover",
+        HistoryAction::Restart => "restart",
     }
 }
 
@@ -75,7 +75,7 @@ fn who(actor: &Actor) -> String {
 
 /// From which colour to which, if traffic moved; else the colour that the record is about.
 fn colors(record: &Record) -> Cell {
-    let moved = record.from != record.to && record.action != Action::Preview;
+    let moved = record.from != record.to && record.action != HistoryAction::Preview;
     match (record.from.filter(|_| moved), record.to) {
         (Some(from), Some(to)) => Cell::new(format!("{from} → {to}"), to.into()),
         (Some(only), None) | (None, Some(only)) => Cell::new(only.to_string(), only.into()),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::disk::{Action, HistoryResult, Record};
+use super::disk::{HistoryAction, HistoryResult, Record};
 use super::messages::Actor;
 use super::plane::ControlPlane;
 use crate::service::{Detour, Service};
@@ -62,6 +62,6 @@ fn note_detour(plane: &ControlPlane, service: &Service, detour: Option<Detour>) 
         from: Some(active.color),
         to: (detour == Some(Detour::Failover)).then(|| active.color.other()),
         detail: Some(detail),
-        ..Record::new(name, Action::Failover, Actor::daemon(), result, active.generation)
+        ..Record::new(name, HistoryAction::Failover, Actor::daemon(), result, active.generation)
     });
 }

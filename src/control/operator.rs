@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::disk::History;
 use super::failover::FollowedServices;
 use super::messages::{Done, Goal, OperationRefused, OperationRequest};
-use super::plane::{ControlPlane, CoreLinks, EventSender, Operation, Writer};
+use super::plane::{ControlPlane, CoreLinks, EventSender, Operation, StateWriter};
 use crate::http::Shared;
 use crate::resolve::Resolver;
 use crate::service::Service;
@@ -46,7 +46,7 @@ pub struct Operator {
 impl Operator {
     pub fn new(
         shared: Arc<Shared>,
-        writer: Writer,
+        writer: StateWriter,
         history: Arc<History>,
         upstreams: Rc<Upstreams>,
         resolver: Resolver,

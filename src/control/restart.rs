@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::disk::{Action, HistoryResult, Record};
+use super::disk::{HistoryAction, HistoryResult, Record};
 use super::messages::Actor;
 use super::plane::ControlPlane;
 use crate::service::{Active, Canary, Service};
@@ -58,10 +58,12 @@ impl ControlPlane {
     fn note_interrupted(&self, service: &Service, one: &Interrupted) {
         let active = service.active();
         let (action, result) = match one {
-            Interrupted::Record => (Action::Restart, HistoryResult::Unrecorded),
-            Interrupted::Watch { color, .. } if *color == active.color => (Action::Watch, HistoryResult::Inconclusive),
-            Interrupted::Watch { .. } => (Action::Watch, HistoryResult::Ended),
-            Interrupted::Steps(_) => (Action::Canary, HistoryResult::Kept),
+            Interrupted::Record => (HistoryAction::Restart, HistoryResult::Unrecorded),
+            Interrupted::Watch { color, .. } if *color == active.color => {
+                (HistoryAction::Watch, HistoryResult::Inconclusive)
+            }
+            Interrupted::Watch { .. } => (HistoryAction::Watch, HistoryResult::Ended),
+            Interrupted::Steps(_) => (HistoryAction::Canary, HistoryResult::Kept),
         };
         let detail = one.to_string();
         tracing::warn!(service = %service.name(), generation = active.generation, "{detail}");
@@ -90,14 +92,14 @@ fn open_course(records: &[&Record], now: &Active) -> Option<Interrupted> {
     for record in records.iter().rev() {
         match (record.action, &record.result) {
             // A record of this kind without a verdict was written by an earlier call of this.
-            (Action::Watch, _) => judged.push(record.verdict.as_ref()?.generation),
-            (Action::Switch | Action::Rollback, HistoryResult::Switched | HistoryResult::Forced) => {
+            (HistoryAction::Watch, _) => judged.push(record.verdict.as_ref()?.generation),
+            (HistoryAction::Switch | HistoryAction::Rollback, HistoryResult::Switched | HistoryResult::Forced) => {
                 let is_open = record.watch_ms.is_some() && !judged.contains(&record.generation);
                 return record.to.filter(|_| is_open).map(|color| Interrupted::Watch { color });
             }
-            (Action::Switch, HistoryResult::Failed) => has_failed = true,
+            (HistoryAction::Switch, HistoryResult::Failed) => has_failed = true,
             // The failed switch was this rollout: no other switch gets as far while the rollout holds the gate.
-            (Action::Switch, HistoryResult::Canary) => {
+            (HistoryAction::Switch, HistoryResult::Canary) => {
                 return now.canary.filter(|_| !has_failed).map(Interrupted::Steps);
             }
             (_, HistoryResult::Canary | HistoryResult::CanaryOff | HistoryResult::Kept) => return None,

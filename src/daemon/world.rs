@@ -26,7 +26,7 @@ use crate::acme;
 use crate::admin::{self, wire::ListenerStatus};
 use crate::challenge::Challenges;
 use crate::config::{self, AccessTarget, Config, Loaded};
-use crate::control::{CoreLinks, History, Operator, OperatorHandle, Recovered, StateFile, Writer};
+use crate::control::{CoreLinks, History, Operator, OperatorHandle, Recovered, StateFile, StateWriter};
 use crate::health::Monitor;
 use crate::http::Shared;
 use crate::listen::Admissions;
@@ -53,7 +53,7 @@ const SAMPLES: Duration = Duration::from_secs(1);
 pub(super) struct World {
     pub config_path: PathBuf,
     pub shared: Arc<Shared>,
-    pub writer: Writer,
+    pub writer: StateWriter,
     pub operator: Rc<Operator>,
     pub handle: OperatorHandle,
     pub history: Arc<History>,
@@ -97,7 +97,7 @@ impl World {
         let challenges: Arc<Challenges> = Arc::default();
         let signer = Arc::new(signer);
         let shared = Arc::new(Shared { snapshot, metrics, signer, challenges: challenges.clone() });
-        let writer = Writer::new(state, shared.clone());
+        let writer = StateWriter::new(state, shared.clone());
         let ca = InternalCa::open(&config.server.state_dir.join("ca")).map_err(|e| e.to_string())?;
         let certificates = Arc::new(CertStore::new(ca));
         certificates.load(&config);

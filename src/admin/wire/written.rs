@@ -26,12 +26,12 @@ impl<T> From<T> for Written<T> {
 }
 
 /// How a value is written as text.
-trait Text: Sized {
+trait WireText: Sized {
     fn parse(text: &str) -> Result<Self, Invalid>;
     fn show(&self) -> String;
 }
 
-impl Text for Duration {
+impl WireText for Duration {
     fn parse(text: &str) -> Result<Self, Invalid> {
         parse_duration(text)
     }
@@ -41,7 +41,7 @@ impl Text for Duration {
     }
 }
 
-impl Text for Color {
+impl WireText for Color {
     fn parse(text: &str) -> Result<Self, Invalid> {
         text.parse()
     }
@@ -51,7 +51,7 @@ impl Text for Color {
     }
 }
 
-impl<T: Text> Serialize for Written<T> {
+impl<T: WireText> Serialize for Written<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
             Ok(value) => serializer.serialize_str(&value.show()),
@@ -60,7 +60,7 @@ impl<T: Text> Serialize for Written<T> {
     }
 }
 
-impl<'de, T: Text> Deserialize<'de> for Written<T> {
+impl<'de, T: WireText> Deserialize<'de> for Written<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(T::parse(&String::deserialize(deserializer)?)))
     }

@@ -48,13 +48,13 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::control::disk::record::{Action, HistoryResult};
+    use crate::control::disk::record::{HistoryAction, HistoryResult};
     use crate::control::messages::Actor;
     use crate::types::Color;
 
     fn record(generation: u64) -> Record {
         let actor = Actor { uid: 0, user: None, pid: None };
-        let record = Record::new("app", Action::Switch, actor, HistoryResult::Switched, generation);
+        let record = Record::new("app", HistoryAction::Switch, actor, HistoryResult::Switched, generation);
         Record { time: Timestamp::UNIX_EPOCH, reason: Some("für alle".to_owned()), to: Some(Color::Green), ..record }
     }
 

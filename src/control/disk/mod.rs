@@ -1,7 +1,7 @@
 //! What control keeps in `state_dir`: which colour serves (`state.json`), and the record of every operation (`history.jsonl`).
 //!
 //! Everything here blocks on the disk. Nothing here decides: the state is written before it is published by
-//! [`super::Writer`], records are written by the operations.
+//! [`super::StateWriter`], records are written by the operations.
 
 mod history;
 mod journal;
@@ -9,5 +9,5 @@ mod record;
 mod state_file;
 
 pub use history::History;
-pub use record::{Action, HistoryResult, Record};
+pub use record::{HistoryAction, HistoryResult, Record};
 pub use state_file::{Recovered, StateFile};

@@ -11,7 +11,7 @@ use crate::types::Color;
 pub struct Record {
     pub time: Timestamp,
     pub service: String,
-    pub action: Action,
+    pub action: HistoryAction,
     pub actor: Actor,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -45,7 +45,7 @@ pub struct Record {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Action {
+pub enum HistoryAction {
     Switch,
     Rollback,
     Drain,
@@ -102,7 +102,7 @@ pub enum HistoryResult {
 
 impl Record {
     /// A record of now with nothing in it yet.
-    pub fn new(service: &str, action: Action, actor: Actor, result: HistoryResult, generation: u64) -> Self {
+    pub fn new(service: &str, action: HistoryAction, actor: Actor, result: HistoryResult, generation: u64) -> Self {
         Self {
             time: Timestamp::now(),
             service: service.to_owned(),

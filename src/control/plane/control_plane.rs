@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::counted::{SwitchPhase, SwitchResult};
-use super::writer::Writer;
+use super::writer::StateWriter;
 use crate::control::disk::{History, Record};
 use crate::control::gate::{Gatekeeper, WarmUpOrders};
 use crate::control::messages::{OperationRefused, OperationRequest};
@@ -25,7 +25,7 @@ pub struct ControlPlane {
     pub history: Arc<History>,
     pub upstreams: Rc<Upstreams>,
     pub cores: CoreLinks,
-    writer: Writer,
+    writer: StateWriter,
     resolver: RefCell<Resolver>,
     ledgers: RefCell<HashMap<Arc<str>, TrafficLedger>>,
 }
@@ -43,7 +43,7 @@ pub struct CoreLinks {
 impl ControlPlane {
     pub fn new(
         shared: Arc<Shared>,
-        writer: Writer,
+        writer: StateWriter,
         history: Arc<History>,
         upstreams: Rc<Upstreams>,
         resolver: Resolver,

@@ -13,4 +13,4 @@ mod writer;
 pub use control_plane::{ControlPlane, CoreLinks};
 pub use counted::{SwitchPhase, SwitchResult};
 pub use operation::{EventSender, Operation};
-pub use writer::Writer;
+pub use writer::StateWriter;

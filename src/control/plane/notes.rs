@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::counted::SwitchResult;
 use super::operation::Operation;
-use crate::control::disk::{Action, HistoryResult, Record};
+use crate::control::disk::{HistoryAction, HistoryResult, Record};
 use crate::control::messages::{Done, DrainReport, Goal, OperationRefused, VerdictKind, WatchVerdict, millis};
 use crate::types::Color;
 
@@ -59,7 +59,7 @@ impl Operation {
     pub fn note_watch(&self, from: Color, verdict: &WatchVerdict) {
         let is_back = verdict.kind == VerdictKind::RolledBack;
         self.plane.note(Record {
-            action: Action::Watch,
+            action: HistoryAction::Watch,
             from: Some(verdict.color),
             to: is_back.then_some(from),
             detail: Some(verdict.why.clone()),
@@ -74,7 +74,7 @@ impl Operation {
         self.plane.note(Record {
             from: Some(report.color),
             drain: Some(report.clone()),
-            ..Record::new(self.name(), Action::Drain, self.request.actor.clone(), result, generation)
+            ..Record::new(self.name(), HistoryAction::Drain, self.request.actor.clone(), result, generation)
         });
     }
 
@@ -92,13 +92,13 @@ impl Operation {
 
     fn record(&self, result: HistoryResult, generation: u64) -> Record {
         let action = match self.request.goal {
-            Goal::To(_) | Goal::GateOnly(_) => Action::Switch,
-            Goal::Previous => Action::Rollback,
-            Goal::Canary { .. } | Goal::CanaryOff => Action::Canary,
-            Goal::Pause { .. } => Action::Pause,
-            Goal::Resume => Action::Resume,
-            Goal::MaintenanceOn { .. } | Goal::MaintenanceOff => Action::Maintenance,
-            Goal::Preview { .. } => Action::Preview,
+            Goal::To(_) | Goal::GateOnly(_) => HistoryAction::Switch,
+            Goal::Previous => HistoryAction::Rollback,
+            Goal::Canary { .. } | Goal::CanaryOff => HistoryAction::Canary,
+            Goal::Pause { .. } => HistoryAction::Pause,
+            Goal::Resume => HistoryAction::Resume,
+            Goal::MaintenanceOn { .. } | Goal::MaintenanceOff => HistoryAction::Maintenance,
+            Goal::Preview { .. } => HistoryAction::Preview,
         };
         let reason = self.request.reason.clone();
         Record { reason, ..Record::new(self.name(), action, self.request.actor.clone(), result, generation) }

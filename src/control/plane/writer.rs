@@ -26,12 +26,12 @@ impl From<NotDurable> for OperationRefused {
 
 /// Serializes every change that requests can see.
 #[derive(Clone)]
-pub struct Writer {
+pub struct StateWriter {
     file: Arc<Mutex<StateFile>>,
     shared: Arc<Shared>,
 }
 
-impl Writer {
+impl StateWriter {
     pub fn new(file: StateFile, shared: Arc<Shared>) -> Self {
         Self { file: Arc::new(Mutex::new(file)), shared }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{Either, select};
 
 use super::own_requests::OwnRequests;
-use super::verdict::{Baseline, Bounds, Observed, judge};
+use super::verdict::{Baseline, Bounds, WatchFigures, judge};
 use crate::control::messages::{VerdictKind, WatchVerdict, millis};
 use crate::control::moves::LedgerEntry;
 use crate::control::plane::Operation;
@@ -82,11 +82,11 @@ impl Operation {
         }
     }
 
-    async fn observe(&self, watch: &Watch, patience: Duration, started: Instant, own: &OwnRequests) -> Observed {
+    async fn observe(&self, watch: &Watch, patience: Duration, started: Instant, own: &OwnRequests) -> WatchFigures {
         let pool = self.service.pool(watch.color);
         let now = self.plane.totals(&self.service, watch.color).since(&watch.before);
         let unanswered = self.unanswered(pool, started, patience, own).await;
-        Observed {
+        WatchFigures {
             requests: now.requests + own.answered(),
             failed: now.failed + own.failed(),
             p95: now.quantile(0.95),

@@ -30,7 +30,7 @@ pub struct Bounds {
 
 /// What the new colour has done so far.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Observed {
+pub struct WatchFigures {
     /// Requests that have ended.
     pub requests: u64,
     /// Of these, the failed ones.
@@ -46,7 +46,7 @@ pub struct Observed {
 
 /// A verdict, as soon as there is one. Too many failures, a latency out of bounds and a dead pool end the watch at once; any
 /// other verdict waits for the end.
-pub fn judge(observed: &Observed, bounds: &Bounds, is_over: bool) -> Option<(VerdictKind, String)> {
+pub fn judge(observed: &WatchFigures, bounds: &Bounds, is_over: bool) -> Option<(VerdictKind, String)> {
     let (requests, failed) = (observed.all(), observed.all_failed());
     if !observed.is_healthy {
         return Some((VerdictKind::RolledBack, "none of its backends is healthy any more".to_owned()));
@@ -97,7 +97,7 @@ impl Bounds {
     }
 }
 
-impl Observed {
+impl WatchFigures {
     pub fn all(&self) -> u64 {
         self.requests + self.unanswered
     }
@@ -132,12 +132,12 @@ mod tests {
         patience: Duration::from_secs(15),
     };
 
-    fn observed(requests: u64, failed: u64) -> Observed {
-        Observed { requests, failed, is_healthy: true, ..Observed::default() }
+    fn observed(requests: u64, failed: u64) -> WatchFigures {
+        WatchFigures { requests, failed, is_healthy: true, ..WatchFigures::default() }
     }
 
     fn kind(requests: u64, failed: u64, p95_ms: u64, is_over: bool) -> Option<VerdictKind> {
-        let observed = Observed { p95: Some(Duration::from_millis(p95_ms)), ..observed(requests, failed) };
+        let observed = WatchFigures { p95: Some(Duration::from_millis(p95_ms)), ..observed(requests, failed) };
         judge(&observed, &BOUNDS, is_over).map(|(kind, _)| kind)
     }
 
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(kind(0, 0, 1, true), Some(VerdictKind::Inconclusive));
         assert_eq!(kind(19, 19, 100, true), Some(VerdictKind::Inconclusive));
         assert_eq!(kind(20, 1, 1, true), Some(VerdictKind::Passed));
-        let waits = Observed { in_flight: 25, ..observed(3, 0) };
+        let waits = WatchFigures { in_flight: 25, ..observed(3, 0) };
         assert!(judge(&waits, &BOUNDS, true).unwrap().1.ends_with("; 25 in flight have not ended"));
     }
 
@@ -171,11 +171,11 @@ mod tests {
 
     #[test]
     fn what_hangs_has_failed() {
-        let hangs = Observed { unanswered: 16, in_flight: 40, ..observed(4, 1) };
+        let hangs = WatchFigures { unanswered: 16, in_flight: 40, ..observed(4, 1) };
         let (kind, why) = judge(&hangs, &BOUNDS, false).unwrap();
         assert_eq!(kind, VerdictKind::RolledBack);
         assert_eq!(why, "17 of 20 answers failed (85.0 %), more than 5.0 %; 16 of them had not come after 15s");
-        let few = Observed { unanswered: 1, ..observed(99, 0) };
+        let few = WatchFigures { unanswered: 1, ..observed(99, 0) };
         assert_eq!(judge(&few, &BOUNDS, true).unwrap().0, VerdictKind::Passed);
     }
 
@@ -183,7 +183,7 @@ mod tests {
     fn latency_is_judged_only_where_it_is_asked_for_and_known() {
         assert_eq!(kind(20, 0, 21, false), Some(VerdictKind::RolledBack));
         assert_eq!(kind(20, 0, 20, false), None);
-        let observed = Observed { p95: Some(Duration::from_secs(9)), ..observed(20, 0) };
+        let observed = WatchFigures { p95: Some(Duration::from_secs(9)), ..observed(20, 0) };
         let unasked = Bounds { max_latency_ratio: 0.0, ..BOUNDS };
         let unknown = Bounds { baseline_p95: None, ..BOUNDS };
         for bounds in [unasked, unknown] {
@@ -193,10 +193,10 @@ mod tests {
 
     #[test]
     fn a_dead_pool_ends_the_watch_without_requests() {
-        assert_eq!(judge(&Observed::default(), &BOUNDS, false).unwrap().0, VerdictKind::RolledBack);
+        assert_eq!(judge(&WatchFigures::default(), &BOUNDS, false).unwrap().0, VerdictKind::RolledBack);
     }
 
-    fn why(observed: &Observed, is_over: bool) -> String {
+    fn why(observed: &WatchFigures, is_over: bool) -> String {
         judge(observed, &BOUNDS, is_over).unwrap().1
     }
 
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(why(&observed(0, 0), true), "no answers: fewer than 20 to judge by");
         assert_eq!(why(&observed(3, 1), true), "1 of 3 answers failed: fewer than 20 to judge by");
         assert_eq!(why(&observed(20, 2), false), "2 of 20 answers failed (10.0 %), more than 5.0 %");
-        let slow = Observed { p95: Some(Duration::from_millis(21)), ..observed(20, 0) };
+        let slow = WatchFigures { p95: Some(Duration::from_millis(21)), ..observed(20, 0) };
         assert_eq!(why(&slow, false), "its p95 is 21.0 ms, more than 2 times the 10.0 ms before");
     }
 
