@@ -18,10 +18,10 @@ use tokio::net::UnixStream;
 use super::state::ReloadReport;
 use super::wire::{
     CaRoot, Certificates, HealthStatus, HistoryRecords, MEDIA_TYPE, NDJSON, OperationEnd, PreviewBody, PreviewLink,
-    Problem, Renew, RenewedCertificate, Status, StreamLine, VerbBody,
+    Problem, RenewRequest, RenewedCertificate, Status, StreamLine, VerbBody,
 };
 use crate::acme::doctor::{Diagnosis, Question};
-use crate::control::{Done, OperationEvent, Record};
+use crate::control::{HistoryRecord, OperationDone, OperationEvent};
 
 /// How long a live daemon may take to answer a read.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -82,7 +82,7 @@ impl AdminClient {
     }
 
     /// The last `count` records, oldest first; of one service, or of all.
-    pub async fn history(&self, service: Option<&str>, count: usize) -> Result<Vec<Record>, ClientError> {
+    pub async fn history(&self, service: Option<&str>, count: usize) -> Result<Vec<HistoryRecord>, ClientError> {
         let path = match service {
             Some(name) => format!("/v1/services/{}/history?n={count}", segment(name)),
             None => format!("/v1/history?n={count}"),
@@ -101,7 +101,7 @@ impl AdminClient {
         service: &str,
         body: &B,
         on_step: &mut dyn FnMut(&OperationEvent),
-    ) -> Result<Done, ClientError> {
+    ) -> Result<OperationDone, ClientError> {
         let mut request = verb_request(service, body)?;
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(NDJSON));
         let response = accepted(self.send(request).await?).await?;
@@ -120,7 +120,7 @@ impl AdminClient {
 
     /// Answers when the new certificate serves.
     pub async fn renew(&self, host: &str) -> Result<RenewedCertificate, ClientError> {
-        let body = serde_json::to_vec(&Renew { host: host.to_owned() }).map_err(broken_off)?;
+        let body = serde_json::to_vec(&RenewRequest { host: host.to_owned() }).map_err(broken_off)?;
         let request = request(Method::POST, "/v1/certificates/renew".to_owned(), body.into())?;
         let answer = async { json(&collect(accepted(self.send(request).await?).await?).await?) };
         self.soon(RENEWAL_PATIENCE, answer).await
@@ -210,7 +210,7 @@ async fn collect(response: Response<Incoming>) -> Result<Bytes, ClientError> {
 }
 
 /// Reads lines until the one that ends the operation.
-async fn follow(mut body: Incoming, on_step: &mut dyn FnMut(&OperationEvent)) -> Result<Done, ClientError> {
+async fn follow(mut body: Incoming, on_step: &mut dyn FnMut(&OperationEvent)) -> Result<OperationDone, ClientError> {
     let mut unread = Vec::new();
     while let Some(frame) = body.frame().await {
         unread.extend_from_slice(frame.map_err(broken_off)?.data_ref().unwrap_or(&Bytes::new()));

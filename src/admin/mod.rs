@@ -16,4 +16,4 @@ mod tests;
 pub use client::{AdminClient, ClientError};
 pub use server::{bind, serve};
 pub use state::{AdminState, ReloadFailed, ReloadReport, ReloadRequest};
-pub use wire::{Code, Problem};
+pub use wire::{Problem, ProblemCode};

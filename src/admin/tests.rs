@@ -185,7 +185,7 @@ fn a_gate_that_stays_shut_names_the_backend() {
     with_daemon(false, async |daemon| {
         let body = SwitchBody { timeout: Some(Duration::from_millis(300).into()), ..to_green() };
         let refused = problem(daemon.client.operate("app", &body, &mut |_| {}).await);
-        assert_eq!((refused.code, refused.status), (Code::GateNotPassed, 422));
+        assert_eq!((refused.code, refused.status), (ProblemCode::GateNotPassed, 422));
         assert!(refused.backends[0].why.contains("refused"), "{refused:?}");
         assert_eq!(daemon.client.status().await.unwrap().services[0].active, Some(Color::Blue));
     });
@@ -236,10 +236,10 @@ fn a_service_that_cannot_be_switched_says_why() {
             let answer = daemon.client.operate(service, &to_green(), &mut |_| {}).await;
             problem(answer).code
         };
-        assert_eq!(refused("nope").await, Code::NoSuchService);
-        assert_eq!(refused("single").await, Code::NotColored);
-        assert_eq!(refused("a/b c").await, Code::NoSuchService);
-        assert_eq!(problem(daemon.client.history(Some("nope"), 20).await).code, Code::NoSuchService);
+        assert_eq!(refused("nope").await, ProblemCode::NoSuchService);
+        assert_eq!(refused("single").await, ProblemCode::NotColored);
+        assert_eq!(refused("a/b c").await, ProblemCode::NoSuchService);
+        assert_eq!(problem(daemon.client.history(Some("nope"), 20).await).code, ProblemCode::NoSuchService);
     });
 }
 
@@ -261,7 +261,7 @@ fn a_reload_is_answered_by_the_daemon() {
         let failed = ReloadFailed { text: "error: no".to_owned(), diagnostics: serde_json::json!([{ "line": 1 }]) };
         request.answer.send(Err(failed)).unwrap();
         let refused = problem(asked.await.unwrap());
-        assert_eq!((refused.code, refused.detail.as_str()), (Code::InvalidConfig, "error: no"));
+        assert_eq!((refused.code, refused.detail.as_str()), (ProblemCode::InvalidConfig, "error: no"));
         assert_eq!(refused.diagnostics.unwrap()[0]["line"], 1);
     });
 }

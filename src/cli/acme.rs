@@ -1,6 +1,6 @@
 //! `edgectl acme doctor`: why an authority would not issue a certificate, with a line for each check.
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::terminal::CommandFailure;
 use super::terminal::table::{Style, printable};
 use crate::acme::doctor::{Finding, Mark, Question};
@@ -32,7 +32,7 @@ enum AcmeVerb {
 }
 
 impl Args {
-    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let AcmeVerb::Doctor { host, http_port, https_port } = self.verb;
         let question = Question { host, http_port, https_port };
         let diagnosis = context.block_on(async { Ok(context.client.examine(&question).await?) })?;

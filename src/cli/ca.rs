@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::terminal::CommandFailure;
 use crate::admin::wire::CaRoot;
 
@@ -15,7 +15,7 @@ const TRUST: [(&str, &str); 5] = [
     ("Firefox", "Settings, Privacy & Security, View Certificates, Authorities, Import; it has a store of its own"),
 ];
 
-pub(super) fn show(context: &Context) -> Result<(), CommandFailure> {
+pub(super) fn show(context: &CommandContext) -> Result<(), CommandFailure> {
     let root = context.block_on(async { Ok(context.client.ca().await?) })?;
     let output = &context.output;
     if output.json {

@@ -1,6 +1,6 @@
 //! `edgectl canary`: a share of the clients goes to the other colour, until it is changed.
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::operation::{self, GateAndDrain};
 use super::terminal::CommandFailure;
 use crate::admin::wire::{CanaryBody, Written};
@@ -32,7 +32,7 @@ enum CanaryWords {
 
 impl Args {
     /// Exit 4 when the gate was not passed, 5 when a switch runs or the generation differs; nothing has changed then.
-    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let GateAndDrain { timeout, drain, no_wait, change } = self.how;
         let common = CanaryBody {
             timeout: timeout.map(Written::from),

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::ca;
-use super::context::Context;
+use super::context::CommandContext;
 use super::terminal::CommandFailure;
 use super::terminal::span::{clock, since};
 use super::terminal::table::{Cell, Style, table};
@@ -41,7 +41,7 @@ const WARNING_HOURS_RENEWED: i64 = 24;
 const HEAD: [&str; 6] = ["CERTIFICATE", "SOURCE", "ISSUER", "EXPIRES", "NEXT RENEWAL", "ERROR"];
 
 impl Args {
-    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         match self.verb {
             None => show(context),
             Some(CertsVerb::Renew { host }) => renew(context, &host),
@@ -50,7 +50,7 @@ impl Args {
     }
 }
 
-fn show(context: &Context) -> Result<(), CommandFailure> {
+fn show(context: &CommandContext) -> Result<(), CommandFailure> {
     let output = &context.output;
     let found = context.block_on(async { Ok(context.client.certificates().await?) })?;
     if output.json {
@@ -65,7 +65,7 @@ fn show(context: &Context) -> Result<(), CommandFailure> {
     Ok(())
 }
 
-fn renew(context: &Context, host: &str) -> Result<(), CommandFailure> {
+fn renew(context: &CommandContext, host: &str) -> Result<(), CommandFailure> {
     let renewed = context.block_on(async { Ok(context.client.renew(host).await?) })?;
     if context.output.json {
         context.output.json(&renewed);

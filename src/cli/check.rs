@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::terminal::CommandFailure;
 use crate::config::{self, Config};
 use crate::tls;
@@ -22,7 +22,7 @@ pub struct Args {
 
 impl Args {
     /// Exit 2 with every mistake; warnings alone are exit 0.
-    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let output = &context.output;
         let path = config::find(self.config.as_deref());
         let loaded = config::load(&path).map_err(|errors| CommandFailure::invalid_config(&errors, output.color_err))?;

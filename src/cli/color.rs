@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::terminal::CommandFailure;
 
 #[derive(Debug, clap::Args)]
@@ -19,7 +19,7 @@ pub enum ColorOf {
 }
 
 impl Args {
-    pub fn run(self, context: &Context, which: ColorOf) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext, which: ColorOf) -> Result<(), CommandFailure> {
         let service = context.block_on(context.colored(self.service.as_deref()))?;
         let (key, color) = match which {
             ColorOf::Active => ("active", service.active),

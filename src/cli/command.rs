@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::operation::ServiceChange;
-use super::terminal::{CommandFailure, Exit, Global};
+use super::terminal::{CommandFailure, Exit, GlobalOptions};
 use super::{
     acme, canary, certs, check, color, completions, demo, health, history, maintenance, pause, preview, reload, resume,
     rollback, serve, status, switch, top, wait,
@@ -18,7 +18,7 @@ use super::{
 #[command(name = "edgectl", version, max_term_width = 100, after_long_help = EXAMPLES)]
 pub(super) struct Cli {
     #[command(flatten)]
-    global: Global,
+    global: GlobalOptions,
     #[command(subcommand)]
     command: Command,
 }
@@ -92,7 +92,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
         }
     };
-    let context = Context::new(&cli.global);
+    let context = CommandContext::new(&cli.global);
     match cli.command.run(&context) {
         Ok(()) => Exit::Done.into(),
         Err(failure) => {
@@ -103,7 +103,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 impl Command {
-    fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         match self {
             Self::Serve(args) => args.run(context),
             Self::Demo(args) => args.run(context),

@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::terminal::CommandFailure;
 
 #[derive(Debug, clap::Args)]
@@ -14,7 +14,7 @@ pub struct Args {
 }
 
 impl Args {
-    pub fn run(self, context: &Context, edgectl: &mut clap::Command) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext, edgectl: &mut clap::Command) -> Result<(), CommandFailure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, edgectl, "edgectl", &mut script);
         context.output.show(String::from_utf8_lossy(&script).trim_end());

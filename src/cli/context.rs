@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::terminal::{CommandFailure, Global, Output};
+use super::terminal::{CommandFailure, GlobalOptions, TerminalOutput};
 use crate::admin::AdminClient;
 use crate::admin::wire::ServiceStatus;
 use crate::config::DEFAULT_SOCKET;
@@ -10,14 +10,14 @@ use crate::config::DEFAULT_SOCKET;
 /// The environment variable that names the admin socket.
 const SOCKET_VARIABLE: &str = "EDGE_SOCKET";
 
-pub struct Context {
-    pub output: Output,
+pub struct CommandContext {
+    pub output: TerminalOutput,
     pub client: AdminClient,
 }
 
-impl Context {
-    pub fn new(global: &Global) -> Self {
-        Self { output: Output::new(global), client: AdminClient::new(socket(global)) }
+impl CommandContext {
+    pub fn new(global: &GlobalOptions) -> Self {
+        Self { output: TerminalOutput::new(global), client: AdminClient::new(socket(global)) }
     }
 
     /// Runs a command's requests to the daemon on a runtime of its own.
@@ -53,7 +53,7 @@ impl Context {
 }
 
 /// `--socket`, else `$EDGE_SOCKET`, else the default. An empty variable counts as not set.
-fn socket(global: &Global) -> PathBuf {
+fn socket(global: &GlobalOptions) -> PathBuf {
     let variable = std::env::var_os(SOCKET_VARIABLE).filter(|path| !path.is_empty());
     global.socket.clone().or(variable.map(PathBuf::from)).unwrap_or_else(|| DEFAULT_SOCKET.into())
 }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::terminal::CommandFailure;
 use crate::demo::{self, DemoOptions};
 use crate::types::parse_duration;
@@ -17,7 +17,7 @@ pub struct Args {
 
 impl Args {
     /// Fails if a single exchange is lost. On a terminal the demo stays up afterwards, until Ctrl-C.
-    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let output = &context.output;
         let stay = std::io::stdout().is_terminal() && !output.json;
         let options = DemoOptions { run_for: self.run_for, stay, json: output.json, color: output.color };

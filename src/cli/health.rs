@@ -1,6 +1,6 @@
 //! `edgectl health`: for HEALTHCHECK.
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::terminal::CommandFailure;
 
 #[derive(Debug, clap::Args)]
@@ -8,7 +8,7 @@ pub struct Args {}
 
 impl Args {
     /// Exit 0 when ready, 1 when not, 3 when no daemon answers.
-    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let output = &context.output;
         let health = context.block_on(async { Ok(context.client.health().await?) })?;
         if !health.ready {

@@ -1,11 +1,11 @@
 //! `edgectl history`: what was done, when, by which user, why, and its result.
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::terminal::CommandFailure;
 use super::terminal::span::{clock, took_ms};
 use super::terminal::table::{Cell, Style, table};
 use crate::admin::wire::HistoryRecords;
-use crate::control::{Actor, HistoryAction, HistoryResult, Record, user_name};
+use crate::control::{Actor, HistoryAction, HistoryRecord, HistoryResult, user_name};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -19,7 +19,7 @@ pub struct Args {
 const HEAD: [&str; 9] = ["TIME", "SERVICE", "ACTION", "COLOR", "RESULT", "GENERATION", "TOOK", "WHO", "WHY"];
 
 impl Args {
-    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let output = &context.output;
         let asked = async { Ok(context.client.history(self.service.as_deref(), self.n).await?) };
         let records = context.block_on(asked)?;
@@ -37,7 +37,7 @@ impl Args {
     }
 }
 
-fn row(record: &Record) -> Vec<Cell> {
+fn row(record: &HistoryRecord) -> Vec<Cell> {
     vec![
         Cell::new(clock(record.time), Style::Dim),
         Cell::plain(&record.service),
@@ -74,7 +74,7 @@ fn who(actor: &Actor) -> String {
 }
 
 /// From which colour to which, if traffic moved; else the colour that the record is about.
-fn colors(record: &Record) -> Cell {
+fn colors(record: &HistoryRecord) -> Cell {
     let moved = record.from != record.to && record.action != HistoryAction::Preview;
     match (record.from.filter(|_| moved), record.to) {
         (Some(from), Some(to)) => Cell::new(format!("{from} → {to}"), to.into()),
@@ -84,7 +84,7 @@ fn colors(record: &Record) -> Cell {
 }
 
 /// A canary has its share beside it.
-fn result(record: &Record) -> String {
+fn result(record: &HistoryRecord) -> String {
     let share = record.percent.map(|percent| format!(" {percent} %")).unwrap_or_default();
     format!("{}{share}", record.result.as_str())
 }
@@ -103,13 +103,13 @@ fn result_style(result: &HistoryResult) -> Style {
     }
 }
 
-fn took(record: &Record) -> String {
+fn took(record: &HistoryRecord) -> String {
     let drain = record.drain.as_ref().map(|report| report.took_ms);
     record.gate_ms.or(drain).map(took_ms).unwrap_or_default()
 }
 
 /// The reason that was given, what went wrong, and how many exchanges were cut.
-fn why(record: &Record) -> String {
+fn why(record: &HistoryRecord) -> String {
     let cut = record.drain.as_ref().filter(|report| report.cut > 0);
     let cut = cut.map(|report| format!("{} of {} cut", report.cut, report.began_with));
     [record.reason.clone(), record.detail.clone(), cut].into_iter().flatten().collect::<Vec<_>>().join("; ")

@@ -2,8 +2,8 @@
 
 use clap::ValueEnum;
 
-use super::context::Context;
-use super::operation::{self, Change};
+use super::context::CommandContext;
+use super::operation::{self, ChangeOptions};
 use super::terminal::CommandFailure;
 use crate::admin::wire::MaintenanceBody;
 
@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long, value_name = "CIDR")]
     allow: Vec<String>,
     #[command(flatten)]
-    change: Change,
+    change: ChangeOptions,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -33,12 +33,12 @@ enum OnOff {
 }
 
 impl Args {
-    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let off = self.state == OnOff::Off;
         if off && (self.message.is_some() || !self.allow.is_empty()) {
             return Err(CommandFailure::usage("--message and --allow are for `maintenance on`"));
         }
-        let Change { if_generation, reason } = self.change;
+        let ChangeOptions { if_generation, reason } = self.change;
         let body = MaintenanceBody { off, message: self.message, allow: self.allow, if_generation, reason };
         operation::run(context, self.service.as_deref(), &body)
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::context::Context;
-use super::operation::{self, Change};
+use super::context::CommandContext;
+use super::operation::{self, ChangeOptions};
 use super::terminal::CommandFailure;
 use crate::admin::wire::{PauseBody, Written};
 use crate::types::parse_duration;
@@ -22,13 +22,13 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
     #[command(flatten)]
-    change: Change,
+    change: ChangeOptions,
 }
 
 impl Args {
     /// Exit 1 when something is still in flight after the timeout; the service stays paused. Exit 5 when another caller has
     /// resumed it meanwhile.
-    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let body = PauseBody {
             max: self.max.map(Written::from),
             timeout: self.timeout.map(Written::from),

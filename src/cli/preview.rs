@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::operation::{ColorTarget, ColorWords, Preferred};
 use super::terminal::CommandFailure;
 use crate::admin::wire::PreviewBody;
@@ -25,7 +25,7 @@ pub struct Args {
 
 impl Args {
     /// Prints the link on stdout, and its end on stderr.
-    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let target = ColorTarget::parse(&self.target, Preferred::First)?;
         let body = PreviewBody { color: Some(target.color.into()), ttl: Some(self.ttl.into()), reason: None };
         let link = context.block_on(async {

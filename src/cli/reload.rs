@@ -1,6 +1,6 @@
 //! `edgectl reload`: the daemon rereads its config.
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::terminal::CommandFailure;
 
 #[derive(Debug, clap::Args)]
@@ -8,7 +8,7 @@ pub struct Args {}
 
 impl Args {
     /// Exit 2 with every mistake; then the running config stays.
-    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let output = &context.output;
         let report = context.block_on(async { Ok(context.client.reload().await?) })?;
         if output.json {

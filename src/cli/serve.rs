@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::terminal::CommandFailure;
 use crate::config;
 use crate::daemon::{self, ServeError};
@@ -16,7 +16,7 @@ pub struct Args {
 
 impl Args {
     /// Returns when the daemon was told to stop and everything in flight has ended.
-    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         daemon::serve(&config::find(self.config.as_deref())).map_err(|error| match error {
             ServeError::Config(diagnostics) => CommandFailure::invalid_config(&diagnostics, context.output.color_err),
             ServeError::Failed(text) => CommandFailure::failed(text),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::certs;
-use super::context::{Context, names};
+use super::context::{CommandContext, names};
 use super::terminal::CommandFailure;
 use super::terminal::span::{clock, since, took_ms};
 use super::terminal::table::{Cell, Style, table};
@@ -23,7 +23,7 @@ pub struct Args {
 const REFRESH: Duration = Duration::from_secs(1);
 
 impl Args {
-    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         context.block_on(async {
             loop {
                 let is_read = self.show(context, context.client.status().await?)?;
@@ -36,7 +36,7 @@ impl Args {
     }
 
     /// False when stdout is closed.
-    fn show(&self, context: &Context, mut status: Status) -> Result<bool, CommandFailure> {
+    fn show(&self, context: &CommandContext, mut status: Status) -> Result<bool, CommandFailure> {
         let output = &context.output;
         if let Some(name) = &self.service {
             let known = names(&status.services);

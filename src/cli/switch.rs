@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::operation::{self, ColorTarget, ColorWords, GateAndDrain, Preferred};
 use super::terminal::CommandFailure;
 use crate::admin::wire::{SwitchBody, Written};
@@ -40,7 +40,7 @@ pub struct Args {
 impl Args {
     /// Exit 4 when the gate was not passed, 5 when another switch runs or the generation differs: nothing has changed then.
     /// Exit 6 when the watch has rolled back.
-    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let target = ColorTarget::parse(&self.target, Preferred::First)?;
         let GateAndDrain { timeout, drain, no_wait, change } = self.how;
         let body = SwitchBody {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::operation::{self, ColorTarget, ColorWords, Preferred};
 use super::terminal::CommandFailure;
 use crate::admin::wire::{GateBody, Written};
@@ -20,7 +20,7 @@ pub struct Args {
 
 impl Args {
     /// Exit 4 when it did not pass in time.
-    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let target = ColorTarget::parse(&self.target, Preferred::Last)?;
         let body = GateBody { color: Some(target.color.into()), timeout: self.timeout.map(Written::from) };
         operation::run(context, target.service.as_deref(), &body)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::disk::{HistoryAction, HistoryResult, Record};
+use super::disk::{HistoryAction, HistoryRecord, HistoryResult};
 use super::messages::Actor;
 use super::plane::ControlPlane;
 use crate::service::{Detour, Service};
@@ -58,10 +58,10 @@ fn note_detour(plane: &ControlPlane, service: &Service, detour: Option<Detour>) 
         tracing::info!(service = %name, result = word, detail, "no colour stands in any more");
     }
     plane.metrics().service(name).detoured(word);
-    plane.note(Record {
+    plane.note(HistoryRecord {
         from: Some(active.color),
         to: (detour == Some(Detour::Failover)).then(|| active.color.other()),
         detail: Some(detail),
-        ..Record::new(name, HistoryAction::Failover, Actor::daemon(), result, active.generation)
+        ..HistoryRecord::new(name, HistoryAction::Failover, Actor::daemon(), result, active.generation)
     });
 }

@@ -22,11 +22,11 @@ mod restart;
 mod switch;
 mod watch;
 
-pub use disk::{History, HistoryAction, HistoryResult, Record, Recovered, StateFile};
+pub use disk::{History, HistoryAction, HistoryRecord, HistoryResult, Recovered, StateFile};
 pub use gate::{WarmUpOrder, WarmUpOrders};
 pub use messages::{
-    Actor, Done, DrainReport, GateRefused, Goal, OperationEvent, OperationOptions, OperationRefused, OperationRequest,
-    OperationResult, UnreadyBackend, VerdictKind, WatchVerdict, user_name,
+    Actor, DrainReport, GateRefused, Goal, OperationDone, OperationEvent, OperationOptions, OperationRefused,
+    OperationRequest, OperationResult, UnreadyBackend, VerdictKind, WatchVerdict, user_name,
 };
 pub use operator::{Operator, OperatorHandle};
 pub use plane::{CoreLinks, StateWriter};

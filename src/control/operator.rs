@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::disk::History;
 use super::failover::FollowedServices;
-use super::messages::{Done, Goal, OperationRefused, OperationRequest};
+use super::messages::{Goal, OperationDone, OperationRefused, OperationRequest};
 use super::plane::{ControlPlane, CoreLinks, EventSender, Operation, StateWriter};
 use crate::http::Shared;
 use crate::resolve::Resolver;
@@ -24,12 +24,12 @@ pub struct OperatorHandle {
 struct OperatorOrder {
     request: OperationRequest,
     events: EventSender,
-    answer: oneshot::Sender<Result<Done, OperationRefused>>,
+    answer: oneshot::Sender<Result<OperationDone, OperationRefused>>,
 }
 
 impl OperatorHandle {
     /// Runs `request` to its end. The operation goes on if the caller goes away.
-    pub async fn run(&self, request: OperationRequest, events: EventSender) -> Result<Done, OperationRefused> {
+    pub async fn run(&self, request: OperationRequest, events: EventSender) -> Result<OperationDone, OperationRefused> {
         let (answer, answered) = oneshot::channel();
         let order = OperatorOrder { request, events, answer };
         self.orders.send(order).map_err(|_| OperationRefused::ShuttingDown)?;
@@ -92,7 +92,7 @@ async fn run(
     plane: Rc<ControlPlane>,
     request: OperationRequest,
     events: EventSender,
-) -> Result<Done, OperationRefused> {
+) -> Result<OperationDone, OperationRefused> {
     let operation = Operation::new(plane, request, events)?;
     let result = match &operation.request.goal {
         Goal::GateOnly(color) => return operation.gate_only(*color).await,

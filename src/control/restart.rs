@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::disk::{HistoryAction, HistoryResult, Record};
+use super::disk::{HistoryAction, HistoryRecord, HistoryResult};
 use super::messages::Actor;
 use super::plane::ControlPlane;
 use crate::service::{Active, Canary, Service};
@@ -48,7 +48,7 @@ impl ControlPlane {
             Vec::new()
         });
         for service in services {
-            let own: Vec<&Record> = records.iter().filter(|record| record.service == **service.name()).collect();
+            let own: Vec<&HistoryRecord> = records.iter().filter(|record| record.service == **service.name()).collect();
             for one in interrupted(&own, &service.active(), records.len() < RECORDS) {
                 self.note_interrupted(service, &one);
             }
@@ -67,18 +67,18 @@ impl ControlPlane {
         };
         let detail = one.to_string();
         tracing::warn!(service = %service.name(), generation = active.generation, "{detail}");
-        self.note(Record {
+        self.note(HistoryRecord {
             from: if let Interrupted::Watch { color, .. } = one { Some(*color) } else { Some(active.color) },
             to: if let Interrupted::Steps(canary) = one { Some(canary.color) } else { None },
             percent: if let Interrupted::Steps(canary) = one { Some(canary.percent) } else { None },
             detail: Some(detail),
-            ..Record::new(service.name(), action, Actor::daemon(), result, active.generation)
+            ..HistoryRecord::new(service.name(), action, Actor::daemon(), result, active.generation)
         });
     }
 }
 
 /// From the records of one service, oldest first, and what serves now. `is_all`: these are all records there ever were.
-fn interrupted(records: &[&Record], now: &Active, is_all: bool) -> Vec<Interrupted> {
+fn interrupted(records: &[&HistoryRecord], now: &Active, is_all: bool) -> Vec<Interrupted> {
     let recorded = records.iter().map(|record| record.generation).max();
     let is_unrecorded = recorded.map_or(is_all && now.generation > 1, |recorded| recorded < now.generation);
     let course = open_course(records, now);
@@ -86,7 +86,7 @@ fn interrupted(records: &[&Record], now: &Active, is_all: bool) -> Vec<Interrupt
 }
 
 /// The watch or the rollout that the last move of the traffic has begun, if the records don't tell its end.
-fn open_course(records: &[&Record], now: &Active) -> Option<Interrupted> {
+fn open_course(records: &[&HistoryRecord], now: &Active) -> Option<Interrupted> {
     let mut judged = Vec::new();
     let mut has_failed = false;
     for record in records.iter().rev() {
@@ -117,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    fn record(action: &str, result: &str, generation: u64, more: &Value) -> Record {
+    fn record(action: &str, result: &str, generation: u64, more: &Value) -> HistoryRecord {
         let mut fields = json!({
             "time": "2026-01-01T00:00:00Z", "service": "app", "action": action, "actor": { "uid": 0 },
             "result": result, "generation": generation, "to": "green",
@@ -126,11 +126,11 @@ mod tests {
         serde_json::from_value(fields).unwrap()
     }
 
-    fn watched(action: &str, generation: u64) -> Record {
+    fn watched(action: &str, generation: u64) -> HistoryRecord {
         record(action, "switched", generation, &json!({ "watch_ms": 60_000 }))
     }
 
-    fn verdict(result: &str, of: u64, generation: u64) -> Record {
+    fn verdict(result: &str, of: u64, generation: u64) -> HistoryRecord {
         let verdict = json!({
             "color": "green", "generation": of, "verdict": result, "requests": 0, "failed": 0, "max_error_rate": 0.05,
             "min_requests": 20, "watched_ms": 1, "why": "",
@@ -138,7 +138,7 @@ mod tests {
         record("watch", result, generation, &json!({ "verdict": verdict }))
     }
 
-    fn step(generation: u64) -> Record {
+    fn step(generation: u64) -> HistoryRecord {
         record("switch", "canary", generation, &json!({ "percent": 5 }))
     }
 
@@ -146,7 +146,7 @@ mod tests {
         Active::new(Color::Green, generation, SystemTime::UNIX_EPOCH)
     }
 
-    fn found(records: &[Record], now: &Active) -> Vec<Interrupted> {
+    fn found(records: &[HistoryRecord], now: &Active) -> Vec<Interrupted> {
         interrupted(&records.iter().collect::<Vec<_>>(), now, true)
     }
 

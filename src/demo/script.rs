@@ -11,7 +11,7 @@ use super::tally::ExchangeTally;
 use super::traffic::{self, DemoTraffic};
 use crate::admin::AdminClient;
 use crate::admin::wire::{RollbackBody, SwitchBody};
-use crate::control::Done;
+use crate::control::OperationDone;
 use crate::types::Color;
 
 const SERVICE: &str = "app";
@@ -62,7 +62,7 @@ impl Play<'_> {
         if switched.to == to { Ok(()) } else { Err(format!("the traffic went to {}, not to {to}", switched.to)) }
     }
 
-    fn tell(&self, verb: Turn, switched: &Done) {
+    fn tell(&self, verb: Turn, switched: &OperationDone) {
         self.reporter.step(&Step::Switched {
             at_ms: millis(self.started.elapsed()),
             verb,

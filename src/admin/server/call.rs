@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, header};
 
 use super::caller::Caller;
 use crate::admin::state::AdminState;
-use crate::admin::wire::{Code, NDJSON, Problem, VerbBody};
+use crate::admin::wire::{NDJSON, Problem, ProblemCode, VerbBody};
 
 /// A `POST /v1/services/NAME/VERB` with a body that fits the verb.
 pub struct Call<B> {
@@ -34,7 +34,7 @@ impl<B: VerbBody> FromRequest<AdminState> for Call<B> {
 
 /// A refusal of what was sent.
 pub fn bad(detail: impl Into<String>) -> Problem {
-    Problem::new(Code::BadRequest, detail)
+    Problem::new(ProblemCode::BadRequest, detail)
 }
 
 fn wants_steps(headers: &HeaderMap) -> bool {
@@ -43,7 +43,11 @@ fn wants_steps(headers: &HeaderMap) -> bool {
 }
 
 fn unread(rejected: &BytesRejection) -> Problem {
-    let code = if rejected.status() == Code::BodyTooLarge.status() { Code::BodyTooLarge } else { Code::BadRequest };
+    let code = if rejected.status() == ProblemCode::BodyTooLarge.status() {
+        ProblemCode::BodyTooLarge
+    } else {
+        ProblemCode::BadRequest
+    };
     Problem::new(code, format!("the body could not be read: {}", rejected.body_text().to_lowercase()))
 }
 
@@ -70,7 +74,7 @@ mod tests {
             "the body is not what resume takes: unknown field `message`, expected `if_generation` or `reason`"
         );
         for body in [r#"["green"]"#, r#"{"color":5}"#, "{"] {
-            assert_eq!(parse::<SwitchBody>(body.as_bytes()).unwrap_err().code, Code::BadRequest, "{body}");
+            assert_eq!(parse::<SwitchBody>(body.as_bytes()).unwrap_err().code, ProblemCode::BadRequest, "{body}");
         }
         assert_eq!(parse::<SwitchBody>(b" \n").unwrap(), SwitchBody::default());
     }

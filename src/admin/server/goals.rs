@@ -7,8 +7,8 @@ use ipnet::IpNet;
 
 use super::call::bad;
 use crate::admin::wire::{
-    CanaryBody, Code, GateBody, MaintenanceBody, PauseBody, Problem, ResumeBody, RollbackBody, SwitchBody, VerbBody,
-    Written,
+    CanaryBody, GateBody, MaintenanceBody, PauseBody, Problem, ProblemCode, ResumeBody, RollbackBody, SwitchBody,
+    VerbBody, Written,
 };
 use crate::control::{Actor, Goal, OperationOptions, OperationRequest};
 use crate::types::Color;
@@ -139,14 +139,14 @@ impl GoalBody for MaintenanceBody {
 pub fn color(color: Option<Written<Color>>) -> Result<Color, Problem> {
     let Some(color) = color else {
         let detail = "no colour is given; send {\"color\": \"blue\"} or {\"color\": \"green\"}";
-        return Err(Problem::new(Code::UnknownColor, detail));
+        return Err(Problem::new(ProblemCode::UnknownColor, detail));
     };
-    color.read().map_err(|error| Problem::new(Code::UnknownColor, error.to_string()))
+    color.read().map_err(|error| Problem::new(ProblemCode::UnknownColor, error.to_string()))
 }
 
 pub fn duration(field: &str, duration: Option<Written<Duration>>) -> Result<Option<Duration>, Problem> {
     let read = duration.map(Written::read).transpose();
-    read.map_err(|error| Problem::new(Code::BadDuration, format!("{field}: {error}")))
+    read.map_err(|error| Problem::new(ProblemCode::BadDuration, format!("{field}: {error}")))
 }
 
 /// Each step is larger than the one before, and none is the whole.
@@ -162,4 +162,87 @@ fn steps(steps: Vec<u8>) -> Result<Vec<u8>, Problem> {
 fn network(text: &str) -> Result<IpNet, Problem> {
     let address = || text.parse::<IpAddr>().map(IpNet::from);
     text.parse().or_else(|_| address()).map_err(|_| bad(format!("{text:?} is not an address or a network")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<B: GoalBody>(body: &str) -> Result<AskedGoal, Problem> {
+        serde_json::from_str::<B>(body).unwrap().goal()
+    }
+
+    fn goal<B: GoalBody>(body: &str) -> Goal {
+        read::<B>(body).unwrap().goal
+    }
+
+    fn code<B: GoalBody>(body: &str) -> ProblemCode {
+        read::<B>(body).unwrap_err().code
+    }
+
+    #[test]
+    fn every_body_says_its_goal() {
+        assert_eq!(goal::<SwitchBody>(r#"{"color":"green"}"#), Goal::To(Color::Green));
+        assert_eq!(goal::<RollbackBody>("{}"), Goal::Previous);
+        assert_eq!(goal::<GateBody>(r#"{"color":"blue"}"#), Goal::GateOnly(Color::Blue));
+        let canary = Goal::Canary { color: Color::Green, percent: 100 };
+        assert_eq!(goal::<CanaryBody>(r#"{"color":"green","percent":100}"#), canary);
+        assert_eq!(goal::<CanaryBody>(r#"{"off":true,"drain":"1s","wait":false}"#), Goal::CanaryOff);
+        assert_eq!(goal::<PauseBody>("{}"), Goal::Pause { max: USUAL_HOLD });
+        assert_eq!(goal::<PauseBody>(r#"{"max":"10m"}"#), Goal::Pause { max: LONGEST_HOLD });
+        assert_eq!(goal::<ResumeBody>("{}"), Goal::Resume);
+        assert_eq!(goal::<MaintenanceBody>(r#"{"off":true}"#), Goal::MaintenanceOff);
+        let allow = vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::1/128".parse().unwrap()];
+        let on = goal::<MaintenanceBody>(r#"{"message":"back","allow":["192.0.2.0/24","2001:db8::1"]}"#);
+        assert_eq!(on, Goal::MaintenanceOn { message: Some("back".to_owned()), allow });
+    }
+
+    #[test]
+    fn options_go_along_with_the_goal() {
+        let body = r#"{"color":"green","timeout":"1s","drain":"2s","watch":"3s","steps":[1,99],"step_time":"4s","force":true,
+            "wait":false,"if_generation":7,"reason":"release"}"#;
+        let AskedGoal { options, if_generation, reason, .. } = read::<SwitchBody>(body).unwrap();
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!((options.timeout, options.drain, options.watch), (seconds(1), seconds(2), seconds(3)));
+        assert_eq!((options.steps, options.step_time), (vec![1, 99], seconds(4)));
+        assert_eq!((options.force, options.wait), (true, false));
+        assert_eq!((if_generation, reason.as_deref()), (Some(7), Some("release")));
+        let rollback = read::<RollbackBody>(r#"{"watch":"3s","if_generation":7}"#).unwrap();
+        assert_eq!(
+            (rollback.options.watch, rollback.options.wait, rollback.if_generation),
+            (seconds(3), true, Some(7))
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        use ProblemCode::{BadDuration, BadRequest, UnknownColor};
+        for (body, expected) in [
+            ("{}", UnknownColor),
+            (r#"{"color":"red","timeout":"soon"}"#, UnknownColor),
+            (r#"{"color":"green","timeout":"soon"}"#, BadDuration),
+            (r#"{"color":"green","step_time":"1s"}"#, BadRequest),
+            (r#"{"color":"green","steps":[5,5]}"#, BadRequest),
+            (r#"{"color":"green","steps":[0]}"#, BadRequest),
+            (r#"{"color":"green","steps":[100]}"#, BadRequest),
+        ] {
+            assert_eq!(code::<SwitchBody>(body), expected, "{body}");
+        }
+        for body in [
+            "{}",
+            r#"{"off":true,"timeout":"1s"}"#,
+            r#"{"off":true,"color":"green"}"#,
+            r#"{"off":true,"percent":5}"#,
+            r#"{"color":"green","percent":5,"drain":"1s"}"#,
+            r#"{"color":"green","percent":5,"wait":false}"#,
+            r#"{"color":"green","percent":101}"#,
+        ] {
+            assert_eq!(code::<CanaryBody>(body), BadRequest, "{body}");
+        }
+        assert_eq!(code::<CanaryBody>(r#"{"percent":5}"#), UnknownColor);
+        for body in [r#"{"max":"0s"}"#, r#"{"max":"601s"}"#] {
+            assert_eq!(code::<PauseBody>(body), BadRequest, "{body}");
+        }
+        assert_eq!(code::<MaintenanceBody>(r#"{"allow":["everyone"]}"#), BadRequest);
+    }
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::call::Call;
 use super::goals::{AskedGoal, color, duration};
 use crate::admin::state::AdminState;
-use crate::admin::wire::{Code, PreviewBody, PreviewLink, Problem, Written};
+use crate::admin::wire::{PreviewBody, PreviewLink, Problem, ProblemCode, Written};
 use crate::config::{Action, Config, Route, RoutePath, Site, SiteTls};
 use crate::control::{Goal, OperationOptions};
 use crate::site::encoded;
@@ -46,7 +46,7 @@ fn ttl(written: Option<Written<Duration>>) -> Result<Duration, Problem> {
     if (SHORTEST..=LONGEST).contains(&ttl) {
         return Ok(ttl);
     }
-    Err(Problem::new(Code::BadDuration, format!("ttl: {} is not from 1s to 30d", show_duration(ttl))))
+    Err(Problem::new(ProblemCode::BadDuration, format!("ttl: {} is not from 1s to 30d", show_duration(ttl))))
 }
 
 /// The addresses of the service for browsers: one for each site that has a route to it and a host with a name. Never empty.
@@ -72,7 +72,7 @@ fn addresses(config: &Config, service: &str) -> Result<Vec<String>, Problem> {
             )
         }
     };
-    Err(Problem::new(Code::NoHost, detail))
+    Err(Problem::new(ProblemCode::NoHost, detail))
 }
 
 fn path(route: &Route) -> &str {
@@ -137,7 +137,7 @@ mod tests {
         let written = |text: &str| serde_json::from_value(text.into()).unwrap();
         assert_eq!(ttl(written("30d")).unwrap(), LONGEST);
         for wrong in ["999ms", "31d", "soon"] {
-            assert_eq!(ttl(written(wrong)).unwrap_err().code, Code::BadDuration, "{wrong}");
+            assert_eq!(ttl(written(wrong)).unwrap_err().code, ProblemCode::BadDuration, "{wrong}");
         }
     }
 }

@@ -17,10 +17,10 @@ use super::{preview, status, stream};
 use crate::acme::doctor::{Diagnosis, Question};
 use crate::admin::state::{AdminState, ReloadFailed, ReloadReport, ReloadRequest};
 use crate::admin::wire::{
-    CaRoot, CanaryBody, Certificates, Code, GateBody, HealthStatus, HistoryRecords, MaintenanceBody, PauseBody,
-    PreviewBody, PreviewLink, Problem, Renew, RenewedCertificate, ResumeBody, RollbackBody, Status, SwitchBody,
+    CaRoot, CanaryBody, Certificates, GateBody, HealthStatus, HistoryRecords, MaintenanceBody, PauseBody, PreviewBody,
+    PreviewLink, Problem, ProblemCode, RenewRequest, RenewedCertificate, ResumeBody, RollbackBody, Status, SwitchBody,
 };
-use crate::control::{OperationRefused, Record};
+use crate::control::{HistoryRecord, OperationRefused};
 
 /// A larger body is refused unread.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -71,15 +71,15 @@ async fn read_ca(State(state): State<AdminState>) -> Json<CaRoot> {
     Json(CaRoot::clone(&state.ca))
 }
 
-type MaybeRenew = Result<Json<Renew>, JsonRejection>;
+type MaybeRenew = Result<Json<RenewRequest>, JsonRejection>;
 
 /// Answers when the new certificate serves, or when the authority has refused.
 async fn renew_certificate(
     State(state): State<AdminState>,
     body: MaybeRenew,
 ) -> Result<Json<RenewedCertificate>, Problem> {
-    let Json(Renew { host }) = body.map_err(|e| {
-        Problem::new(Code::BadRequest, format!("{}; send {{\"host\": NAME}}", e.body_text().to_lowercase()))
+    let Json(RenewRequest { host }) = body.map_err(|e| {
+        Problem::new(ProblemCode::BadRequest, format!("{}; send {{\"host\": NAME}}", e.body_text().to_lowercase()))
     })?;
     let renewed = state.acme.renew(host).await?;
     let time = |at| Timestamp::try_from(at).unwrap_or(Timestamp::MAX);
@@ -92,10 +92,13 @@ type MaybeQuestion = Result<Json<Question>, JsonRejection>;
 /// An examination that finds everything wrong is an answer too, and no problem.
 async fn examine(State(state): State<AdminState>, body: MaybeQuestion) -> Result<Json<Diagnosis>, Problem> {
     let Json(question) = body.map_err(|e| {
-        Problem::new(Code::BadRequest, format!("{}; send {{\"host\": NAME}}, or {{}}", e.body_text().to_lowercase()))
+        Problem::new(
+            ProblemCode::BadRequest,
+            format!("{}; send {{\"host\": NAME}}, or {{}}", e.body_text().to_lowercase()),
+        )
     })?;
     if let Some(why) = question.objection() {
-        return Err(Problem::new(Code::BadRequest, format!("host: {why}")));
+        return Err(Problem::new(ProblemCode::BadRequest, format!("host: {why}")));
     }
     let config = state.shared.snapshot.load().config.clone();
     Ok(Json(state.acme.examine(question, config).await?))
@@ -134,13 +137,18 @@ async fn read_service_history(
     Ok(Json(HistoryRecords { records }))
 }
 
-async fn records(state: &AdminState, service: Option<String>, query: MaybeQuery) -> Result<Vec<Record>, Problem> {
-    let Query(HistoryQuery { n }) = query
-        .map_err(|error| Problem::new(Code::BadRequest, format!("{}; use ?n=20", error.body_text().to_lowercase())))?;
+async fn records(
+    state: &AdminState,
+    service: Option<String>,
+    query: MaybeQuery,
+) -> Result<Vec<HistoryRecord>, Problem> {
+    let Query(HistoryQuery { n }) = query.map_err(|error| {
+        Problem::new(ProblemCode::BadRequest, format!("{}; use ?n=20", error.body_text().to_lowercase()))
+    })?;
     let history = state.history.clone();
     let read = tokio::task::spawn_blocking(move || history.last(service.as_deref(), n.min(HISTORY_LIMIT)));
     let read = read.await.map_err(std::io::Error::other).flatten();
-    read.map_err(|error| Problem::new(Code::Internal, format!("the history cannot be read: {error}")))
+    read.map_err(|error| Problem::new(ProblemCode::Internal, format!("the history cannot be read: {error}")))
 }
 
 async fn preview(State(state): State<AdminState>, call: Call<PreviewBody>) -> Result<Json<PreviewLink>, Problem> {
@@ -163,15 +171,15 @@ async fn reload(State(state): State<AdminState>) -> Result<Json<ReloadReport>, P
 
 impl From<ReloadFailed> for Problem {
     fn from(failed: ReloadFailed) -> Self {
-        Self { diagnostics: Some(Box::new(failed.diagnostics)), ..Self::new(Code::InvalidConfig, failed.text) }
+        Self { diagnostics: Some(Box::new(failed.diagnostics)), ..Self::new(ProblemCode::InvalidConfig, failed.text) }
     }
 }
 
 async fn no_such_path(request: extract::Request) -> Problem {
-    Problem::new(Code::NoSuchPath, format!("nothing is at {}; start at GET /v1/status", request.uri().path()))
+    Problem::new(ProblemCode::NoSuchPath, format!("nothing is at {}; start at GET /v1/status", request.uri().path()))
 }
 
 async fn method_not_allowed(request: extract::Request) -> Response {
     let (method, path) = (request.method(), request.uri().path());
-    Problem::new(Code::MethodNotAllowed, format!("{path} does not take {method}")).into_response()
+    Problem::new(ProblemCode::MethodNotAllowed, format!("{path} does not take {method}")).into_response()
 }

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use crate::admin::state::AdminState;
 use crate::admin::wire::{
-    BackendStatus, CanaryStatus, CertificateSource, CertificateStatus, DetourStatus, EjectedStatus, Left,
-    MaintenanceStatus, PauseStatus, PoolStatus, PoolTraffic, ProbeStatus, ServiceStatus, Status, Unresolved,
+    BackendStatus, CanaryStatus, CertificateSource, CertificateStatus, DetourStatus, EjectedStatus, LeftInFlight,
+    MaintenanceStatus, PauseStatus, PoolStatus, PoolTraffic, ProbeStatus, ServiceStatus, Status, UnresolvedName,
 };
 use crate::http::{Census, Kind, Question, Tally};
 use crate::metrics::{Metrics, Totals};
@@ -80,7 +80,7 @@ fn pool_status(pool: &Pool, active: Option<&Active>, traffic: PoolTraffic, insid
     let serves = active.zip(pool.color()).is_none_or(|(active, color)| active.sends_to(color));
     let failed = pool.targets().into_iter().filter_map(|target| {
         let address = target.addr.to_string();
-        target.error.map(|error| Unresolved { address, error })
+        target.error.map(|error| UnresolvedName { address, error })
     });
     PoolStatus {
         color: pool.color(),
@@ -113,8 +113,8 @@ fn to_figures(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }
 
-fn left((kind, tally): (Kind, Tally)) -> Left {
-    Left { kind, count: tally.count, oldest_seconds: tally.oldest.as_secs() }
+fn left((kind, tally): (Kind, Tally)) -> LeftInFlight {
+    LeftInFlight { kind, count: tally.count, oldest_seconds: tally.oldest.as_secs() }
 }
 
 fn detour_status(detour: Detour) -> DetourStatus {

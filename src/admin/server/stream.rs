@@ -12,7 +12,7 @@ use futures_util::stream;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::wire::{NDJSON, OperationEnd, Problem, StreamLine};
-use crate::control::{Done, OperationEvent, OperationRefused, OperationRequest, OperatorHandle};
+use crate::control::{OperationDone, OperationEvent, OperationRefused, OperationRequest, OperatorHandle};
 
 /// Starts `request` and answers in the way that the client asked for.
 pub async fn answer(control: &OperatorHandle, request: OperationRequest, streams: bool) -> Result<Response, Problem> {
@@ -26,7 +26,7 @@ pub async fn answer(control: &OperatorHandle, request: OperationRequest, streams
 /// One operation, with its steps that are not sent yet.
 struct RunningOperation {
     events: mpsc::UnboundedReceiver<OperationEvent>,
-    answer: oneshot::Receiver<Result<Done, OperationRefused>>,
+    answer: oneshot::Receiver<Result<OperationDone, OperationRefused>>,
 }
 
 impl RunningOperation {
@@ -40,7 +40,7 @@ impl RunningOperation {
         Self { events: incoming, answer: answered }
     }
 
-    async fn end(self) -> Result<Done, OperationRefused> {
+    async fn end(self) -> Result<OperationDone, OperationRefused> {
         self.answer.await.unwrap_or(Err(OperationRefused::ShuttingDown))
     }
 
@@ -71,7 +71,7 @@ impl IntoResponse for RunningOperation {
     }
 }
 
-fn end(result: Result<Done, OperationRefused>) -> OperationEnd {
+fn end(result: Result<OperationDone, OperationRefused>) -> OperationEnd {
     match result {
         Ok(result) => OperationEnd::Result { result },
         Err(refused) => OperationEnd::Error { problem: refused.into() },

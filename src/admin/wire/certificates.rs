@@ -58,7 +58,7 @@ pub struct CaRoot {
 /// `POST /v1/certificates/renew`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Renew {
+pub struct RenewRequest {
     /// A name of the certificate.
     pub host: String,
 }

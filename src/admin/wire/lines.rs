@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use crate::control::{Done, OperationEvent, Record};
+use crate::control::{HistoryRecord, OperationDone, OperationEvent};
 use crate::types::Color;
 
 /// The media type that asks for steps: one JSON value a line.
@@ -24,14 +24,14 @@ pub enum StreamLine {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum OperationEnd {
-    Result { result: Done },
+    Result { result: OperationDone },
     Error { problem: Problem },
 }
 
 /// `GET /v1/history` and `/v1/services/NAME/history`, oldest first.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HistoryRecords {
-    pub records: Vec<Record>,
+    pub records: Vec<HistoryRecord>,
 }
 
 /// Answer to `preview`.
@@ -50,7 +50,7 @@ pub struct PreviewLink {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::wire::Code;
+    use crate::admin::wire::ProblemCode;
 
     fn reread(line: &StreamLine) -> (String, StreamLine) {
         let text = serde_json::to_string(line).unwrap();
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_last_line_reads_back() {
-        let problem = Problem::new(Code::ShuttingDown, "the daemon is shutting down");
+        let problem = Problem::new(ProblemCode::ShuttingDown, "the daemon is shutting down");
         let (text, line) = reread(&StreamLine::End(OperationEnd::Error { problem: problem.clone() }));
         assert!(text.starts_with(r#"{"event":"error","problem":{"#), "{text}");
         assert!(matches!(line, StreamLine::End(OperationEnd::Error { problem: read }) if read == problem));

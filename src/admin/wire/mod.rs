@@ -13,16 +13,16 @@ mod problem;
 mod status;
 mod written;
 
-pub use certificates::{CaRoot, CertificateSource, CertificateStatus, Certificates, Renew, RenewedCertificate};
+pub use certificates::{CaRoot, CertificateSource, CertificateStatus, Certificates, RenewRequest, RenewedCertificate};
 pub use lines::{HistoryRecords, NDJSON, OperationEnd, PreviewLink, StreamLine};
 pub use operations::{
     CanaryBody, GateBody, MaintenanceBody, PauseBody, PreviewBody, ResumeBody, RollbackBody, ServiceVerb, SwitchBody,
     VerbBody,
 };
 pub(super) use problem::MEDIA_TYPE;
-pub use problem::{Code, Problem};
+pub use problem::{Problem, ProblemCode};
 pub use status::{
-    BackendStatus, CanaryStatus, DetourStatus, EjectedStatus, HealthStatus, Left, ListenerStatus, MaintenanceStatus,
-    PauseStatus, PoolStatus, PoolTraffic, ProbeStatus, ServiceStatus, Status, Unresolved,
+    BackendStatus, CanaryStatus, DetourStatus, EjectedStatus, HealthStatus, LeftInFlight, ListenerStatus,
+    MaintenanceStatus, PauseStatus, PoolStatus, PoolTraffic, ProbeStatus, ServiceStatus, Status, UnresolvedName,
 };
 pub use written::Written;

@@ -1,6 +1,6 @@
 //! A refusal as problem+json (RFC 9457) with a stable `code`: the one table from refusal to HTTP status.
 //!
-//! A new kind of refusal is a new [`Code`]. The exit code of a command that gets it is in [`crate::cli`].
+//! A new kind of refusal is a new [`ProblemCode`]. The exit code of a command that gets it is in [`crate::cli`].
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +17,7 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 pub struct Problem {
     pub status: u16,
     pub title: String,
-    pub code: Code,
+    pub code: ProblemCode,
     /// What, where, and what to do; one sentence, lower case.
     pub detail: String,
     /// With `conflict`: who runs the other switch.
@@ -45,7 +45,7 @@ pub struct SwitchHolder {
 /// Stable: scripts compare these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Code {
+pub enum ProblemCode {
     NoSuchService,
     NotColored,
     NoPrevious,
@@ -76,7 +76,7 @@ pub enum Code {
     Unknown,
 }
 
-impl Code {
+impl ProblemCode {
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest | Self::UnknownColor | Self::BadDuration => StatusCode::BAD_REQUEST,
@@ -116,7 +116,7 @@ impl Code {
 }
 
 impl Problem {
-    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         let status = code.status();
         Self {
             status: status.as_u16(),
@@ -133,7 +133,7 @@ impl Problem {
 
 impl From<OperationRefused> for Problem {
     fn from(refused: OperationRefused) -> Self {
-        let mut problem = Self::new(Code::of(&refused), refused.to_string());
+        let mut problem = Self::new(ProblemCode::of(&refused), refused.to_string());
         match refused {
             OperationRefused::Conflict { holder, seconds, .. } => {
                 problem.holder = Some(Box::new(SwitchHolder { actor: holder, seconds }));
@@ -149,9 +149,9 @@ impl From<OperationRefused> for Problem {
 impl From<NotRenewed> for Problem {
     fn from(why: NotRenewed) -> Self {
         let code = match why {
-            NotRenewed::NoSuchCertificate { .. } => Code::NoSuchCertificate,
-            NotRenewed::Failed { .. } => Code::NotIssued,
-            NotRenewed::Gone => Code::ShuttingDown,
+            NotRenewed::NoSuchCertificate { .. } => ProblemCode::NoSuchCertificate,
+            NotRenewed::Failed { .. } => ProblemCode::NotIssued,
+            NotRenewed::Gone => ProblemCode::ShuttingDown,
         };
         Self::new(code, why.to_string())
     }
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn every_refusal_has_its_code() {
-        let codes: Vec<Code> = refusals().iter().map(Code::of).collect();
+        let codes: Vec<ProblemCode> = refusals().iter().map(ProblemCode::of).collect();
         let words = [
             "no_such_service",
             "not_colored",

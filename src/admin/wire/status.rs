@@ -105,10 +105,10 @@ pub struct PoolStatus {
     pub traffic: PoolTraffic,
     /// What is in flight, by kind; empty kinds are left out.
     #[serde(default)]
-    pub left: Vec<Left>,
+    pub left: Vec<LeftInFlight>,
     pub backends: Vec<BackendStatus>,
     /// Names whose last look-up failed. Addresses of an earlier look-up are still among the backends.
-    pub unresolved: Vec<Unresolved>,
+    pub unresolved: Vec<UnresolvedName>,
 }
 
 /// How a pool does. Counts are since the daemon's start, the other figures are over the last 10 s. A request counts when it has
@@ -129,7 +129,7 @@ pub struct PoolTraffic {
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Left {
+pub struct LeftInFlight {
     pub kind: Kind,
     pub count: usize,
     /// Age of the oldest.
@@ -168,7 +168,7 @@ pub struct ProbeStatus {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Unresolved {
+pub struct UnresolvedName {
     /// As configured.
     pub address: String,
     pub error: String,

@@ -6,7 +6,7 @@ use crate::types::parse_duration;
 
 /// What every change of a service takes: compare and set, and a word for the history.
 #[derive(Debug, clap::Args)]
-pub struct Change {
+pub struct ChangeOptions {
     /// Refuse unless the service is at this generation
     #[arg(long, value_name = "N")]
     pub if_generation: Option<u64>,
@@ -21,7 +21,7 @@ pub struct ServiceChange {
     /// The service, where there are several
     pub service: Option<String>,
     #[command(flatten)]
-    pub change: Change,
+    pub change: ChangeOptions,
 }
 
 /// A change that passes a gate or starts a drain.
@@ -37,5 +37,5 @@ pub struct GateAndDrain {
     #[arg(long)]
     pub no_wait: bool,
     #[command(flatten)]
-    pub change: Change,
+    pub change: ChangeOptions,
 }

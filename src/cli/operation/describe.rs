@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::admin::wire::ServiceVerb;
 use crate::cli::terminal::CommandFailure;
 use crate::cli::terminal::span::{took, took_ms};
-use crate::control::{Done, DrainReport, OperationResult, VerdictKind, WatchVerdict};
+use crate::control::{DrainReport, OperationDone, OperationResult, VerdictKind, WatchVerdict};
 
 /// An operation that was done, but whose end is a failure for its caller.
-pub fn failure(done: &Done, verb: ServiceVerb) -> Option<CommandFailure> {
-    let Done { service, from, to, generation, .. } = done;
+pub fn failure(done: &OperationDone, verb: ServiceVerb) -> Option<CommandFailure> {
+    let OperationDone { service, from, to, generation, .. } = done;
     let verdict = done.verdict.as_ref();
     match (verdict.map(|verdict| verdict.kind), verdict) {
         (Some(VerdictKind::RolledBack), Some(verdict)) => {
@@ -34,8 +34,8 @@ pub fn failure(done: &Done, verb: ServiceVerb) -> Option<CommandFailure> {
 }
 
 /// What serves now, and the times it took.
-pub fn describe(done: &Done, verb: ServiceVerb, waited: bool) -> String {
-    let Done { service, result, from, to, generation, .. } = done;
+pub fn describe(done: &OperationDone, verb: ServiceVerb, waited: bool) -> String {
+    let OperationDone { service, result, from, to, generation, .. } = done;
     match result {
         OperationResult::Unchanged => {
             let is_so = match verb {
@@ -78,12 +78,12 @@ pub fn describe(done: &Done, verb: ServiceVerb, waited: bool) -> String {
 }
 
 /// Whether another operation moved the traffic while this one waited for a watch or a drain.
-fn is_overtaken(done: &Done) -> bool {
+fn is_overtaken(done: &OperationDone) -> bool {
     let is_ended = done.verdict.as_ref().is_some_and(|verdict| verdict.kind == VerdictKind::Ended);
     is_ended || done.drain.as_ref().is_some_and(|report| report.cancelled)
 }
 
-fn times(done: &Done, waited: bool) -> String {
+fn times(done: &OperationDone, waited: bool) -> String {
     let gate = match done.gate_ms {
         Some(ms) => format!("gate {}", took_ms(ms)),
         None => "gate skipped (--force): nothing has probed it".to_owned(),
@@ -126,8 +126,8 @@ mod tests {
     use super::*;
     use crate::types::Color;
 
-    fn switched(result: OperationResult, drain: Option<DrainReport>) -> Done {
-        Done {
+    fn switched(result: OperationResult, drain: Option<DrainReport>) -> OperationDone {
+        OperationDone {
             service: "app".into(),
             result: result.clone(),
             from: Color::Blue,

@@ -8,7 +8,7 @@ mod progress;
 mod run;
 mod target;
 
-pub use arguments::{Change, GateAndDrain, ServiceChange};
+pub use arguments::{ChangeOptions, GateAndDrain, ServiceChange};
 pub use describe::describe;
 pub use progress::step_text;
 pub use run::run;

@@ -3,20 +3,20 @@
 use std::collections::HashMap;
 
 use crate::admin::wire::StreamLine;
-use crate::cli::terminal::Output;
+use crate::cli::terminal::TerminalOutput;
 use crate::cli::terminal::span::took_ms;
 use crate::cli::terminal::table::printable;
 use crate::control::OperationEvent;
 
 /// Shows steps; clears its live line when dropped.
 pub struct ProgressView<'a> {
-    output: &'a Output,
+    output: &'a TerminalOutput,
     /// The last line about each backend's probes: the same text is not printed again.
     shown: HashMap<String, String>,
 }
 
 impl<'a> ProgressView<'a> {
-    pub fn new(output: &'a Output) -> Self {
+    pub fn new(output: &'a TerminalOutput) -> Self {
         Self { output, shown: HashMap::new() }
     }
 

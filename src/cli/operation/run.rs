@@ -3,11 +3,11 @@
 use super::describe::{describe, failure};
 use super::progress::ProgressView;
 use crate::admin::wire::{OperationEnd, StreamLine, VerbBody};
-use crate::cli::context::Context;
+use crate::cli::context::CommandContext;
 use crate::cli::terminal::CommandFailure;
 
 /// Runs an operation on a service to its end. Without a service, the one that can be meant.
-pub fn run<B: VerbBody>(context: &Context, service: Option<&str>, body: &B) -> Result<(), CommandFailure> {
+pub fn run<B: VerbBody>(context: &CommandContext, service: Option<&str>, body: &B) -> Result<(), CommandFailure> {
     let done = context.block_on(async {
         let service = match B::VERB.needs_colors() {
             true => context.service_name(service).await?,

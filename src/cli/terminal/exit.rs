@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::admin::{ClientError, Code};
+use crate::admin::{ClientError, ProblemCode};
 
 /// Stable: scripts compare them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,29 +29,29 @@ impl From<Exit> for ExitCode {
     }
 }
 
-impl From<Code> for Exit {
-    fn from(code: Code) -> Self {
+impl From<ProblemCode> for Exit {
+    fn from(code: ProblemCode) -> Self {
         match code {
-            Code::GateNotPassed => Self::GateNotPassed,
-            Code::Conflict | Code::GenerationConflict | Code::Overtaken => Self::Conflict,
-            Code::NoSuchService
-            | Code::NoSuchCertificate
-            | Code::NotColored
-            | Code::InvalidConfig
-            | Code::BadRequest
-            | Code::BodyTooLarge
-            | Code::UnknownColor
-            | Code::BadDuration => Self::Usage,
-            Code::NoPrevious
-            | Code::NoHost
-            | Code::ServesAlready
-            | Code::NotDurable
-            | Code::NotIssued
-            | Code::ShuttingDown
-            | Code::NoSuchPath
-            | Code::MethodNotAllowed
-            | Code::Internal
-            | Code::Unknown => Self::Failed,
+            ProblemCode::GateNotPassed => Self::GateNotPassed,
+            ProblemCode::Conflict | ProblemCode::GenerationConflict | ProblemCode::Overtaken => Self::Conflict,
+            ProblemCode::NoSuchService
+            | ProblemCode::NoSuchCertificate
+            | ProblemCode::NotColored
+            | ProblemCode::InvalidConfig
+            | ProblemCode::BadRequest
+            | ProblemCode::BodyTooLarge
+            | ProblemCode::UnknownColor
+            | ProblemCode::BadDuration => Self::Usage,
+            ProblemCode::NoPrevious
+            | ProblemCode::NoHost
+            | ProblemCode::ServesAlready
+            | ProblemCode::NotDurable
+            | ProblemCode::NotIssued
+            | ProblemCode::ShuttingDown
+            | ProblemCode::NoSuchPath
+            | ProblemCode::MethodNotAllowed
+            | ProblemCode::Internal
+            | ProblemCode::Unknown => Self::Failed,
         }
     }
 }

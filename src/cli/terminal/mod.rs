@@ -1,7 +1,7 @@
 //! What a command prints and how it ends: stdout and stderr, tables, times, exit codes.
 //!
-//! Owns the options that every command takes ([`Global`]), the exit codes ([`Exit`]), the failure that ends a command
-//! ([`CommandFailure`]) and where text goes ([`Output`]). Knows no command, and asks no daemon.
+//! Owns the options that every command takes ([`GlobalOptions`]), the exit codes ([`Exit`]), the failure that ends a command
+//! ([`CommandFailure`]) and where text goes ([`TerminalOutput`]). Knows no command, and asks no daemon.
 
 mod exit;
 mod failure;
@@ -12,5 +12,5 @@ pub mod table;
 
 pub use exit::Exit;
 pub use failure::CommandFailure;
-pub use global::Global;
-pub use output::Output;
+pub use global::GlobalOptions;
+pub use output::TerminalOutput;

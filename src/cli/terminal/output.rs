@@ -8,10 +8,10 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use super::failure::CommandFailure;
-use super::global::{Global, When};
+use super::global::{ColorWhen, GlobalOptions};
 use super::table::Style;
 
-pub struct Output {
+pub struct TerminalOutput {
     pub json: bool,
     quiet: bool,
     /// Colours on stdout.
@@ -22,12 +22,12 @@ pub struct Output {
     pub is_live: bool,
 }
 
-impl Output {
-    pub fn new(global: &Global) -> Self {
+impl TerminalOutput {
+    pub fn new(global: &GlobalOptions) -> Self {
         let wanted = |is_terminal: bool| match global.color {
-            When::Always => true,
-            When::Never => false,
-            When::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+            ColorWhen::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
         let is_live = io::stderr().is_terminal();
         Self {

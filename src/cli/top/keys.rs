@@ -3,20 +3,20 @@
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::model::{Input, PressedKey};
+use super::model::{PressedKey, TopInput};
 
 /// Reads on a thread of its own, because reading a terminal blocks.
-pub fn read(inputs: UnboundedSender<Input>) {
+pub fn read(inputs: UnboundedSender<TopInput>) {
     // Ends with the process, or when the terminal is gone and no key can be pressed any more.
     std::thread::spawn(move || {
         loop {
             let Ok(event) = event::read() else {
-                let _ = inputs.send(Input::Leave);
+                let _ = inputs.send(TopInput::Leave);
                 return;
             };
             let input = match event {
-                Event::Key(pressed) => meaning(pressed).map(Input::Key),
-                Event::Resize(..) => Some(Input::Redraw),
+                Event::Key(pressed) => meaning(pressed).map(TopInput::Key),
+                Event::Resize(..) => Some(TopInput::Redraw),
                 _ => None,
             };
             if input.is_some_and(|input| inputs.send(input).is_err()) {

@@ -9,11 +9,11 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{LocalSet, spawn_local};
 
-use super::model::{Effect, Input, Model, Notice, OrderKind, SwitchOrder};
+use super::model::{Notice, OrderKind, SwitchOrder, TopEffect, TopInput, TopModel};
 use super::screen::Screen;
 use super::{keys, view};
 use crate::admin::{AdminClient, ClientError};
-use crate::cli::context::Context;
+use crate::cli::context::CommandContext;
 use crate::cli::operation;
 use crate::cli::terminal::CommandFailure;
 
@@ -29,7 +29,7 @@ pub struct Args {}
 const REFRESH: Duration = Duration::from_secs(1);
 
 impl Args {
-    pub fn run(self, context: &Context) -> Result<(), CommandFailure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         if context.output.json {
             return Err(CommandFailure::usage("`top` is for people; a program reads `edgectl status --watch --json`"));
         }
@@ -42,7 +42,7 @@ impl Args {
 }
 
 /// Runs until the user leaves. Operations that were asked for go on in the daemon.
-async fn live(context: &Context) -> Result<(), CommandFailure> {
+async fn live(context: &CommandContext) -> Result<(), CommandFailure> {
     if let Err(error @ ClientError::NotAllowed { .. }) = context.client.status().await {
         return Err(error.into());
     }
@@ -53,22 +53,22 @@ async fn live(context: &Context) -> Result<(), CommandFailure> {
         |error: io::Error| CommandFailure::failed(format!("the terminal does not do what `top` needs: {error}"));
     let mut screen = Screen::open().map_err(in_terminal)?;
     keys::read(inputs.clone());
-    let mut model = Model::default();
+    let mut model = TopModel::default();
     loop {
         screen.draw(|frame| view::render(&model, context.output.color, frame)).map_err(in_terminal)?;
         for effect in inputs_so_far(&mut model, &mut incoming).await {
             match effect {
-                Effect::Nothing => {}
-                Effect::Leave => return Ok(()),
-                Effect::Run(order) => carry_out(context.client.clone(), order, inputs.clone(), looks_now.clone()),
+                TopEffect::Nothing => {}
+                TopEffect::Leave => return Ok(()),
+                TopEffect::Run(order) => carry_out(context.client.clone(), order, inputs.clone(), looks_now.clone()),
             }
         }
     }
 }
 
 /// Waits for one input, then takes all that have come: many inputs are drawn once.
-async fn inputs_so_far(model: &mut Model, incoming: &mut UnboundedReceiver<Input>) -> Vec<Effect> {
-    let Some(first) = incoming.recv().await else { return vec![Effect::Leave] };
+async fn inputs_so_far(model: &mut TopModel, incoming: &mut UnboundedReceiver<TopInput>) -> Vec<TopEffect> {
+    let Some(first) = incoming.recv().await else { return vec![TopEffect::Leave] };
     let mut effects = vec![model.take(first)];
     while let Ok(input) = incoming.try_recv() {
         effects.push(model.take(input));
@@ -77,14 +77,14 @@ async fn inputs_so_far(model: &mut Model, incoming: &mut UnboundedReceiver<Input
 }
 
 /// Asks the daemon once a second, and at once when the returned handle is notified.
-fn look_on(client: &AdminClient, inputs: &UnboundedSender<Input>) -> Rc<Notify> {
+fn look_on(client: &AdminClient, inputs: &UnboundedSender<TopInput>) -> Rc<Notify> {
     let now = Rc::new(Notify::new());
     let (client, inputs, asked) = (client.clone(), inputs.clone(), now.clone());
     // Ends with the loop that draws: its channel is closed then.
     spawn_local(async move {
         loop {
             let status = client.status().await.map_err(|error| error.to_string());
-            if inputs.send(Input::Status(Box::new(status), Instant::now())).is_err() {
+            if inputs.send(TopInput::Status(Box::new(status), Instant::now())).is_err() {
                 return;
             }
             let _ = tokio::time::timeout(REFRESH, asked.notified()).await;
@@ -93,11 +93,11 @@ fn look_on(client: &AdminClient, inputs: &UnboundedSender<Input>) -> Rc<Notify> 
     now
 }
 
-fn carry_out(client: AdminClient, order: SwitchOrder, inputs: UnboundedSender<Input>, looks_now: Rc<Notify>) {
+fn carry_out(client: AdminClient, order: SwitchOrder, inputs: UnboundedSender<TopInput>, looks_now: Rc<Notify>) {
     // Ends with its operation, or with the loop that draws.
     spawn_local(async move {
         let mut step = |event: &_| {
-            let _ = inputs.send(Input::Step(format!("{}: {}", order.service, operation::step_text(event))));
+            let _ = inputs.send(TopInput::Step(format!("{}: {}", order.service, operation::step_text(event))));
         };
         let ended = match order.kind {
             OrderKind::Switch => client.operate(&order.service, &order.switch_body(), &mut step).await,
@@ -109,19 +109,19 @@ fn carry_out(client: AdminClient, order: SwitchOrder, inputs: UnboundedSender<In
             Ok(done) => Notice::good(operation::describe(&done, order.verb(), false).replace('\n', " · ")),
             Err(error) => Notice::bad(error.to_string()),
         };
-        let _ = inputs.send(Input::Ended { service: order.service, notice });
+        let _ = inputs.send(TopInput::Ended { service: order.service, notice });
         looks_now.notify_one();
     });
 }
 
 /// A signal ends it too, so that the terminal is restored.
-fn watch_signals(inputs: &UnboundedSender<Input>) -> io::Result<()> {
+fn watch_signals(inputs: &UnboundedSender<TopInput>) -> io::Result<()> {
     for kind in [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()] {
         let (mut signalled, inputs): (Signal, _) = (signal(kind)?, inputs.clone());
         // Ends with the loop that draws, at the latest.
         spawn_local(async move {
             signalled.recv().await;
-            let _ = inputs.send(Input::Leave);
+            let _ = inputs.send(TopInput::Leave);
         });
     }
     Ok(())

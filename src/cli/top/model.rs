@@ -12,7 +12,7 @@ const REASON: &str = "edgectl top";
 
 /// Everything that is shown.
 #[derive(Debug, Default)]
-pub struct Model {
+pub struct TopModel {
     /// The last one that came.
     pub status: Option<Status>,
     /// Why no newer one came.
@@ -29,7 +29,7 @@ pub struct Model {
 
 /// What happens to it.
 #[derive(Debug)]
-pub enum Input {
+pub enum TopInput {
     Key(PressedKey),
     Status(Box<Result<Status, String>>, Instant),
     /// A step of an order that runs.
@@ -61,7 +61,7 @@ pub enum PressedKey {
 
 /// What the loop is to do.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum TopEffect {
     Nothing,
     Leave,
     Run(SwitchOrder),
@@ -143,20 +143,20 @@ impl SwitchOrder {
     }
 }
 
-impl Model {
-    pub fn take(&mut self, input: Input) -> Effect {
+impl TopModel {
+    pub fn take(&mut self, input: TopInput) -> TopEffect {
         match input {
-            Input::Leave | Input::Key(PressedKey::Break) => return Effect::Leave,
-            Input::Key(key) => return self.key(key),
-            Input::Status(status, at) => self.look(*status, at),
-            Input::Step(text) => self.notice = Some(Notice::good(text)),
-            Input::Ended { service, notice } => {
+            TopInput::Leave | TopInput::Key(PressedKey::Break) => return TopEffect::Leave,
+            TopInput::Key(key) => return self.key(key),
+            TopInput::Status(status, at) => self.look(*status, at),
+            TopInput::Step(text) => self.notice = Some(Notice::good(text)),
+            TopInput::Ended { service, notice } => {
                 self.running.retain(|running| *running != service);
                 self.notice = Some(notice);
             }
-            Input::Redraw => {}
+            TopInput::Redraw => {}
         }
-        Effect::Nothing
+        TopEffect::Nothing
     }
 
     pub fn services(&self) -> &[ServiceStatus] {
@@ -177,30 +177,30 @@ impl Model {
         self.trails.get(service)
     }
 
-    fn key(&mut self, key: PressedKey) -> Effect {
+    fn key(&mut self, key: PressedKey) -> TopEffect {
         if let Some(order) = self.question.take() {
             return self.answer(key, order);
         }
         match key {
-            PressedKey::Quit => return Effect::Leave,
+            PressedKey::Quit => return TopEffect::Leave,
             PressedKey::Up => self.choose(self.place().saturating_sub(1)),
             PressedKey::Down => self.choose(self.place() + 1),
             PressedKey::Switch => self.ask(OrderKind::Switch),
             PressedKey::Rollback => self.ask(OrderKind::Rollback),
             PressedKey::Yes | PressedKey::No | PressedKey::Break => {}
         }
-        Effect::Nothing
+        TopEffect::Nothing
     }
 
     /// Any other key than yes means no.
-    fn answer(&mut self, key: PressedKey, order: SwitchOrder) -> Effect {
+    fn answer(&mut self, key: PressedKey, order: SwitchOrder) -> TopEffect {
         if key != PressedKey::Yes {
             self.notice = Some(Notice::good("nothing was changed"));
-            return Effect::Nothing;
+            return TopEffect::Nothing;
         }
         self.running.push(order.service.clone());
         self.notice = Some(Notice::good(format!("{}: asked for {}", order.service, order.to)));
-        Effect::Run(order)
+        TopEffect::Run(order)
     }
 
     fn choose(&mut self, place: usize) {

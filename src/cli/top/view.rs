@@ -1,4 +1,4 @@
-//! Draws a [`Model`] into a frame of any size, down to one cell. Decides nothing.
+//! Draws a [`TopModel`] into a frame of any size, down to one cell. Decides nothing.
 //!
 //! From the top: the daemon, the services, the colours of the chosen service side by side, their sparklines, and the last question
 //! or result. If there is no room for all, the sparklines are left out first.
@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Wrap};
 
 use super::chart;
-use super::model::Model;
+use super::model::TopModel;
 use super::theme::{Theme, per_second_text};
 use crate::admin::wire::{BackendStatus, DetourStatus, PoolStatus, PoolTraffic, ServiceStatus, Status};
 use crate::cli::status::state_cell;
@@ -25,7 +25,7 @@ const NUMBERS: u16 = 5;
 /// Lines that the last question or result may take.
 const NOTE: u16 = 3;
 
-pub fn render(model: &Model, color: bool, frame: &mut Frame) {
+pub fn render(model: &TopModel, color: bool, frame: &mut Frame) {
     let theme = Theme::new(color);
     let area = frame.area();
     let service = model.service();
@@ -59,7 +59,7 @@ pub fn render(model: &Model, color: bool, frame: &mut Frame) {
     frame.render_widget(Line::styled(KEYS, theme.of(table::Style::Dim)), keys);
 }
 
-fn headline(model: &Model, theme: Theme) -> Line<'_> {
+fn headline(model: &TopModel, theme: Theme) -> Line<'_> {
     let Some(Status { version, ready, connections, .. }) = &model.status else {
         return Line::raw(" edgectl");
     };
@@ -72,7 +72,7 @@ fn headline(model: &Model, theme: Theme) -> Line<'_> {
 }
 
 /// The question, else why the status is old, else the last result.
-fn bottom(model: &Model, theme: Theme) -> Line<'_> {
+fn bottom(model: &TopModel, theme: Theme) -> Line<'_> {
     if let Some(order) = &model.question {
         let style = theme.of(table::Style::Yellow).add_modifier(Modifier::BOLD);
         return Line::styled(order.question(), style);
@@ -86,7 +86,7 @@ fn bottom(model: &Model, theme: Theme) -> Line<'_> {
 }
 
 /// One line each, scrolled so that the chosen one is visible.
-fn services_list(model: &Model, theme: Theme, frame: &mut Frame, area: Rect) {
+fn services_list(model: &TopModel, theme: Theme, frame: &mut Frame, area: Rect) {
     let first = (model.place() + 1).saturating_sub(usize::from(area.height));
     let width = model.services().iter().map(|service| service.name.chars().count()).max().unwrap_or(0);
     let shown = model.services().iter().enumerate().skip(first).take(area.height.into());

@@ -1,6 +1,6 @@
 //! A change that moves no traffic, and its record.
 
-use crate::control::messages::{Done, OperationRefused, OperationResult};
+use crate::control::messages::{OperationDone, OperationRefused, OperationResult};
 use crate::control::plane::Operation;
 use crate::service::Active;
 use crate::types::Color;
@@ -12,7 +12,7 @@ impl Operation {
         color: Option<Color>,
         result: OperationResult,
         next: impl FnOnce(&Active) -> Active,
-    ) -> Result<Done, OperationRefused> {
+    ) -> Result<OperationDone, OperationRefused> {
         let checked = |now: &Active| {
             self.check_generation(now)?;
             Ok(next(now))
@@ -20,15 +20,16 @@ impl Operation {
         let (before, after) = self.plane.change(&self.service, checked).await?;
         self.ledger(|ledger| ledger.renumbered(before.generation, after.generation));
         let about = color.unwrap_or(after.color);
-        let done = Done { result, ..Done::unchanged(self.name(), after.color, about, after.generation) };
+        let done =
+            OperationDone { result, ..OperationDone::unchanged(self.name(), after.color, about, after.generation) };
         self.note_set(&done, before.generation);
         Ok(done)
     }
 
     /// For an operation that has nothing to do.
-    pub(super) fn unchanged(&self) -> Result<Done, OperationRefused> {
+    pub(super) fn unchanged(&self) -> Result<OperationDone, OperationRefused> {
         let now = self.service.active();
         self.check_generation(&now)?;
-        Ok(Done::unchanged(self.name(), now.color, now.color, now.generation))
+        Ok(OperationDone::unchanged(self.name(), now.color, now.color, now.generation))
     }
 }

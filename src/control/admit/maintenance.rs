@@ -5,12 +5,16 @@ use std::time::SystemTime;
 
 use ipnet::IpNet;
 
-use crate::control::messages::{Done, OperationRefused, OperationResult};
+use crate::control::messages::{OperationDone, OperationRefused, OperationResult};
 use crate::control::plane::Operation;
 use crate::service::{Active, Maintenance};
 
 impl Operation {
-    pub async fn maintenance_on(&self, message: Option<String>, allow: Vec<IpNet>) -> Result<Done, OperationRefused> {
+    pub async fn maintenance_on(
+        &self,
+        message: Option<String>,
+        allow: Vec<IpNet>,
+    ) -> Result<OperationDone, OperationRefused> {
         let maintenance = Arc::new(Maintenance { message, allow, since: SystemTime::now() });
         let on = |now: &Active| Active { maintenance: Some(maintenance), ..now.clone() };
         let done = self.set(None, OperationResult::MaintenanceOn, on).await?;
@@ -19,7 +23,7 @@ impl Operation {
         Ok(done)
     }
 
-    pub async fn maintenance_off(&self) -> Result<Done, OperationRefused> {
+    pub async fn maintenance_off(&self) -> Result<OperationDone, OperationRefused> {
         if self.service.active().maintenance.is_none() {
             return self.unchanged();
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::control::messages::{Done, OperationEvent, OperationRefused, OperationResult};
+use crate::control::messages::{OperationDone, OperationEvent, OperationRefused, OperationResult};
 use crate::control::plane::Operation;
 use crate::service::{Active, Pause, Service};
 
@@ -13,7 +13,7 @@ impl Operation {
     /// Holds new requests from here on, and returns when none is in flight any more; tunnels don't count. After the request's
     /// `timeout` (else the service's `switch.drain`) it returns all the same: then `in_flight` says how many are left, and the
     /// pause stays.
-    pub async fn pause(&self, max: Duration) -> Result<Done, OperationRefused> {
+    pub async fn pause(&self, max: Duration) -> Result<OperationDone, OperationRefused> {
         let service = &self.service;
         let pause = Pause { max, since: SystemTime::now() };
         let on = |now: &Active| {
@@ -37,7 +37,7 @@ impl Operation {
     }
 
     /// Held requests go on in the order in which they came.
-    pub async fn resume(&self) -> Result<Done, OperationRefused> {
+    pub async fn resume(&self) -> Result<OperationDone, OperationRefused> {
         if self.service.active().paused.is_none() {
             return self.unchanged();
         }

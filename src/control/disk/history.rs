@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use super::journal::{FULL, Journal};
-use super::record::Record;
+use super::record::HistoryRecord;
 
 /// The file and its older generations. Appending blocks on the disk.
 #[derive(Debug)]
@@ -18,14 +18,14 @@ impl History {
     }
 
     /// One line, on disk when this returns.
-    pub fn append(&self, record: &Record) -> io::Result<()> {
+    pub fn append(&self, record: &HistoryRecord) -> io::Result<()> {
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');
         self.0.append(&line)
     }
 
     /// The last `count` records of a service, or of all, oldest first. A line that a crash has torn is skipped.
-    pub fn last(&self, service: Option<&str>, count: usize) -> io::Result<Vec<Record>> {
+    pub fn last(&self, service: Option<&str>, count: usize) -> io::Result<Vec<HistoryRecord>> {
         let mut records = Vec::new();
         for file in self.0.files()? {
             if records.len() >= count {
@@ -35,7 +35,7 @@ impl History {
             let lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
             let parsed = lines.filter_map(|line| serde_json::from_slice(&line).ok());
             let mut older: Vec<_> =
-                parsed.filter(|record: &Record| service.is_none_or(|name| record.service == name)).collect();
+                parsed.filter(|record: &HistoryRecord| service.is_none_or(|name| record.service == name)).collect();
             older.append(&mut records);
             records = older;
         }
@@ -52,10 +52,15 @@ mod tests {
     use crate::control::messages::Actor;
     use crate::types::Color;
 
-    fn record(generation: u64) -> Record {
+    fn record(generation: u64) -> HistoryRecord {
         let actor = Actor { uid: 0, user: None, pid: None };
-        let record = Record::new("app", HistoryAction::Switch, actor, HistoryResult::Switched, generation);
-        Record { time: Timestamp::UNIX_EPOCH, reason: Some("für alle".to_owned()), to: Some(Color::Green), ..record }
+        let record = HistoryRecord::new("app", HistoryAction::Switch, actor, HistoryResult::Switched, generation);
+        HistoryRecord {
+            time: Timestamp::UNIX_EPOCH,
+            reason: Some("für alle".to_owned()),
+            to: Some(Color::Green),
+            ..record
+        }
     }
 
     #[test]
@@ -79,12 +84,15 @@ mod tests {
         let history = History(Journal::open(folder.path().join("history.jsonl"), 300).unwrap());
         for generation in 1..=10 {
             history
-                .append(&Record { service: ["app", "shop"][generation as usize % 2].into(), ..record(generation) })
+                .append(&HistoryRecord {
+                    service: ["app", "shop"][generation as usize % 2].into(),
+                    ..record(generation)
+                })
                 .unwrap();
         }
         assert!(folder.path().join("history.jsonl.3").exists());
         let last = |service, count| {
-            let records: Vec<Record> = history.last(service, count).unwrap();
+            let records: Vec<HistoryRecord> = history.last(service, count).unwrap();
             records.iter().map(|record| record.generation).collect::<Vec<_>>()
         };
         assert_eq!(last(None, 1), [10]);

@@ -9,5 +9,5 @@ mod record;
 mod state_file;
 
 pub use history::History;
-pub use record::{HistoryAction, HistoryResult, Record};
+pub use record::{HistoryAction, HistoryRecord, HistoryResult};
 pub use state_file::{Recovered, StateFile};

@@ -8,7 +8,7 @@ use crate::types::Color;
 
 /// One thing that was done, refused, or that happened to a service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Record {
+pub struct HistoryRecord {
     pub time: Timestamp,
     pub service: String,
     pub action: HistoryAction,
@@ -100,7 +100,7 @@ pub enum HistoryResult {
     Other(String),
 }
 
-impl Record {
+impl HistoryRecord {
     /// A record of now with nothing in it yet.
     pub fn new(service: &str, action: HistoryAction, actor: Actor, result: HistoryResult, generation: u64) -> Self {
         Self {

@@ -7,7 +7,7 @@ use crate::types::Color;
 
 /// An operation that was done, or that had nothing to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Done {
+pub struct OperationDone {
     pub service: String,
     pub result: OperationResult,
     /// The colour that served before.
@@ -69,7 +69,7 @@ pub struct DrainReport {
     pub cancelled: bool,
 }
 
-impl Done {
+impl OperationDone {
     /// Nothing has been done yet, or there is nothing to do.
     pub fn unchanged(service: &str, from: Color, to: Color, generation: u64) -> Self {
         Self {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::counted::{SwitchPhase, SwitchResult};
 use super::writer::StateWriter;
-use crate::control::disk::{History, Record};
+use crate::control::disk::{History, HistoryRecord};
 use crate::control::gate::{Gatekeeper, WarmUpOrders};
 use crate::control::messages::{OperationRefused, OperationRequest};
 use crate::control::moves::{LedgerEntry, TrafficLedger};
@@ -118,11 +118,11 @@ impl ControlPlane {
     }
 
     /// Appends a record. A full disk is logged and does not undo what is done.
-    pub fn note(&self, record: Record) {
+    pub fn note(&self, record: HistoryRecord) {
         let snapshot = self.shared.snapshot.load();
         let is_colored = snapshot.services.get(record.service.as_str()).is_none_or(|service| service.is_colored());
         // A service with one pool has a colour in its `Active`, which means nothing.
-        let record = if is_colored { record } else { Record { from: None, to: None, ..record } };
+        let record = if is_colored { record } else { HistoryRecord { from: None, to: None, ..record } };
         if let Err(error) = self.history.append(&record) {
             tracing::error!(%error, "history not written");
         }

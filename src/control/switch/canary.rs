@@ -1,6 +1,6 @@
 //! A canary by hand: a share of the clients goes to the other colour, for as long as the operator likes.
 
-use crate::control::messages::{Done, OperationEvent, OperationRefused, OperationResult};
+use crate::control::messages::{OperationDone, OperationEvent, OperationRefused, OperationResult};
 use crate::control::moves::plan;
 use crate::control::plane::Operation;
 use crate::service::Active;
@@ -8,12 +8,12 @@ use crate::types::Color;
 
 impl Operation {
     /// Starts a canary, which takes a gate, or gives a running one another share, which takes none.
-    pub async fn canary(&self, color: Color, percent: u8) -> Result<Done, OperationRefused> {
+    pub async fn canary(&self, color: Color, percent: u8) -> Result<OperationDone, OperationRefused> {
         let hold = self.hold_gate()?;
         let before = self.service.active();
         self.check_generation(&before)?;
         plan::canary(self.name(), &before, color, percent)?;
-        let mut done = Done::unchanged(self.name(), before.color, color, before.generation);
+        let mut done = OperationDone::unchanged(self.name(), before.color, color, before.generation);
         if before.canary.is_none() {
             done.gate_ms = Some(self.pass_gate(color).await?);
         }
@@ -33,13 +33,13 @@ impl Operation {
 
     /// Every client goes to the colour that serves, and the other colour drains. It is the way back, so it takes no hold and
     /// never waits for another operation.
-    pub async fn canary_off(&self) -> Result<Done, OperationRefused> {
+    pub async fn canary_off(&self) -> Result<OperationDone, OperationRefused> {
         let before = self.service.active();
         self.check_generation(&before)?;
         let Some(canary) = before.canary else {
-            return Ok(Done::unchanged(self.name(), before.color, before.color, before.generation));
+            return Ok(OperationDone::unchanged(self.name(), before.color, before.color, before.generation));
         };
-        let mut done = Done::unchanged(self.name(), canary.color, before.color, before.generation);
+        let mut done = OperationDone::unchanged(self.name(), canary.color, before.color, before.generation);
         let off = |now: &Active| {
             self.check_generation(now)?;
             if now.canary.is_none() {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::control::drain::Draining;
-use crate::control::messages::{Done, OperationEvent, OperationRefused, OperationResult, VerdictKind, WatchVerdict};
+use crate::control::messages::{
+    OperationDone, OperationEvent, OperationRefused, OperationResult, VerdictKind, WatchVerdict,
+};
 use crate::control::moves::{LedgerEntry, TrafficLedger, plan};
 use crate::control::plane::Operation;
 use crate::control::watch::{Bounds, Watch};
@@ -84,10 +86,10 @@ impl Operation {
         };
         let (after, _) = self.plane.move_traffic(&self.service, Some(course), step).await?;
         let generation = after.generation;
-        let stepped = Done {
+        let stepped = OperationDone {
             result: OperationResult::Canary,
             percent: Some(percent),
-            ..Done::unchanged(self.name(), after.color, to, generation)
+            ..OperationDone::unchanged(self.name(), after.color, to, generation)
         };
         self.note_done(&stepped, before);
         self.tell(OperationEvent::Canary { color: to, percent, generation });

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::steps::StepsStopped;
 use crate::control::drain::Draining;
 use crate::control::messages::{
-    Done, Goal, OperationEvent, OperationRefused, OperationResult, VerdictKind, WatchVerdict, micros,
+    Goal, OperationDone, OperationEvent, OperationRefused, OperationResult, VerdictKind, WatchVerdict, micros,
 };
 use crate::control::moves::{LedgerEntry, plan};
 use crate::control::plane::{Operation, SwitchPhase, SwitchResult};
@@ -15,12 +15,12 @@ use crate::types::Color;
 
 impl Operation {
     /// A switch or a rollback.
-    pub async fn switch(&self) -> Result<Done, OperationRefused> {
+    pub async fn switch(&self) -> Result<OperationDone, OperationRefused> {
         let hold = self.hold_gate()?;
         let before = self.service.active();
         self.check_generation(&before)?;
         let to = self.target(&before)?;
-        let mut done = Done::unchanged(self.name(), before.color, to, before.generation);
+        let mut done = OperationDone::unchanged(self.name(), before.color, to, before.generation);
         if to == before.color {
             done.percent = before.canary.map(|canary| canary.percent);
             return Ok(done);
@@ -58,11 +58,11 @@ impl Operation {
     }
 
     /// Passes the gate and changes nothing.
-    pub async fn gate_only(&self, color: Color) -> Result<Done, OperationRefused> {
+    pub async fn gate_only(&self, color: Color) -> Result<OperationDone, OperationRefused> {
         let gate_ms = Some(self.pass_gate(color).await?);
         let active = self.service.active();
-        let unchanged = Done::unchanged(self.name(), active.color, color, active.generation);
-        Ok(Done { result: OperationResult::Ready, gate_ms, ..unchanged })
+        let unchanged = OperationDone::unchanged(self.name(), active.color, color, active.generation);
+        Ok(OperationDone { result: OperationResult::Ready, gate_ms, ..unchanged })
     }
 
     /// The colour to switch to. A rollback is refused if the watch has just taken the traffic back: it would undo that.
@@ -78,7 +78,7 @@ impl Operation {
     }
 
     /// The flip itself; its figures go into `done`.
-    async fn flip(&self, done: &mut Done, course: Option<LedgerEntry>) -> Result<(), OperationRefused> {
+    async fn flip(&self, done: &mut OperationDone, course: Option<LedgerEntry>) -> Result<(), OperationRefused> {
         let (from, to) = (done.from, done.to);
         let flip = |now: &Active| {
             match course {
@@ -98,7 +98,7 @@ impl Operation {
     }
 
     /// For a caller that waits: the watch's verdict, and how the colour without traffic has drained.
-    async fn wait_out(&self, done: &mut Done, watching: Option<Watching>, draining: Draining) {
+    async fn wait_out(&self, done: &mut OperationDone, watching: Option<Watching>, draining: Draining) {
         let mut draining = draining;
         if let Some(watching) = watching
             && let Some(watched) = watching.ended().await
@@ -114,7 +114,7 @@ impl Operation {
     }
 
     /// If no watch follows the flip, the verdict on the last step is the verdict on the switch.
-    fn judge_by_last_step(&self, done: &mut Done, last: Option<WatchVerdict>) {
+    fn judge_by_last_step(&self, done: &mut OperationDone, last: Option<WatchVerdict>) {
         let Some(verdict) = last else { return };
         if verdict.kind == VerdictKind::Inconclusive {
             self.plane.count_result(&done.service, SwitchResult::Inconclusive);
@@ -123,7 +123,7 @@ impl Operation {
     }
 
     /// A watch has stopped the rollout before the flip.
-    async fn end_of_steps(&self, mut done: Done, stopped: StepsStopped) -> Done {
+    async fn end_of_steps(&self, mut done: OperationDone, stopped: StepsStopped) -> OperationDone {
         done.generation = stopped.generation;
         done.judge(stopped.verdict);
         if self.request.options.wait {

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::observe::Watch;
 use super::verdict::{Baseline, Bounds};
 use crate::control::drain::Draining;
-use crate::control::messages::{Done, Goal, OperationEvent, VerdictKind, WatchVerdict, micros, millis};
+use crate::control::messages::{Goal, OperationDone, OperationEvent, VerdictKind, WatchVerdict, micros, millis};
 use crate::control::moves::{LedgerEntry, TrafficLedger, plan};
 use crate::control::plane::{Operation, SwitchPhase};
 use crate::service::Active;
@@ -46,7 +46,7 @@ impl Operation {
     }
 
     /// Watches the colour that `done` has flipped to; `None` if no watch was asked for.
-    pub fn start_watch(&self, done: &Done, baseline: Baseline) -> Option<Watching> {
+    pub fn start_watch(&self, done: &OperationDone, baseline: Baseline) -> Option<Watching> {
         let length = self.watch_length()?;
         let (from, to, generation) = (done.from, done.to, done.generation);
         self.tell(OperationEvent::Watching { color: to, for_ms: millis(length) });
