@@ -1,6 +1,6 @@
 //! The command line's end of the admin socket: typed calls, and errors that say what to do.
 //!
-//! One connection for each call. Reads have a deadline; an operation has none here, the daemon bounds it.
+//! Each call has a connection of its own. A read has a deadline here; an operation is bounded by the daemon.
 
 use std::future::Future;
 use std::io;
@@ -15,32 +15,33 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::problem::{MEDIA_TYPE, Problem};
 use super::state::ReloadReport;
-use super::stream::NDJSON;
-use super::wire::{Ask, CaRoot, Certificates, End, Health, Line, PreviewLink, Records, Renew, Renewed, Status};
-use crate::control::{Done, Event, Record};
+use super::wire::{
+    CaRoot, Certificates, HealthStatus, HistoryRecords, MEDIA_TYPE, NDJSON, OperationEnd, PreviewBody, PreviewLink,
+    Problem, RenewRequest, RenewedCertificate, Status, StreamLine, VerbBody,
+};
+use crate::control::{HistoryRecord, OperationDone, OperationEvent};
 use crate::doctor::{Diagnosis, DoctorQuestion};
 
-/// How long a daemon that is alive may take to answer a read.
+/// How long a live daemon may take to answer a read.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A reload may read many certificates and bind many sockets.
 const RELOAD_PATIENCE: Duration = Duration::from_mins(1);
 
-/// An authority, and a hook that waits for DNS, take their time.
+/// An authority takes its time, and so does a hook that waits for DNS.
 const RENEWAL_PATIENCE: Duration = Duration::from_mins(20);
 
-/// Half a minute for each name at worst, four at once.
+/// At worst half a minute for each name, four names at a time.
 const EXAMINATION_PATIENCE: Duration = Duration::from_mins(20);
 
 /// Calls the daemon behind one socket.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub struct AdminClient {
     socket: PathBuf,
 }
 
-/// Why there is no answer, or which.
+/// Why there is no good answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error(
@@ -51,12 +52,12 @@ pub enum ClientError {
     NotAllowed { socket: PathBuf },
     #[error("{}", .0.detail)]
     Problem(Box<Problem>),
-    /// What was asked for may have happened.
+    /// The daemon may have done what was asked.
     #[error("the daemon's answer broke off: {why}; `edgectl status` and `edgectl history` say what came of it")]
     BrokenOff { why: String },
 }
 
-impl Client {
+impl AdminClient {
     pub fn new(socket: PathBuf) -> Self {
         Self { socket }
     }
@@ -71,7 +72,7 @@ impl Client {
     }
 
     /// Whether the daemon is ready to serve.
-    pub async fn health(&self) -> Result<Health, ClientError> {
+    pub async fn health(&self) -> Result<HealthStatus, ClientError> {
         let answer = async {
             let response = self.send(request(Method::GET, "/v1/health".to_owned(), Bytes::new())?).await?;
             // 503 carries the same body.
@@ -81,12 +82,12 @@ impl Client {
     }
 
     /// The last `count` records, oldest first; of one service, or of all.
-    pub async fn history(&self, service: Option<&str>, count: usize) -> Result<Vec<Record>, ClientError> {
+    pub async fn history(&self, service: Option<&str>, count: usize) -> Result<Vec<HistoryRecord>, ClientError> {
         let path = match service {
             Some(name) => format!("/v1/services/{}/history?n={count}", segment(name)),
             None => format!("/v1/history?n={count}"),
         };
-        let records: Records = self.soon(PATIENCE, self.call(Method::GET, path)).await?;
+        let records: HistoryRecords = self.soon(PATIENCE, self.call(Method::GET, path)).await?;
         Ok(records.records)
     }
 
@@ -94,24 +95,21 @@ impl Client {
         self.soon(RELOAD_PATIENCE, self.call(Method::POST, "/v1/reload".to_owned())).await
     }
 
-    /// `switch`, `rollback` or `gate`, telling each step as it happens.
-    pub async fn operate(
+    /// Runs an operation to its end; `on_step` is called for each step as it happens.
+    pub async fn operate<B: VerbBody>(
         &self,
         service: &str,
-        verb: &str,
-        ask: &Ask,
-        on_step: &mut dyn FnMut(&Event),
-    ) -> Result<Done, ClientError> {
-        let body = serde_json::to_vec(ask).map_err(broken_off)?;
-        let mut request = request(Method::POST, format!("/v1/services/{}/{verb}", segment(service)), body.into())?;
+        body: &B,
+        on_step: &mut dyn FnMut(&OperationEvent),
+    ) -> Result<OperationDone, ClientError> {
+        let mut request = verb_request(service, body)?;
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(NDJSON));
         let response = accepted(self.send(request).await?).await?;
         follow(response.into_body(), on_step).await
     }
 
-    pub async fn preview(&self, service: &str, ask: &Ask) -> Result<PreviewLink, ClientError> {
-        let body = serde_json::to_vec(ask).map_err(broken_off)?;
-        let request = request(Method::POST, format!("/v1/services/{}/preview", segment(service)), body.into())?;
+    pub async fn preview(&self, service: &str, body: &PreviewBody) -> Result<PreviewLink, ClientError> {
+        let request = verb_request(service, body)?;
         let answer = async { json(&collect(accepted(self.send(request).await?).await?).await?) };
         self.soon(PATIENCE, answer).await
     }
@@ -121,8 +119,8 @@ impl Client {
     }
 
     /// Answers when the new certificate serves.
-    pub async fn renew(&self, host: &str) -> Result<Renewed, ClientError> {
-        let body = serde_json::to_vec(&Renew { host: host.to_owned() }).map_err(broken_off)?;
+    pub async fn renew(&self, host: &str) -> Result<RenewedCertificate, ClientError> {
+        let body = serde_json::to_vec(&RenewRequest { host: host.to_owned() }).map_err(broken_off)?;
         let request = request(Method::POST, "/v1/certificates/renew".to_owned(), body.into())?;
         let answer = async { json(&collect(accepted(self.send(request).await?).await?).await?) };
         self.soon(RENEWAL_PATIENCE, answer).await
@@ -175,6 +173,11 @@ impl Client {
     }
 }
 
+fn verb_request<B: VerbBody>(service: &str, body: &B) -> Result<Request<Full<Bytes>>, ClientError> {
+    let path = format!("/v1/services/{}/{}", segment(service), B::VERB.as_str());
+    request(Method::POST, path, serde_json::to_vec(body).map_err(broken_off)?.into())
+}
+
 fn request(method: Method, path: String, body: Bytes) -> Result<Request<Full<Bytes>>, ClientError> {
     let builder = Request::builder().method(method).uri(path).header(header::HOST, "edge");
     builder.header(header::CONTENT_TYPE, "application/json").body(Full::new(body)).map_err(broken_off)
@@ -194,9 +197,9 @@ async fn accepted(response: Response<Incoming>) -> Result<Response<Incoming>, Cl
         return Ok(response);
     }
     let status = response.status();
-    let told = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == MEDIA_TYPE);
+    let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == MEDIA_TYPE);
     let body = collect(response).await?;
-    if !told {
+    if !is_problem {
         return Err(broken_off(format!("got {status}: {}", String::from_utf8_lossy(&body))));
     }
     Err(ClientError::Problem(Box::new(json(&body)?)))
@@ -207,17 +210,19 @@ async fn collect(response: Response<Incoming>) -> Result<Bytes, ClientError> {
 }
 
 /// Reads lines until the one that ends the operation.
-async fn follow(mut body: Incoming, on_step: &mut dyn FnMut(&Event)) -> Result<Done, ClientError> {
+async fn follow(mut body: Incoming, on_step: &mut dyn FnMut(&OperationEvent)) -> Result<OperationDone, ClientError> {
     let mut unread = Vec::new();
     while let Some(frame) = body.frame().await {
         unread.extend_from_slice(frame.map_err(broken_off)?.data_ref().unwrap_or(&Bytes::new()));
         while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = unread.drain(..=end).collect();
             match json(&line)? {
-                Line::End(End::Result { result }) => return Ok(result),
-                Line::End(End::Error { problem }) => return Err(ClientError::Problem(Box::new(problem))),
-                Line::Step(event) => on_step(&event),
-                Line::Other(_) => {}
+                StreamLine::End(OperationEnd::Result { result }) => return Ok(result),
+                StreamLine::End(OperationEnd::Error { problem }) => {
+                    return Err(ClientError::Problem(Box::new(problem)));
+                }
+                StreamLine::Step(event) => on_step(&event),
+                StreamLine::Other(_) => {}
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What the admin server reads and whom it asks. Made once, by the daemon.
+//! Handles on all that the admin server reads and asks. Made once, by the daemon.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::wire::{CaRoot, ListenerStatus};
 use crate::acme;
-use crate::control::{Handle, History};
+use crate::control::{History, OperatorHandle};
 use crate::listen::Admissions;
 use crate::tls::CertStore;
-use crate::worker::{AskWorkers, SharedState};
+use crate::worker::{Orders, SharedState};
 
 /// Handles on the running daemon. Cheap to clone: each request has its own.
 #[derive(Clone)]
 pub struct AdminState {
-    pub control: Handle,
+    pub control: OperatorHandle,
     pub shared: Arc<SharedState>,
     pub certificates: Arc<CertStore>,
     /// What is wrong with `client_ca` files now.
@@ -26,23 +26,23 @@ pub struct AdminState {
     pub ca: Arc<CaRoot>,
     pub acme: acme::AcmeHandle,
     pub history: Arc<History>,
-    /// What is bound now; a reload stores anew.
+    /// What is bound now; a reload replaces it.
     pub listeners: Arc<ArcSwap<Vec<ListenerStatus>>>,
     pub admissions: Arc<Admissions>,
     /// What is in flight, by kind.
-    pub census: AskWorkers,
-    /// The receiver gone means that the daemon is leaving.
+    pub workers: Orders,
+    /// When the receiver is gone, the daemon is leaving.
     pub reload: mpsc::UnboundedSender<ReloadRequest>,
-    /// What `/readyz` says too.
+    /// The same that `/readyz` answers.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// Whether the process itself is: a pause or a maintenance is no illness to restart it for.
+    /// Whether the process itself is able to serve. A pause or maintenance is no reason to restart it.
     pub fit: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// The file that a reload rereads.
+    /// The file that a reload reads.
     pub config_path: Arc<PathBuf>,
     pub started: Timestamp,
 }
 
-/// Someone asked for a reload; dropping `answer` says that the daemon is leaving.
+/// A request to reload. Dropping `answer` means that the daemon is leaving.
 #[derive(Debug)]
 pub struct ReloadRequest {
     pub answer: oneshot::Sender<Result<ReloadReport, ReloadFailed>>,
@@ -51,16 +51,16 @@ pub struct ReloadRequest {
 /// A reload that was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ReloadReport {
-    /// One line each: `site shop.test added`. Empty: the file says what already runs.
+    /// One line each: `site shop.test added`. Empty when the file changes nothing.
     pub changes: Vec<String>,
-    /// Rendered, without colour.
+    /// Rendered, without terminal colours.
     pub warnings: Vec<String>,
 }
 
 /// A reload that changed nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReloadFailed {
-    /// The diagnostics rendered, without colour.
+    /// The rendered diagnostics, without terminal colours.
     pub text: String,
     /// The same as rows.
     pub diagnostics: serde_json::Value,

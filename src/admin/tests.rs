@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -16,10 +16,10 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use super::wire::{Ask, CaRoot};
+use super::wire::{CaRoot, SwitchBody};
 use super::*;
 use crate::config;
-use crate::control::{Actor, CoreLinks, Errands, History, Operator, StateFile, Writer};
+use crate::control::{Actor, History, OperationResult, Operator, StateFile, StateWriter};
 use crate::listen::Admissions;
 use crate::metrics::Metrics;
 use crate::resolve::Resolver;
@@ -29,12 +29,12 @@ use crate::tls::{CertStore, InternalCa};
 use crate::token::Signer;
 use crate::types::Color;
 use crate::upstream::Upstreams;
-use crate::worker::{AskWorkers, Census, SharedState};
+use crate::worker::{Orders, SharedState};
 
 /// A daemon's control side: blue and green answer at `/health/`, unless green is told to be missing.
 struct Daemon {
     socket: PathBuf,
-    client: Client,
+    client: AdminClient,
     reloads: mpsc::UnboundedReceiver<ReloadRequest>,
     _folder: tempfile::TempDir,
 }
@@ -58,18 +58,14 @@ async fn start(green_answers: bool) -> Daemon {
     let shared = shared(&text, folder.path());
     let history = Arc::new(History::open(folder.path()).unwrap());
     let (file, _) = StateFile::open(folder.path()).unwrap();
-    let writer = Writer::new(file, shared.clone());
+    let writer = StateWriter::new(file, shared.clone());
     let operator = Operator::new(
         shared.clone(),
         writer,
         history.clone(),
         Rc::new(Upstreams::default()),
         Resolver::new(&[]),
-        CoreLinks {
-            on_drained: Box::new(|_| {}),
-            errands: Errands { cores: 1, send: Box::new(|_, _| Box::pin(async { Ok(()) })) },
-            census: nobody(),
-        },
+        Orders::default(),
     );
     let (reload, reloads) = mpsc::unbounded_channel();
     let certificates = Arc::new(CertStore::new(InternalCa::generate().unwrap()));
@@ -85,7 +81,7 @@ async fn start(green_answers: bool) -> Daemon {
         history,
         listeners: Arc::new(ArcSwap::default()),
         admissions: Arc::new(Admissions::default()),
-        census: nobody(),
+        workers: Orders::default(),
         reload,
         ready: Arc::new(|| true),
         fit: Arc::new(|| true),
@@ -96,12 +92,7 @@ async fn start(green_answers: bool) -> Daemon {
     let listener = bind(&socket).unwrap();
     // Ends with the test's runtime.
     tokio::spawn(serve(listener, state, std::future::pending()));
-    Daemon { client: Client::new(socket.clone()), socket, reloads, _folder: folder }
-}
-
-/// Cores with nobody inside.
-fn nobody() -> AskWorkers {
-    Arc::new(|question| Box::pin(async move { vec![Census::default(); question.pools.len()] }))
+    Daemon { client: AdminClient::new(socket.clone()), socket, reloads, _folder: folder }
 }
 
 fn shared(text: &str, folder: &Path) -> Arc<SharedState> {
@@ -128,8 +119,9 @@ fn refusing() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn ask(color: &str) -> Ask {
-    Ask { color: Some(color.to_owned()), timeout: Some("10s".to_owned()), ..Ask::default() }
+fn to_green() -> SwitchBody {
+    let timeout = Some(Duration::from_secs(10).into());
+    SwitchBody { color: Some(Color::Green.into()), timeout, ..SwitchBody::default() }
 }
 
 fn problem<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Problem {
@@ -139,7 +131,7 @@ fn problem<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Problem {
     }
 }
 
-/// Who made the socket is who runs this test.
+/// The socket belongs to the user who runs this test.
 fn own_uid(socket: &Path) -> u32 {
     std::fs::metadata(socket).unwrap().uid()
 }
@@ -160,9 +152,9 @@ fn a_switch_tells_its_steps_and_ends_in_the_status_and_the_history() {
     with_daemon(true, async |daemon| {
         let mut steps = Vec::new();
         let reason = Some("release 4.2".to_owned());
-        let ask = Ask { reason, ..ask("green") };
-        let done = daemon.client.operate("app", "switch", &ask, &mut |event| steps.push(event.clone())).await.unwrap();
-        assert_eq!((done.to, done.generation, done.result.as_str()), (Color::Green, 2, "switched"));
+        let body = SwitchBody { reason, ..to_green() };
+        let done = daemon.client.operate("app", &body, &mut |event| steps.push(event.clone())).await.unwrap();
+        assert_eq!((done.to, done.generation, done.result), (Color::Green, 2, OperationResult::Switched));
         assert!(done.drain.is_some());
         let told = serde_json::to_string(&steps).unwrap();
         for step in ["gate_started", "probed", "gate_passed", "flipped", "draining", "drained"] {
@@ -182,9 +174,9 @@ fn a_switch_tells_its_steps_and_ends_in_the_status_and_the_history() {
 #[test]
 fn a_gate_that_stays_shut_names_the_backend() {
     with_daemon(false, async |daemon| {
-        let ask = Ask { timeout: Some("300ms".to_owned()), ..ask("green") };
-        let refused = problem(daemon.client.operate("app", "switch", &ask, &mut |_| {}).await);
-        assert_eq!((refused.code, refused.status), (Code::GateNotPassed, 422));
+        let body = SwitchBody { timeout: Some(Duration::from_millis(300).into()), ..to_green() };
+        let refused = problem(daemon.client.operate("app", &body, &mut |_| {}).await);
+        assert_eq!((refused.code, refused.status), (ProblemCode::GateNotPassed, 422));
         assert!(refused.backends[0].why.contains("refused"), "{refused:?}");
         assert_eq!(daemon.client.status().await.unwrap().services[0].active, Some(Color::Blue));
     });
@@ -232,13 +224,13 @@ fn what_cannot_be_understood_is_refused_with_the_fix() {
 fn a_service_that_cannot_be_switched_says_why() {
     with_daemon(true, async |daemon| {
         let refused = async |service: &str| {
-            let answer = daemon.client.operate(service, "switch", &ask("green"), &mut |_| {}).await;
+            let answer = daemon.client.operate(service, &to_green(), &mut |_| {}).await;
             problem(answer).code
         };
-        assert_eq!(refused("nope").await, Code::NoSuchService);
-        assert_eq!(refused("single").await, Code::NotColored);
-        assert_eq!(refused("a/b c").await, Code::NoSuchService);
-        assert_eq!(problem(daemon.client.history(Some("nope"), 20).await).code, Code::NoSuchService);
+        assert_eq!(refused("nope").await, ProblemCode::NoSuchService);
+        assert_eq!(refused("single").await, ProblemCode::NotColored);
+        assert_eq!(refused("a/b c").await, ProblemCode::NoSuchService);
+        assert_eq!(problem(daemon.client.history(Some("nope"), 20).await).code, ProblemCode::NoSuchService);
     });
 }
 
@@ -260,7 +252,7 @@ fn a_reload_is_answered_by_the_daemon() {
         let failed = ReloadFailed { text: "error: no".to_owned(), diagnostics: serde_json::json!([{ "line": 1 }]) };
         request.answer.send(Err(failed)).unwrap();
         let refused = problem(asked.await.unwrap());
-        assert_eq!((refused.code, refused.detail.as_str()), (Code::InvalidConfig, "error: no"));
+        assert_eq!((refused.code, refused.detail.as_str()), (ProblemCode::InvalidConfig, "error: no"));
         assert_eq!(refused.diagnostics.unwrap()[0]["line"], 1);
     });
 }
@@ -276,9 +268,9 @@ fn the_socket_is_for_owner_and_group() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_not_reachable() {
+async fn a_missing_daemon_is_not_reachable() {
     let folder = tempfile::tempdir().unwrap();
-    let error = Client::new(folder.path().join("none.sock")).status().await.unwrap_err();
+    let error = AdminClient::new(folder.path().join("none.sock")).status().await.unwrap_err();
     assert!(matches!(error, ClientError::NotReachable { .. }), "{error}");
     assert!(error.to_string().contains("edgectl serve"), "{error}");
 }

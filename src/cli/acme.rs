@@ -1,8 +1,8 @@
-//! `edgectl acme doctor`: why an authority would not issue a certificate, a line for each thing that was looked at.
+//! `edgectl acme doctor`: why an authority would not issue a certificate, with a line for each check.
 
-use super::context::Context;
-use super::failure::Failure;
-use super::table::{Style, printable};
+use super::context::CommandContext;
+use super::terminal::CommandFailure;
+use super::terminal::table::{Style, printable};
 use crate::doctor::{DoctorQuestion, Finding, Mark};
 
 #[derive(Debug, clap::Args)]
@@ -11,29 +11,29 @@ use crate::doctor::{DoctorQuestion, Finding, Mark};
   edgectl acme doctor example.com")]
 pub struct Args {
     #[command(subcommand)]
-    verb: Verb,
+    verb: AcmeVerb,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Verb {
-    /// Look at DNS, CAA, ports, clock, directory and limits, from the daemon; orders nothing, changes nothing
+enum AcmeVerb {
+    /// Check DNS, CAA, ports, clock, directory and limits, from the daemon; orders nothing, changes nothing
     ///
     /// Exit 0 when nothing failed, else 1.
     Doctor {
-        /// A name; without it, all that want a certificate of an authority
+        /// A name; without it, every name that wants a certificate of an authority
         host: Option<String>,
-        /// Where the authority looks for http-01, if not at 80
+        /// The authority's port for http-01, if not 80
         #[arg(long, value_name = "PORT")]
         http_port: Option<u16>,
-        /// Where the authority looks for tls-alpn-01, if not at 443
+        /// The authority's port for tls-alpn-01, if not 443
         #[arg(long, value_name = "PORT")]
         https_port: Option<u16>,
     },
 }
 
 impl Args {
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
-        let Verb::Doctor { host, http_port, https_port } = self.verb;
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
+        let AcmeVerb::Doctor { host, http_port, https_port } = self.verb;
         let question = DoctorQuestion { host, http_port, https_port };
         let diagnosis = context.block_on(async { Ok(context.client.examine(&question).await?) })?;
         let output = &context.output;
@@ -42,7 +42,7 @@ impl Args {
             false => diagnosis.findings.iter().for_each(|finding| output.show(line(finding, output.color))),
         }
         match diagnosis.has_failed() {
-            true => Err(Failure::failed("").told()),
+            true => Err(CommandFailure::failed("").told()),
             false => Ok(()),
         }
     }

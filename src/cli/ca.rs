@@ -1,12 +1,12 @@
-//! `edgectl certs ca`: the internal CA's root on stdout, and how to trust it beside.
+//! `edgectl certs ca`: the internal CA's root on stdout, and how to trust it on stderr.
 
 use serde_json::json;
 
-use super::context::Context;
-use super::failure::Failure;
+use super::context::CommandContext;
+use super::terminal::CommandFailure;
 use crate::admin::wire::CaRoot;
 
-/// Where, and what to do there with `edgectl-ca.pem`.
+/// For each place: how to trust `edgectl-ca.pem` there.
 const TRUST: [(&str, &str); 5] = [
     ("curl", "curl --cacert edgectl-ca.pem https://NAME/"),
     ("Debian", "sudo cp edgectl-ca.pem /usr/local/share/ca-certificates/edgectl-ca.crt && sudo update-ca-certificates"),
@@ -15,7 +15,7 @@ const TRUST: [(&str, &str); 5] = [
     ("Firefox", "Settings, Privacy & Security, View Certificates, Authorities, Import; it has a store of its own"),
 ];
 
-pub(super) fn show(context: &Context) -> Result<(), Failure> {
+pub(super) fn show(context: &CommandContext) -> Result<(), CommandFailure> {
     let root = context.block_on(async { Ok(context.client.ca().await?) })?;
     let output = &context.output;
     if output.json {

@@ -1,14 +1,14 @@
-//! `edgectl certs`: which certificate serves for which names, until when, and what keeps one from being issued.
+//! `edgectl certs`: which certificate serves which names, until when, and why one can't be issued.
 //!
 //! `ca`: [`super::ca`].
 
 use jiff::Timestamp;
 
 use super::ca;
-use super::context::Context;
-use super::failure::Failure;
-use super::span::{clock, since};
-use super::table::{Cell, Style, table};
+use super::context::CommandContext;
+use super::terminal::CommandFailure;
+use super::terminal::span::{clock, since};
+use super::terminal::table::{Cell, Style, table};
 use crate::admin::wire::{CertificateSource, CertificateStatus};
 
 #[derive(Debug, clap::Args)]
@@ -18,14 +18,14 @@ use crate::admin::wire::{CertificateSource, CertificateStatus};
   edgectl certs ca > edgectl-ca.pem       the internal CA's root; how to trust it goes to stderr")]
 pub struct Args {
     #[command(subcommand)]
-    verb: Option<Verb>,
+    verb: Option<CertsVerb>,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Verb {
-    /// Have one issued now, whatever its age; waits until it serves
+enum CertsVerb {
+    /// Renew one now, whatever its age, and wait until it serves
     Renew {
-        /// A name that is in it
+        /// A name in the certificate
         host: String,
     },
     /// Print the root of the internal CA (PEM), and how to trust it
@@ -35,22 +35,22 @@ enum Verb {
 /// A certificate that ends within this many hours is shown as a warning.
 const WARNING_HOURS: i64 = 14 * 24;
 
-/// One that is renewed by the daemon, and may live for days only, within this many.
+/// The same for a certificate that the daemon renews, which may be valid for a few days only.
 const WARNING_HOURS_RENEWED: i64 = 24;
 
 const HEAD: [&str; 6] = ["CERTIFICATE", "SOURCE", "ISSUER", "EXPIRES", "NEXT RENEWAL", "ERROR"];
 
 impl Args {
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         match self.verb {
             None => show(context),
-            Some(Verb::Renew { host }) => renew(context, &host),
-            Some(Verb::Ca) => ca::show(context),
+            Some(CertsVerb::Renew { host }) => renew(context, &host),
+            Some(CertsVerb::Ca) => ca::show(context),
         }
     }
 }
 
-fn show(context: &Context) -> Result<(), Failure> {
+fn show(context: &CommandContext) -> Result<(), CommandFailure> {
     let output = &context.output;
     let found = context.block_on(async { Ok(context.client.certificates().await?) })?;
     if output.json {
@@ -65,7 +65,7 @@ fn show(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn renew(context: &Context, host: &str) -> Result<(), Failure> {
+fn renew(context: &CommandContext, host: &str) -> Result<(), CommandFailure> {
     let renewed = context.block_on(async { Ok(context.client.renew(host).await?) })?;
     if context.output.json {
         context.output.json(&renewed);
@@ -76,7 +76,7 @@ fn renew(context: &Context, host: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// For `status` too.
+/// Also used by `status`.
 pub(super) fn render(certificates: &[CertificateStatus], now: Timestamp, color: bool) -> String {
     let rows: Vec<_> = certificates.iter().map(|found| row(found, now)).collect();
     table(&HEAD, &rows, color)

@@ -1,12 +1,12 @@
-//! `edgectl check`: what a config says, or every mistake in it. Asks no daemon.
+//! `edgectl check`: what a config says, or all its mistakes. Asks no daemon.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::context::Context;
-use super::failure::Failure;
+use super::context::CommandContext;
+use super::terminal::CommandFailure;
 use crate::config::{self, Config};
 use crate::tls;
 use crate::trust;
@@ -23,10 +23,10 @@ pub struct Args {
 
 impl Args {
     /// Exit 2 with every mistake; warnings alone are exit 0.
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let output = &context.output;
         let path = config::find(self.config.as_deref());
-        let loaded = config::load(&path).map_err(|errors| Failure::invalid_config(&errors, output.color_err))?;
+        let loaded = config::load(&path).map_err(|errors| CommandFailure::invalid_config(&errors, output.color_err))?;
         let unusable = unusable_certificates(&loaded.config);
         if output.json {
             let certificates: Vec<Value> =
@@ -54,7 +54,7 @@ impl Args {
     }
 }
 
-/// Certificates that would serve, but at which some clients would stumble.
+/// Warnings about certificates that would serve, but that some clients may refuse.
 fn warnings(config: &Config) -> Vec<String> {
     config
         .tls
@@ -65,7 +65,7 @@ fn warnings(config: &Config) -> Vec<String> {
         .collect()
 }
 
-/// Files that the config names and the daemon could not take up, as seen by whoever runs this.
+/// Files that the config names and that could not be loaded, read with the rights of the user who runs this.
 fn unusable_certificates(config: &Config) -> Vec<(PathBuf, String)> {
     let certificates = config.tls.certificates.iter();
     let broken =

@@ -1,11 +1,9 @@
 //! `edgectl completions`: the completion script of a shell.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::Cli;
-use super::context::Context;
-use super::failure::Failure;
+use super::context::CommandContext;
+use super::terminal::CommandFailure;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
@@ -16,9 +14,9 @@ pub struct Args {
 }
 
 impl Args {
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
+    pub fn run(self, context: &CommandContext, edgectl: &mut clap::Command) -> Result<(), CommandFailure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "edgectl", &mut script);
+        clap_complete::generate(self.shell, edgectl, "edgectl", &mut script);
         context.output.show(String::from_utf8_lossy(&script).trim_end());
         Ok(())
     }

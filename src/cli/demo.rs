@@ -3,9 +3,9 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use super::context::Context;
-use super::failure::Failure;
-use crate::demo::{self, Options};
+use super::context::CommandContext;
+use super::terminal::CommandFailure;
+use crate::demo::{self, DemoOptions};
 use crate::types::parse_duration;
 
 #[derive(Debug, clap::Args)]
@@ -16,11 +16,11 @@ pub struct Args {
 }
 
 impl Args {
-    /// Fails when a single exchange was lost. On a terminal it stays up afterwards, until Ctrl-C.
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
+    /// Fails if a single exchange is lost. On a terminal the demo stays up afterwards, until Ctrl-C.
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let output = &context.output;
         let stay = std::io::stdout().is_terminal() && !output.json;
-        let options = Options { run_for: self.run_for, stay, json: output.json, color: output.color };
-        demo::run(&options).map_err(Failure::failed)
+        let options = DemoOptions { run_for: self.run_for, stay, json: output.json, color: output.color };
+        demo::run(&options).map_err(CommandFailure::failed)
     }
 }

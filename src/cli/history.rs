@@ -1,17 +1,17 @@
-//! `edgectl history`: who did what, when, why, and what came of it.
+//! `edgectl history`: what was done, when, by which user, why, and its result.
 
-use super::context::Context;
-use super::failure::Failure;
-use super::span::{clock, took_ms};
-use super::table::{Cell, Style, table};
-use crate::admin::wire::Records;
-use crate::control::{Action, Actor, Record, user_name};
+use super::context::CommandContext;
+use super::terminal::CommandFailure;
+use super::terminal::span::{clock, took_ms};
+use super::terminal::table::{Cell, Style, table};
+use crate::admin::wire::HistoryRecords;
+use crate::control::{Actor, HistoryAction, HistoryRecord, HistoryResult, user_name};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// One service; else all
     service: Option<String>,
-    /// How many records, the latest
+    /// How many of the latest records
     #[arg(short, value_name = "COUNT", default_value_t = 20)]
     n: usize,
 }
@@ -19,12 +19,12 @@ pub struct Args {
 const HEAD: [&str; 9] = ["TIME", "SERVICE", "ACTION", "COLOR", "RESULT", "GENERATION", "TOOK", "WHO", "WHY"];
 
 impl Args {
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let output = &context.output;
         let asked = async { Ok(context.client.history(self.service.as_deref(), self.n).await?) };
         let records = context.block_on(asked)?;
         if output.json {
-            output.json(&Records { records });
+            output.json(&HistoryRecords { records });
             return Ok(());
         }
         if records.is_empty() {
@@ -37,7 +37,7 @@ impl Args {
     }
 }
 
-fn row(record: &Record) -> Vec<Cell> {
+fn row(record: &HistoryRecord) -> Vec<Cell> {
     vec![
         Cell::new(clock(record.time), Style::Dim),
         Cell::plain(&record.service),
@@ -51,31 +51,31 @@ fn row(record: &Record) -> Vec<Cell> {
     ]
 }
 
-fn action(action: Action) -> &'static str {
+fn action(action: HistoryAction) -> &'static str {
     match action {
-        Action::Switch => "switch",
-        Action::Rollback => "rollback",
-        Action::Drain => "drain",
-        Action::Watch => "watch",
-        Action::Canary => "canary",
-        Action::Pause => "pause",
-        Action::Resume => "resume",
-        Action::Maintenance => "maintenance",
-        Action::Preview => "preview",
-        Action::Failover => "failover",
-        Action::Restart => "restart",
+        HistoryAction::Switch => "switch",
+        HistoryAction::Rollback => "rollback",
+        HistoryAction::Drain => "drain",
+        HistoryAction::Watch => "watch",
+        HistoryAction::Canary => "canary",
+        HistoryAction::Pause => "pause",
+        HistoryAction::Resume => "resume",
+        HistoryAction::Maintenance => "maintenance",
+        HistoryAction::Preview => "preview",
+        HistoryAction::Failover => "failover",
+        HistoryAction::Restart => "restart",
     }
 }
 
-/// A daemon in a container may not have known the name that this side knows.
+/// A daemon in a container may not know the user's name; this machine may.
 fn who(actor: &Actor) -> String {
     let user = actor.user.clone().or_else(|| user_name(actor.uid));
     Actor { user, ..*actor }.to_string()
 }
 
-/// From where to where, if anything moved; else what it was about.
-fn colors(record: &Record) -> Cell {
-    let moved = record.from != record.to && record.action != Action::Preview;
+/// From which colour to which, if traffic moved; else the colour that the record is about.
+fn colors(record: &HistoryRecord) -> Cell {
+    let moved = record.from != record.to && record.action != HistoryAction::Preview;
     match (record.from.filter(|_| moved), record.to) {
         (Some(from), Some(to)) => Cell::new(format!("{from} → {to}"), to.into()),
         (Some(only), None) | (None, Some(only)) => Cell::new(only.to_string(), only.into()),
@@ -83,27 +83,33 @@ fn colors(record: &Record) -> Cell {
     }
 }
 
-/// A canary's with its share.
-fn result(record: &Record) -> String {
+/// A canary has its share beside it.
+fn result(record: &HistoryRecord) -> String {
     let share = record.percent.map(|percent| format!(" {percent} %")).unwrap_or_default();
-    format!("{}{share}", record.result)
+    format!("{}{share}", record.result.as_str())
 }
 
-fn result_style(result: &str) -> Style {
+fn result_style(result: &HistoryResult) -> Style {
     match result {
-        "refused" | "failed" | "rolled-back" | "failover" => Style::Red,
-        "conflict" | "forced" | "cancelled" | "inconclusive" | "fallback" => Style::Yellow,
+        HistoryResult::Refused | HistoryResult::Failed | HistoryResult::RolledBack | HistoryResult::Failover => {
+            Style::Red
+        }
+        HistoryResult::Conflict
+        | HistoryResult::Forced
+        | HistoryResult::Cancelled
+        | HistoryResult::Inconclusive
+        | HistoryResult::Fallback => Style::Yellow,
         _ => Style::Plain,
     }
 }
 
-fn took(record: &Record) -> String {
+fn took(record: &HistoryRecord) -> String {
     let drain = record.drain.as_ref().map(|report| report.took_ms);
     record.gate_ms.or(drain).map(took_ms).unwrap_or_default()
 }
 
-/// The reason that was given, what went wrong, and what was cut.
-fn why(record: &Record) -> String {
+/// The reason that was given, what went wrong, and how many exchanges were cut.
+fn why(record: &HistoryRecord) -> String {
     let cut = record.drain.as_ref().filter(|report| report.cut > 0);
     let cut = cut.map(|report| format!("{} of {} cut", report.cut, report.began_with));
     [record.reason.clone(), record.detail.clone(), cut].into_iter().flatten().collect::<Vec<_>>().join("; ")

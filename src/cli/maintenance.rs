@@ -1,12 +1,11 @@
-//! `edgectl maintenance`: 503 with a page, at once, until it is over.
+//! `edgectl maintenance`: 503 with a page, at once, until it ends.
 
 use clap::ValueEnum;
 
-use super::change::Change;
-use super::context::Context;
-use super::failure::Failure;
-use super::operation;
-use crate::admin::wire::Ask;
+use super::context::CommandContext;
+use super::operation::{self, ChangeOptions};
+use super::terminal::CommandFailure;
+use crate::admin::wire::MaintenanceBody;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
@@ -14,32 +13,33 @@ use crate::admin::wire::Ask;
   edgectl maintenance off")]
 pub struct Args {
     /// on or off
-    state: State,
+    state: OnOff,
     /// The service, where there are several
     service: Option<String>,
     /// What the page says
     #[arg(long, value_name = "TEXT")]
     message: Option<String>,
-    /// Who passes nevertheless: an address or a network; may be given more than once
+    /// An address or a network that is served all the same; may be given more than once
     #[arg(long, value_name = "CIDR")]
     allow: Vec<String>,
     #[command(flatten)]
-    change: Change,
+    change: ChangeOptions,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum State {
+enum OnOff {
     On,
     Off,
 }
 
 impl Args {
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
-        let off = self.state == State::Off;
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
+        let off = self.state == OnOff::Off;
         if off && (self.message.is_some() || !self.allow.is_empty()) {
-            return Err(Failure::usage("--message and --allow are for `maintenance on`"));
+            return Err(CommandFailure::usage("--message and --allow are for `maintenance on`"));
         }
-        let ask = Ask { off, message: self.message, allow: self.allow, ..self.change.ask() };
-        operation::run(context, self.service.as_deref(), "maintenance", &ask)
+        let ChangeOptions { if_generation, reason } = self.change;
+        let body = MaintenanceBody { off, message: self.message, allow: self.allow, if_generation, reason };
+        operation::run(context, self.service.as_deref(), &body)
     }
 }

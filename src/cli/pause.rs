@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::change::Change;
-use super::context::Context;
-use super::failure::Failure;
-use super::operation;
-use crate::admin::wire::Ask;
-use crate::types::{parse_duration, show_duration};
+use super::context::CommandContext;
+use super::operation::{self, ChangeOptions};
+use super::terminal::CommandFailure;
+use crate::admin::wire::{PauseBody, Written};
+use crate::types::parse_duration;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
@@ -19,19 +18,23 @@ pub struct Args {
     /// How long one request is held before it gets 503 [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     max: Option<Duration>,
-    /// How long what is in flight may take before this gives up waiting [default: the service's switch.drain]
+    /// How long to wait until nothing is in flight [default: the service's switch.drain]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
     #[command(flatten)]
-    change: Change,
+    change: ChangeOptions,
 }
 
 impl Args {
-    /// Exit 1 when something was still in flight after the timeout; the service stays paused then. Exit 5 when someone else
-    /// has resumed it meanwhile.
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
-        let ask =
-            Ask { max: self.max.map(show_duration), timeout: self.timeout.map(show_duration), ..self.change.ask() };
-        operation::run(context, self.service.as_deref(), "pause", &ask)
+    /// Exit 1 when something is still in flight after the timeout; the service stays paused. Exit 5 when another caller has
+    /// resumed it meanwhile.
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
+        let body = PauseBody {
+            max: self.max.map(Written::from),
+            timeout: self.timeout.map(Written::from),
+            if_generation: self.change.if_generation,
+            reason: self.change.reason,
+        };
+        operation::run(context, self.service.as_deref(), &body)
     }
 }

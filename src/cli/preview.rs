@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::context::Context;
-use super::failure::Failure;
-use super::target::{Preferred, Target, Words};
-use crate::admin::wire::Ask;
-use crate::types::{parse_duration, show_duration};
+use super::context::CommandContext;
+use super::operation::{ColorTarget, ColorWords, Preferred};
+use super::terminal::CommandFailure;
+use crate::admin::wire::PreviewBody;
+use crate::types::parse_duration;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -17,20 +17,20 @@ use crate::types::{parse_duration, show_duration};
 )]
 pub struct Args {
     #[command(flatten)]
-    target: Words,
-    /// How long it is valid, 1s to 30d
+    target: ColorWords,
+    /// How long the link is valid, 1s to 30d
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "1h")]
     ttl: Duration,
 }
 
 impl Args {
-    /// The link on stdout, until when on stderr.
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
-        let target = Target::parse(&self.target, Preferred::First)?;
-        let ask = Ask { color: Some(target.color.to_string()), ttl: Some(show_duration(self.ttl)), ..Ask::default() };
+    /// Prints the link on stdout, and its end on stderr.
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
+        let target = ColorTarget::parse(&self.target, Preferred::First)?;
+        let body = PreviewBody { color: Some(target.color.into()), ttl: Some(self.ttl.into()), reason: None };
         let link = context.block_on(async {
             let service = context.service_name(target.service.as_deref()).await?;
-            Ok(context.client.preview(&service, &ask).await?)
+            Ok(context.client.preview(&service, &body).await?)
         })?;
         if context.output.json {
             context.output.json(&link);

@@ -1,14 +1,14 @@
 //! `edgectl reload`: the daemon rereads its config.
 
-use super::context::Context;
-use super::failure::Failure;
+use super::context::CommandContext;
+use super::terminal::CommandFailure;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
 impl Args {
-    /// Exit 2 with every mistake; what runs goes on running then.
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
+    /// Exit 2 with every mistake; then the running config stays.
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let output = &context.output;
         let report = context.block_on(async { Ok(context.client.reload().await?) })?;
         if output.json {

@@ -1,22 +1,12 @@
-//! `edgectl resume`: lets go what a pause has held.
+//! `edgectl resume`: lets the requests go that a pause holds.
 
-use super::change::Change;
-use super::context::Context;
-use super::failure::Failure;
-use super::operation;
+use super::context::CommandContext;
+use super::operation::{self, ServiceChange};
+use super::terminal::CommandFailure;
+use crate::admin::wire::ResumeBody;
 
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The service, where there are several
-    service: Option<String>,
-    #[command(flatten)]
-    change: Change,
-}
-
-impl Args {
-    /// What was held goes on in the order in which it came.
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
-        let ask = self.change.ask();
-        operation::run(context, self.service.as_deref(), "resume", &ask)
-    }
+/// Held requests go on in the order in which they came.
+pub fn run(ServiceChange { service, change }: ServiceChange, context: &CommandContext) -> Result<(), CommandFailure> {
+    let body = ResumeBody { if_generation: change.if_generation, reason: change.reason };
+    operation::run(context, service.as_deref(), &body)
 }

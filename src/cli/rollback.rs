@@ -1,22 +1,12 @@
-//! `edgectl rollback`: back to what served before.
+//! `edgectl rollback`: back to the colour that served before.
 
-use super::change::Change;
-use super::context::Context;
-use super::failure::Failure;
-use super::operation;
+use super::context::CommandContext;
+use super::operation::{self, ServiceChange};
+use super::terminal::CommandFailure;
+use crate::admin::wire::RollbackBody;
 
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The service, where several have colours
-    service: Option<String>,
-    #[command(flatten)]
-    change: Change,
-}
-
-impl Args {
-    /// A switch to the previous colour, gate and drain included; while there is a canary, its end.
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
-        let ask = self.change.ask();
-        operation::run(context, self.service.as_deref(), "rollback", &ask)
-    }
+/// A switch to the previous colour, gate and drain included; while there is a canary, its end.
+pub fn run(ServiceChange { service, change }: ServiceChange, context: &CommandContext) -> Result<(), CommandFailure> {
+    let body = RollbackBody { if_generation: change.if_generation, reason: change.reason, ..RollbackBody::default() };
+    operation::run(context, service.as_deref(), &body)
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::context::Context;
-use super::failure::Failure;
+use super::context::CommandContext;
+use super::terminal::CommandFailure;
 use crate::config;
 use crate::daemon::{self, ServeError};
 
@@ -15,11 +15,11 @@ pub struct Args {
 }
 
 impl Args {
-    /// Returns when the daemon has been told to leave and everything in flight has ended.
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
+    /// Returns when the daemon was told to stop and everything in flight has ended.
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         daemon::serve(&config::find(self.config.as_deref())).map_err(|error| match error {
-            ServeError::Config(diagnostics) => Failure::invalid_config(&diagnostics, context.output.color_err),
-            ServeError::Failed(text) => Failure::failed(text),
+            ServeError::Config(diagnostics) => CommandFailure::invalid_config(&diagnostics, context.output.color_err),
+            ServeError::Failed(text) => CommandFailure::failed(text),
         })
     }
 }

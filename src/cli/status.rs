@@ -5,17 +5,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::certs;
-use super::context::{Context, names};
-use super::failure::Failure;
-use super::span::{clock, since, took_ms};
-use super::table::{Cell, Style, table};
-use crate::admin::wire::{BackendStatus, ListenerStatus, PoolStatus, ServiceStatus, Status};
+use super::context::{CommandContext, names};
+use super::terminal::CommandFailure;
+use super::terminal::span::{clock, since, took_ms};
+use super::terminal::table::{Cell, Style, table};
+use crate::admin::wire::{BackendStatus, DetourStatus, ListenerStatus, PoolStatus, ServiceStatus, Status};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// One service; else all
     service: Option<String>,
-    /// Show it anew each second, until Ctrl-C
+    /// Show it again each second, until Ctrl-C
     #[arg(long, short)]
     watch: bool,
 }
@@ -23,7 +23,7 @@ pub struct Args {
 const REFRESH: Duration = Duration::from_secs(1);
 
 impl Args {
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         context.block_on(async {
             loop {
                 let is_read = self.show(context, context.client.status().await?)?;
@@ -35,28 +35,28 @@ impl Args {
         })
     }
 
-    /// False when nobody reads it any more.
-    fn show(&self, context: &Context, mut status: Status) -> Result<bool, Failure> {
+    /// False when stdout is closed.
+    fn show(&self, context: &CommandContext, mut status: Status) -> Result<bool, CommandFailure> {
         let output = &context.output;
         if let Some(name) = &self.service {
             let known = names(&status.services);
             status.services.retain(|service| service.name == *name);
             if status.services.is_empty() {
-                return Err(Failure::usage(format!("no service is called {name:?}; there is {known}")));
+                return Err(CommandFailure::usage(format!("no service is called {name:?}; there is {known}")));
             }
         }
         if output.json {
-            let line = serde_json::to_string(&status).map_err(|error| Failure::failed(error.to_string()))?;
+            let line = serde_json::to_string(&status).map_err(|error| CommandFailure::failed(error.to_string()))?;
             return Ok(output.try_show(line).is_ok());
         }
         let text = render(&status, self.service.is_none(), Timestamp::now(), output.color);
-        // Home and clear: the screen is drawn anew in place.
+        // Home and clear: the screen is redrawn in place.
         let home = if self.watch && output.is_screen() { "\x1b[H\x1b[2J" } else { "" };
         Ok(output.try_show(format!("{home}{text}")).is_ok())
     }
 }
 
-/// `whole`: the listeners and certificates too, not the services alone.
+/// `whole`: with listeners and certificates, not only the services.
 fn render(status: &Status, whole: bool, now: Timestamp, color: bool) -> String {
     let mut parts = vec![summary(status, now, color)];
     let rows: Vec<_> = status.services.iter().flat_map(|service| service_rows(service, now)).collect();
@@ -89,7 +89,7 @@ fn summary(status: &Status, now: Timestamp, color: bool) -> String {
     format!("edgectl {version} · {ready} · up {up} · {connections} connections · {config}")
 }
 
-/// What is out of the ordinary, a line each.
+/// Whatever is unusual, a line each.
 fn notices(service: &ServiceStatus, now: Timestamp, color: bool) -> Vec<String> {
     let ago = |time: Option<Timestamp>| time.map(|time| format!(" for {}", since(time, now))).unwrap_or_default();
     let mut notices = Vec::new();
@@ -104,13 +104,13 @@ fn notices(service: &ServiceStatus, now: Timestamp, color: bool) -> Vec<String> 
     if let Some(maintenance) = &service.maintenance {
         notices.push(format!("IN MAINTENANCE{}", ago(maintenance.since)));
     }
-    match service.detour.as_deref() {
-        Some("failover") => {
+    match &service.detour {
+        Some(DetourStatus::Failover) => {
             notices.push("FAILOVER: the other colour serves, the active one has no healthy backend".into());
         }
-        Some("fallback") => notices
+        Some(DetourStatus::Fallback) => notices
             .push("FALLBACK: the canary has no healthy backend, its clients are served by the active colour".into()),
-        _ => {}
+        Some(DetourStatus::Other(_)) | None => {}
     }
     notices.into_iter().map(|notice| Style::Yellow.paint(&format!("{}: {notice}", service.name), color)).collect()
 }
@@ -123,7 +123,7 @@ fn service_rows(service: &ServiceStatus, now: Timestamp) -> Vec<Vec<Cell>> {
     rows
 }
 
-/// The pool's name and state stand in its first row alone.
+/// Only the first row has the pool's name and state.
 fn pool_rows(service: &ServiceStatus, pool: &PoolStatus, now: Timestamp) -> Vec<Vec<Cell>> {
     let healthy = pool.backends.iter().map(|backend| backend_row(backend, now));
     let unresolved = pool.unresolved.iter().map(|name| {
@@ -141,7 +141,7 @@ fn pool_rows(service: &ServiceStatus, pool: &PoolStatus, now: Timestamp) -> Vec<
     rows.into_iter().enumerate().map(|(index, row)| [lead(index), row].concat()).collect()
 }
 
-/// What keeps the pools that drain from being empty.
+/// What is still in flight in the pools that drain.
 fn left_rows(service: &ServiceStatus) -> Vec<Vec<Cell>> {
     let draining = service.pools.iter().filter(|pool| pool.draining);
     let rows = draining.flat_map(|pool| pool.left.iter().map(move |left| (pool, left)));
@@ -161,7 +161,7 @@ fn color_cell(pool: &PoolStatus) -> Cell {
     pool.color.map_or_else(|| Cell::plain("-"), |color| Cell::new(color.as_str(), color.into()))
 }
 
-/// What a pool is about, in a word or two.
+/// The state of a pool, in a word or two.
 pub(super) fn state_cell(service: &ServiceStatus, pool: &PoolStatus) -> Cell {
     if let Some(canary) = service.canary.as_ref().filter(|canary| pool.color == Some(canary.color)) {
         return Cell::new(format!("canary {} %", canary.percent), Style::Yellow);

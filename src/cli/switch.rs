@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use super::change::Change;
-use super::context::Context;
-use super::failure::Failure;
-use super::operation;
-use super::target::{Preferred, Target, Words};
-use crate::admin::wire::Ask;
-use crate::types::{parse_duration, show_duration};
+use super::context::CommandContext;
+use super::operation::{self, ColorTarget, ColorWords, GateAndDrain, Preferred};
+use super::terminal::CommandFailure;
+use crate::admin::wire::{SwitchBody, Written};
+use crate::types::parse_duration;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -22,17 +20,11 @@ use crate::types::{parse_duration, show_duration};
 )]
 pub struct Args {
     #[command(flatten)]
-    target: Words,
-    /// How long the gate may take [default: the service's switch.timeout]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    timeout: Option<Duration>,
-    /// How long the old colour may finish what runs [default: the service's switch.drain]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    drain: Option<Duration>,
+    target: ColorWords,
     /// How long the new colour is watched after the flip, and rolled back if it fails [default: the service's switch.watch]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     watch: Option<Duration>,
-    /// Shares of the clients, in per cent, that go there first, each under the watch's eyes
+    /// Shares of the clients, in per cent, that go there first; each share is watched
     #[arg(long, value_name = "PERCENT,...", value_delimiter = ',')]
     steps: Vec<u8>,
     /// How long each step is watched [default: 30s]
@@ -41,29 +33,28 @@ pub struct Args {
     /// Skip the gate: traffic moves to backends that nothing has probed
     #[arg(long)]
     force: bool,
-    /// Return once the colour serves; the drain goes on in the daemon
-    #[arg(long)]
-    no_wait: bool,
     #[command(flatten)]
-    change: Change,
+    how: GateAndDrain,
 }
 
 impl Args {
     /// Exit 4 when the gate was not passed, 5 when another switch runs or the generation differs: nothing has changed then.
     /// Exit 6 when the watch has rolled back.
-    pub fn run(self, context: &Context) -> Result<(), Failure> {
-        let target = Target::parse(&self.target, Preferred::First)?;
-        let ask = Ask {
-            color: Some(target.color.to_string()),
-            timeout: self.timeout.map(show_duration),
-            drain: self.drain.map(show_duration),
-            watch: self.watch.map(show_duration),
+    pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
+        let target = ColorTarget::parse(&self.target, Preferred::First)?;
+        let GateAndDrain { timeout, drain, no_wait, change } = self.how;
+        let body = SwitchBody {
+            color: Some(target.color.into()),
+            timeout: timeout.map(Written::from),
+            drain: drain.map(Written::from),
+            watch: self.watch.map(Written::from),
             steps: self.steps,
-            step_time: self.step_time.map(show_duration),
+            step_time: self.step_time.map(Written::from),
             force: self.force,
-            wait: !self.no_wait,
-            ..self.change.ask()
+            wait: !no_wait,
+            if_generation: change.if_generation,
+            reason: change.reason,
         };
-        operation::run(context, target.service.as_deref(), "switch", &ask)
+        operation::run(context, target.service.as_deref(), &body)
     }
 }

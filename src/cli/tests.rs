@@ -1,11 +1,15 @@
 //! What is typed, and what it means.
 
-use clap::CommandFactory;
-use clap::error::ErrorKind;
+use std::path::PathBuf;
 
-use super::*;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use super::command::Cli;
+use super::context;
+use super::terminal::{CommandFailure, Exit};
 use crate::admin::wire::ServiceStatus;
-use crate::admin::{ClientError, Code, Problem};
+use crate::admin::{ClientError, Problem, ProblemCode};
 use crate::types::Color;
 
 fn parse(line: &str) -> Result<Cli, ErrorKind> {
@@ -78,16 +82,16 @@ fn every_command_has_its_line_of_help() {
 fn refusals_end_in_their_exit_codes() {
     let of = |code| Exit::from(&ClientError::Problem(Box::new(Problem::new(code, "why"))));
     for (code, exit) in [
-        (Code::GateNotPassed, 4),
-        (Code::Conflict, 5),
-        (Code::GenerationConflict, 5),
-        (Code::NoSuchService, 2),
-        (Code::NotColored, 2),
-        (Code::InvalidConfig, 2),
-        (Code::NoPrevious, 1),
-        (Code::NotDurable, 1),
-        (Code::ShuttingDown, 1),
-        (Code::Unknown, 1),
+        (ProblemCode::GateNotPassed, 4),
+        (ProblemCode::Conflict, 5),
+        (ProblemCode::GenerationConflict, 5),
+        (ProblemCode::NoSuchService, 2),
+        (ProblemCode::NotColored, 2),
+        (ProblemCode::InvalidConfig, 2),
+        (ProblemCode::NoPrevious, 1),
+        (ProblemCode::NotDurable, 1),
+        (ProblemCode::ShuttingDown, 1),
+        (ProblemCode::Unknown, 1),
     ] {
         assert_eq!(of(code) as u8, exit, "{code:?}");
     }
@@ -99,11 +103,11 @@ fn refusals_end_in_their_exit_codes() {
 
 #[test]
 fn a_failure_in_json_has_code_and_exit() {
-    let problem = Problem::new(Code::Conflict, "service \"app\" is being switched");
-    let json = Failure::from(ClientError::Problem(Box::new(problem))).to_json();
+    let problem = Problem::new(ProblemCode::Conflict, "service \"app\" is being switched");
+    let json = CommandFailure::from(ClientError::Problem(Box::new(problem))).to_json();
     assert_eq!(json["event"], "error");
     assert_eq!((&json["problem"]["code"], &json["problem"]["exit"]), (&"conflict".into(), &5.into()));
-    assert_eq!(Failure::usage("no").to_json()["problem"]["exit"], 2);
+    assert_eq!(CommandFailure::usage("no").to_json()["problem"]["exit"], 2);
 }
 
 #[test]

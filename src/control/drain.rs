@@ -1,78 +1,72 @@
-//! A colour that no traffic goes to any more empties, or its deadline cuts what is left, one after another.
+//! A drain: a colour that gets no traffic any more empties. At the deadline what is left is cut, spread over a few seconds.
 
-use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::gate::millis;
-use super::ledger::Entry;
-use super::operation::{DrainReport, Event, Request};
-use super::operator::{Events, Operator};
-use crate::service::Service;
+use super::messages::{DrainReport, OperationEvent, millis};
+use super::moves::LedgerEntry;
+use super::plane::{Operation, SwitchPhase};
 use crate::types::Color;
 
-/// Told when a pool has drained: its idle connections can be closed.
-pub type OnDrained = Box<dyn Fn(&[u64])>;
+/// How often the number of exchanges is checked.
+const CHECK_EVERY: Duration = Duration::from_millis(20);
 
-/// How often the count is looked at.
-const LOOK: Duration = Duration::from_millis(20);
-
-/// What a cut pool may take to empty: the spread of the closes, the farewell of a WebSocket, and a margin.
+/// What a cut pool may take to empty: the spread of the closes, the close handshake of a WebSocket, and a margin.
 const CUT_GRACE: Duration = Duration::from_secs(8);
 
-/// A drain that runs beside everything else.
-pub(super) struct Draining {
+/// A drain that runs on by itself.
+pub struct Draining {
     color: Color,
     report: watch::Receiver<Option<DrainReport>>,
 }
 
 impl Draining {
-    /// How it went, once it has ended.
-    pub async fn ended(mut self) -> DrainReport {
+    /// Waits for its end.
+    async fn ended(mut self) -> DrainReport {
         let _ = self.report.wait_for(Option::is_some).await;
         let report = self.report.borrow().clone();
-        // The drain's task was dropped with the daemon.
+        // Without a report, the drain's task was dropped with the daemon.
         report.unwrap_or(DrainReport { color: self.color, took_ms: 0, began_with: 0, cut: 0, cancelled: true })
     }
 }
 
-impl Operator {
-    /// Drains `color`, which serves no longer. Traffic that comes back to it ends the drain.
-    pub(super) fn start_drain(
-        self: &Rc<Self>,
-        service: &Arc<Service>,
-        color: Color,
-        request: &Request,
-        events: &Events,
-    ) -> Draining {
-        let deadline = request.options.drain.unwrap_or(service.config().switch.drain);
-        let in_flight = service.pool(color).residents();
-        let _ = events.send(Event::Draining { color, in_flight, deadline_ms: millis(deadline) });
-        let entry = self.ledger(service, |ledger| ledger.begin_drain(color));
+impl Operation {
+    /// Drains `color`, which has just lost its traffic. The drain ends early if traffic comes back.
+    pub fn start_drain(&self, color: Color) -> Draining {
+        let deadline = self.request.options.drain.unwrap_or(self.service.config().switch.drain);
+        let in_flight = self.service.pool(color).residents();
+        self.tell(OperationEvent::Draining { color, in_flight, deadline_ms: millis(deadline) });
+        let entry = self.ledger(|ledger| ledger.begin_drain(color));
         let (report, reported) = watch::channel(None);
-        let (operator, service, actor) = (self.clone(), service.clone(), request.actor.clone());
-        // Ends by the deadline and the cut's grace, or when traffic comes back.
+        let operation = self.clone();
+        // Ends by the deadline and the grace after it, or when traffic comes back.
         tokio::task::spawn_local(async move {
-            let done = operator.drain(&service, color, deadline, entry).await;
-            operator.note_drain(&service, &actor, &done);
-            let _ = report.send(Some(done));
+            let drained = operation.drain(color, deadline, entry).await;
+            operation.note_drain(&drained);
+            let _ = report.send(Some(drained));
         });
         Draining { color, report: reported }
     }
 
-    /// Drained means zero twice with a pause between: a request that read the old colour just before the flip counts itself
-    /// in a moment later, and moves on by itself.
-    async fn drain(&self, service: &Arc<Service>, color: Color, deadline: Duration, entry: Entry) -> DrainReport {
-        let pool = service.pool(color);
+    /// Waits for the end of a drain, and tells the caller.
+    pub async fn tell_drained(&self, draining: Draining) -> DrainReport {
+        let report = draining.ended().await;
+        self.tell(OperationEvent::Drained(report.clone()));
+        report
+    }
+
+    /// A pool has drained when its count was zero twice in a row: a request that read the old colour just before the flip
+    /// enters a moment later, sees the flip, and leaves by itself.
+    async fn drain(&self, color: Color, deadline: Duration, entry: LedgerEntry) -> DrainReport {
+        let pool = self.service.pool(color);
         let (started, began_with, cuts_before) = (Instant::now(), pool.residents(), pool.cuts());
         let mut zeros = 0;
         let mut is_cut = false;
         loop {
-            // Asked before anything is done: a deadline that has passed in the moment in which the traffic came back would
-            // cut the colour that serves.
-            if !self.ledger(service, |ledger| ledger.is_draining(entry)) {
+            // Asked before anything else: if the deadline passes in the moment in which the traffic comes back, a cut would
+            // hit the colour that serves.
+            if !self.ledger(|ledger| ledger.is_draining(entry)) {
                 let cut = pool.cuts() - cuts_before;
                 return DrainReport { color, took_ms: millis(started.elapsed()), began_with, cut, cancelled: true };
             }
@@ -89,18 +83,18 @@ impl Operator {
                 is_cut = true;
                 pool.cut();
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(CHECK_EVERY).await;
         }
         pool.uncut();
         let cut = pool.cuts() - cuts_before;
-        self.ledger(service, |ledger| ledger.end_drain(entry));
-        // A switch back that runs has connections of this pool in its hands: it may be warming it up.
-        if !self.ledger(service, |ledger| ledger.is_held()) {
-            (self.cores.on_drained)(&pool.backends().iter().map(|b| b.id()).collect::<Vec<u64>>());
+        self.ledger(|ledger| ledger.end_drain(entry));
+        // While another operation holds the gate it may be warming this pool up, so its idle connections stay open.
+        if !self.ledger(|ledger| ledger.is_held()) {
+            self.plane.workers.forget(&pool.backends().iter().map(|b| b.id()).collect::<Vec<u64>>());
         }
-        self.shared.metrics.service(service.name()).phase("drain", started.elapsed());
+        self.plane.count_phase(&self.service, SwitchPhase::Drain, started.elapsed());
         let took_ms = millis(started.elapsed());
-        tracing::info!(service = %service.name(), %color, cut, took_ms, "drained");
+        tracing::info!(service = %self.name(), %color, cut, took_ms, "drained");
         DrainReport { color, took_ms, began_with, cut, cancelled: false }
     }
 }

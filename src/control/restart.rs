@@ -1,31 +1,32 @@
-//! What the daemon's last end has broken off, told once at its next start: a watch, the steps of a rollout, the writing of
+//! What the daemon's last end has interrupted, reported once at its next start: a watch, the steps of a rollout, the writing of
 //! a record.
 //!
-//! [`broken_off`] is pure. Nothing is taken up again: what the state file says serves, whoever wants more asks for it.
+//! [`interrupted`] is pure. Nothing is resumed: the state file says what serves, and an operator who wants more asks for it.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::history::{Action, Record};
-use super::operator::Operator;
+use super::disk::{HistoryAction, HistoryRecord, HistoryResult};
+use super::messages::Actor;
+use super::plane::ControlPlane;
 use crate::service::{Active, Canary, Service};
 use crate::types::Color;
 
-/// How far back the history is looked at.
+/// How many records of the history are read.
 const RECORDS: usize = 1000;
 
 /// One thing that did not come to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum BrokenOff {
-    /// What serves has changed and no record says so.
+enum Interrupted {
+    /// What serves has changed, and there is no record of it.
     Record,
-    /// The colour that was watched keeps the traffic, if it still had it.
+    /// The watched colour keeps the traffic, if it still has it.
     Watch { color: Color },
-    /// The share of that moment stays.
+    /// The clients of the last step stay where they are.
     Steps(Canary),
 }
 
-impl fmt::Display for BrokenOff {
+impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Record => f.write_str("the daemon was ended before it could write down what made this generation"),
@@ -39,46 +40,69 @@ impl fmt::Display for BrokenOff {
     }
 }
 
-impl Operator {
-    /// For the start alone: a watch of this process may run on over a reload.
-    pub fn tell_what_broke_off<'a>(&self, services: impl Iterator<Item = &'a Arc<Service>>) {
+impl ControlPlane {
+    /// For the daemon's start only: after a reload, a watch of this same process may still be running.
+    pub(super) fn report_interrupted<'a>(&self, services: impl Iterator<Item = &'a Arc<Service>>) {
         let records = self.history.last(None, RECORDS).unwrap_or_else(|error| {
             tracing::error!(%error, "history not read");
             Vec::new()
         });
         for service in services {
-            let own: Vec<&Record> = records.iter().filter(|record| record.service == **service.name()).collect();
-            for broken in broken_off(&own, &service.active(), records.len() < RECORDS) {
-                self.note_broken_off(service, &broken);
+            let own: Vec<&HistoryRecord> = records.iter().filter(|record| record.service == **service.name()).collect();
+            for one in interrupted(&own, &service.active(), records.len() < RECORDS) {
+                self.note_interrupted(service, &one);
             }
         }
     }
+
+    fn note_interrupted(&self, service: &Service, one: &Interrupted) {
+        let active = service.active();
+        let (action, result) = match one {
+            Interrupted::Record => (HistoryAction::Restart, HistoryResult::Unrecorded),
+            Interrupted::Watch { color, .. } if *color == active.color => {
+                (HistoryAction::Watch, HistoryResult::Inconclusive)
+            }
+            Interrupted::Watch { .. } => (HistoryAction::Watch, HistoryResult::Ended),
+            Interrupted::Steps(_) => (HistoryAction::Canary, HistoryResult::Kept),
+        };
+        let detail = one.to_string();
+        tracing::warn!(service = %service.name(), generation = active.generation, "{detail}");
+        self.note(HistoryRecord {
+            from: if let Interrupted::Watch { color, .. } = one { Some(*color) } else { Some(active.color) },
+            to: if let Interrupted::Steps(canary) = one { Some(canary.color) } else { None },
+            percent: if let Interrupted::Steps(canary) = one { Some(canary.percent) } else { None },
+            detail: Some(detail),
+            ..HistoryRecord::new(service.name(), action, Actor::daemon(), result, active.generation)
+        });
+    }
 }
 
-/// From the records of one service, oldest first, and what serves now. `is_all`: no older ones were left out.
-fn broken_off(records: &[&Record], now: &Active, is_all: bool) -> Vec<BrokenOff> {
-    let told = records.iter().map(|record| record.generation).max();
-    let is_unrecorded = told.map_or(is_all && now.generation > 1, |told| told < now.generation);
-    let course = course_of(records, now);
-    is_unrecorded.then_some(BrokenOff::Record).into_iter().chain(course).collect()
+/// From the records of one service, oldest first, and what serves now. `is_all`: these are all records there ever were.
+fn interrupted(records: &[&HistoryRecord], now: &Active, is_all: bool) -> Vec<Interrupted> {
+    let recorded = records.iter().map(|record| record.generation).max();
+    let is_unrecorded = recorded.map_or(is_all && now.generation > 1, |recorded| recorded < now.generation);
+    let course = open_course(records, now);
+    is_unrecorded.then_some(Interrupted::Record).into_iter().chain(course).collect()
 }
 
-/// The watch or the rollout that the last move of the traffic has begun, unless its end is told too.
-fn course_of(records: &[&Record], now: &Active) -> Option<BrokenOff> {
+/// The watch or the rollout that the last move of the traffic has begun, if the records don't tell its end.
+fn open_course(records: &[&HistoryRecord], now: &Active) -> Option<Interrupted> {
     let mut judged = Vec::new();
     let mut has_failed = false;
     for record in records.iter().rev() {
-        match (record.action, record.result.as_str()) {
-            // Without a verdict: from here.
-            (Action::Watch, _) => judged.push(record.verdict.as_ref()?.generation),
-            (Action::Switch | Action::Rollback, "switched" | "forced") => {
+        match (record.action, &record.result) {
+            // A record of this kind without a verdict was written by an earlier call of this.
+            (HistoryAction::Watch, _) => judged.push(record.verdict.as_ref()?.generation),
+            (HistoryAction::Switch | HistoryAction::Rollback, HistoryResult::Switched | HistoryResult::Forced) => {
                 let is_open = record.watch_ms.is_some() && !judged.contains(&record.generation);
-                return record.to.filter(|_| is_open).map(|color| BrokenOff::Watch { color });
+                return record.to.filter(|_| is_open).map(|color| Interrupted::Watch { color });
             }
-            (Action::Switch, "failed") => has_failed = true,
-            // Its own end, if it was told: nobody else's switch gets as far while it holds the service.
-            (Action::Switch, "canary") => return now.canary.filter(|_| !has_failed).map(BrokenOff::Steps),
-            (_, "canary" | "canary-off" | "kept") => return None,
+            (HistoryAction::Switch, HistoryResult::Failed) => has_failed = true,
+            // The failed switch was this rollout: no other switch gets as far while the rollout holds the gate.
+            (HistoryAction::Switch, HistoryResult::Canary) => {
+                return now.canary.filter(|_| !has_failed).map(Interrupted::Steps);
+            }
+            (_, HistoryResult::Canary | HistoryResult::CanaryOff | HistoryResult::Kept) => return None,
             _ => {}
         }
     }
@@ -93,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    fn record(action: &str, result: &str, generation: u64, more: &Value) -> Record {
+    fn record(action: &str, result: &str, generation: u64, more: &Value) -> HistoryRecord {
         let mut fields = json!({
             "time": "2026-01-01T00:00:00Z", "service": "app", "action": action, "actor": { "uid": 0 },
             "result": result, "generation": generation, "to": "green",
@@ -102,11 +126,11 @@ mod tests {
         serde_json::from_value(fields).unwrap()
     }
 
-    fn watched(action: &str, generation: u64) -> Record {
+    fn watched(action: &str, generation: u64) -> HistoryRecord {
         record(action, "switched", generation, &json!({ "watch_ms": 60_000 }))
     }
 
-    fn verdict(result: &str, of: u64, generation: u64) -> Record {
+    fn verdict(result: &str, of: u64, generation: u64) -> HistoryRecord {
         let verdict = json!({
             "color": "green", "generation": of, "verdict": result, "requests": 0, "failed": 0, "max_error_rate": 0.05,
             "min_requests": 20, "watched_ms": 1, "why": "",
@@ -114,7 +138,7 @@ mod tests {
         record("watch", result, generation, &json!({ "verdict": verdict }))
     }
 
-    fn step(generation: u64) -> Record {
+    fn step(generation: u64) -> HistoryRecord {
         record("switch", "canary", generation, &json!({ "percent": 5 }))
     }
 
@@ -122,65 +146,65 @@ mod tests {
         Active::new(Color::Green, generation, SystemTime::UNIX_EPOCH)
     }
 
-    fn told(records: &[Record], now: &Active) -> Vec<BrokenOff> {
-        broken_off(&records.iter().collect::<Vec<_>>(), now, true)
+    fn found(records: &[HistoryRecord], now: &Active) -> Vec<Interrupted> {
+        interrupted(&records.iter().collect::<Vec<_>>(), now, true)
     }
 
-    const WATCH: BrokenOff = BrokenOff::Watch { color: Color::Green };
+    const WATCH: Interrupted = Interrupted::Watch { color: Color::Green };
 
     #[test]
-    fn a_watch_without_a_verdict_was_broken_off_and_that_is_told_once() {
+    fn a_watch_without_a_verdict_was_interrupted_and_is_reported_once() {
         let mut records = vec![watched("switch", 2), record("drain", "drained", 2, &json!({}))];
-        assert_eq!(told(&records, &serving(2)), [WATCH]);
+        assert_eq!(found(&records, &serving(2)), [WATCH]);
         records.push(record("pause", "paused", 3, &json!({})));
-        assert_eq!(told(&records, &serving(3)), [WATCH], "a pause ends no watch");
+        assert_eq!(found(&records, &serving(3)), [WATCH], "a pause ends no watch");
         records.push(record("switch", "failed", 3, &json!({})));
-        assert_eq!(told(&records, &serving(3)), [WATCH], "nor does a switch that was not done");
+        assert_eq!(found(&records, &serving(3)), [WATCH], "and neither does a switch that was not done");
         records.push(record("watch", "inconclusive", 3, &json!({})));
-        assert_eq!(told(&records, &serving(3)), []);
+        assert_eq!(found(&records, &serving(3)), []);
     }
 
     #[test]
     fn a_watch_with_a_verdict_was_not() {
         for result in ["passed", "inconclusive", "rolled-back", "failed"] {
-            assert_eq!(told(&[watched("switch", 2), verdict(result, 2, 3)], &serving(3)), [], "{result}");
+            assert_eq!(found(&[watched("switch", 2), verdict(result, 2, 3)], &serving(3)), [], "{result}");
         }
-        assert_eq!(told(&[record("switch", "switched", 2, &json!({}))], &serving(2)), [], "none was asked for");
+        assert_eq!(found(&[record("switch", "switched", 2, &json!({}))], &serving(2)), [], "no watch was asked for");
     }
 
     #[test]
     fn the_verdict_of_an_earlier_watch_is_not_that_of_the_last() {
-        // The rollback ends the first watch, which says so a moment later.
+        // The rollback ends the first watch, whose verdict is written a moment later.
         let records = [watched("switch", 2), watched("rollback", 3), verdict("ended", 2, 3)];
-        assert_eq!(told(&records, &serving(3)), [WATCH]);
+        assert_eq!(found(&records, &serving(3)), [WATCH]);
     }
 
     #[test]
-    fn steps_are_broken_off_while_their_canary_is_there() {
+    fn steps_were_interrupted_while_their_canary_is_there() {
         let canary = Canary { color: Color::Green, percent: 25, id: 2 };
         let climbing = Active { canary: Some(canary), ..serving(3) };
         let mut records = vec![step(2), step(3)];
-        assert_eq!(told(&records, &climbing), [BrokenOff::Steps(canary)]);
-        assert_eq!(told(&records, &serving(4)), [BrokenOff::Record], "its end was not written down");
+        assert_eq!(found(&records, &climbing), [Interrupted::Steps(canary)]);
+        assert_eq!(found(&records, &serving(4)), [Interrupted::Record], "its end was not written down");
         let stopped = [step(2), step(3), record("switch", "failed", 3, &json!({}))];
-        assert_eq!(told(&stopped, &climbing), [], "the disk was full, and that was told");
+        assert_eq!(found(&stopped, &climbing), [], "the disk was full, and there is a record of that");
         records.push(record("canary", "kept", 3, &json!({})));
-        assert_eq!(told(&records, &climbing), []);
+        assert_eq!(found(&records, &climbing), []);
         assert_eq!(
-            told(&[record("canary", "canary", 3, &json!({}))], &climbing),
+            found(&[record("canary", "canary", 3, &json!({}))], &climbing),
             [],
-            "by hand it has no end of its own"
+            "a canary by hand has no end of its own"
         );
-        assert_eq!(told(&[step(2), watched("switch", 3)], &serving(3)), [WATCH]);
+        assert_eq!(found(&[step(2), watched("switch", 3)], &serving(3)), [WATCH]);
     }
 
     #[test]
-    fn a_change_without_a_record_is_told() {
-        assert_eq!(told(&[], &serving(1)), [], "nothing has changed yet");
-        assert_eq!(told(&[], &serving(2)), [BrokenOff::Record]);
-        assert_eq!(broken_off(&[], &serving(2), false), [], "its records are older than those that were read");
-        assert_eq!(told(&[record("switch", "switched", 2, &json!({}))], &serving(3)), [BrokenOff::Record]);
+    fn a_change_without_a_record_is_reported() {
+        assert_eq!(found(&[], &serving(1)), [], "nothing has changed yet");
+        assert_eq!(found(&[], &serving(2)), [Interrupted::Record]);
+        assert_eq!(interrupted(&[], &serving(2), false), [], "its records may be older than those that were read");
+        assert_eq!(found(&[record("switch", "switched", 2, &json!({}))], &serving(3)), [Interrupted::Record]);
         let records = [record("switch", "switched", 2, &json!({})), record("restart", "unrecorded", 3, &json!({}))];
-        assert_eq!(told(&records, &serving(3)), []);
+        assert_eq!(found(&records, &serving(3)), []);
     }
 }

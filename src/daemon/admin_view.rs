@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::reload::{NotReloaded, Reloaded};
-use super::running::{Daemon, ask_workers};
+use super::running::Daemon;
 use crate::admin::wire::{CaRoot, ListenerStatus};
 use crate::admin::{AdminState, ReloadFailed, ReloadReport, ReloadRequest};
 
@@ -28,7 +28,7 @@ impl Daemon {
             history: self.history.clone(),
             listeners: self.listener_view.clone(),
             admissions: self.admissions.clone(),
-            census: ask_workers(self.workers.orders()),
+            workers: self.workers.orders().clone(),
             reload,
             ready: Arc::new(move || ready().is_ok()),
             fit: Arc::new(move || fit().is_ok()),

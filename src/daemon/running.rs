@@ -23,7 +23,7 @@ use crate::acme;
 use crate::admin::{self, wire::ListenerStatus};
 use crate::challenge::Challenges;
 use crate::config::{self, AccessTarget, Config, Loaded};
-use crate::control::{CoreLinks, Errands, Handle, History, Operator, Writer};
+use crate::control::{History, Operator, OperatorHandle, StateWriter};
 use crate::health::Monitor;
 use crate::http::HttpEntrance;
 use crate::listen::Admissions;
@@ -35,15 +35,15 @@ use crate::tls::{CertStore, InternalCa, TicketKeys, Tls};
 use crate::token::Signer;
 use crate::trust::BackendTlsSet;
 use crate::upstream::Upstreams;
-use crate::worker::{AskWorkers, Entrance, Orders, SharedState, Workers};
+use crate::worker::{Entrance, SharedState, Workers};
 
 /// The running daemon, as its control runtime sees it.
 pub(super) struct Daemon {
     pub config_path: PathBuf,
     pub shared: Arc<SharedState>,
-    pub writer: Writer,
+    pub writer: StateWriter,
     pub operator: Rc<Operator>,
-    pub handle: Handle,
+    pub handle: OperatorHandle,
     pub history: Arc<History>,
     pub certificates: Arc<CertStore>,
     pub tls: Arc<Tls>,
@@ -88,7 +88,7 @@ impl Daemon {
         let challenges: Arc<Challenges> = Arc::default();
         let signer = Arc::new(signer);
         let shared = Arc::new(SharedState { snapshot, metrics, signer, challenges: challenges.clone() });
-        let writer = Writer::new(state, shared.clone());
+        let writer = StateWriter::new(state, shared.clone());
         let ca = InternalCa::open(&config.server.state_dir.join("ca")).map_err(|e| e.to_string())?;
         let certificates = Arc::new(CertStore::new(ca));
         certificates.load(&config);
@@ -119,7 +119,7 @@ impl Daemon {
             history.clone(),
             upstreams.clone(),
             resolver.clone(),
-            core_links(workers.orders()),
+            workers.orders().clone(),
         );
         let daemon = Rc::new(Self {
             config_path: config_path.to_owned(),
@@ -210,26 +210,6 @@ impl Daemon {
         self.admin.remove();
         tracing::info!("stopped");
     }
-}
-
-fn core_links(orders: &Orders) -> CoreLinks {
-    let (forget, warm_up) = (orders.clone(), orders.clone());
-    CoreLinks {
-        on_drained: Box::new(move |backends| forget.forget(backends)),
-        errands: Errands {
-            cores: orders.workers(),
-            send: Box::new(move |worker, errand| Box::pin(warm_up.warm_up(worker, errand))),
-        },
-        census: ask_workers(orders),
-    }
-}
-
-pub(super) fn ask_workers(orders: &Orders) -> AskWorkers {
-    let orders = orders.clone();
-    Arc::new(move |query| {
-        let orders = orders.clone();
-        Box::pin(async move { orders.census(query).await })
-    })
 }
 
 /// Its folder is made, as that of `state_dir` is.

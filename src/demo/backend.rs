@@ -22,24 +22,24 @@ use tokio::task::JoinHandle;
 
 use crate::types::Color;
 
-/// The response header that says who answered.
+/// The response header that names the colour that answered.
 pub(super) const COLOR_HEADER: &str = "x-demo-color";
 
-/// A download comes in pieces of this size ...
+/// A download is sent in pieces of this size ...
 pub(super) const PIECE: usize = 8 * 1024;
 
-/// ... one each time this has passed.
+/// ... one piece in this time.
 pub(super) const PIECE_EVERY: Duration = Duration::from_millis(20);
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// A running backend; stops taking connections when dropped.
-pub(super) struct Backend {
+pub(super) struct DemoBackend {
     pub addr: SocketAddr,
     task: JoinHandle<()>,
 }
 
-impl Backend {
+impl DemoBackend {
     pub async fn start(color: Color) -> Result<Self, String> {
         let cannot = |e: std::io::Error| format!("cannot start the {color} backend: {e}");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(cannot)?;
@@ -50,7 +50,7 @@ impl Backend {
     }
 }
 
-impl Drop for Backend {
+impl Drop for DemoBackend {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -61,7 +61,7 @@ pub(super) fn greeting(color: Color) -> String {
     format!("hello from {color}\n")
 }
 
-/// The byte of a download at this place: never the same for long, so that a piece lost or doubled shows.
+/// The byte of a download at this place. The bytes vary, so that a lost or doubled piece is noticed.
 pub(super) fn download_byte(at: usize) -> u8 {
     u8::try_from(at % 251).unwrap_or(0)
 }
@@ -75,7 +75,7 @@ async fn accept(listener: TcpListener, color: Color) {
     }
 }
 
-/// What goes wrong here is seen by the traffic as the proxy's answer.
+/// An error here reaches the traffic as an answer of the proxy.
 async fn serve(stream: TcpStream, color: Color) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| async move {

@@ -1,6 +1,6 @@
-//! What the demo tells, as text for people or as one JSON object a line.
+//! What the demo prints: text for people, or one JSON object a line.
 //!
-//! A closed pipe at the other end is no error of the demo's: what can't be written is not.
+//! A closed pipe is no error of the demo: what can't be written is dropped.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::tally::{Counts, Kind, Tally};
+use super::tally::{Counts, ExchangeTally, TrafficKind};
 use crate::types::Color;
 
-/// Tells steps as they happen and the result at the end, on stdout.
+/// Prints steps as they happen, and the result at the end, on stdout.
 pub(super) struct Reporter {
     json: bool,
     color: bool,
@@ -22,26 +22,34 @@ pub(super) struct Reporter {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum Step {
     Started { url: String, run_for_ms: u64 },
-    Switched { at_ms: u64, verb: &'static str, to: Color, gate_ms: Option<u64>, flip_us: Option<u64> },
+    Switched { at_ms: u64, verb: Turn, to: Color, gate_ms: Option<u64>, flip_us: Option<u64> },
     Stays { lines: Vec<String> },
 }
 
-#[derive(Debug, Serialize)]
-struct Outcome {
-    event: &'static str,
-    exchanges: u64,
-    lost: u64,
-    kinds: Vec<Row>,
+/// Which way the traffic moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Turn {
+    Switch,
+    Rollback,
 }
 
 #[derive(Debug, Serialize)]
-struct Row {
+struct DemoResult {
+    event: &'static str,
+    exchanges: u64,
+    lost: u64,
+    kinds: Vec<KindRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct KindRow {
     kind: &'static str,
     exchanges: u64,
     lost: u64,
     p50_us: Option<u64>,
     p99_us: Option<u64>,
-    /// Why, and how often.
+    /// Each cause, and how often.
     causes: Vec<(String, u64)>,
 }
 
@@ -54,9 +62,9 @@ impl Reporter {
         if self.json { say_json(step) } else { say(&self.sentence(step)) }
     }
 
-    pub fn result(&self, tally: &Tally) {
-        let kinds: Vec<Row> = Kind::ALL.iter().map(|kind| row(*kind, &tally.of(*kind))).collect();
-        let outcome = Outcome { event: "result", exchanges: tally.all(), lost: tally.lost(), kinds };
+    pub fn result(&self, tally: &ExchangeTally) {
+        let kinds: Vec<KindRow> = TrafficKind::ALL.iter().map(|kind| row(*kind, &tally.of(*kind))).collect();
+        let outcome = DemoResult { event: "result", exchanges: tally.all(), lost: tally.lost(), kinds };
         if self.json { say_json(&outcome) } else { say(&self.table(&outcome)) }
     }
 
@@ -67,7 +75,10 @@ impl Reporter {
                 format!("{url} is open, two backends behind it; {seconds} s of mixed traffic\n\n  0.0 s  blue serves\n")
             }
             Step::Switched { at_ms, verb, to, gate_ms, flip_us } => {
-                let done = if *verb == "rollback" { "rolled back to" } else { "switched to" };
+                let done = match verb {
+                    Turn::Switch => "switched to",
+                    Turn::Rollback => "rolled back to",
+                };
                 let gate = show(gate_ms.map(|ms| ms * 1000));
                 let flip = show(*flip_us);
                 let to = self.paint(*to);
@@ -80,7 +91,7 @@ impl Reporter {
         }
     }
 
-    fn table(&self, outcome: &Outcome) -> String {
+    fn table(&self, outcome: &DemoResult) -> String {
         let mut text = format!("\n  {:14}{:>10}{:>7}{:>11}{:>11}\n", "", "exchanges", "lost", "p50", "p99");
         for row in &outcome.kinds {
             let (p50, p99) = (show(row.p50_us), show(row.p99_us));
@@ -111,9 +122,9 @@ pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn row(kind: Kind, counts: &Counts) -> Row {
+fn row(kind: TrafficKind, counts: &Counts) -> KindRow {
     let micros = |p| counts.percentile(p).map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-    Row {
+    KindRow {
         kind: kind.label(),
         exchanges: counts.all(),
         lost: counts.lost(),
@@ -123,7 +134,7 @@ fn row(kind: Kind, counts: &Counts) -> Row {
     }
 }
 
-/// Microseconds with a unit that a person reads; `-` for nothing measured.
+/// Microseconds in a unit that people read; `-` if nothing was measured.
 fn show(micros: Option<u64>) -> String {
     match micros {
         None => "-".to_owned(),
@@ -133,7 +144,7 @@ fn show(micros: Option<u64>) -> String {
     }
 }
 
-/// A thousandth part, with one decimal.
+/// A thousandth of it, with one decimal.
 fn tenths(thousandths: u64) -> String {
     format!("{:>3}.{}", thousandths / 1000, thousandths % 1000 / 100)
 }
@@ -154,17 +165,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_in_the_unit_that_fits() {
+    fn times_are_shown_in_the_unit_that_fits() {
         let told = [Some(412), Some(1_250), Some(9_020_000), None].map(show);
         assert_eq!(told.map(|text| text.trim().to_owned()), ["412 µs", "1.2 ms", "9.0 s", "-"]);
     }
 
     #[test]
-    fn what_was_lost_is_told_with_its_cause() {
-        let tally = Tally::default();
-        tally.failed(Kind::Post, "got 502".to_owned());
-        let kinds = vec![row(Kind::Post, &tally.of(Kind::Post))];
-        let outcome = Outcome { event: "result", exchanges: 1, lost: 1, kinds };
+    fn a_lost_exchange_is_shown_with_its_cause() {
+        let tally = ExchangeTally::default();
+        tally.failed(TrafficKind::Post, "got 502".to_owned());
+        let kinds = vec![row(TrafficKind::Post, &tally.of(TrafficKind::Post))];
+        let outcome = DemoResult { event: "result", exchanges: 1, lost: 1, kinds };
         let text = Reporter::new(false, false).table(&outcome);
         assert!(text.contains("POST: 1 x got 502") && text.contains("1 of 1 exchanges lost"), "{text}");
     }

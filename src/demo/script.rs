@@ -5,57 +5,64 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep_until;
 
-use super::report::{Reporter, Step, millis};
+use super::report::{Reporter, Step, Turn, millis};
 use super::stage::Door;
-use super::tally::Tally;
-use super::traffic::Traffic;
-use crate::admin::Client;
-use crate::admin::wire::Ask;
-use crate::control::Done;
+use super::tally::ExchangeTally;
+use super::traffic::{self, DemoTraffic};
+use crate::admin::AdminClient;
+use crate::admin::wire::{RollbackBody, SwitchBody};
+use crate::control::OperationDone;
 use crate::types::Color;
 
 const SERVICE: &str = "app";
 
-/// Plays it. The tally counts what every kind of traffic saw.
+/// Plays it. The tally counts what every kind of traffic has seen.
 pub(super) async fn perform(
     run_for: Duration,
     door: &Door,
-    admin: Client,
+    admin: AdminClient,
     reporter: &Reporter,
-) -> Result<Rc<Tally>, String> {
+) -> Result<Rc<ExchangeTally>, String> {
     let started = Instant::now();
-    let traffic = Rc::new(Traffic::new(door, run_for, Color::Blue)?);
-    let lanes = traffic.start();
+    let traffic = Rc::new(DemoTraffic::new(door, run_for, Color::Blue)?);
+    let lanes = traffic::start(&traffic);
     let play = Play { traffic, admin, reporter, started };
     sleep_until((started + run_for / 3).into()).await;
-    play.turn("switch", Color::Green).await?;
+    play.turn(Turn::Switch, Color::Green).await?;
     sleep_until((started + run_for * 2 / 3).into()).await;
-    play.turn("rollback", Color::Blue).await?;
+    play.turn(Turn::Rollback, Color::Blue).await?;
     lanes.join_all().await;
-    Ok(play.traffic.tally())
+    Ok(play.traffic.tally.clone())
 }
 
 struct Play<'a> {
-    traffic: Rc<Traffic>,
-    admin: Client,
+    traffic: Rc<DemoTraffic>,
+    admin: AdminClient,
     reporter: &'a Reporter,
     started: Instant,
 }
 
 impl Play<'_> {
-    /// A switch as `edgectl switch --no-wait` makes it: back once the flip is done, while the old colour drains.
-    async fn turn(&self, verb: &'static str, to: Color) -> Result<(), String> {
-        let color = (verb == "switch").then(|| to.to_string());
-        let ask = Ask { color, wait: false, reason: Some("edgectl demo".to_owned()), ..Ask::default() };
-        self.traffic.turns().begin();
-        let switched = self.admin.operate(SERVICE, verb, &ask, &mut |_| ()).await;
-        let switched = switched.map_err(|e| format!("{verb} failed: {e}"))?;
-        self.traffic.turns().settle(switched.to);
-        self.tell(verb, &switched);
-        if switched.to == to { Ok(()) } else { Err(format!("{verb} went to {}, not to {to}", switched.to)) }
+    /// A switch as `edgectl switch --no-wait` makes it: it returns after the flip, while the old colour drains.
+    async fn turn(&self, turn: Turn, to: Color) -> Result<(), String> {
+        let reason = Some("edgectl demo".to_owned());
+        self.traffic.turns.begin();
+        let switched = match turn {
+            Turn::Switch => {
+                let body = SwitchBody { color: Some(to.into()), wait: false, reason, ..SwitchBody::default() };
+                self.admin.operate(SERVICE, &body, &mut |_| ()).await.map_err(|e| format!("switch failed: {e}"))?
+            }
+            Turn::Rollback => {
+                let body = RollbackBody { wait: false, reason, ..RollbackBody::default() };
+                self.admin.operate(SERVICE, &body, &mut |_| ()).await.map_err(|e| format!("rollback failed: {e}"))?
+            }
+        };
+        self.traffic.turns.settle(switched.to);
+        self.tell(turn, &switched);
+        if switched.to == to { Ok(()) } else { Err(format!("the traffic went to {}, not to {to}", switched.to)) }
     }
 
-    fn tell(&self, verb: &'static str, switched: &Done) {
+    fn tell(&self, verb: Turn, switched: &OperationDone) {
         self.reporter.step(&Step::Switched {
             at_ms: millis(self.started.elapsed()),
             verb,

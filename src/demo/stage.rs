@@ -1,4 +1,4 @@
-//! The demo's place: a private temp folder with a config in it, and the daemon that serves from there.
+//! Where the demo plays: a private temporary folder with a config in it, and the daemon that serves from there.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -10,13 +10,13 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::report::Step;
-use crate::admin::Client;
+use crate::admin::AdminClient;
 use crate::daemon::{self, ServeError};
 
-/// The name the door's certificate is for: every client resolves it to loopback.
+/// The name in the door's certificate: every client resolves it to loopback.
 pub(super) const HOST: &str = "localhost";
 
-/// How long the daemon may take to be ready: two probes of each backend, with room for a busy machine.
+/// How long the daemon may take to be ready: two probes of each backend, and time to spare on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The folder and the daemon in it.
@@ -27,7 +27,7 @@ pub(super) struct Stage {
     daemon: JoinHandle<Result<(), ServeError>>,
 }
 
-/// Where clients knock.
+/// Where clients connect.
 pub(super) struct Door {
     pub addr: SocketAddr,
     /// The root that signed its certificate.
@@ -74,11 +74,11 @@ impl Stage {
         Ok(Door { addr, ca: self.folder.path().join("state/ca/root.pem") })
     }
 
-    pub fn admin(&self) -> Client {
-        Client::new(self.socket())
+    pub fn admin(&self) -> AdminClient {
+        AdminClient::new(self.socket())
     }
 
-    /// What to try by hand while the stage stands.
+    /// What to try by hand while the demo stays up.
     pub fn invitation(&self, door: &Door) -> Step {
         let program = std::env::current_exe().unwrap_or_else(|_| "edgectl".into());
         let edgectl = format!("{} --socket {}", program.display(), self.socket().display());
@@ -93,7 +93,7 @@ impl Stage {
         }
     }
 
-    /// Stops the daemon, then removes the folder. Answers what the daemon ended with.
+    /// Stops the daemon, then removes the folder. Returns the daemon's result.
     pub async fn strike(self) -> Result<(), String> {
         let _ = self.stop.send(());
         let ended = tokio::task::spawn_blocking(|| self.daemon.join()).await;
@@ -109,7 +109,7 @@ impl Stage {
     }
 }
 
-/// The metrics port is told nowhere, so it can't be 0: this one was free a moment ago.
+/// The bound metrics port is shown nowhere, so it can't be 0; this one was free a moment ago.
 fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

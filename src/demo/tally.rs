@@ -1,4 +1,4 @@
-//! What came of the exchanges, per kind: how many, how long they took, how many were lost and why.
+//! The exchanges of each kind: how many, how long they took, how many were lost and why.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -6,16 +6,16 @@ use std::time::Duration;
 
 /// A kind of traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TrafficKind {
     H1,
     H2,
     Post,
-    /// Opening a tunnel, and each message that is echoed through it.
+    /// The opening of a tunnel, and each message that comes back through it.
     WebSocket,
     Download,
 }
 
-impl Kind {
+impl TrafficKind {
     pub const ALL: [Self; 5] = [Self::H1, Self::H2, Self::Post, Self::WebSocket, Self::Download];
 
     pub fn label(self) -> &'static str {
@@ -29,31 +29,31 @@ impl Kind {
     }
 }
 
-/// All kinds.
+/// The exchanges of all kinds.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct ExchangeTally {
     counts: [RefCell<Counts>; 5],
 }
 
-/// One kind.
+/// The exchanges of one kind.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Counts {
     took: Vec<Duration>,
-    /// How often by cause.
+    /// How often, by cause.
     lost: BTreeMap<String, u64>,
 }
 
-impl Tally {
-    pub fn done(&self, kind: Kind, took: Duration) {
+impl ExchangeTally {
+    pub fn done(&self, kind: TrafficKind, took: Duration) {
         self.counts[kind as usize].borrow_mut().took.push(took);
     }
 
-    pub fn failed(&self, kind: Kind, why: String) {
+    pub fn failed(&self, kind: TrafficKind, why: String) {
         *self.counts[kind as usize].borrow_mut().lost.entry(why).or_default() += 1;
     }
 
-    /// One kind, its times sorted.
-    pub fn of(&self, kind: Kind) -> Counts {
+    /// The exchanges of one kind, with their times sorted.
+    pub fn of(&self, kind: TrafficKind) -> Counts {
         let mut counts = self.counts[kind as usize].borrow().clone();
         counts.took.sort_unstable();
         counts
@@ -82,7 +82,7 @@ impl Counts {
         &self.lost
     }
 
-    /// The time that this many in a hundred did not exceed, by nearest rank; of sorted counts. `None` when none was answered.
+    /// The time that this many in a hundred did not exceed, by nearest rank. Needs sorted counts. `None` without answers.
     pub fn percentile(&self, hundredths: usize) -> Option<Duration> {
         let rank = (self.took.len() * hundredths).div_ceil(100);
         self.took.get(rank.max(1) - 1).copied()
@@ -95,23 +95,23 @@ mod tests {
 
     #[test]
     fn percentiles_are_times_that_were_measured() {
-        let tally = Tally::default();
+        let tally = ExchangeTally::default();
         for ms in (1..=200).rev() {
-            tally.done(Kind::Post, Duration::from_millis(ms));
+            tally.done(TrafficKind::Post, Duration::from_millis(ms));
         }
-        let counts = tally.of(Kind::Post);
+        let counts = tally.of(TrafficKind::Post);
         assert_eq!(counts.percentile(50), Some(Duration::from_millis(100)));
         assert_eq!(counts.percentile(99), Some(Duration::from_millis(198)));
-        assert_eq!(tally.of(Kind::H1).percentile(50), None);
+        assert_eq!(tally.of(TrafficKind::H1).percentile(50), None);
     }
 
     #[test]
     fn what_is_lost_counts_as_an_exchange() {
-        let tally = Tally::default();
-        tally.done(Kind::H2, Duration::from_millis(1));
-        tally.failed(Kind::H2, "got 502".to_owned());
-        tally.failed(Kind::H2, "got 502".to_owned());
+        let tally = ExchangeTally::default();
+        tally.done(TrafficKind::H2, Duration::from_millis(1));
+        tally.failed(TrafficKind::H2, "got 502".to_owned());
+        tally.failed(TrafficKind::H2, "got 502".to_owned());
         assert_eq!((tally.all(), tally.lost()), (3, 2));
-        assert_eq!(tally.of(Kind::H2).causes()["got 502"], 2);
+        assert_eq!(tally.of(TrafficKind::H2).causes()["got 502"], 2);
     }
 }

@@ -1,12 +1,12 @@
-//! Which colour may answer, as a client sees it: once a switch has returned, the new one alone.
+//! Which colour may answer, from a client's view: after a switch has returned, only the new one.
 //!
-//! Pure; the script tells it when a switch begins and has returned, each exchange takes a ticket and shows it at its end.
+//! Pure. The script says when a switch begins and when it has returned; each exchange takes a ticket and shows it at its end.
 
 use std::cell::Cell;
 
 use crate::types::Color;
 
-/// Whose turn it is.
+/// Which colour may answer now.
 #[derive(Debug)]
 pub(super) struct Turns {
     /// `None` while a switch runs.
@@ -16,7 +16,7 @@ pub(super) struct Turns {
 
 /// What was known when an exchange started.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ticket {
+pub(super) struct TurnTicket {
     settled: Option<Color>,
     begun: u32,
 }
@@ -26,7 +26,7 @@ impl Turns {
         Self { settled: Cell::new(Some(serves)), begun: Cell::new(0) }
     }
 
-    /// A switch is about to be asked for: from here on either may answer.
+    /// A switch is about to be asked for: from here on both may answer.
     pub fn begin(&self) {
         self.settled.set(None);
         self.begun.set(self.begun.get() + 1);
@@ -37,12 +37,12 @@ impl Turns {
         self.settled.set(Some(serves));
     }
 
-    pub fn ticket(&self) -> Ticket {
-        Ticket { settled: self.settled.get(), begun: self.begun.get() }
+    pub fn ticket(&self) -> TurnTicket {
+        TurnTicket { settled: self.settled.get(), begun: self.begun.get() }
     }
 
-    /// Judges who answered an exchange that started with `ticket` and has its head now.
-    pub fn check(&self, ticket: Ticket, answered: Color) -> Result<(), String> {
+    /// Judges the colour that answered an exchange that started with `ticket`.
+    pub fn check(&self, ticket: TurnTicket, answered: Color) -> Result<(), String> {
         match ticket.settled {
             Some(serves) if serves != answered && ticket.begun == self.begun.get() => {
                 Err(format!("answered by {answered} although it started when {serves} served"))
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn while_a_switch_runs_either_may_answer() {
+    fn while_a_switch_runs_both_may_answer() {
         let turns = Turns::new(Color::Blue);
         let before = turns.ticket();
         turns.begin();
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn once_it_has_returned_only_the_new_one() {
+    fn after_a_switch_only_the_new_colour_may_answer() {
         let turns = Turns::new(Color::Blue);
         turns.begin();
         turns.settle(Color::Green);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn before_it_is_asked_for_only_the_old_one() {
+    fn before_a_switch_only_the_old_colour_may_answer() {
         let turns = Turns::new(Color::Blue);
         assert!(turns.check(turns.ticket(), Color::Green).is_err());
     }

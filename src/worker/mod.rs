@@ -19,7 +19,7 @@ pub use live::{
     KindCount,
 };
 pub use live_exchange::LiveExchange;
-pub use order::{AskWorkers, Orders};
+pub use order::Orders;
 pub use run::{Arrival, Entrance};
 pub use shared::SharedState;
 pub use state::Worker;

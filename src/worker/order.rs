@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
 use super::live::{Census, CensusQuery};
@@ -31,9 +30,6 @@ pub(super) enum WorkerOrder {
     /// The shutdown's deadline: cuts what still runs.
     Abort,
 }
-
-/// Asks the workers; one answer for each pool, in their order.
-pub type AskWorkers = Arc<dyn Fn(CensusQuery) -> BoxFuture<'static, Vec<Census>> + Send + Sync>;
 
 /// Orders to all workers. A clone stays valid for as long as they run; afterwards, orders go nowhere.
 #[derive(Debug, Clone, Default)]

@@ -1,4 +1,4 @@
-//! Certificates on the wire: what there is, and what was asked for anew.
+//! Certificates: which there are, and the renewal of one.
 
 use std::path::PathBuf;
 
@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 pub struct CertificateStatus {
     pub names: Vec<String>,
     pub source: CertificateSource,
-    /// The file, where the source is one.
+    /// The file, if the source is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
     pub issuer: String,
     pub not_after: Option<Timestamp>,
-    /// When an authority is asked for the next one; null where none is.
+    /// When an authority is asked for the next one; null if none is asked.
     #[serde(default)]
     pub next_renewal: Option<Timestamp>,
-    /// Why no certificate was issued, in the authority's words; or why the file could not be taken up; one loaded before may
-    /// still be in use.
+    /// Why no certificate was issued, in the authority's words, or why the file could not be loaded. A certificate that was
+    /// loaded before may still be in use.
     pub error: Option<String>,
-    /// It serves, but some clients may stumble; each says what to do.
+    /// It serves, but some clients may refuse it; each warning says what to do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -51,21 +51,21 @@ pub struct CaRoot {
     /// Of the certificate (DER), as trust stores show it: upper case, with colons.
     pub sha256: String,
     pub not_after: Option<Timestamp>,
-    /// Whether the root itself forbids other names than local ones.
+    /// Whether the root itself allows local names only.
     pub constrained: bool,
 }
 
 /// `POST /v1/certificates/renew`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Renew {
+pub struct RenewRequest {
     /// A name of the certificate.
     pub host: String,
 }
 
 /// Its answer, once the certificate serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Renewed {
+pub struct RenewedCertificate {
     pub names: Vec<String>,
     pub issuer: String,
     pub not_after: Timestamp,

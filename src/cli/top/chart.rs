@@ -6,15 +6,15 @@ use ratatui::style::Modifier;
 use ratatui::text::Line;
 use ratatui::widgets::{Sparkline, SparklineBar};
 
+use super::theme::{Theme, per_second_text};
 use super::trail::{Column, Trail};
-use super::view::{Theme, short};
 use crate::admin::wire::ServiceStatus;
-use crate::cli::table;
+use crate::cli::terminal::table;
 
-/// Parts of a request a second that a bar tells apart.
+/// Into how many parts a bar divides one request a second.
 const PARTS: f64 = 10.0;
 
-/// One line at least for each colour, and one for the marks.
+/// At least one line for each colour, and one for the marks.
 pub fn render(service: &ServiceStatus, trail: &Trail, theme: Theme, frame: &mut Frame, area: Rect) {
     let area = Rect { x: area.x + area.width.min(1), width: area.width.saturating_sub(2), ..area };
     let columns = trail.columns(area.width.into());
@@ -24,7 +24,7 @@ pub fn render(service: &ServiceStatus, trail: &Trail, theme: Theme, frame: &mut 
     rows.push(Constraint::Length(1));
     let rows = Layout::vertical(rows).split(area);
     let [head, bars @ .., marks] = &*rows else { return };
-    let text = format!("requests a second, the last 5 minutes; the highest bar is {}", short(most));
+    let text = format!("requests a second, the last 5 minutes; the highest bar is {}", per_second_text(most));
     frame.render_widget(Line::styled(text, theme.of(table::Style::Dim)), *head);
     for (index, (pool, row)) in service.pools.iter().zip(bars).enumerate() {
         let sparkline = Sparkline::default()
@@ -45,7 +45,7 @@ fn height(column: &Column, color: usize) -> Option<u64> {
     column.rates[color].map(parts)
 }
 
-/// What is not nothing is seen.
+/// A rate above zero has a bar.
 fn parts(rate: f64) -> u64 {
     (rate * PARTS).ceil() as u64
 }

@@ -1,36 +1,36 @@
-//! What `top` knows and how it changes: inputs come in, orders go out. Opens nothing, draws nothing, reads no clock.
+//! What `top` knows, and how that changes: inputs come in, orders go out. Opens nothing, draws nothing, reads no clock.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::trail::{Look, Trail};
-use crate::admin::wire::{Ask, ServiceStatus, Status};
+use crate::admin::wire::{RollbackBody, ServiceStatus, ServiceVerb, Status, SwitchBody};
 use crate::types::Color;
 
-/// For the history: where a switch was asked for.
+/// The reason in the history.
 const REASON: &str = "edgectl top";
 
 /// Everything that is shown.
 #[derive(Debug, Default)]
-pub struct Model {
-    /// The last one that was got.
+pub struct TopModel {
+    /// The last one that came.
     pub status: Option<Status>,
-    /// Why there is none newer.
+    /// Why no newer one came.
     pub gone: Option<String>,
-    /// Asked, and not answered yet.
-    pub question: Option<Order>,
+    /// The question that is not answered yet.
+    pub question: Option<SwitchOrder>,
     pub notice: Option<Notice>,
-    /// By name: services come and go with a reload.
+    /// By name, because a reload adds and removes services.
     chosen: Option<String>,
-    /// Services that are being switched from here.
+    /// Services that this screen is switching.
     running: Vec<String>,
     trails: BTreeMap<String, Trail>,
 }
 
 /// What happens to it.
 #[derive(Debug)]
-pub enum Input {
-    Key(Key),
+pub enum TopInput {
+    Key(PressedKey),
     Status(Box<Result<Status, String>>, Instant),
     /// A step of an order that runs.
     Step(String),
@@ -39,48 +39,48 @@ pub enum Input {
         service: String,
         notice: Notice,
     },
-    /// Draw anew: the terminal has another size.
+    /// Draw again: the terminal has another size.
     Redraw,
     Leave,
 }
 
-/// What a person pressed, as far as it means anything.
+/// A key that means something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
+pub enum PressedKey {
     Up,
     Down,
     Switch,
     Rollback,
     Yes,
     No,
-    /// `q`; answers no while something is asked.
+    /// `q`; while there is a question, it means no.
     Quit,
-    /// Ctrl-C: leaves in any case.
+    /// Ctrl-C: always leaves.
     Break,
 }
 
-/// What is to be done outside.
+/// What the loop is to do.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum TopEffect {
     Nothing,
     Leave,
-    Run(Order),
+    Run(SwitchOrder),
 }
 
-/// A switch or a rollback, with the generation that was seen when it was asked for.
+/// A switch or a rollback, with the generation that was on the screen when it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
-    pub verb: Verb,
+pub struct SwitchOrder {
+    pub kind: OrderKind,
     pub service: String,
     pub to: Color,
     pub generation: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
+pub enum OrderKind {
     Switch,
     Rollback,
-    /// What a rollback is while there is a canary.
+    /// A rollback while there is a canary.
     EndCanary,
 }
 
@@ -101,60 +101,69 @@ impl Notice {
     }
 }
 
-impl Order {
+impl SwitchOrder {
     /// The line that asks for a yes.
     pub fn question(&self) -> String {
-        let Self { verb, service, to, generation } = self;
-        match verb {
-            Verb::Switch => format!("switch {service} to {to} (generation {generation} now)? y/n"),
-            Verb::Rollback => format!("roll {service} back to {to} (generation {generation} now)? y/n"),
-            Verb::EndCanary => {
+        let Self { kind, service, to, generation } = self;
+        match kind {
+            OrderKind::Switch => format!("switch {service} to {to} (generation {generation} now)? y/n"),
+            OrderKind::Rollback => format!("roll {service} back to {to} (generation {generation} now)? y/n"),
+            OrderKind::EndCanary => {
                 format!("end the canary of {service}: all clients to {to} (generation {generation} now)? y/n")
             }
         }
     }
 
-    /// As in the path of the API.
-    pub fn verb(&self) -> &'static str {
-        match self.verb {
-            Verb::Switch => "switch",
-            Verb::Rollback | Verb::EndCanary => "rollback",
-        }
-    }
-
-    /// Does not wait for the drain: the screen shows it.
-    pub fn ask(&self) -> Ask {
-        Ask {
-            color: (self.verb == Verb::Switch).then(|| self.to.to_string()),
+    /// Does not wait for the drain, because the screen shows it.
+    pub fn switch_body(&self) -> SwitchBody {
+        SwitchBody {
+            color: Some(self.to.into()),
             wait: false,
             if_generation: Some(self.generation),
             reason: Some(REASON.to_owned()),
-            ..Ask::default()
+            ..SwitchBody::default()
+        }
+    }
+
+    /// A rollback also ends a canary.
+    pub fn rollback_body(&self) -> RollbackBody {
+        RollbackBody {
+            wait: false,
+            if_generation: Some(self.generation),
+            reason: Some(REASON.to_owned()),
+            ..RollbackBody::default()
+        }
+    }
+
+    pub fn verb(&self) -> ServiceVerb {
+        match self.kind {
+            OrderKind::Switch => ServiceVerb::Switch,
+            OrderKind::Rollback | OrderKind::EndCanary => ServiceVerb::Rollback,
         }
     }
 }
 
-impl Model {
-    pub fn take(&mut self, input: Input) -> Effect {
+impl TopModel {
+    pub fn take(&mut self, input: TopInput) -> TopEffect {
         match input {
-            Input::Leave | Input::Key(Key::Break) => return Effect::Leave,
-            Input::Key(key) => return self.key(key),
-            Input::Status(status, at) => self.look(*status, at),
-            Input::Step(text) => self.notice = Some(Notice::good(text)),
-            Input::Ended { service, notice } => {
+            TopInput::Leave | TopInput::Key(PressedKey::Break) => return TopEffect::Leave,
+            TopInput::Key(key) => return self.key(key),
+            TopInput::Status(status, at) => self.look(*status, at),
+            TopInput::Step(text) => self.notice = Some(Notice::good(text)),
+            TopInput::Ended { service, notice } => {
                 self.running.retain(|running| *running != service);
                 self.notice = Some(notice);
             }
-            Input::Redraw => {}
+            TopInput::Redraw => {}
         }
-        Effect::Nothing
+        TopEffect::Nothing
     }
 
     pub fn services(&self) -> &[ServiceStatus] {
         self.status.as_ref().map_or(&[], |status| &status.services)
     }
 
-    /// Which of them is looked at; 0 when there is none.
+    /// The index of the chosen service; 0 without services.
     pub fn place(&self) -> usize {
         let named = |service: &ServiceStatus| self.chosen.as_deref() == Some(&service.name);
         self.services().iter().position(named).unwrap_or(0)
@@ -168,30 +177,30 @@ impl Model {
         self.trails.get(service)
     }
 
-    fn key(&mut self, key: Key) -> Effect {
+    fn key(&mut self, key: PressedKey) -> TopEffect {
         if let Some(order) = self.question.take() {
             return self.answer(key, order);
         }
         match key {
-            Key::Quit => return Effect::Leave,
-            Key::Up => self.choose(self.place().saturating_sub(1)),
-            Key::Down => self.choose(self.place() + 1),
-            Key::Switch => self.ask(Verb::Switch),
-            Key::Rollback => self.ask(Verb::Rollback),
-            Key::Yes | Key::No | Key::Break => {}
+            PressedKey::Quit => return TopEffect::Leave,
+            PressedKey::Up => self.choose(self.place().saturating_sub(1)),
+            PressedKey::Down => self.choose(self.place() + 1),
+            PressedKey::Switch => self.ask(OrderKind::Switch),
+            PressedKey::Rollback => self.ask(OrderKind::Rollback),
+            PressedKey::Yes | PressedKey::No | PressedKey::Break => {}
         }
-        Effect::Nothing
+        TopEffect::Nothing
     }
 
-    /// Whatever is not a yes is a no.
-    fn answer(&mut self, key: Key, order: Order) -> Effect {
-        if key != Key::Yes {
+    /// Any other key than yes means no.
+    fn answer(&mut self, key: PressedKey, order: SwitchOrder) -> TopEffect {
+        if key != PressedKey::Yes {
             self.notice = Some(Notice::good("nothing was changed"));
-            return Effect::Nothing;
+            return TopEffect::Nothing;
         }
         self.running.push(order.service.clone());
         self.notice = Some(Notice::good(format!("{}: asked for {}", order.service, order.to)));
-        Effect::Run(order)
+        TopEffect::Run(order)
     }
 
     fn choose(&mut self, place: usize) {
@@ -199,8 +208,8 @@ impl Model {
         self.chosen = self.services().get(place).map(|service| service.name.clone());
     }
 
-    fn ask(&mut self, verb: Verb) {
-        match self.order(verb) {
+    fn ask(&mut self, kind: OrderKind) {
+        match self.order(kind) {
             Ok(order) => {
                 self.notice = None;
                 self.question = Some(order);
@@ -209,7 +218,7 @@ impl Model {
         }
     }
 
-    fn order(&self, verb: Verb) -> Result<Order, String> {
+    fn order(&self, kind: OrderKind) -> Result<SwitchOrder, String> {
         if let Some(why) = &self.gone {
             return Err(why.clone());
         }
@@ -221,15 +230,15 @@ impl Model {
         let (Some(idle), Some(generation)) = (*idle, *generation) else {
             return Err(format!("{name} has one pool: there is nothing to switch"));
         };
-        let (verb, to) = match (verb, &service.canary) {
-            (Verb::Switch, _) => (verb, idle),
-            (_, Some(canary)) => (Verb::EndCanary, canary.color.other()),
+        let (kind, to) = match (kind, &service.canary) {
+            (OrderKind::Switch, _) => (kind, idle),
+            (_, Some(canary)) => (OrderKind::EndCanary, canary.color.other()),
             (_, None) => {
                 let none = || format!("{name} has not been switched yet: there is no colour to go back to");
-                (verb, previous.ok_or_else(none)?)
+                (kind, previous.ok_or_else(none)?)
             }
         };
-        Ok(Order { verb, service: name.clone(), to, generation })
+        Ok(SwitchOrder { kind, service: name.clone(), to, generation })
     }
 
     fn look(&mut self, status: Result<Status, String>, at: Instant) {
@@ -247,7 +256,7 @@ impl Model {
             Err(why) => {
                 self.trails.values_mut().for_each(Trail::skip);
                 self.gone = Some(why);
-                // What it was asked of is not what comes back.
+                // The question was about a state that may have changed by the time the daemon is back.
                 self.question = None;
             }
         }

@@ -1,15 +1,15 @@
-//! The terminal while `top` has it: raw, on its alternate screen; given back whatever ends it.
+//! The terminal while `top` runs: raw, on its alternate screen. It is always restored at the end.
 
 use std::io;
 
 use ratatui::{DefaultTerminal, Frame};
 
-/// Gives the terminal back when dropped; a panic does so by the hook that [`Screen::open`] sets.
+/// Restores the terminal when dropped. After a panic, the hook that [`Screen::open`] sets does it.
 pub struct Screen(DefaultTerminal);
 
 impl Screen {
     pub fn open() -> io::Result<Self> {
-        // Half done is undone: raw mode may be on already.
+        // After an error raw mode may be on already, so it is undone.
         ratatui::try_init().map(Self).inspect_err(|_| ratatui::restore())
     }
 

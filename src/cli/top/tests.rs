@@ -1,4 +1,4 @@
-//! What the screen shows, and what keys do to it, on a terminal that is not there.
+//! What the screen shows, and what keys do to it, without a terminal.
 
 use std::time::{Duration, Instant};
 
@@ -6,12 +6,14 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use serde_json::json;
 
-use super::model::{Effect, Input, Key, Model, Notice, Order, Verb};
+use super::model::{Notice, OrderKind, PressedKey, SwitchOrder, TopEffect, TopInput, TopModel};
 use super::view::render;
-use crate::admin::wire::{CanaryStatus, EjectedStatus, MaintenanceStatus, PauseStatus, ServiceStatus, Status};
+use crate::admin::wire::{
+    CanaryStatus, DetourStatus, EjectedStatus, MaintenanceStatus, PauseStatus, ServiceStatus, Status,
+};
 use crate::types::Color;
 
-/// As a newer daemon might say it: with fields nobody here knows.
+/// The status of a newer daemon, with fields that are unknown here.
 fn status(generation: u64, requests: u64) -> Status {
     let (active, previous, idle) =
         if generation.is_multiple_of(2) { ("green", "blue", "blue") } else { ("blue", "green", "green") };
@@ -39,18 +41,18 @@ fn status(generation: u64, requests: u64) -> Status {
     .unwrap()
 }
 
-/// Has looked a few times, and seen a switch when `generation` is above 1.
-fn model(generation: u64) -> Model {
-    let (mut model, begin) = (Model::default(), Instant::now());
+/// Has seen a few statuses, and a switch if `generation` is above 1.
+fn model(generation: u64) -> TopModel {
+    let (mut model, begin) = (TopModel::default(), Instant::now());
     for second in 0..5 {
         let seen = if second < 3 { 1.min(generation) } else { generation };
         let status = status(seen, second * 50);
-        model.take(Input::Status(Box::new(Ok(status)), begin + Duration::from_secs(second)));
+        model.take(TopInput::Status(Box::new(Ok(status)), begin + Duration::from_secs(second)));
     }
     model
 }
 
-fn screen(model: &Model, width: u16, height: u16) -> String {
+fn screen(model: &TopModel, width: u16, height: u16) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| render(model, true, frame)).unwrap();
     let buffer = terminal.backend().buffer();
@@ -85,8 +87,8 @@ fn a_switch_is_seen_in_the_trail() {
 #[test]
 fn no_size_is_too_small_and_none_too_large() {
     let mut asking = model(2);
-    asking.take(Input::Key(Key::Switch));
-    for model in [Model::default(), model(2), asking] {
+    asking.take(TopInput::Key(PressedKey::Switch));
+    for model in [TopModel::default(), model(2), asking] {
         for (width, height) in (1..=40).flat_map(|width| (1..=20).map(move |height| (width, height))) {
             screen(&model, width, height);
         }
@@ -99,7 +101,7 @@ fn no_size_is_too_small_and_none_too_large() {
 #[test]
 fn a_question_is_seen_where_little_else_is() {
     let mut model = model(1);
-    model.take(Input::Key(Key::Switch));
+    model.take(TopInput::Key(PressedKey::Switch));
     for height in 2..6 {
         assert_shows(&screen(&model, 60, height), &["switch app to green (generation 1 now)? y/n"]);
     }
@@ -108,56 +110,56 @@ fn a_question_is_seen_where_little_else_is() {
 #[test]
 fn a_yes_switches_what_was_seen() {
     let mut model = model(1);
-    assert_eq!(model.take(Input::Key(Key::Switch)), Effect::Nothing);
-    // Someone else switches meanwhile: the order still names what was asked about.
-    model.take(Input::Status(Box::new(Ok(status(2, 0))), Instant::now()));
-    let order = Order { verb: Verb::Switch, service: "app".into(), to: Color::Green, generation: 1 };
-    assert_eq!(model.take(Input::Key(Key::Yes)), Effect::Run(order.clone()));
-    let ask = order.ask();
-    assert_eq!((ask.color.as_deref(), ask.if_generation, ask.wait), (Some("green"), Some(1), false));
-    model.take(Input::Key(Key::Switch));
+    assert_eq!(model.take(TopInput::Key(PressedKey::Switch)), TopEffect::Nothing);
+    // Another operator switches meanwhile: the order still names the generation of the question.
+    model.take(TopInput::Status(Box::new(Ok(status(2, 0))), Instant::now()));
+    let order = SwitchOrder { kind: OrderKind::Switch, service: "app".into(), to: Color::Green, generation: 1 };
+    assert_eq!(model.take(TopInput::Key(PressedKey::Yes)), TopEffect::Run(order.clone()));
+    let body = order.switch_body();
+    assert_eq!((body.color, body.if_generation, body.wait), (Some(Color::Green.into()), Some(1), false));
+    model.take(TopInput::Key(PressedKey::Switch));
     assert_shows(&screen(&model, 100, 30), &["app is being switched from here already"]);
-    model.take(Input::Ended { service: "app".into(), notice: Notice::bad("someone has switched it") });
+    model.take(TopInput::Ended { service: "app".into(), notice: Notice::bad("someone has switched it") });
     assert_shows(&screen(&model, 100, 30), &["someone has switched it"]);
-    model.take(Input::Key(Key::Switch));
+    model.take(TopInput::Key(PressedKey::Switch));
     assert_shows(&screen(&model, 100, 30), &["switch app to blue (generation 2 now)? y/n"]);
 }
 
 #[test]
 fn whatever_is_not_a_yes_is_a_no() {
-    for key in [Key::No, Key::Quit, Key::Up, Key::Rollback] {
+    for key in [PressedKey::No, PressedKey::Quit, PressedKey::Up, PressedKey::Rollback] {
         let mut model = model(2);
-        model.take(Input::Key(Key::Rollback));
+        model.take(TopInput::Key(PressedKey::Rollback));
         assert_shows(&screen(&model, 100, 30), &["roll app back to blue (generation 2 now)? y/n"]);
-        assert_eq!(model.take(Input::Key(key)), Effect::Nothing);
+        assert_eq!(model.take(TopInput::Key(key)), TopEffect::Nothing);
         assert_shows(&screen(&model, 100, 30), &["nothing was changed"]);
-        assert_eq!(model.take(Input::Key(Key::Yes)), Effect::Nothing);
+        assert_eq!(model.take(TopInput::Key(PressedKey::Yes)), TopEffect::Nothing);
     }
     let mut model = model(2);
-    model.take(Input::Key(Key::Rollback));
-    assert_eq!(model.take(Input::Key(Key::Break)), Effect::Leave);
+    model.take(TopInput::Key(PressedKey::Rollback));
+    assert_eq!(model.take(TopInput::Key(PressedKey::Break)), TopEffect::Leave);
 }
 
 #[test]
 fn what_cannot_be_done_is_said() {
     let mut first = model(1);
-    first.take(Input::Key(Key::Rollback));
+    first.take(TopInput::Key(PressedKey::Rollback));
     assert_shows(&screen(&first, 100, 30), &["there is no colour to go back to"]);
-    first.take(Input::Key(Key::Down));
-    first.take(Input::Key(Key::Down));
-    first.take(Input::Key(Key::Switch));
+    first.take(TopInput::Key(PressedKey::Down));
+    first.take(TopInput::Key(PressedKey::Down));
+    first.take(TopInput::Key(PressedKey::Switch));
     assert_shows(&screen(&first, 100, 30), &["▸ docs", "docs has one pool"]);
-    let mut nothing = Model::default();
-    nothing.take(Input::Key(Key::Switch));
+    let mut nothing = TopModel::default();
+    nothing.take(TopInput::Key(PressedKey::Switch));
     assert_shows(&screen(&nothing, 100, 30), &["there is no service"]);
 }
 
-/// The same, with something changed in the first service.
-fn model_with(generation: u64, change: impl FnOnce(&mut ServiceStatus)) -> Model {
+/// A model after one status, with a change in the first service.
+fn model_with(generation: u64, change: impl FnOnce(&mut ServiceStatus)) -> TopModel {
     let mut status = status(generation, 0);
     change(&mut status.services[0]);
-    let mut model = Model::default();
-    model.take(Input::Status(Box::new(Ok(status)), Instant::now()));
+    let mut model = TopModel::default();
+    model.take(TopInput::Status(Box::new(Ok(status)), Instant::now()));
     model
 }
 
@@ -166,11 +168,11 @@ fn a_way_back_from_a_canary_is_asked_for_as_its_end() {
     for generation in [1, 3] {
         let canary = CanaryStatus { color: Color::Green, percent: 5 };
         let mut model = model_with(generation, |service| service.canary = Some(canary));
-        model.take(Input::Key(Key::Rollback));
+        model.take(TopInput::Key(PressedKey::Rollback));
         let question = format!("end the canary of app: all clients to blue (generation {generation} now)? y/n");
         assert_shows(&screen(&model, 100, 30), &["canary 5 %", &question]);
-        let order = Order { verb: Verb::EndCanary, service: "app".into(), to: Color::Blue, generation };
-        assert_eq!(model.take(Input::Key(Key::Yes)), Effect::Run(order));
+        let order = SwitchOrder { kind: OrderKind::EndCanary, service: "app".into(), to: Color::Blue, generation };
+        assert_eq!(model.take(TopInput::Key(PressedKey::Yes)), TopEffect::Run(order));
     }
 }
 
@@ -179,7 +181,7 @@ fn what_is_out_of_the_ordinary_is_seen() {
     let held = model_with(1, |service| {
         service.paused = Some(PauseStatus { since: None, max_ms: 30_000, held: 12 });
         service.maintenance = Some(MaintenanceStatus { since: None, message: None, allow: Vec::new() });
-        service.detour = Some("failover".to_owned());
+        service.detour = Some(DetourStatus::Failover);
         let why = "3 failures in a row".to_owned();
         service.pools[0].backends[0].ejected = Some(EjectedStatus { seconds_left: 8, why });
     });
@@ -191,12 +193,12 @@ fn what_is_out_of_the_ordinary_is_seen() {
 #[test]
 fn a_daemon_that_is_gone_is_told_and_asked_nothing() {
     let mut model = model(1);
-    model.take(Input::Key(Key::Switch));
-    model.take(Input::Status(Box::new(Err("no daemon answers".into())), Instant::now()));
+    model.take(TopInput::Key(PressedKey::Switch));
+    model.take(TopInput::Status(Box::new(Err("no daemon answers".into())), Instant::now()));
     assert_shows(&screen(&model, 100, 30), &["not reachable, this is old", "trying again: no daemon answers"]);
-    assert_eq!(model.take(Input::Key(Key::Yes)), Effect::Nothing);
-    model.take(Input::Key(Key::Switch));
-    assert_eq!(model.take(Input::Key(Key::Yes)), Effect::Nothing);
-    model.take(Input::Status(Box::new(Ok(status(1, 0))), Instant::now()));
+    assert_eq!(model.take(TopInput::Key(PressedKey::Yes)), TopEffect::Nothing);
+    model.take(TopInput::Key(PressedKey::Switch));
+    assert_eq!(model.take(TopInput::Key(PressedKey::Yes)), TopEffect::Nothing);
+    model.take(TopInput::Status(Box::new(Ok(status(1, 0))), Instant::now()));
     assert_shows(&screen(&model, 100, 30), &["ready"]);
 }

@@ -3,19 +3,19 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How many looks are remembered: five minutes of one a second.
+/// How many points are kept: five minutes at one a second.
 const KEPT: usize = 300;
 
-/// One service's.
+/// The trail of one service.
 #[derive(Debug, Default)]
 pub struct Trail {
     points: VecDeque<Point>,
-    /// How many have been forgotten: columns keep their bounds while the trail moves on.
+    /// How many points were dropped. By it columns keep their bounds while the trail moves on.
     forgotten: usize,
     last: Option<Look>,
 }
 
-/// What one look at the daemon saw.
+/// What one status has said.
 #[derive(Debug, Clone, Copy)]
 pub struct Look {
     pub at: Instant,
@@ -51,7 +51,7 @@ impl Trail {
         self.add(point);
     }
 
-    /// A look that saw nothing.
+    /// A look without a status.
     pub fn skip(&mut self) {
         self.add(Point::default());
     }
@@ -64,12 +64,12 @@ impl Trail {
         }
     }
 
-    /// All that is remembered, in at most `width` columns, oldest first.
+    /// All points in at most `width` columns, oldest first.
     pub fn columns(&self, width: usize) -> Vec<Column> {
         if width == 0 {
             return Vec::new();
         }
-        // One column to spare: the first and the last may be in parts.
+        // One column less, because the first and the last may be incomplete.
         let each = KEPT.div_ceil((width - 1).max(1));
         let mut columns: Vec<Column> = Vec::new();
         let mut bound = usize::MAX;
@@ -90,7 +90,7 @@ impl Trail {
     }
 }
 
-/// `None` when the count fell: the daemon has started anew.
+/// `None` if the count fell, because the daemon has restarted.
 fn rate(before: u64, now: u64, span: Duration) -> Option<f64> {
     let gained = now.checked_sub(before)?;
     (!span.is_zero()).then(|| gained as f64 / span.as_secs_f64())
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_began_anew_is_no_flood() {
+    fn a_restart_of_the_daemon_is_no_flood() {
         let (mut trail, begin) = (Trail::default(), Instant::now());
         looks(&mut trail, begin, 5..6, 1);
         looks(&mut trail, begin, 0..1, 1);

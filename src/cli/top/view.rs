@@ -1,63 +1,39 @@
-//! Draws a [`Model`] into a frame of any size, down to one cell. Decides nothing.
+//! Draws a [`TopModel`] into a frame of any size, down to one cell. Decides nothing.
 //!
-//! From above: the daemon, the services, the colours of the chosen one side by side, their sparklines, and what was asked or
-//! done last. What has no room is left out, the sparklines first.
+//! From the top: the daemon, the services, the colours of the chosen service side by side, their sparklines, and the last question
+//! or result. If there is no room for all, the sparklines are left out first.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::{Color as Ink, Modifier, Style};
+use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Wrap};
 
 use super::chart;
-use super::model::Model;
-use crate::admin::wire::{BackendStatus, PoolStatus, ServiceStatus, Status, Traffic};
+use super::model::TopModel;
+use super::theme::{Theme, per_second_text};
+use crate::admin::wire::{BackendStatus, DetourStatus, PoolStatus, PoolTraffic, ServiceStatus, Status};
 use crate::cli::status::state_cell;
-use crate::cli::table;
+use crate::cli::terminal::table;
 use crate::types::Color;
 
 const KEYS: &str = " ↑↓ choose   s switch   b roll back   q leave";
 
-/// Lines of a colour's numbers, and its frame.
+/// Lines for a colour's figures and its frame.
 const NUMBERS: u16 = 5;
 
-/// Lines that what was asked or done may take.
+/// Lines that the last question or result may take.
 const NOTE: u16 = 3;
 
-/// Inks, or none.
-#[derive(Debug, Clone, Copy)]
-pub struct Theme {
-    color: bool,
-}
-
-impl Theme {
-    pub fn of(self, style: table::Style) -> Style {
-        let ink = |ink| if self.color { Style::new().fg(ink) } else { Style::new() };
-        match style {
-            table::Style::Plain => Style::new(),
-            table::Style::Bold => Style::new().add_modifier(Modifier::BOLD),
-            table::Style::Dim => Style::new().add_modifier(Modifier::DIM),
-            table::Style::Red => ink(Ink::Red),
-            table::Style::Yellow => ink(Ink::Yellow),
-            table::Style::Green => ink(Ink::Green),
-            table::Style::Blue => ink(Ink::LightBlue),
-        }
-    }
-
-    pub fn color(self, color: Option<Color>) -> Style {
-        color.map_or_else(Style::new, |color| self.of(color.into()))
-    }
-}
-
-pub fn render(model: &Model, color: bool, frame: &mut Frame) {
-    let theme = Theme { color };
+pub fn render(model: &TopModel, color: bool, frame: &mut Frame) {
+    let theme = Theme::new(color);
     let area = frame.area();
     let service = model.service();
     let services = model.services().len() as u16;
     let list = if services > 1 { services.min((area.height / 4).max(1)) } else { 0 };
     let backends = service.iter().flat_map(|service| &service.pools).map(backend_lines).max().unwrap_or(0);
     let panels = (NUMBERS + backends).min(area.height * 2 / 3);
-    // The last lines come first when there is no room: a question must be seen.
+    // The last lines get their room first: a question must be visible.
     let note = bottom(model, theme);
     let lines = (note.width() as u16 / area.width.max(1) + 1).min(NOTE);
     let [rest, bottom, keys] =
@@ -83,7 +59,7 @@ pub fn render(model: &Model, color: bool, frame: &mut Frame) {
     frame.render_widget(Line::styled(KEYS, theme.of(table::Style::Dim)), keys);
 }
 
-fn headline(model: &Model, theme: Theme) -> Line<'_> {
+fn headline(model: &TopModel, theme: Theme) -> Line<'_> {
     let Some(Status { version, ready, connections, .. }) = &model.status else {
         return Line::raw(" edgectl");
     };
@@ -95,8 +71,8 @@ fn headline(model: &Model, theme: Theme) -> Line<'_> {
     Line::from_iter([format!(" edgectl {version} · ").into(), state, format!(" · {connections} connections").into()])
 }
 
-/// What is asked, else why nothing is new, else what was done last.
-fn bottom(model: &Model, theme: Theme) -> Line<'_> {
+/// The question, else why the status is old, else the last result.
+fn bottom(model: &TopModel, theme: Theme) -> Line<'_> {
     if let Some(order) = &model.question {
         let style = theme.of(table::Style::Yellow).add_modifier(Modifier::BOLD);
         return Line::styled(order.question(), style);
@@ -109,8 +85,8 @@ fn bottom(model: &Model, theme: Theme) -> Line<'_> {
     Line::styled(notice.text.as_str(), theme.of(style))
 }
 
-/// One line each; scrolled so that the chosen one is seen.
-fn services_list(model: &Model, theme: Theme, frame: &mut Frame, area: Rect) {
+/// One line each, scrolled so that the chosen one is visible.
+fn services_list(model: &TopModel, theme: Theme, frame: &mut Frame, area: Rect) {
     let first = (model.place() + 1).saturating_sub(usize::from(area.height));
     let width = model.services().iter().map(|service| service.name.chars().count()).max().unwrap_or(0);
     let shown = model.services().iter().enumerate().skip(first).take(area.height.into());
@@ -123,7 +99,7 @@ fn services_list(model: &Model, theme: Theme, frame: &mut Frame, area: Rect) {
             let marker = if pool.color == service.active { "●" } else { " " };
             let failed = pool.traffic.error_rate.unwrap_or_default();
             spans.push(Span::styled(format!("   {marker} {name} "), theme.color(pool.color)));
-            spans.push(Span::raw(format!("{} req/s ", short(pool.traffic.per_second))));
+            spans.push(Span::raw(format!("{} req/s ", per_second_text(pool.traffic.per_second))));
             spans.push(Span::styled(percent(failed), error_style(failed, theme)));
         }
         let line = Line::from(spans);
@@ -134,9 +110,9 @@ fn services_list(model: &Model, theme: Theme, frame: &mut Frame, area: Rect) {
 
 fn service_line(service: &ServiceStatus, theme: Theme) -> Line<'_> {
     let mut spans = vec![Span::styled(format!(" {}", service.name), theme.of(table::Style::Bold))];
-    // Before all else: the end of the line may have no room.
+    // First, because the end of the line may have no room.
     let warned = |text| Span::styled(format!(" · {text}"), theme.of(table::Style::Yellow));
-    spans.extend(out_of_the_ordinary(service).map(warned));
+    spans.extend(unusual(service).map(warned));
     if let (Some(active), Some(generation)) = (service.active, service.generation) {
         spans.push(" · ".into());
         spans.push(Span::styled(format!("{active} serves"), theme.color(Some(active))));
@@ -148,15 +124,19 @@ fn service_line(service: &ServiceStatus, theme: Theme) -> Line<'_> {
     Line::from(spans)
 }
 
-/// What `status` says in a line each.
-fn out_of_the_ordinary(service: &ServiceStatus) -> impl Iterator<Item = String> {
+/// Whatever is unusual; `status` has a line for each.
+fn unusual(service: &ServiceStatus) -> impl Iterator<Item = String> {
     let pause = service.paused.as_ref().map(|pause| format!("PAUSED, {} held", pause.held));
     let maintenance = service.maintenance.as_ref().map(|_| "IN MAINTENANCE".to_owned());
-    let detour = service.detour.as_ref().map(|detour| detour.to_uppercase());
+    let detour = service.detour.as_ref().map(|detour| match detour {
+        DetourStatus::Failover => "FAILOVER".to_owned(),
+        DetourStatus::Fallback => "FALLBACK".to_owned(),
+        DetourStatus::Other(text) => text.to_uppercase(),
+    });
     [pause, maintenance, detour].into_iter().flatten()
 }
 
-/// Side by side.
+/// The colours, side by side.
 fn colors(service: &ServiceStatus, theme: Theme, frame: &mut Frame, area: Rect) {
     let halves = Layout::horizontal(service.pools.iter().map(|_| Constraint::Fill(1))).split(area);
     for (pool, half) in service.pools.iter().zip(halves.iter()) {
@@ -175,12 +155,12 @@ fn colors(service: &ServiceStatus, theme: Theme, frame: &mut Frame, area: Rect) 
 }
 
 fn pool_lines(pool: &PoolStatus, theme: Theme) -> Vec<Line<'_>> {
-    let Traffic { per_second, error_rate, p50_ms, p95_ms, .. } = &pool.traffic;
+    let PoolTraffic { per_second, error_rate, p50_ms, p95_ms, .. } = &pool.traffic;
     let failed = error_rate.unwrap_or_default();
     let time = |ms: &Option<f64>| ms.map_or_else(|| "-".to_owned(), millis);
     let mut lines = vec![
         Line::from_iter([
-            format!("{} req/s   ", short(*per_second)).into(),
+            format!("{} req/s   ", per_second_text(*per_second)).into(),
             Span::styled(
                 format!("{} errors", error_rate.map_or_else(|| "-".to_owned(), percent)),
                 error_style(failed, theme),
@@ -223,11 +203,7 @@ fn error_style(rate: f64, theme: Theme) -> Style {
     theme.of(if rate > 0.0 { table::Style::Red } else { table::Style::Plain })
 }
 
-pub fn short(per_second: f64) -> String {
-    if per_second < 100.0 { format!("{per_second:.1}") } else { format!("{per_second:.0}") }
-}
-
-/// What is not nothing is not shown as nothing.
+/// A share above zero is never shown as zero.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
     if percent > 0.0 && percent < 0.1 { "<0.1%".to_owned() } else { format!("{percent:.1}%") }

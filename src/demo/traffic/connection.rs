@@ -1,67 +1,15 @@
-//! TLS to the door, and HTTP/1.1 over it: a connection that is kept while it works and made anew when it does not.
-
-use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+//! HTTP/1.1 to the door: a connection that is kept while it works, and replaced when it does not.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use super::Traffic;
+use super::exchange::DemoTraffic;
 use crate::demo::backend::COLOR_HEADER;
 use crate::demo::stage::HOST;
 use crate::types::Color;
-
-/// What clients believe: the demo's own root and no other.
-pub(super) struct Trust {
-    h1: TlsConnector,
-    h2: TlsConnector,
-}
-
-impl Trust {
-    pub fn in_root(pem: &Path) -> Result<Self, String> {
-        let cannot = |e: &dyn std::fmt::Display| format!("cannot trust {}: {e}", pem.display());
-        let root = CertificateDer::from_pem_file(pem).map_err(|e| cannot(&e))?;
-        let mut roots = RootCertStore::empty();
-        roots.add(root).map_err(|e| cannot(&e))?;
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = config.map_err(|e| cannot(&e))?.with_root_certificates(roots).with_no_client_auth();
-        let connector = |alpn: &[u8]| {
-            let mut config = config.clone();
-            config.alpn_protocols = vec![alpn.to_vec()];
-            TlsConnector::from(Arc::new(config))
-        };
-        Ok(Self { h1: connector(b"http/1.1"), h2: connector(b"h2") })
-    }
-
-    pub async fn h1(&self, door: SocketAddr) -> Result<TokioIo<TlsStream<TcpStream>>, String> {
-        connect(&self.h1, door).await
-    }
-
-    pub async fn h2(&self, door: SocketAddr) -> Result<TokioIo<TlsStream<TcpStream>>, String> {
-        connect(&self.h2, door).await
-    }
-}
-
-async fn connect(tls: &TlsConnector, door: SocketAddr) -> Result<TokioIo<TlsStream<TcpStream>>, String> {
-    let stream = TcpStream::connect(door).await.map_err(|e| format!("cannot connect: {e}"))?;
-    stream.set_nodelay(true).map_err(|e| format!("cannot connect: {e}"))?;
-    let name = ServerName::try_from(HOST).map_err(|e| e.to_string())?;
-    let stream = tls.connect(name, stream).await.map_err(|e| format!("no TLS: {e}"))?;
-    Ok(TokioIo::new(stream))
-}
 
 /// One client's connection, kept alive.
 #[derive(Default)]
@@ -70,22 +18,22 @@ pub(super) struct Connection {
 }
 
 /// A whole answer.
-pub(super) struct Answer {
+pub(super) struct WholeAnswer {
     pub color: Color,
     pub body: Bytes,
 }
 
 impl Connection {
     /// Asks and reads the whole answer, which must be a 200.
-    pub async fn ask(&mut self, traffic: &Traffic, request: Request<Full<Bytes>>) -> Result<Answer, String> {
+    pub async fn ask(&mut self, traffic: &DemoTraffic, request: Request<Full<Bytes>>) -> Result<WholeAnswer, String> {
         let response = self.send(traffic, request).await?;
         whole(response).await
     }
 
-    /// Asks; the answer's body is still to come. A connection that the door has closed between exchanges is replaced.
+    /// Asks, and returns before the answer's body is read. A connection that the door has closed between exchanges is replaced.
     pub async fn send(
         &mut self,
-        traffic: &Traffic,
+        traffic: &DemoTraffic,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, String> {
         let mut sender = match self.kept().await {
@@ -104,10 +52,10 @@ impl Connection {
     }
 }
 
-async fn open(traffic: &Traffic) -> Result<SendRequest<Full<Bytes>>, String> {
+async fn open(traffic: &DemoTraffic) -> Result<SendRequest<Full<Bytes>>, String> {
     let io = traffic.trust.h1(traffic.door).await?;
     let (sender, connection) = http1::handshake(io).await.map_err(|e| format!("no HTTP/1.1: {e}"))?;
-    // Ends when the sender is dropped or the tunnel that came of it; what breaks is seen by its requests.
+    // Ends when the sender is dropped, or the tunnel that it became. Its requests see what goes wrong.
     tokio::task::spawn_local(connection.with_upgrades());
     Ok(sender)
 }
@@ -119,13 +67,13 @@ pub(super) fn request(method: &str, path: &str, body: Bytes) -> Result<Request<F
 }
 
 /// Reads an answer to its end.
-pub(super) async fn whole(response: Response<Incoming>) -> Result<Answer, String> {
+pub(super) async fn whole(response: Response<Incoming>) -> Result<WholeAnswer, String> {
     let color = color_of(&response, StatusCode::OK)?;
     let body = response.into_body().collect().await.map_err(|e| broke_off(&e))?;
-    Ok(Answer { color, body: body.to_bytes() })
+    Ok(WholeAnswer { color, body: body.to_bytes() })
 }
 
-/// Who answered, if the status is the wanted one.
+/// The colour that answered, if the status is the wanted one.
 pub(super) fn color_of<B>(response: &Response<B>, wanted: StatusCode) -> Result<Color, String> {
     if response.status() != wanted {
         return Err(format!("got {}", response.status()));

@@ -1,4 +1,4 @@
-//! Long downloads: sent slowly, each across one of the switches, every byte compared.
+//! Long downloads: sent slowly, each during one of the switches, with every byte compared.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -8,19 +8,20 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 
 use super::connection::{Connection, broke_off, color_of, request};
-use super::{Judge, Kind, PATIENCE, Traffic};
+use super::exchange::{DemoTraffic, Judge, PATIENCE};
 use crate::demo::backend::{PIECE, PIECE_EVERY, download_byte};
+use crate::demo::tally::TrafficKind;
 
-/// Two of them fill the run: one is under way at the switch, the next one at the rollback.
-pub(super) async fn lane(traffic: Rc<Traffic>) {
+/// Two downloads fill the run: one runs during the switch, the next one during the rollback.
+pub(super) async fn lane(traffic: Rc<DemoTraffic>) {
     let length = traffic.run_for * 9 / 20;
     while Instant::now() + length < traffic.until {
         let judge = traffic.judge();
-        traffic.count(Kind::Download, length * 2 + PATIENCE, download(&traffic, &judge, length)).await;
+        traffic.count(TrafficKind::Download, length * 2 + PATIENCE, download(&traffic, &judge, length)).await;
     }
 }
 
-async fn download(traffic: &Traffic, judge: &Judge<'_>, length: Duration) -> Result<(), String> {
+async fn download(traffic: &DemoTraffic, judge: &Judge<'_>, length: Duration) -> Result<(), String> {
     let pieces = length.as_millis() / PIECE_EVERY.as_millis();
     let mut connection = Connection::default();
     let path = format!("/download/{pieces}");

@@ -4,21 +4,22 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::connection::{Answer, Connection, request};
-use super::{Kind, Traffic};
+use super::connection::{Connection, WholeAnswer, request};
+use super::exchange::{DemoTraffic, Judge};
 use crate::demo::backend::greeting;
+use crate::demo::tally::TrafficKind;
 
-pub(super) async fn lane(traffic: Rc<Traffic>) {
+pub(super) async fn lane(traffic: Rc<DemoTraffic>) {
     let mut connection = Connection::default();
-    let get = async |judge: &super::Judge<'_>| {
+    let get = async |judge: &Judge<'_>| {
         let answer = connection.ask(&traffic, request("GET", "/", Bytes::new())?).await?;
         judge.check(answer.color)?;
         check_greeting(&answer)
     };
-    traffic.repeat(Kind::H1, get).await;
+    traffic.repeat(TrafficKind::H1, get).await;
 }
 
 /// The body is the colour's own.
-pub(super) fn check_greeting(answer: &Answer) -> Result<(), String> {
+pub(super) fn check_greeting(answer: &WholeAnswer) -> Result<(), String> {
     if answer.body == greeting(answer.color) { Ok(()) } else { Err("the body is not what was sent".to_owned()) }
 }

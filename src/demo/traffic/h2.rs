@@ -11,38 +11,39 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::Mutex;
 
-use super::connection::{Answer, no_answer, whole};
+use super::connection::{WholeAnswer, no_answer, whole};
+use super::exchange::{DemoTraffic, Judge};
 use super::h1::check_greeting;
-use super::{Kind, Traffic};
 use crate::demo::stage::HOST;
+use crate::demo::tally::TrafficKind;
 
-type Sender = SendRequest<Full<Bytes>>;
+type H2Sender = SendRequest<Full<Bytes>>;
 
 /// The connection that the lanes share.
-struct Shared {
-    traffic: Rc<Traffic>,
-    sender: RefCell<Option<Sender>>,
+struct SharedConnection {
+    traffic: Rc<DemoTraffic>,
+    sender: RefCell<Option<H2Sender>>,
     /// One lane connects, the others wait for it.
     connecting: Mutex<()>,
 }
 
-pub(super) async fn lanes(traffic: Rc<Traffic>, count: usize) {
-    let shared = Shared { traffic, sender: RefCell::default(), connecting: Mutex::default() };
+pub(super) async fn lanes(traffic: Rc<DemoTraffic>, count: usize) {
+    let shared = SharedConnection { traffic, sender: RefCell::default(), connecting: Mutex::default() };
     join_all((0..count).map(|_| lane(&shared))).await;
 }
 
-async fn lane(shared: &Shared) {
-    let get = async |judge: &super::Judge<'_>| {
+async fn lane(shared: &SharedConnection) {
+    let get = async |judge: &Judge<'_>| {
         let answer = shared.get().await?;
         judge.check(answer.color)?;
         check_greeting(&answer)
     };
-    shared.traffic.repeat(Kind::H2, get).await;
+    shared.traffic.repeat(TrafficKind::H2, get).await;
 }
 
-impl Shared {
-    /// Asks on the connection; on a new one if the door has told the old one to end before this was sent (RFC 9113, 6.8).
-    async fn get(&self) -> Result<Answer, String> {
+impl SharedConnection {
+    /// Asks on the connection, or on a new one if the door has ended the old one before this was sent (RFC 9113, 6.8).
+    async fn get(&self) -> Result<WholeAnswer, String> {
         let uri = format!("https://{HOST}:{}/", self.traffic.door.port());
         let mut request = Request::get(uri).body(Full::default()).map_err(|e| e.to_string())?;
         loop {
@@ -57,7 +58,7 @@ impl Shared {
         }
     }
 
-    async fn sender(&self) -> Result<Sender, String> {
+    async fn sender(&self) -> Result<H2Sender, String> {
         let _turn = self.connecting.lock().await;
         let kept = self.sender.borrow().clone();
         if let Some(mut kept) = kept
@@ -68,7 +69,7 @@ impl Shared {
         let io = self.traffic.trust.h2(self.traffic.door).await?;
         let opened = http2::handshake(TokioExecutor::new(), io).await;
         let (sender, connection) = opened.map_err(|e| format!("no HTTP/2: {e}"))?;
-        // Ends with the last sender; what breaks is seen by its requests.
+        // Ends with the last sender. Its requests see what goes wrong.
         tokio::task::spawn_local(connection);
         self.sender.replace(Some(sender.clone()));
         Ok(sender)

@@ -1,5 +1,5 @@
-//! Tunnels: opened by an upgrade, then messages that have to come back. One that stays open through both switches, and
-//! short ones that are opened anew.
+//! Tunnels: opened by an upgrade, with messages that have to come back. One stays open during both switches; short ones are opened
+//! one after another.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -11,25 +11,26 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::connection::{Connection, color_of, no_answer, request};
-use super::{Judge, Kind, PATIENCE, Traffic};
+use super::exchange::{DemoTraffic, Judge, PATIENCE};
+use crate::demo::tally::TrafficKind;
 
-/// Between two messages.
+/// Time between two messages.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Bytes of a message.
 const MESSAGE: usize = 512;
 
-type Tunnel = TokioIo<Upgraded>;
+type EchoTunnel = TokioIo<Upgraded>;
 
 /// One tunnel after another, each open for `open_for`.
-pub(super) async fn lane(traffic: Rc<Traffic>, open_for: Duration) {
+pub(super) async fn lane(traffic: Rc<DemoTraffic>, open_for: Duration) {
     while traffic.goes_on() {
         let mut tunnel = None;
         let opening = async {
             tunnel = Some(open(&traffic, &traffic.judge()).await?);
             Ok(())
         };
-        traffic.count(Kind::WebSocket, PATIENCE, opening).await;
+        traffic.count(TrafficKind::WebSocket, PATIENCE, opening).await;
         match tunnel {
             Some(tunnel) => converse(&traffic, tunnel, Instant::now() + open_for).await,
             None => tokio::time::sleep(PAUSE).await,
@@ -37,8 +38,8 @@ pub(super) async fn lane(traffic: Rc<Traffic>, open_for: Duration) {
     }
 }
 
-/// RFC 6455, 4.1. The frames inside are the ends' own matter: the door passes bytes.
-async fn open(traffic: &Traffic, judge: &Judge<'_>) -> Result<Tunnel, String> {
+/// RFC 6455, 4.1. No frames are sent inside: the door only passes bytes.
+async fn open(traffic: &DemoTraffic, judge: &Judge<'_>) -> Result<EchoTunnel, String> {
     let mut request = request("GET", "/echo", Bytes::new())?;
     let fields = [
         (header::CONNECTION, "upgrade"),
@@ -53,10 +54,10 @@ async fn open(traffic: &Traffic, judge: &Judge<'_>) -> Result<Tunnel, String> {
     Ok(TokioIo::new(upgraded))
 }
 
-/// Until then, or until a message is lost.
-async fn converse(traffic: &Traffic, mut tunnel: Tunnel, until: Instant) {
+/// Sends messages until then, or until one is lost.
+async fn converse(traffic: &DemoTraffic, mut tunnel: EchoTunnel, until: Instant) {
     while traffic.goes_on() && Instant::now() < until {
-        if !traffic.count(Kind::WebSocket, PATIENCE, echo(&mut tunnel)).await {
+        if !traffic.count(TrafficKind::WebSocket, PATIENCE, echo(&mut tunnel)).await {
             return;
         }
         tokio::time::sleep(PAUSE).await;
@@ -64,7 +65,7 @@ async fn converse(traffic: &Traffic, mut tunnel: Tunnel, until: Instant) {
     let _ = tunnel.shutdown().await;
 }
 
-async fn echo(tunnel: &mut Tunnel) -> Result<(), String> {
+async fn echo(tunnel: &mut EchoTunnel) -> Result<(), String> {
     let cut = |e: std::io::Error| format!("the tunnel was cut: {e}");
     let sent: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(MESSAGE).collect();
     tunnel.write_all(&sent).await.map_err(cut)?;

@@ -1,0 +1,177 @@
+//! The gate's probes: started by this very switch, on every backend of the target pool.
+//!
+//! Background probes don't count here: a backend that was healthy a second ago may be the old container that the deploy has
+//! just stopped.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tokio::sync::mpsc;
+
+use crate::config;
+use crate::control::messages::{GateRefused, OperationEvent, UnreadyBackend, millis};
+use crate::health::probe;
+use crate::resolve::Resolver;
+use crate::service::{Backend, Pool, Service};
+use crate::types::Color;
+use crate::upstream::Upstreams;
+
+/// Time between two probes of the gate, and between two tries of a warm-up request. It is shorter than the background
+/// interval, because a deploy is waiting.
+pub const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// What the gate probes with.
+pub struct Gatekeeper {
+    pub upstreams: Rc<Upstreams>,
+    pub resolver: Resolver,
+}
+
+/// The gate is open.
+pub struct GatePassed {
+    pub took: Duration,
+    pub backends: Vec<ReadyBackend>,
+}
+
+/// A backend that has passed, and its name for messages.
+pub struct ReadyBackend {
+    pub backend: Arc<Backend>,
+    pub label: String,
+}
+
+/// One backend, or one name without an address, and its probes so far.
+struct Candidate {
+    label: String,
+    backend: Option<Arc<Backend>>,
+    passes: u32,
+    why: String,
+}
+
+impl Gatekeeper {
+    /// Passes once `min_healthy` of the pool's backends have passed `rise` fresh probes in a row; refused at `timeout`.
+    pub async fn pass(
+        &self,
+        service: &Service,
+        color: Color,
+        timeout: Duration,
+        events: &mpsc::UnboundedSender<OperationEvent>,
+    ) -> Result<GatePassed, GateRefused> {
+        let started = Instant::now();
+        let pool = service.pool(color);
+        let config = service.config();
+        let timeout_ms = millis(timeout);
+        let _ = events.send(OperationEvent::GateStarted { service: service.name().to_string(), color, timeout_ms });
+        let mut candidates = Vec::new();
+        let rounds = async {
+            loop {
+                self.resolver.refresh(pool).await;
+                candidates = candidates_of(pool, &candidates);
+                self.round(pool, &mut candidates, &config, events).await;
+                if enough(&candidates, &config) {
+                    return;
+                }
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+        };
+        if tokio::time::timeout(timeout, rounds).await.is_ok() {
+            let took = started.elapsed();
+            let _ = events.send(OperationEvent::GatePassed { took_ms: millis(took) });
+            let passed = candidates.into_iter().filter(|c| c.passes >= config.health.rise);
+            let backends = passed.filter_map(|c| Some(ReadyBackend { backend: c.backend?, label: c.label })).collect();
+            return Ok(GatePassed { took, backends });
+        }
+        Err(refused(service, color, timeout, &candidates, &config))
+    }
+
+    /// One fresh probe of every candidate, all at the same time.
+    async fn round(
+        &self,
+        pool: &Pool,
+        candidates: &mut [Candidate],
+        config: &config::Service,
+        events: &mpsc::UnboundedSender<OperationEvent>,
+    ) {
+        let rise = config.health.rise;
+        let probes = candidates.iter_mut().filter(|c| c.passes < rise).map(|candidate| async {
+            let Some(backend) = candidate.backend.clone() else { return };
+            let seen = probe(&self.upstreams, &backend, config).await;
+            candidate.passes = if seen.outcome.passed() { candidate.passes + 1 } else { 0 };
+            candidate.why = seen.outcome.to_string();
+            let _ = events.send(OperationEvent::Probed {
+                backend: candidate.label.clone(),
+                passes: candidate.passes,
+                of: rise,
+                outcome: candidate.why.clone(),
+            });
+            // The probe also counts for the backend itself: when the gate has passed, traffic finds it up, and a backend that
+            // a reload has dropped, and that the pool has kept only until now, gets no more traffic.
+            if backend.observe(seen, rise, config.health.fall) {
+                pool.settle();
+            }
+        });
+        join_all(probes).await;
+    }
+}
+
+/// The pool as it is now; a backend that was probed before keeps its passes.
+fn candidates_of(pool: &Pool, before: &[Candidate]) -> Vec<Candidate> {
+    let backends = pool.backends();
+    let mut candidates = Vec::new();
+    for target in pool.targets() {
+        if target.endpoints.is_empty() {
+            let why = target.error.unwrap_or_else(|| "its name was not resolved yet".to_owned());
+            candidates.push(Candidate { label: target.addr.to_string(), backend: None, passes: 0, why });
+        }
+        for endpoint in &target.endpoints {
+            let found = backends.iter().find(|b| *b.addr() == target.addr && b.endpoint() == endpoint);
+            let Some(backend) = found else { continue };
+            let known = before.iter().find(|c| c.backend.as_ref().is_some_and(|b| b.id() == backend.id()));
+            candidates.push(Candidate {
+                label: label(backend),
+                backend: Some(backend.clone()),
+                passes: known.map_or(0, |c| c.passes),
+                why: known.map_or_else(|| "no answer yet".to_owned(), |c| c.why.clone()),
+            });
+        }
+    }
+    candidates
+}
+
+fn label(backend: &Backend) -> String {
+    let (written, resolved) = (backend.addr().to_string(), backend.name());
+    if written.ends_with(&**resolved) { written } else { format!("{written} ({resolved})") }
+}
+
+fn enough(candidates: &[Candidate], config: &config::Service) -> bool {
+    !candidates.is_empty() && ready(candidates, config) >= needed(candidates.len(), config)
+}
+
+fn ready(candidates: &[Candidate], config: &config::Service) -> usize {
+    candidates.iter().filter(|c| c.passes >= config.health.rise).count()
+}
+
+/// `min_healthy`, rounded up, and at least one.
+fn needed(of: usize, config: &config::Service) -> usize {
+    (of * usize::from(config.switch.min_healthy_percent)).div_ceil(100).max(1)
+}
+
+fn refused(
+    service: &Service,
+    color: Color,
+    waited: Duration,
+    candidates: &[Candidate],
+    config: &config::Service,
+) -> GateRefused {
+    let unready = candidates.iter().filter(|c| c.passes < config.health.rise);
+    GateRefused {
+        service: service.name().to_string(),
+        color,
+        ready: ready(candidates, config),
+        needed: needed(candidates.len(), config),
+        of: candidates.len(),
+        waited,
+        unready: unready.map(|c| UnreadyBackend { backend: c.label.clone(), why: c.why.clone() }).collect(),
+        forceable: false,
+    }
+}

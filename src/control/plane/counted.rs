@@ -1,0 +1,100 @@
+//! The words of the metrics: results of `edge_switches_total`, phases of `edge_switch_duration_seconds`.
+
+use crate::control::disk::HistoryResult;
+use crate::control::messages::{OperationRefused, OperationResult, VerdictKind};
+
+/// A result that `edge_switches_total` counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwitchResult {
+    Switched,
+    Forced,
+    Inconclusive,
+    RolledBack,
+    Refused,
+    Conflict,
+    Failed,
+}
+
+/// A part of a switch whose time is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwitchPhase {
+    Gate,
+    Flip,
+    Watch,
+    Drain,
+}
+
+impl SwitchResult {
+    /// A flip; `None` for what is no flip.
+    pub fn of_flip(result: &OperationResult) -> Option<Self> {
+        match result {
+            OperationResult::Switched => Some(Self::Switched),
+            OperationResult::Forced => Some(Self::Forced),
+            _ => None,
+        }
+    }
+
+    /// A verdict that counts beside its flip.
+    pub fn of_verdict(kind: VerdictKind) -> Option<Self> {
+        match kind {
+            VerdictKind::Inconclusive => Some(Self::Inconclusive),
+            VerdictKind::RolledBack => Some(Self::RolledBack),
+            VerdictKind::Passed | VerdictKind::Failed | VerdictKind::Ended => None,
+        }
+    }
+
+    pub fn of_refusal(refused: &OperationRefused) -> Self {
+        match refused {
+            OperationRefused::Conflict { .. }
+            | OperationRefused::Generation { .. }
+            | OperationRefused::Overtaken { .. }
+            | OperationRefused::TakenBack { .. }
+            | OperationRefused::Replaced { .. } => Self::Conflict,
+            OperationRefused::Gate(_)
+            | OperationRefused::NoPrevious { .. }
+            | OperationRefused::ServesAlready { .. } => Self::Refused,
+            OperationRefused::NoSuchService { .. }
+            | OperationRefused::NotColored { .. }
+            | OperationRefused::NotDurable { .. }
+            | OperationRefused::StuckAtStep { .. }
+            | OperationRefused::ShuttingDown => Self::Failed,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Switched => "switched",
+            Self::Forced => "forced",
+            Self::Inconclusive => "inconclusive",
+            Self::RolledBack => "rolled-back",
+            Self::Refused => "refused",
+            Self::Conflict => "conflict",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl From<SwitchResult> for HistoryResult {
+    fn from(result: SwitchResult) -> Self {
+        match result {
+            SwitchResult::Switched => Self::Switched,
+            SwitchResult::Forced => Self::Forced,
+            SwitchResult::Inconclusive => Self::Inconclusive,
+            SwitchResult::RolledBack => Self::RolledBack,
+            SwitchResult::Refused => Self::Refused,
+            SwitchResult::Conflict => Self::Conflict,
+            SwitchResult::Failed => Self::Failed,
+        }
+    }
+}
+
+impl SwitchPhase {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gate => "gate",
+            Self::Flip => "flip",
+            Self::Watch => "watch",
+            Self::Drain => "drain",
+        }
+    }
+}
