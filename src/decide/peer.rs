@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::ClientAuth;
 use crate::headers::ClientCert;
+use crate::types::TlsVersion;
 
 /// Where a request came from: what its connection knows.
 #[derive(Debug)]
@@ -12,8 +13,8 @@ pub struct Peer {
     /// The other end, as PROXY protocol said where it is in use.
     pub ip: IpAddr,
     pub tls: bool,
-    /// `1.2`, `1.3`.
-    pub tls_version: Option<&'static str>,
+    /// `None` without TLS.
+    pub tls_version: Option<TlsVersion>,
     /// RFC 6066, 3; in lower case.
     pub sni: Option<Box<str>>,
     /// What the handshake asked of the client; `None`: nothing.

@@ -11,6 +11,7 @@ use super::handle::handle;
 use crate::config::Limits;
 use crate::decide::Peer;
 use crate::listen::{Accepted, Admitted, read_proxy_header};
+use crate::metrics::HandshakeResult;
 use crate::tls::{Handshake, HandshakeError, Tls};
 use crate::worker::{Arrival, Entrance, Worker};
 
@@ -71,16 +72,15 @@ impl Coming {
         let done = tls.accept(stream, self.local.map(|local| local.ip()), limits.header_timeout).await;
         let metrics = &self.worker.shared.metrics;
         match done {
-            Ok(Handshake { stream, sni, client_auth, client_cert, h2 }) => {
-                let tls_version = version_of(&stream);
-                metrics.tls_handshake(tls_version, "ok");
-                let peer = Peer { ip, tls: true, tls_version: Some(tls_version), sni, client_auth, client_cert, port };
+            Ok(Handshake { stream, version, sni, client_auth, client_cert, h2 }) => {
+                metrics.tls_handshake(HandshakeResult::Ok(version));
+                let peer = Peer { ip, tls: true, tls_version: Some(version), sni, client_auth, client_cert, port };
                 // Boxed: moved from task to codec by its address.
                 self.serve(Box::new(stream), peer, h2, limits);
             }
-            Err(HandshakeError::Validated) => metrics.tls_handshake("", "acme"),
+            Err(HandshakeError::Validated) => metrics.tls_handshake(HandshakeResult::Validated),
             Err(error) => {
-                metrics.tls_handshake("", "failed");
+                metrics.tls_handshake(HandshakeResult::Failed);
                 tracing::debug!(%ip, %error, "TLS handshake failed");
             }
         }
@@ -89,13 +89,5 @@ impl Coming {
     fn serve<T: ClientStream + 'static>(self, stream: T, peer: Peer, speaks_h2: bool, limits: Limits) {
         let conn = Conn::new(&self.worker, self.listener, peer, limits);
         serve(conn, stream, speaks_h2, handle, self.admitted);
-    }
-}
-
-fn version_of<T>(stream: &tokio_rustls::server::TlsStream<T>) -> &'static str {
-    match stream.get_ref().1.protocol_version() {
-        Some(rustls::ProtocolVersion::TLSv1_3) => "1.3",
-        Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
-        _ => "",
     }
 }

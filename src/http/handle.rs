@@ -12,7 +12,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::answer::{Answer, Limited, own, redirect, refuse, refuse_limited};
+use super::answer::{AnswerBody, Limited, own, redirect, refuse, refuse_limited};
 use super::connection::Conn;
 use super::exchange::{ClientRequest, Exchange};
 use super::forward::forward;
@@ -29,7 +29,7 @@ use crate::types::RequestId;
 pub fn handle(
     conn: &Rc<Conn>,
     request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<Answer>, Infallible>> + use<> {
+) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
     conn.begin_exchange();
     let (head, body) = request.into_parts();
     let (mut exchange, verdict) = receive(conn, head);
@@ -73,7 +73,7 @@ fn receive(conn: &Rc<Conn>, head: Parts) -> (Box<Exchange>, RequestVerdict) {
     (exchange, conn.bad_head().map_or(decision.verdict, RequestVerdict::Refuse))
 }
 
-async fn pass(mut exchange: Box<Exchange>, body: Incoming) -> Response<Answer> {
+async fn pass(mut exchange: Box<Exchange>, body: Incoming) -> Response<AnswerBody> {
     let route = exchange.route.clone();
     if let Err(limited) = take_limits(&mut exchange, &route).await {
         return refuse_limited(exchange, limited);

@@ -1,12 +1,13 @@
-//! Prometheus metrics: counting without a lock, told on request.
+//! Prometheus metrics: counted without a lock, rendered when scraped.
 //!
 //! Owns every counter and histogram of the process, by names that come from the config; they live as long as the
 //! process, so a reload keeps them. Requests count in a per-worker [`Series`]; rarer events in [`ServiceSeries`],
-//! [`ZoneSeries`] and here. How the colours of a service do is in [`Totals`] and, over time, [`Recents`]. Gauges that live elsewhere are given at scrape time. Never takes a label from a client.
-//! The text: [`Text`].
+//! [`ZoneSeries`] and here. How the colours of a service do is in [`Totals`] and, over time, [`Recents`]. Gauges that live
+//! elsewhere are given at scrape time. Never takes a label from a client. The text: [`Text`].
 
 mod codes;
 mod events;
+mod handshakes;
 mod histogram;
 mod latency;
 mod outcome;
@@ -15,18 +16,18 @@ mod registry;
 mod series;
 mod text;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub use events::{LimitMode, ServiceSeries, ZoneSeries};
+pub use handshakes::HandshakeResult;
 pub use outcome::Totals;
 pub use recent::{Recent, Recents};
 pub use series::Series;
 pub use text::{MetricKind, SampleValue, Text};
 
-use parking_lot::Mutex;
+use handshakes::Handshakes;
 use registry::Registry;
 
 /// All metrics of the process.
@@ -39,8 +40,7 @@ pub struct Metrics {
     /// Failed attempts to have a certificate issued, by host.
     acme: Registry<Arc<str>, AtomicU64>,
     recents: Recents,
-    /// By version and result. A handshake costs hundreds of microseconds: a lock is nothing to it.
-    handshakes: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+    handshakes: Handshakes,
     reloads_done: AtomicU64,
     reloads_failed: AtomicU64,
     /// Seconds since 1970; 0: never.
@@ -57,7 +57,7 @@ impl Metrics {
             zones: Registry::default(),
             acme: Registry::default(),
             recents: Recents::default(),
-            handshakes: Mutex::default(),
+            handshakes: Handshakes::default(),
             reloads_done: AtomicU64::new(0),
             reloads_failed: AtomicU64::new(0),
             last_reload: AtomicU64::new(0),
@@ -109,10 +109,8 @@ impl Metrics {
         self.acme.find_or_make(host.into(), AtomicU64::default)
     }
 
-    /// One TLS handshake: `version` as `"1.3"`, or `""` when it failed before there was one.
-    pub fn tls_handshake(&self, version: &'static str, result: &'static str) {
-        let mut handshakes = self.handshakes.lock();
-        *handshakes.entry((version, result)).or_default() += 1;
+    pub fn tls_handshake(&self, result: HandshakeResult) {
+        self.handshakes.count(result);
     }
 
     /// A reload took effect at `now`. The first config counts as one.
@@ -140,12 +138,7 @@ impl Metrics {
     }
 
     fn render_own(&self, text: &mut Text) {
-        text.family("edge_tls_handshakes_total", "TLS handshakes.", MetricKind::Counter);
-        let handshakes = self.handshakes.lock();
-        for (&(version, result), &count) in &*handshakes {
-            text.sample(&[("version", version), ("result", result)], count);
-        }
-        drop(handshakes);
+        self.handshakes.render(text);
         text.family("edge_acme_failures_total", "Failed attempts to have a certificate issued.", MetricKind::Counter);
         for (host, count) in self.acme.all() {
             text.sample(&[("host", &*host)], count.load(Relaxed));

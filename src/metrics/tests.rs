@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use http::Method;
 
-use super::{LimitMode, MetricKind, Metrics, Text};
-use crate::types::Color;
+use super::{HandshakeResult, LimitMode, MetricKind, Metrics, Text};
+use crate::types::{Color, TlsVersion};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -141,7 +141,7 @@ fn rare_events_are_told() {
     service.failed(Some(Color::Green), "connect_refused");
     service.switched("done");
     service.phase("gate", 3 * MS);
-    metrics.tls_handshake("1.3", "ok");
+    metrics.tls_handshake(HandshakeResult::Ok(TlsVersion::V1_3));
     metrics.reloaded(UNIX_EPOCH + Duration::from_secs(1_700_000_000));
     metrics.reload_failed();
     let samples = scrape(&metrics);

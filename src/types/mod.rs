@@ -11,6 +11,7 @@ mod invalid;
 mod quantity;
 mod rate;
 mod request_id;
+mod tls_version;
 mod waker;
 
 pub use address::{BackendAddr, ListenAddr, Scheme};
@@ -20,4 +21,5 @@ pub use invalid::Invalid;
 pub use quantity::{parse_duration, parse_size, show_duration, show_size};
 pub use rate::Rate;
 pub use request_id::RequestId;
+pub use tls_version::TlsVersion;
 pub use waker::keep_waker;

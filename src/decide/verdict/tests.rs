@@ -7,7 +7,7 @@ use crate::config;
 use crate::metrics::Metrics;
 use crate::service::{Active, Service};
 use crate::trust::BackendTlsSet;
-use crate::types::Color;
+use crate::types::{Color, TlsVersion};
 
 const CONFIG: &str = r#"
 [server]
@@ -57,7 +57,7 @@ fn over_tls(sni: Option<&str>) -> Peer {
     Peer {
         ip: [203, 0, 113, 9].into(),
         tls: true,
-        tls_version: Some("1.3"),
+        tls_version: Some(TlsVersion::V1_3),
         sni: sni.map(Into::into),
         client_auth: None,
         client_cert: None,

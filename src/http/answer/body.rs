@@ -16,7 +16,7 @@ use crate::http::exchange::Exchange;
 use crate::upstream::Lease;
 
 /// What hyper sends to the client.
-pub enum Answer {
+pub enum AnswerBody {
     Own(Own),
     Relayed(Relayed),
 }
@@ -41,7 +41,7 @@ pub struct Relayed {
 #[error("answer broken off: {}", .0.reason())]
 pub struct BrokenOff(Broken);
 
-impl Answer {
+impl AnswerBody {
     pub fn own(body: Bytes, mut exchange: Box<Exchange>) -> Self {
         if body.is_empty() || exchange.request.method() == http::Method::HEAD {
             exchange.outcome.complete = true;
@@ -125,7 +125,7 @@ impl Relayed {
     }
 }
 
-impl Body for Answer {
+impl Body for AnswerBody {
     type Data = Bytes;
     type Error = BrokenOff;
 

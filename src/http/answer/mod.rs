@@ -6,6 +6,6 @@ mod body;
 mod fields;
 mod own;
 
-pub use body::Answer;
+pub use body::AnswerBody;
 pub use fields::finish_headers;
 pub use own::{Limited, own, redirect, refuse, refuse_for_maintenance, refuse_limited, see_other};

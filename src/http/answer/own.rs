@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
-use super::body::Answer;
+use super::body::AnswerBody;
 use super::fields::finish_headers;
 use crate::error::Failure;
 use crate::http::exchange::Exchange;
@@ -25,7 +25,7 @@ pub fn own(
     body: Bytes,
     content_type: Option<HeaderValue>,
     fields: HeaderMap,
-) -> Response<Answer> {
+) -> Response<AnswerBody> {
     exchange.outcome.status = status.as_u16();
     if exchange.progress.unread {
         exchange.conn().linger_and_close();
@@ -36,14 +36,14 @@ pub fn own(
     }
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     finish_headers(&exchange, &mut headers);
-    let mut response = Response::new(Answer::own(body, exchange));
+    let mut response = Response::new(AnswerBody::own(body, exchange));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }
 
 /// The answer of one row of the failure table.
-pub fn refuse(exchange: Box<Exchange>, failure: Failure) -> Response<Answer> {
+pub fn refuse(exchange: Box<Exchange>, failure: Failure) -> Response<AnswerBody> {
     let status = failure.status();
     let mut fields = HeaderMap::new();
     if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -59,13 +59,13 @@ pub fn refuse(exchange: Box<Exchange>, failure: Failure) -> Response<Answer> {
 }
 
 /// A zone's refusal, under the zone's own status.
-pub fn refuse_limited(exchange: Box<Exchange>, limited: Limited) -> Response<Answer> {
+pub fn refuse_limited(exchange: Box<Exchange>, limited: Limited) -> Response<AnswerBody> {
     let failure = Failure::Limited;
     problem(exchange, failure, limited.status, failure.text(), limited.fields)
 }
 
 /// Maintenance: the operator's words, where there are any.
-pub fn refuse_for_maintenance(exchange: Box<Exchange>, maintenance: &Maintenance) -> Response<Answer> {
+pub fn refuse_for_maintenance(exchange: Box<Exchange>, maintenance: &Maintenance) -> Response<AnswerBody> {
     let failure = Failure::Maintenance;
     let text = maintenance.message.as_deref().unwrap_or(failure.text());
     let mut fields = HeaderMap::new();
@@ -75,7 +75,7 @@ pub fn refuse_for_maintenance(exchange: Box<Exchange>, maintenance: &Maintenance
 }
 
 /// To another place, as the route or the site has it.
-pub fn redirect(exchange: Box<Exchange>, to: &str) -> Response<Answer> {
+pub fn redirect(exchange: Box<Exchange>, to: &str) -> Response<AnswerBody> {
     let keeps_method = !matches!(*exchange.request.method(), Method::GET | Method::HEAD);
     let status = match &exchange.route.action {
         Action::Redirect { status, .. } => *status,
@@ -89,7 +89,7 @@ pub fn redirect(exchange: Box<Exchange>, to: &str) -> Response<Answer> {
 }
 
 /// A preview's link was followed.
-pub fn see_other(exchange: Box<Exchange>, to: SeeOther) -> Response<Answer> {
+pub fn see_other(exchange: Box<Exchange>, to: SeeOther) -> Response<AnswerBody> {
     let mut fields = HeaderMap::new();
     fields.insert(header::LOCATION, to.location);
     fields.insert(header::SET_COOKIE, to.cookie);
@@ -104,7 +104,7 @@ fn problem(
     status: StatusCode,
     text: &str,
     fields: HeaderMap,
-) -> Response<Answer> {
+) -> Response<AnswerBody> {
     exchange.outcome.failed(failure);
     let request = &exchange.request;
     let page = pages::problem(status, failure.reason(), text, request.id.as_str(), request.wants_json());

@@ -13,8 +13,8 @@ use super::conn::Conn;
 
 /// What answers each request of a connection. Never fails: whatever happens is an answer.
 pub trait Handler: Fn(&Rc<Conn>, Request<Incoming>) -> Self::Answering + Copy + Unpin + 'static {
-    type Answering: Future<Output = Result<Response<Self::Answer>, Infallible>> + 'static;
-    type Answer: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static;
+    type Answering: Future<Output = Result<Response<Self::Body>, Infallible>> + 'static;
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static;
 }
 
 impl<H, F, B> Handler for H
@@ -24,5 +24,5 @@ where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
 {
     type Answering = F;
-    type Answer = B;
+    type Body = B;
 }

@@ -10,7 +10,7 @@ const PREFIX: usize = 32;
 /// Follows one connection's bytes from head to head.
 #[derive(Debug, Default)]
 pub struct HeadScan {
-    state: State,
+    state: ScanState,
     /// The current line's first bytes, in lower case.
     prefix: [u8; PREFIX],
     prefix_len: usize,
@@ -25,7 +25,7 @@ pub struct HeadScan {
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ScanState {
     #[default]
     Head,
     /// This many bytes of a body are still to come.
@@ -56,17 +56,17 @@ impl HeadScan {
     pub fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Ambiguous> {
         while !bytes.is_empty() {
             match self.state {
-                State::Unknown => return Ok(()),
-                State::Chunked(chunk) => bytes = self.feed_chunk(chunk, bytes),
-                State::Body(left) => {
+                ScanState::Unknown => return Ok(()),
+                ScanState::Chunked(chunk) => bytes = self.feed_chunk(chunk, bytes),
+                ScanState::Body(left) => {
                     let skip = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                     bytes = &bytes[skip..];
                     self.state = match left - skip as u64 {
-                        0 => State::Head,
-                        left => State::Body(left),
+                        0 => ScanState::Head,
+                        left => ScanState::Body(left),
                     };
                 }
-                State::Head => bytes = self.feed_line(bytes)?,
+                ScanState::Head => bytes = self.feed_line(bytes)?,
             }
         }
         Ok(())
@@ -74,7 +74,7 @@ impl HeadScan {
 
     /// The exchange before is over and its body read: what comes next is a head.
     pub fn expect_head(&mut self) {
-        if self.state == State::Unknown {
+        if self.state == ScanState::Unknown {
             *self = Self::default();
         }
     }
@@ -89,24 +89,24 @@ impl HeadScan {
         if let Chunk::Data(left) = chunk {
             let skip = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
             let left = left - skip as u64;
-            self.state = State::Chunked(if left == 0 { Chunk::Size(0, false) } else { Chunk::Data(left) });
+            self.state = ScanState::Chunked(if left == 0 { Chunk::Size(0, false) } else { Chunk::Data(left) });
             return &bytes[skip..];
         }
         let (byte, rest) = (bytes[0], &bytes[1..]);
         self.state = match (chunk, byte) {
-            (Chunk::Size(0, _) | Chunk::Trailer(true), b'\n') => State::Chunked(Chunk::Trailer(false)),
+            (Chunk::Size(0, _) | Chunk::Trailer(true), b'\n') => ScanState::Chunked(Chunk::Trailer(false)),
             (Chunk::Size(size, _), b'\n') => {
-                size.checked_add(2).map_or(State::Unknown, |n| State::Chunked(Chunk::Data(n)))
+                size.checked_add(2).map_or(ScanState::Unknown, |n| ScanState::Chunked(Chunk::Data(n)))
             }
             (Chunk::Size(size, false), digit) if digit.is_ascii_hexdigit() => {
                 let digit = u64::from(char::from(digit).to_digit(16).unwrap_or(0));
                 let size = size.checked_mul(16).and_then(|size| size.checked_add(digit));
-                size.map_or(State::Unknown, |size| State::Chunked(Chunk::Size(size, false)))
+                size.map_or(ScanState::Unknown, |size| ScanState::Chunked(Chunk::Size(size, false)))
             }
-            (Chunk::Size(size, _), _) => State::Chunked(Chunk::Size(size, true)),
-            (Chunk::Trailer(false), b'\n') => State::Head,
-            (Chunk::Trailer(filled), byte) => State::Chunked(Chunk::Trailer(filled || byte != b'\r')),
-            (Chunk::Data(_), _) => State::Unknown,
+            (Chunk::Size(size, _), _) => ScanState::Chunked(Chunk::Size(size, true)),
+            (Chunk::Trailer(false), b'\n') => ScanState::Head,
+            (Chunk::Trailer(filled), byte) => ScanState::Chunked(Chunk::Trailer(filled || byte != b'\r')),
+            (Chunk::Data(_), _) => ScanState::Unknown,
         };
         rest
     }
@@ -171,14 +171,14 @@ impl HeadScan {
             return Err(Ambiguous);
         }
         let next = match (self.encoding_fields, self.length_fields, self.content_length) {
-            (0, 0, _) => State::Head,
-            (0, _, Some(length)) => State::Body(length),
-            (0, _, None) => State::Unknown,
-            _ => State::Chunked(Chunk::Size(0, false)),
+            (0, 0, _) => ScanState::Head,
+            (0, _, Some(length)) => ScanState::Body(length),
+            (0, _, None) => ScanState::Unknown,
+            _ => ScanState::Chunked(Chunk::Size(0, false)),
         };
         *self = Self { state: next, request_line: self.request_line, ..Self::default() };
-        if next == State::Body(0) {
-            self.state = State::Head;
+        if next == ScanState::Body(0) {
+            self.state = ScanState::Head;
         }
         Ok(())
     }
@@ -237,5 +237,93 @@ mod tests {
             assert_eq!(scan(&[text]), Err(Ambiguous), "{text:?}");
             assert_eq!(bytewise(text), Err(Ambiguous), "{text:?}");
         }
+    }
+
+    /// Where the scan is after these bytes, whole and one by one.
+    fn state_after(text: &str) -> ScanState {
+        let mut whole = HeadScan::default();
+        whole.feed(text.as_bytes()).unwrap();
+        let mut bytewise = HeadScan::default();
+        text.as_bytes().iter().for_each(|byte| bytewise.feed(&[*byte]).unwrap());
+        assert_eq!(whole.state, bytewise.state, "{text:?}");
+        whole.state
+    }
+
+    #[test]
+    fn it_knows_where_a_body_ends() {
+        let post = |fields: &str, body: &str| state_after(&format!("POST / HTTP/1.1\r\n{fields}\r\n\r\n{body}"));
+        for (length, body, state) in [
+            ("0", "", ScanState::Head),
+            ("3", "", ScanState::Body(3)),
+            ("3", "a", ScanState::Body(2)),
+            ("3", "abc", ScanState::Head),
+            ("007", "abc", ScanState::Body(4)),
+            ("none", "abc", ScanState::Unknown),
+            ("-1", "abc", ScanState::Unknown),
+            ("18446744073709551616", "abc", ScanState::Unknown),
+        ] {
+            assert_eq!(post(&format!("Content-Length: {length}"), body), state, "{length:?} {body:?}");
+        }
+        // Longer than what is kept of a line: the codec decides.
+        assert_eq!(post("Content-Length:                 3", "abc"), ScanState::Unknown);
+        assert_eq!(post("X-Content-Length: 3", ""), ScanState::Head, "another field");
+    }
+
+    #[test]
+    fn it_knows_where_a_chunked_body_ends() {
+        let post = |body: &str| state_after(&format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{body}"));
+        let chunked = ScanState::Chunked;
+        for (body, state) in [
+            ("", chunked(Chunk::Size(0, false))),
+            ("1", chunked(Chunk::Size(1, false))),
+            ("1F", chunked(Chunk::Size(31, false))),
+            ("1f;a=b", chunked(Chunk::Size(31, true))),
+            ("2 0", chunked(Chunk::Size(2, true))),
+            ("2\r\n", chunked(Chunk::Data(4))),
+            ("2\r\na\n", chunked(Chunk::Data(2))),
+            ("2\r\nab\r\n", chunked(Chunk::Size(0, false))),
+            ("0\r\n", chunked(Chunk::Trailer(false))),
+            ("0;x\r\nA: b", chunked(Chunk::Trailer(true))),
+            ("0\r\nA: b\r\n", chunked(Chunk::Trailer(false))),
+            ("0\r\n\r\n", ScanState::Head),
+            ("0\r\nA: b\r\n\r\n", ScanState::Head),
+            ("00\r\n\r\n", ScanState::Head),
+            ("ffffffffffffffff\r\n", ScanState::Unknown),
+            ("10000000000000000\r\n", ScanState::Unknown),
+        ] {
+            assert_eq!(post(body), state, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_that_was_not_understood_is_forgotten_with_its_exchange() {
+        let mut scan = HeadScan::default();
+        scan.feed(b"POST / HTTP/1.1\r\nContent-Length: ?\r\n\r\nGET / HTTP/1.1\n\n").unwrap();
+        scan.expect_head();
+        assert_eq!(scan.feed(b"GET / HTTP/1.1\nHost: a\r\n\r\n"), Err(Ambiguous));
+        // In the middle of a head or a body, nothing is forgotten.
+        let mut scan = HeadScan::default();
+        scan.feed(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n\n").unwrap();
+        scan.expect_head();
+        assert_eq!(scan.state, ScanState::Body(1));
+    }
+
+    #[test]
+    fn the_request_line_is_measured_as_it_comes() {
+        let mut scan = HeadScan::default();
+        for (part, length) in [("GET /", 5), ("abc HTTP/1.1\r", 18), ("\nHost: a\r\n", 18), ("\r\n", 18), ("GET", 3)] {
+            scan.feed(part.as_bytes()).unwrap();
+            assert_eq!(scan.request_line(), length, "{part:?}");
+        }
+    }
+
+    #[test]
+    fn each_kind_of_length_field_may_come_once() {
+        let head = |fields: &str| scan(&[&format!("POST / HTTP/1.1\r\n{fields}\r\n")]);
+        assert_eq!(head("Content-Length: 1\r\nA: b\r\n"), Ok(()));
+        assert_eq!(head("Transfer-Encoding: chunked\r\nA: b\r\n"), Ok(()));
+        assert_eq!(head("Content-Length: 1\r\nContent-Length: 2\r\n"), Err(Ambiguous));
+        assert_eq!(head("Transfer-Encoding: chunked\r\nContent-Length: 1\r\n"), Err(Ambiguous));
+        assert_eq!(head("A: b\r\r\n"), Ok(()), "the codec refuses it");
     }
 }

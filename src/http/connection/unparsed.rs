@@ -10,7 +10,7 @@ use crate::access::Entry;
 use crate::error::Failure;
 use crate::headers::X_REQUEST_ID;
 use crate::pages;
-use crate::types::RequestId;
+use crate::types::{RequestId, TlsVersion};
 
 /// The status of an answer that hyper made by itself: a 4xx head with an empty body and nothing of ours.
 pub(super) fn status_of_bare(written: &[u8]) -> Option<StatusCode> {
@@ -69,7 +69,7 @@ fn record(conn: &Conn, id: &RequestId, failure: Failure, bytes_out: u64) {
         path: "",
         query: None,
         protocol: "HTTP/1.1",
-        tls: conn.peer().tls_version,
+        tls: conn.peer().tls_version.map(TlsVersion::as_str),
         status,
         bytes_in: 0,
         bytes_out,

@@ -14,7 +14,7 @@ use crate::error::{Broken, Failure};
 use crate::headers::TraceParent;
 use crate::http::connection::Conn;
 use crate::site::Route;
-use crate::types::Color;
+use crate::types::{Color, TlsVersion};
 use crate::worker::{Connection, LiveExchange};
 
 /// One exchange. Recorded when dropped.
@@ -96,7 +96,7 @@ impl Exchange {
             path: request.uri.path(),
             query: request.uri.query(),
             protocol: request.protocol(),
-            tls: self.conn.peer().tls_version,
+            tls: self.conn.peer().tls_version.map(TlsVersion::as_str),
             status: outcome.status,
             bytes_in: progress.bytes_in.as_ref().map_or(0, |bytes| bytes.get()),
             bytes_out: progress.bytes_out,

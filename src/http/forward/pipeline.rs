@@ -9,12 +9,12 @@ use super::entry::{Refused, enter};
 use super::head::prepare;
 use super::respond::respond;
 use crate::error::Failure;
-use crate::http::answer::{Answer, refuse, refuse_for_maintenance, see_other};
+use crate::http::answer::{AnswerBody, refuse, refuse_for_maintenance, see_other};
 use crate::http::exchange::Exchange;
 use crate::site::Target;
 
 /// Sends the request to the active pool and relays the answer.
-pub async fn forward(mut exchange: Box<Exchange>, body: Incoming, target: &Target) -> Response<Answer> {
+pub async fn forward(mut exchange: Box<Exchange>, body: Incoming, target: &Target) -> Response<AnswerBody> {
     let settings = &*target.settings;
     let Some(mut head) = exchange.head.take() else { return refuse(exchange, Failure::Internal) };
     let mut visit = match arrive(&mut exchange, &mut head, target) {

@@ -6,7 +6,7 @@ use hyper::body::Incoming;
 use crate::config;
 use crate::error::Failure;
 use crate::headers::{self, Hop};
-use crate::http::answer::{Answer, finish_headers, refuse};
+use crate::http::answer::{AnswerBody, finish_headers, refuse};
 use crate::http::exchange::Exchange;
 use crate::http::tunnel::Tunnel;
 use crate::upstream::Lease;
@@ -19,7 +19,7 @@ pub(super) fn respond(
     lease: Lease,
     hop: &Hop,
     settings: &config::Service,
-) -> Response<Answer> {
+) -> Response<AnswerBody> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return switch_protocols(exchange, response, hop, settings);
     }
@@ -35,7 +35,7 @@ pub(super) fn respond(
     });
     head.version = Version::HTTP_11;
     head.extensions.clear();
-    Response::from_parts(head, Answer::relayed(body, lease, exchange, settings.read_timeout))
+    Response::from_parts(head, AnswerBody::relayed(body, lease, exchange, settings.read_timeout))
 }
 
 fn is_event_stream(head: &http::response::Parts) -> bool {
@@ -50,7 +50,7 @@ fn switch_protocols(
     mut response: Response<Incoming>,
     hop: &Hop,
     settings: &config::Service,
-) -> Response<Answer> {
+) -> Response<AnswerBody> {
     if hop.upgrade.is_none() {
         return refuse(exchange, Failure::UpstreamInvalid);
     }
@@ -73,5 +73,5 @@ fn switch_protocols(
     let (mut head, _) = response.into_parts();
     head.extensions.clear();
     head.version = Version::HTTP_11;
-    Response::from_parts(head, Answer::switching())
+    Response::from_parts(head, AnswerBody::switching())
 }

@@ -19,6 +19,7 @@ use crate::challenge::{ALPN, Challenges};
 use crate::config::{ClientAuth, Config};
 use crate::headers::ClientCert;
 use crate::tls::certificates::CertStore;
+use crate::types::TlsVersion;
 
 /// What a handshake needs; shared by all cores.
 pub struct Tls {
@@ -31,6 +32,7 @@ pub struct Tls {
 /// A client that is through.
 pub struct Handshake<T> {
     pub stream: TlsStream<T>,
+    pub version: TlsVersion,
     /// RFC 6066, 3; in lower case.
     pub sni: Option<Box<str>>,
     /// What was asked of the client.
@@ -128,9 +130,14 @@ impl Tls {
         let stream = hello.into_stream(config).await?;
         let session = stream.get_ref().1;
         let h2 = session.alpn_protocol() == Some(b"h2");
+        let version = match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_2) => TlsVersion::V1_2,
+            // We offer no other.
+            _ => TlsVersion::V1_3,
+        };
         let shown = session.peer_certificates().and_then(<[_]>::first).filter(|_| client_auth.is_some());
         let client_cert = shown.map(clients::describe).transpose()?.map(Box::new);
-        Ok(Handshake { stream, sni, client_auth, client_cert, h2 })
+        Ok(Handshake { stream, version, sni, client_auth, client_cert, h2 })
     }
 
     /// For who asks for [`ALPN`] and nothing else, by a name that is being validated (RFC 8737, 3). Whoever asks without need
