@@ -16,8 +16,9 @@ BUILD_PACKAGES := cmake gcc g++ make
 # testssl.sh: other eyes on our TLS.
 TEST_TOOLS := $(BUILD_TOOLS) curl openssl faketime strace pebble pebble-challtestsrv testssl
 TEST_PACKAGES := $(BUILD_PACKAGES) curl openssl ca-certificates faketime strace pebble testssl.sh
-BENCH_TOOLS := $(TEST_TOOLS) nginx haproxy
-BENCH_PACKAGES := $(TEST_PACKAGES) nginx haproxy
+# wrk and h2load: the load.
+BENCH_TOOLS := $(TEST_TOOLS) nginx haproxy wrk h2load
+BENCH_PACKAGES := $(TEST_PACKAGES) nginx haproxy wrk nghttp2-client
 
 # $(call need,TOOLS,PACKAGES): installs PACKAGES when a tool is missing; says what to install when it may not.
 # Debian starts a daemon when it installs it, and nginx would take port 80: for as long as it installs, a policy refuses.
@@ -66,7 +67,7 @@ fmt: ## format the sources
 bench: ## measure edgectl beside nginx and HAProxy: benches/results
 	$(call need,$(BENCH_TOOLS),$(BENCH_PACKAGES))
 	cargo build --release --locked
-	PATH="$$PATH:/usr/sbin" cargo bench --locked --profile harness --bench proxies -- $(BENCH)
+	PATH="$$PATH:/usr/sbin" cargo bench --locked --profile harness --bench proxies -- compare $(BENCH)
 
 deny: ## licences, advisories and sources of the dependencies
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
