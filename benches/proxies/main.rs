@@ -1,12 +1,13 @@
-//! The bench: `compare` measures edgectl beside other proxies (`make bench`), `origin` is the application behind them, which it starts
-//! itself.
+//! The bench: `compare` measures edgectl beside other proxies (`make bench`), `instructions` counts what edgectl spends on a request
+//! (`make instructions`), `origin` is the application behind both, which they start themselves.
 //!
-//! `compare/` says what is measured and how, `peers/` how the proxies are set up, `load/` who asks, `origin/` who
+//! `compare/` and `instructions/` say what is measured and how, `peers/` how the proxies are set up, `load/` who asks, `origin/` who
 //! answers.
 
 mod cells;
 mod compare;
 mod cpu;
+mod instructions;
 mod load;
 mod origin;
 mod peers;
@@ -33,6 +34,7 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     Compare(compare::Args),
+    Instructions(instructions::Args),
     /// Serves as the application behind the proxies until its standard input ends.
     #[command(hide = true)]
     Origin {
@@ -45,7 +47,7 @@ enum Command {
 fn main() -> ExitCode {
     // `cargo test --all-targets` runs benches without arguments, and wants no minutes of measuring.
     if std::env::args().len() == 1 {
-        println!("nothing measured: run `make bench`");
+        println!("nothing measured: run `make bench` or `make instructions`");
         return ExitCode::SUCCESS;
     }
     match run(&Args::parse().command) {
@@ -67,6 +69,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         let work = async {
             match command {
                 Command::Compare(args) => compare::run(args).await,
+                Command::Instructions(args) => instructions::run(args).await,
                 Command::Origin { .. } => origin::server::serve(tell).await.map(|()| ExitCode::SUCCESS),
             }
         };

@@ -4,6 +4,7 @@
 
 mod cells;
 mod checks {
+    mod instructions;
     mod load;
     mod origin;
     mod results;
@@ -11,6 +12,7 @@ mod checks {
 }
 mod compare;
 mod cpu;
+mod instructions;
 mod load;
 mod origin;
 mod peers;
