@@ -2,7 +2,7 @@
 
 use crate::cells::CELLS;
 use crate::results::machine::{Machine, processor};
-use crate::results::publish::between;
+use crate::results::publish::{between, keep, kept, overview};
 use crate::results::report::{Report, Sample, median};
 use crate::results::{table, worst};
 
@@ -78,4 +78,29 @@ fn only_the_block_of_the_readme_is_replaced() {
     let old = "a\n<!-- bench -->\nold\n<!-- /bench -->\nb\n";
     assert_eq!(between(old, "new\n").unwrap(), "a\n<!-- bench -->\nnew\n<!-- /bench -->\nb\n");
     assert_eq!(between("a\n", "new\n"), None);
+}
+
+#[test]
+fn the_overview_is_of_all_that_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let readme = folder.path().join("README.md");
+    std::fs::write(&readme, "a\n<!-- bench -->\nold\n<!-- /bench -->\nb\n").unwrap();
+    std::fs::write(folder.path().join("instructions.json"), "{}").unwrap();
+    keep(&report("one", [9.0, 10.0]), folder.path()).unwrap();
+    keep(&report("two", [12.0, 10.0]), folder.path()).unwrap();
+    assert_eq!(kept(folder.path()).unwrap().len(), 2);
+
+    overview(folder.path(), &readme).unwrap();
+    let text = std::fs::read_to_string(&readme).unwrap();
+    assert!(text.contains("| h1 plain, 1 KiB | 12.0 µs | 10.0 µs | 1.20 (1.10) **missed** |"), "{text}");
+    assert!(text.contains("[one](benches/results/one.md)") && text.contains("[two](benches/results/two.md)"), "{text}");
+    assert!(!text.contains("old") && text.ends_with("<!-- /bench -->\nb\n"), "{text}");
+    assert!(folder.path().join("overview.svg").exists());
+}
+
+#[test]
+fn a_file_that_is_no_report_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("old.json"), "{}").unwrap();
+    assert!(kept(folder.path()).unwrap_err().to_string().contains("old.json"));
 }

@@ -1,4 +1,5 @@
-//! `make bench`: edgectl beside nginx and HAProxy, with the features that their users turn on.
+//! `make bench`: edgectl beside nginx and HAProxy, with the features that their users turn on. Those two set the bars; Caddy and
+//! Envoy, where they are installed, stand beside in the cells of one site, for information.
 //!
 //! Every round starts all proxies afresh, each pinned to the same core, and takes each cell of one after the other, so
 //! that a change of the machine's mood hits all; memory is read of a process that did nothing else. The load and the origin, processes
@@ -36,8 +37,8 @@ const CROWD_QUICK: usize = 500;
 /// Measures edgectl beside nginx and HAProxy: CPU per request, latency, throughput, memory.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Which proxies to measure.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "edgectl,nginx,haproxy")]
+    /// Which proxies to measure. Caddy and Envoy are left out where they are not installed.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "edgectl,nginx,haproxy,caddy,envoy")]
     peers: Vec<Kind>,
     /// Only the cells whose names contain one of these.
     #[arg(long, value_delimiter = ',')]
@@ -85,16 +86,18 @@ pub struct Bench {
 /// Measures, shows, keeps.
 pub async fn run(args: &Args) -> Result<ExitCode> {
     let plan = Plan::new(args)?;
+    if plan.whole {
+        // What can't be read is better known before the figures are taken than after.
+        publish::kept(&published())?;
+    }
     // Before anything is started, for it inherits the core.
     let bench = Bench::new(Cores::split()?, &plan)?;
     let versions = plan.binaries.iter().map(|binary| (binary.kind.name().to_owned(), binary.version.clone()));
     let mut report = Report::new(Machine::read(), versions.collect(), &plan.cells, plan.rounds);
-    for number in 0..plan.rounds {
-        round::round(number, &plan, &bench, &mut report).await?;
-    }
-    steady::all(&plan, &bench, &mut report).await?;
+    let measured = plan.measure(&bench, &mut report).await;
     print!("{}", table::terminal(&report));
-    plan.publish(args, &report)?;
+    plan.publish(args, &report, measured.is_ok())?;
+    measured?;
     Ok(if args.check && !report.passes() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -117,27 +120,51 @@ impl Plan {
             times = Times { busy: Duration::from_secs(1), steady: Duration::from_secs(1), ..times };
             cells.iter_mut().for_each(make_quick);
         }
-        let binaries = kinds.into_iter().map(Binary::find).collect::<Result<Vec<_>>>()?;
-        let whole = binaries.len() >= 3 && cells.len() == CELLS.len() && !args.quick && args.rounds >= 5;
+        let binaries = find(kinds)?;
+        let whole = binaries.iter().filter(|binary| !binary.kind.informs()).count() == 3
+            && cells.len() == CELLS.len()
+            && !args.quick
+            && args.rounds >= 5;
         let rounds = if args.quick { 1 } else { args.rounds as usize };
         let crowd = if args.quick { CROWD_QUICK } else { CROWD };
         Ok(Plan { binaries, cells, rounds, times, crowd, whole })
     }
 
-    /// A partial run must not take the place of the published figures.
-    fn publish(&self, args: &Args, report: &Report) -> Result<()> {
-        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let published = project.join("benches/results");
+    async fn measure(&self, bench: &Bench, report: &mut Report) -> Result<()> {
+        for number in 0..self.rounds {
+            round::round(number, self, bench, report).await?;
+        }
+        steady::all(self, bench, report).await
+    }
+
+    /// A partial run, or one that failed, must not take the place of the published figures.
+    fn publish(&self, args: &Args, report: &Report, done: bool) -> Result<()> {
         let partial = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        let folder = args.out.clone().unwrap_or(if self.whole { published.clone() } else { partial });
+        let folder = args.out.clone().unwrap_or(if self.whole && done { published() } else { partial });
         publish::keep(report, &folder)?;
         println!("written: {}.json, .md and .svg in {}", report.machine.slug(), folder.display());
-        if folder == published {
-            publish::overview(&folder, &project.join("README.md"))?;
+        if folder == published() {
+            publish::overview(&folder, &Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"))?;
             println!("written: the README's block, from all processors that are kept");
         }
         Ok(())
     }
+}
+
+fn published() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results")
+}
+
+fn find(kinds: Vec<Kind>) -> Result<Vec<Binary>> {
+    let mut found = Vec::new();
+    for kind in kinds {
+        match Binary::find(kind) {
+            Ok(binary) => found.push(binary),
+            Err(error) if kind.informs() => eprintln!("{} is left out: {error:#}", kind.name()),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
 }
 
 fn make_quick(cell: &mut Cell) {

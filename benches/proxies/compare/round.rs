@@ -23,7 +23,7 @@ pub async fn round(number: usize, plan: &Plan, bench: &Bench, report: &mut Repor
         if cells.is_empty() {
             continue;
         }
-        for binary in &order {
+        for binary in order.iter().filter(|binary| sites == Sites::One || !binary.kind.informs()) {
             running.push((*binary, Running::start(binary, sites, bench).await?));
         }
         for cell in cells {
@@ -53,7 +53,7 @@ async fn crowds(order: &[&Binary], plan: &Plan, bench: &Bench, report: &mut Repo
     let Some(files) = &bench.crowd else {
         return Ok(());
     };
-    for binary in order {
+    for binary in order.iter().filter(|binary| !binary.kind.informs()) {
         let taken = timeout(CELL_TIMEOUT, crowd::take(binary, files, bench)).await;
         let taken = taken.with_context(|| format!("not done within {} s", CELL_TIMEOUT.as_secs())).flatten();
         let taken = taken.with_context(|| format!("{}, {} certificates", binary.kind.name(), files.count))?;

@@ -14,8 +14,8 @@ use crate::cells::{Cell, STEADY, STEADY_PERCENT};
 use crate::load::spread::Spread;
 use crate::load::steady::{Seen, steady};
 use crate::load::{Connector, drive};
-use crate::peers::Kind;
-use crate::results::report::{CellReport, Report, SteadyPeer, SteadyReport};
+use crate::peers::{Binary, Kind};
+use crate::results::report::{Report, SteadyPeer, SteadyReport};
 
 /// Runs of each rate, at most.
 const ROUNDS: usize = 3;
@@ -27,7 +27,9 @@ const WARM_UP: usize = 2000;
 /// Takes every cell of `STEADY` that the plan has, and adds it to the report.
 pub async fn all(plan: &Plan, bench: &Bench, report: &mut Report) -> Result<()> {
     for cell in plan.cells.iter().filter(|cell| STEADY.contains(&cell.id)) {
-        let Some(capacity) = report.cell(cell.id).and_then(CellReport::capacity) else {
+        let judged =
+            |peer: &str| plan.binaries.iter().any(|binary| binary.kind.name() == peer && !binary.kind.informs());
+        let Some(capacity) = report.cell(cell.id).and_then(|cell| cell.capacity(judged)) else {
             continue;
         };
         for &percent in STEADY_PERCENT {
@@ -42,11 +44,12 @@ pub async fn all(plan: &Plan, bench: &Bench, report: &mut Report) -> Result<()> 
 }
 
 async fn rates(cell: &Cell, rate: f64, plan: &Plan, bench: &Bench, report: &mut Report) -> Result<Vec<SteadyPeer>> {
-    let mut spreads = vec![(Spread::default(), Spread::default()); plan.binaries.len()];
+    let binaries: Vec<&Binary> = plan.binaries.iter().filter(|binary| !binary.kind.informs()).collect();
+    let mut spreads = vec![(Spread::default(), Spread::default()); binaries.len()];
     for number in 0..plan.rounds.min(ROUNDS) {
-        for turn in 0..plan.binaries.len() {
-            let at = (turn + number) % plan.binaries.len();
-            let binary = &plan.binaries[at];
+        for turn in 0..binaries.len() {
+            let at = (turn + number) % binaries.len();
+            let binary = binaries[at];
             let mut running = Running::start(binary, cell.sites, bench).await?;
             let seen = once(cell, rate, &mut running, plan).await;
             let seen = seen.with_context(|| format!("{} at {rate:.0}/s, {}", binary.kind.name(), cell.label))?;
@@ -55,7 +58,7 @@ async fn rates(cell: &Cell, rate: f64, plan: &Plan, bench: &Bench, report: &mut 
             spreads[at].1.merge(&seen.late);
         }
     }
-    Ok(plan.binaries.iter().zip(&spreads).map(|(binary, spread)| figures(binary.kind, spread)).collect())
+    Ok(binaries.iter().zip(&spreads).map(|(binary, spread)| figures(binary.kind, spread)).collect())
 }
 
 async fn once(cell: &Cell, rate: f64, running: &mut Running, plan: &Plan) -> Result<Seen> {

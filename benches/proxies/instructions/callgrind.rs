@@ -2,7 +2,8 @@
 //!
 //! Counting is exact, on every machine: valgrind shows the program a CPU of its own (AVX2 and AES at most), so aws-lc and the C library
 //! choose the same code wherever valgrind's host has these. What is counted is user space; system calls are not. `vgdb` sets the
-//! counter to zero and asks for it, also while every thread of the program waits.
+//! counter to zero and asks for it, also while every thread of the program waits. `perf stat` would be quicker, but few virtual machines
+//! have the counters that it needs.
 
 use std::fs;
 use std::path::{Path, PathBuf};

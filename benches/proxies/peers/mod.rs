@@ -1,9 +1,11 @@
 //! The proxies: found, configured alike, started on their core, proven to do what they should, stopped.
 //!
-//! One file each for nginx, HAProxy and edgectl says its config; the features are the same for all, as the README lists
+//! One file each says its config; the features are the same for all, as the README lists
 //! them. Every child gets SIGTERM when its `Peer` is dropped or the bench dies, and is killed if that is not enough.
 
+mod caddy;
 mod edgectl;
+mod envoy;
 mod haproxy;
 mod nginx;
 mod proof;
@@ -44,6 +46,8 @@ pub enum Kind {
     Edgectl,
     Nginx,
     Haproxy,
+    Caddy,
+    Envoy,
 }
 
 /// A proxy on this machine.
@@ -112,6 +116,8 @@ impl Kind {
             Kind::Edgectl => "edgectl",
             Kind::Nginx => "nginx",
             Kind::Haproxy => "haproxy",
+            Kind::Caddy => "caddy",
+            Kind::Envoy => "envoy",
         }
     }
 
@@ -120,7 +126,14 @@ impl Kind {
             Kind::Edgectl => edgectl::recipe(setting),
             Kind::Nginx => nginx::recipe(setting),
             Kind::Haproxy => haproxy::recipe(setting),
+            Kind::Caddy => caddy::recipe(setting),
+            Kind::Envoy => envoy::recipe(setting),
         }
+    }
+
+    /// Stands beside the others for information: left out where it is not installed, measured with one site, never a bar.
+    pub fn informs(self) -> bool {
+        matches!(self, Kind::Caddy | Kind::Envoy)
     }
 }
 
@@ -129,7 +142,7 @@ impl Binary {
     pub fn find(kind: Kind) -> Result<Binary> {
         let path = match kind {
             Kind::Edgectl => edgectl::binary(),
-            Kind::Nginx | Kind::Haproxy => on_path(kind.name()),
+            Kind::Nginx | Kind::Haproxy | Kind::Caddy | Kind::Envoy => on_path(kind.name()),
         };
         let path = path.with_context(|| match kind {
             Kind::Edgectl => "no release binary of edgectl: run `cargo build --release`, or set EDGECTL_BIN".to_owned(),
@@ -139,7 +152,11 @@ impl Binary {
     }
 
     fn at(kind: Kind, path: PathBuf) -> Result<Binary> {
-        let flag = if kind == Kind::Edgectl { "--version" } else { "-v" };
+        let flag = match kind {
+            Kind::Edgectl | Kind::Envoy => "--version",
+            Kind::Nginx | Kind::Haproxy => "-v",
+            Kind::Caddy => "version",
+        };
         let said = Command::new(&path).arg(flag).output().with_context(|| format!("cannot run {}", kind.name()))?;
         let said = format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
         let version = said
@@ -180,6 +197,8 @@ impl Binary {
             .arg(&self.path)
             .args(&recipe.arguments)
             .current_dir(folder.path())
+            // Where Caddy leaves what it keeps.
+            .envs(["XDG_CONFIG_HOME", "XDG_DATA_HOME"].map(|name| (name, folder.path())))
             .stdin(Stdio::null())
             .stdout(File::create(folder.path().join("stdout.log"))?)
             .stderr(File::create(folder.path().join("stderr.log"))?)

@@ -21,7 +21,7 @@ pub fn recipe(setting: &Setting) -> Recipe {
 }
 
 fn config(setting: &Setting) -> String {
-    let Setting { origin, plain, tls, folder, .. } = setting;
+    let Setting { origin, folder, .. } = setting;
     let folder = folder.display();
     let fields = |fields: &[(&str, &str)]| -> String {
         fields.iter().map(|(name, value)| format!("    add_header {name} \"{value}\" always;\n")).collect()
@@ -32,7 +32,8 @@ fn config(setting: &Setting) -> String {
         Sites::Ten => ten(setting, &format!("{security}{hsts}")),
         Sites::Crowd(count) => crowd(setting, count, &format!("{security}{hsts}")),
     };
-    let (listen, http2) = if http2_directive(setting.version) { ("ssl", "http2 on;") } else { ("ssl http2", "") };
+    let http2 = if http2_directive(setting.version) { "  http2 on;\n" } else { "" };
+    let doors = doors(setting, &security, &hsts);
     format!(
         r#"daemon off;
 worker_processes 1;
@@ -54,8 +55,7 @@ http {{
   keepalive_requests 100000000;
   limit_req_zone $binary_remote_addr zone=bench:10m rate=1000000r/s;
 {zones}  limit_req_status 429;
-  limit_req zone=bench burst=100000 nodelay;
-  ssl_certificate {folder}/cert.pem;
+{http2}  ssl_certificate {folder}/cert.pem;
   ssl_certificate_key {folder}/key.pem;
   ssl_protocols TLSv1.2 TLSv1.3;
   ssl_session_cache shared:SSL:10m;
@@ -74,25 +74,36 @@ http {{
   proxy_set_header X-Forwarded-Port $server_port;
   proxy_set_header X-Real-IP $remote_addr;
   proxy_hide_header X-Powered-By;
-  server {{
+{doors}{servers}}}
+"#
+    )
+}
+
+/// The site in the clear and the one over TLS.
+fn doors(Setting { plain, tls, version, .. }: &Setting, security: &str, hsts: &str) -> String {
+    // For all sites on the port.
+    let listen = if http2_directive(version) { "ssl" } else { "ssl http2" };
+    let limit = "limit_req zone=bench burst=100000 nodelay;";
+    format!(
+        "  server {{
     listen {plain};
     server_name {PLAIN_HOST};
+    {limit}
     add_header X-Request-ID $request_id always;
 {security}    location / {{ proxy_pass http://app; }}
   }}
   server {{
     listen {tls} {listen};
-    {http2}
     server_name {TLS_HOST};
+    {limit}
     add_header X-Request-ID $request_id always;
 {security}{hsts}    location / {{ proxy_pass http://app; }}
   }}
-{servers}}}
-"#
+"
     )
 }
 
-/// Zones and upstreams, then servers. A location that has a limit or a field of its own inherits none, so it says them all.
+/// Zones and upstreams, then servers.
 fn ten(setting: &Setting, fields: &str) -> (String, String) {
     let Setting { origin, tls, .. } = setting;
     let mut zones = String::from("  limit_req_zone $binary_remote_addr zone=api:10m rate=1000000r/s;\n");
@@ -108,15 +119,19 @@ fn ten(setting: &Setting, fields: &str) -> (String, String) {
     listen {tls} ssl;
     server_name {host} {www};
     add_header X-Request-ID $request_id always;
-{fields}    limit_req zone={name} burst=100000 nodelay;
-    location / {{ proxy_pass http://{name}; }}
+{fields}    location / {{ limit_req zone={name} burst=100000 nodelay; proxy_pass http://{name}; }}
     location /api/ {{
       limit_req zone={name} burst=100000 nodelay;
       limit_req zone=api burst=100000 nodelay;
       proxy_pass http://{name};
     }}
     location /static/ {{ proxy_pass http://{name}; }}
-    location /admin/ {{ allow 127.0.0.0/8; deny all; proxy_pass http://{name}; }}
+    location /admin/ {{
+      allow 127.0.0.0/8;
+      deny all;
+      limit_req zone={name} burst=100000 nodelay;
+      proxy_pass http://{name};
+    }}
     location /old/ {{ rewrite ^/old/(.*)$ /new/$1 permanent; }}
   }}
 "

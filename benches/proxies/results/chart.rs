@@ -18,9 +18,9 @@ const GAP: usize = 16;
 const STYLE: &str = "\
 text{font:12px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fill:#1f2328}\
 .title{font-size:16px;font-weight:600}.note{font-size:11px;fill:#59636e}.end{text-anchor:end}\
-.edgectl{fill:#2f6feb}.nginx{fill:#8c959f}.haproxy{fill:#c4cbd3}\
+.edgectl{fill:#2f6feb}.nginx{fill:#8c959f}.haproxy{fill:#c4cbd3}.caddy{fill:#d8dee4}.envoy{fill:#e4e8ec}\
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.note{fill:#9198a1}\
-.edgectl{fill:#4c8dff}.nginx{fill:#7d8590}.haproxy{fill:#484f58}}";
+.edgectl{fill:#4c8dff}.nginx{fill:#7d8590}.haproxy{fill:#484f58}.caddy{fill:#373e47}.envoy{fill:#2d333b}}";
 
 /// Draws the cells in their order, with a note below.
 pub fn svg(cells: &[&CellReport], setting: &str) -> String {
@@ -67,6 +67,9 @@ fn bars(out: &mut String, cell: &CellReport, top: usize, scale: f64) {
     let middle = top + cell.peers.len() * (BAR + 2) / 2 + 4;
     text(out, "end", LABELS - 12, middle, &cell.label);
     for ((at, peer), share) in cell.peers.iter().enumerate().zip(relative(cell)) {
+        if peer.cost_by_round.is_empty() {
+            continue;
+        }
         let (y, width) = (top + at * (BAR + 2), (share * scale).max(1.0));
         let _ = writeln!(
             out,

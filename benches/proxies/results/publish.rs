@@ -42,7 +42,7 @@ pub fn overview(folder: &Path, readme: &Path) -> Result<()> {
 }
 
 /// Every report in the folder, by name.
-fn kept(folder: &Path) -> Result<Vec<Report>> {
+pub fn kept(folder: &Path) -> Result<Vec<Report>> {
     let mut files: Vec<_> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     files.retain(|file| file.extension().is_some_and(|end| end == "json") && !file.ends_with(COUNTS));
     files.sort();

@@ -13,6 +13,9 @@ use crate::cells::{Cell, Unit, bar_of};
 /// Whose costs are compared with everyone else's.
 const OWN: &str = "edgectl";
 
+/// Shown where nothing was measured.
+pub const NONE: &str = "–";
+
 /// One cell of one proxy in one round.
 #[derive(Debug, Clone)]
 pub struct Sample {
@@ -160,7 +163,7 @@ impl CellReport {
     /// The peer's cost with its unit.
     pub fn cost(&self, peer: &PeerReport) -> String {
         if peer.cost_by_round.is_empty() {
-            return "–".to_owned();
+            return NONE.to_owned();
         }
         let digits = usize::from(peer.cost < 99.95);
         format!("{:.digits$} {}", peer.cost, self.unit.short())
@@ -180,9 +183,9 @@ impl CellReport {
         others.map(ratio).collect()
     }
 
-    /// Requests a second of the slowest.
-    pub fn capacity(&self) -> Option<f64> {
-        let paces = self.peers.iter().filter_map(|peer| peer.pace.as_ref());
+    /// Requests a second of the slowest of these.
+    pub fn capacity(&self, of: impl Fn(&str) -> bool) -> Option<f64> {
+        let paces = self.peers.iter().filter(|peer| of(&peer.name)).filter_map(|peer| peer.pace.as_ref());
         paces.map(|pace| pace.requests_per_second).reduce(f64::min)
     }
 }

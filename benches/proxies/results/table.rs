@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::report::{PeerReport, Ratio, Report, SteadyPeer, SteadyReport};
+use super::report::{NONE, PeerReport, Ratio, Report, SteadyPeer, SteadyReport};
 use super::worst;
+use crate::cells::{CELLS, bar_of};
 
 /// More than this share of the proxies' core for other programs, and the figures deserve a warning.
 const QUIET: f64 = 0.05;
@@ -60,21 +61,31 @@ fn tables(reports: &[Report]) -> String {
         return String::new();
     };
     let names: Vec<String> = first.cell.peers.iter().map(|peer| peer.name.clone()).collect();
-    let to = first.ratios.iter().map(|ratio| format!("to {} (bar)", ratio.to));
+    let judged: Vec<&String> = first.ratios.iter().filter(|ratio| has_bars(ratio)).map(|ratio| &ratio.to).collect();
+    let to = judged.iter().map(|name| format!("to {name} (bar)"));
     let mut out = heading("CPU per request", names.iter().cloned().chain(to));
     for worst in &cells {
         let costs = worst.cell.peers.iter().map(|peer| worst.cell.cost(peer));
-        row(&mut out, &worst.cell.label, costs.chain(worst.ratios.iter().map(ratio_text)));
+        let ratio =
+            |name: &&String| worst.ratios.iter().find(|ratio| ratio.to == **name).map_or(NONE.into(), ratio_text);
+        row(&mut out, &worst.cell.label, costs.chain(judged.iter().map(ratio)));
     }
     let steady = worst::steady(reports);
     if !steady.is_empty() {
         out.push('\n');
-        out.push_str(&heading("Latency at a constant rate: p50 / p99 / p99.9 ms", names.into_iter()));
+        out.push_str(&heading("Latency at a constant rate: p50 / p99 / p99.9 ms", names.iter().cloned()));
         for steady in steady {
-            row(&mut out, &steady_label(steady), steady.peers.iter().map(latency_text));
+            let of =
+                |name: &String| steady.peers.iter().find(|peer| peer.name == *name).map_or(NONE.into(), latency_text);
+            row(&mut out, &steady_label(steady), names.iter().map(of));
         }
     }
     out
+}
+
+/// Whether any cell has a bar to it; the others inform.
+fn has_bars(ratio: &Ratio) -> bool {
+    CELLS.iter().any(|cell| bar_of(cell.id, &ratio.to).is_some())
 }
 
 fn steady_label(steady: &SteadyReport) -> String {
