@@ -54,9 +54,11 @@ impl Counted {
         totals(&text).context("callgrind's dump has no totals")
     }
 
-    /// Copies the last dump.
-    pub fn leave(&self, to: &Path) -> Result<()> {
-        fs::copy(self.dump(), to).map(drop).with_context(|| format!("cannot write {}", to.display()))
+    /// Copies the last dump to a folder, as `callgrind.out.NAME`.
+    pub fn leave(&self, folder: &Path, name: &str) -> Result<()> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let to = folder.join(format!("callgrind.out.{name}"));
+        fs::copy(self.dump(), &to).map(drop).with_context(|| format!("cannot write {}", to.display()))
     }
 
     fn dump(&self) -> PathBuf {

@@ -52,7 +52,7 @@ pub struct Args {
     /// Keep these counts: benches/results/instructions.json.
     #[arg(long, conflicts_with_all = ["against", "cells"])]
     keep: bool,
-    /// Leave each cell's last dump in this folder, for callgrind_annotate.
+    /// Leave each cell's last dump in this folder, for KCachegrind.
     #[arg(long, value_name = "FOLDER")]
     dumps: Option<PathBuf>,
 }
@@ -153,7 +153,7 @@ async fn count(binary: &Binary, cells: &[Cell], dumps: Option<&Path>) -> Result<
             let figure = figure.with_context(|| format!("not done within {} s", CELL_TIMEOUT.as_secs())).flatten();
             counts.insert(cell.id.to_owned(), figure.with_context(|| cell.id)?);
             if let Some(folder) = dumps {
-                counted.leave(&folder.join(format!("callgrind.out.{}", cell.id)))?;
+                counted.leave(folder, cell.id)?;
             }
         }
     }
