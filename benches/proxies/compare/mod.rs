@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use crate::cells::{CELLS, Cell, Work};
+use crate::cells::{CELLS, Cell, Crowd, Work};
 use crate::cpu::Cores;
 use crate::load::tls::Certificate;
 use crate::origin::Origin;
@@ -169,8 +169,12 @@ fn find(kinds: Vec<Kind>) -> Result<Vec<Binary>> {
 
 fn make_quick(cell: &mut Cell) {
     match &mut cell.work {
+        Work::Requests(..) => {}
         Work::Handshakes(count) | Work::Idle(count) => *count /= 10,
-        Work::Requests(..) | Work::Crowd(_) => {}
+        // The label must not promise more.
+        Work::Crowd(Crowd::Start) => cell.label = "500 certificates: first handshake",
+        Work::Crowd(Crowd::Reload) => cell.label = "500 certificates: reload",
+        Work::Crowd(Crowd::Memory) => cell.label = "500 certificates: memory",
     }
 }
 

