@@ -1,9 +1,10 @@
-//! What is asked, and quantiles of how long it took.
+//! What is asked, when it is due, and quantiles of how long it took.
 
 use std::time::Duration;
 
 use crate::load::request::{KIB_1, Request, Shape};
 use crate::load::spread::Spread;
+use crate::load::steady::keep;
 
 #[test]
 fn a_browser_sends_fifteen_fields_and_600_bytes_of_cookies() {
@@ -39,4 +40,27 @@ fn quantiles_of_few_and_of_none() {
     other.add(Duration::from_micros(9));
     spread.merge(&other);
     assert_eq!((spread.len(), spread.quantiles([0.999])), (2, [9.0]));
+}
+
+#[test]
+fn a_listener_that_is_slow_changes_no_due_time() {
+    let mut due = Vec::new();
+    let late = keep(1000.0, 20, |at| {
+        due.push(at);
+        std::thread::sleep(Duration::from_millis(3));
+        true
+    });
+    assert!(due.windows(2).all(|two| two[1] - two[0] == Duration::from_millis(1)), "{due:?}");
+    assert_eq!(late.len(), 20);
+    assert!(late.quantiles([1.0])[0] >= 30_000.0, "the wait of the last is in its figure");
+}
+
+#[test]
+fn a_schedule_without_listeners_ends() {
+    let mut said = 0;
+    keep(1000.0, 1000, |_| {
+        said += 1;
+        said < 3
+    });
+    assert_eq!(said, 3);
 }

@@ -56,7 +56,7 @@ pub async fn steady(lanes: Vec<Lane>, request: &Arc<Request>, rate: f64, count: 
 }
 
 /// Says when each request is due, until all are or nobody listens. Gives back how late it said so.
-fn keep(rate: f64, count: usize, mut say: impl FnMut(Instant) -> bool) -> Spread {
+pub fn keep(rate: f64, count: usize, mut say: impl FnMut(Instant) -> bool) -> Spread {
     // A nanosecond instead of 50 µs: how much later than asked the kernel may wake this thread. Without it figures are worse, not wrong.
     rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).ok();
     let mut late = Spread::default();
