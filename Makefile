@@ -7,6 +7,11 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 # Arguments of the bench harness: make bench BENCH="--quick"
 BENCH ?=
+# The binary that make instructions counts, and the one that it is compared with: by default the release binary, and what is kept.
+BIN ?=
+AGAINST ?=
+# More arguments: make instructions INSTRUCTIONS="--cells h2"; "--keep" writes benches/results/instructions.json
+INSTRUCTIONS ?=
 # Arguments of the demo: make demo DEMO="--for 10s"
 DEMO ?=
 
@@ -16,8 +21,9 @@ BUILD_PACKAGES := cmake gcc g++ make
 # testssl.sh: other eyes on our TLS.
 TEST_TOOLS := $(BUILD_TOOLS) curl openssl faketime strace pebble pebble-challtestsrv testssl
 TEST_PACKAGES := $(BUILD_PACKAGES) curl openssl ca-certificates faketime strace pebble testssl.sh
-BENCH_TOOLS := $(TEST_TOOLS) nginx haproxy
-BENCH_PACKAGES := $(TEST_PACKAGES) nginx haproxy
+# wrk and h2load: the load. valgrind: instructions per request.
+BENCH_TOOLS := $(TEST_TOOLS) nginx haproxy wrk h2load valgrind
+BENCH_PACKAGES := $(TEST_PACKAGES) nginx haproxy wrk nghttp2-client valgrind
 
 # $(call need,TOOLS,PACKAGES): installs PACKAGES when a tool is missing; says what to install when it may not.
 # Debian starts a daemon when it installs it, and nginx would take port 80: for as long as it installs, a policy refuses.
@@ -39,10 +45,10 @@ define need
 	apt-get update -qq && apt-get install -y -qq --no-install-recommends $(2)
 endef
 
-.PHONY: help demo test fmt bench deny install
+.PHONY: help demo test fmt bench instructions deny install
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 demo: ## build, then show a switch and a rollback under load
 	$(call need,$(BUILD_TOOLS),$(BUILD_PACKAGES))
@@ -66,7 +72,14 @@ fmt: ## format the sources
 bench: ## measure edgectl beside nginx and HAProxy: benches/results
 	$(call need,$(BENCH_TOOLS),$(BENCH_PACKAGES))
 	cargo build --release --locked
-	PATH="$$PATH:/usr/sbin" cargo bench --locked --profile harness --bench proxies -- $(BENCH)
+	PATH="$$PATH:/usr/sbin" cargo bench --locked --profile harness --bench proxies -- compare $(BENCH)
+	cargo bench --locked --profile harness --bench proxies -- instructions
+
+instructions: ## count instructions per request, beside those kept: BIN=file AGAINST=file
+	$(call need,$(BUILD_TOOLS) valgrind,$(BUILD_PACKAGES) valgrind)
+	$(if $(BIN),,cargo build --release --locked)
+	cargo bench --locked --profile dev --bench proxies -- instructions \
+		$(if $(BIN),--bin $(BIN)) $(if $(AGAINST),--against $(AGAINST)) $(INSTRUCTIONS)
 
 deny: ## licences, advisories and sources of the dependencies
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }

@@ -8,22 +8,36 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// The core that the proxies are pinned to. The load generator and the origin have another.
+/// Who runs where.
 #[derive(Debug, Clone, Copy)]
-pub struct ProxyCore(pub usize);
+pub struct Cores {
+    pub proxy: ProxyCore,
+    /// None: the load's own.
+    pub origin: Option<usize>,
+}
+
+/// The core that the proxies are pinned to. The load and the origin have others.
+#[derive(Debug, Clone, Copy)]
+pub struct ProxyCore(usize);
+
+impl Cores {
+    /// Pins this process, and what it will start, to the first core that it may use; leaves the second to the proxies, and the third,
+    /// if there is one, to the origin.
+    pub fn split() -> Result<Cores> {
+        let allowed = sched_getaffinity(None).context("cannot read the CPU affinity")?;
+        let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).take(3).collect();
+        let [load, proxy, ref origin @ ..] = cores[..] else {
+            bail!("the bench needs two cores: one for the proxy, one for the load and the origin");
+        };
+        pin(load)?;
+        Ok(Cores { proxy: ProxyCore(proxy), origin: origin.first().copied() })
+    }
+}
 
 impl ProxyCore {
-    /// Pins this process to the first core that it may use, and leaves the second to the proxies.
-    pub fn split() -> Result<ProxyCore> {
-        let allowed = sched_getaffinity(None).context("cannot read the CPU affinity")?;
-        let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).take(2).collect();
-        let [load, proxy] = cores[..] else {
-            bail!("the bench needs two cores: one for the proxy, one for the load generator and the origin");
-        };
-        let mut own = CpuSet::new();
-        own.set(load);
-        sched_setaffinity(None, &own).context("cannot pin the load generator to its core")?;
-        Ok(ProxyCore(proxy))
+    /// The program, and its arguments, that starts another on this core.
+    pub fn launcher(self) -> [String; 3] {
+        ["taskset".to_owned(), "-c".to_owned(), self.0.to_string()]
     }
 
     /// Time that the core was in use so far, by whomever; time stolen by the hypervisor is. To 10 ms.
@@ -36,6 +50,13 @@ impl ProxyCore {
         // user nice system idle iowait irq softirq steal
         Ok(ticks_to_time([0, 1, 2, 5, 6, 7].iter().filter_map(|&at| ticks.get(at)).sum()))
     }
+}
+
+/// Keeps this thread, and those that it will start, to a core.
+pub fn pin(core: usize) -> Result<()> {
+    let mut own = CpuSet::new();
+    own.set(core);
+    sched_setaffinity(None, &own).with_context(|| format!("cannot run on core {core}"))
 }
 
 /// A process and all its descendants.

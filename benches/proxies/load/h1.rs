@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::Request;
+use super::request::Request;
 
 const BUFFER: usize = 64 << 10;
 

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use tokio::task::JoinHandle;
 
-use super::{Request, tls};
+use super::request::Request;
+use super::tls;
 
 /// A browser's windows (Chromium's): what the client allows to be on its way, so that the proxy's own limits show.
 const STREAM_WINDOW: u32 = 6 << 20;
@@ -47,7 +48,11 @@ impl Lane {
     /// Asks, and checks that the answer is a 200 of the right length.
     pub async fn get(&mut self, request: &Request) -> Result<()> {
         poll_fn(|context| self.requests.poll_ready(context)).await.context("h2 takes no more requests")?;
-        let (answer, _) = self.requests.send_request(request.h2.clone(), true).context("cannot send the request")?;
+        let sent = self.requests.send_request(request.h2.clone(), request.body.is_empty());
+        let (answer, mut upload) = sent.context("cannot send the request")?;
+        if !request.body.is_empty() {
+            upload.send_data(request.body.clone(), true).context("cannot send the body")?;
+        }
         let answer = answer.await.context("no answer")?;
         ensure!(answer.status() == 200, "answered with status {}", answer.status());
         let mut body = answer.into_body();

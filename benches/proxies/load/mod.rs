@@ -5,18 +5,21 @@
 
 pub mod h1;
 pub mod h2;
+pub mod request;
+pub mod spread;
+pub mod steady;
 pub mod tls;
+pub mod websocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::cells::{Door, Page};
+use request::Request;
 
 /// Lanes of h1: one connection each.
 pub const H1_CONNECTIONS: usize = 32;
@@ -24,33 +27,12 @@ pub const H1_CONNECTIONS: usize = 32;
 pub const H2_CONNECTIONS: usize = 4;
 pub const H2_STREAMS: usize = 16;
 
-/// What a browser sends besides the request line and Host. No Accept-Encoding: nobody compresses here.
-pub const REQUEST_HEADERS: &[(&str, &str)] = &[
-    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
-    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
-    ("accept-language", "en-US,en;q=0.5"),
-    ("cookie", "sessionid=k3x9q0v7m2c8d1f5; theme=dark"),
-];
-
-/// A request, ready for every protocol, and the length of the answer it must get.
-pub struct Request {
-    h1: Vec<u8>,
-    h2: http::Request<()>,
-    len: usize,
-}
-
-impl Request {
-    pub fn new(secure: bool, host: &str, page: Page) -> Result<Request> {
-        let scheme = if secure { "https" } else { "http" };
-        let mut h2 = http::Request::get(format!("{scheme}://{host}{}", page.path)).version(http::Version::HTTP_2);
-        let mut h1 = format!("GET {} HTTP/1.1\r\nhost: {host}\r\n", page.path);
-        for (name, value) in REQUEST_HEADERS {
-            h2 = h2.header(*name, *value);
-            h1.push_str(&format!("{name}: {value}\r\n"));
-        }
-        h1.push_str("\r\n");
-        Ok(Request { h1: h1.into_bytes(), h2: h2.body(())?, len: page.len })
-    }
+/// The way into a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    H1Plain,
+    H1Tls,
+    H2Tls,
 }
 
 /// Where to connect, and how.
@@ -70,7 +52,8 @@ pub enum Lane {
 }
 
 impl Lane {
-    async fn get(&mut self, request: &Request) -> Result<()> {
+    /// Asks, and checks the answer.
+    pub async fn get(&mut self, request: &Request) -> Result<()> {
         match self {
             Lane::Plain(connection) => connection.get(request).await,
             Lane::Tls(connection) => connection.get(request).await,
@@ -123,7 +106,8 @@ impl Connector {
         Ok(lanes)
     }
 
-    async fn lane(&self, door: Door) -> Result<Lane> {
+    /// One lane of a door, on a connection of its own.
+    pub async fn lane(&self, door: Door) -> Result<Lane> {
         Ok(match door {
             Door::H1Plain => Lane::Plain(h1::Connection::new(tcp(self.addr).await?)),
             Door::H1Tls => Lane::Tls(Box::new(h1::Connection::new(self.tls.h1(self.addr).await?))),
@@ -132,40 +116,25 @@ impl Connector {
     }
 }
 
-/// What a drive gives back.
-pub struct Driven {
-    pub lanes: Vec<Lane>,
-    /// One per request, sorted.
-    pub latencies: Vec<Duration>,
-    pub wall: Duration,
-}
-
-/// Sends exactly `count` requests over the lanes, as fast as the answers come.
-pub async fn drive(lanes: Vec<Lane>, request: &Arc<Request>, count: usize) -> Result<Driven> {
+/// Sends exactly `count` requests over the lanes, as fast as the answers come. Gives the lanes back.
+pub async fn drive(lanes: Vec<Lane>, request: &Arc<Request>, count: usize) -> Result<Vec<Lane>> {
     let left = Arc::new(AtomicUsize::new(count));
-    let start = Instant::now();
     let mut tasks = JoinSet::new();
     for mut lane in lanes {
         let (left, request) = (Arc::clone(&left), Arc::clone(request));
+        // Ends when nothing is left, or with the first answer that is wrong.
         tasks.spawn(async move {
-            let mut latencies = Vec::new();
             while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
-                let asked = Instant::now();
                 lane.get(&request).await?;
-                latencies.push(asked.elapsed());
             }
-            anyhow::Ok((lane, latencies))
+            anyhow::Ok(lane)
         });
     }
-    let (mut lanes, mut latencies) = (Vec::new(), Vec::with_capacity(count));
+    let mut lanes = Vec::new();
     while let Some(done) = tasks.join_next().await {
-        let (lane, taken) = done.context("a lane panicked")??;
-        lanes.push(lane);
-        latencies.extend(taken);
+        lanes.push(done.context("a lane panicked")??);
     }
-    let wall = start.elapsed();
-    latencies.sort_unstable();
-    Ok(Driven { lanes, latencies, wall })
+    Ok(lanes)
 }
 
 /// A connection without Nagle's delay.

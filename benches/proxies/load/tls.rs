@@ -25,8 +25,8 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    pub fn make(host: &str) -> Result<Certificate> {
-        let made = rcgen::generate_simple_self_signed([host.to_owned()]).context("cannot make a certificate")?;
+    pub fn make(hosts: Vec<String>) -> Result<Certificate> {
+        let made = rcgen::generate_simple_self_signed(hosts).context("cannot make a certificate")?;
         Ok(Certificate { cert: made.cert.pem(), key: made.signing_key.serialize_pem(), der: made.cert.der().clone() })
     }
 }

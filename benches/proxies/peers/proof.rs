@@ -7,11 +7,12 @@ use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
 
-use super::{HSTS, PLAIN_HOST, Peer, SECURITY_HEADERS, TLS_HOST};
-use crate::cells::{KIB_64, Page};
+use super::sites::PLAIN_HOST;
+use super::{HSTS, Peer, SECURITY_HEADERS};
 use crate::load::h1::{Answer, Connection};
-use crate::load::{Request, tcp};
-use crate::origin;
+use crate::load::request::{KIB_64, Page, Request, Shape};
+use crate::load::{Door, tcp};
+use crate::origin::server::{body, field};
 
 /// A backend that starts as down needs its probes to pass before anything is served.
 const START: Duration = Duration::from_secs(20);
@@ -38,7 +39,8 @@ pub async fn ready(peer: &mut Peer) -> Result<()> {
 /// Security headers and request id to the client; forwarded headers and the same id to the backend; the body untouched.
 pub async fn features(peer: &Peer) -> Result<()> {
     let echoes = both(peer, ECHO).await?;
-    for (answer, scheme, host) in [(&echoes[0], "http", PLAIN_HOST), (&echoes[1], "https", TLS_HOST)] {
+    let secure = peer.sites.host(Door::H1Tls);
+    for (answer, scheme, host) in [(&echoes[0], "http", PLAIN_HOST), (&echoes[1], "https", secure)] {
         let upstream = String::from_utf8_lossy(&answer.body);
         let door = format!("on {scheme}: the client got\n{}\nthe origin got\n{upstream}", answer.head);
         for (name, _) in SECURITY_HEADERS.iter().chain((scheme == "https").then_some(&HSTS)) {
@@ -59,7 +61,7 @@ pub async fn features(peer: &Peer) -> Result<()> {
         }
     }
     for answer in both(peer, KIB_64).await? {
-        ensure!(answer.body == origin::body(KIB_64), "the body of {} arrived changed", KIB_64.path);
+        ensure!(answer.body == body(KIB_64), "the body of {} arrived changed", KIB_64.path);
     }
     Ok(())
 }
@@ -67,8 +69,12 @@ pub async fn features(peer: &Peer) -> Result<()> {
 /// The page in the clear and over TLS.
 async fn both(peer: &Peer, page: Page) -> Result<[Answer; 2]> {
     let ask = async {
-        let plain = fetch(tcp(peer.plain.addr).await?, &Request::new(false, PLAIN_HOST, page)?).await?;
-        let tls = fetch(peer.tls.tls.h1(peer.tls.addr).await?, &Request::new(true, TLS_HOST, page)?).await?;
+        let plain = fetch(tcp(peer.plain.addr).await?, &Request::new(false, PLAIN_HOST, page, Shape::Small)?).await?;
+        let tls = fetch(
+            peer.tls.tls.h1(peer.tls.addr).await?,
+            &Request::new(true, peer.sites.host(Door::H1Tls), page, Shape::Small)?,
+        )
+        .await?;
         anyhow::Ok([plain, tls])
     };
     timeout(Duration::from_secs(5), ask).await.context("no answer within 5 s")?
@@ -76,11 +82,4 @@ async fn both(peer: &Peer, page: Page) -> Result<[Answer; 2]> {
 
 async fn fetch<S: AsyncRead + AsyncWrite + Unpin>(io: S, request: &Request) -> Result<Answer> {
     Connection::new(io).fetch(request).await
-}
-
-fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines().find_map(|line| {
-        let (found, value) = line.split_once(':')?;
-        found.eq_ignore_ascii_case(name).then_some(value.trim())
-    })
 }

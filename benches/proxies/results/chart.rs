@@ -5,12 +5,12 @@
 
 use std::fmt::Write;
 
-use crate::report::{CellReport, Report};
+use super::report::{CellReport, PeerReport};
 
 const WIDTH: usize = 860;
-const LABELS: usize = 190;
+const LABELS: usize = 250;
 /// Leaves room for a figure behind the longest bar.
-const BARS: usize = 545;
+const BARS: usize = 485;
 const HEAD: usize = 84;
 const BAR: usize = 14;
 const GAP: usize = 16;
@@ -18,16 +18,16 @@ const GAP: usize = 16;
 const STYLE: &str = "\
 text{font:12px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fill:#1f2328}\
 .title{font-size:16px;font-weight:600}.note{font-size:11px;fill:#59636e}.end{text-anchor:end}\
-.edgectl{fill:#2f6feb}.nginx{fill:#8c959f}.haproxy{fill:#c4cbd3}\
+.edgectl{fill:#2f6feb}.nginx{fill:#8c959f}.haproxy{fill:#c4cbd3}.caddy{fill:#d8dee4}.envoy{fill:#e4e8ec}\
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.note{fill:#9198a1}\
-.edgectl{fill:#4c8dff}.nginx{fill:#7d8590}.haproxy{fill:#484f58}}";
+.edgectl{fill:#4c8dff}.nginx{fill:#7d8590}.haproxy{fill:#484f58}.caddy{fill:#373e47}.envoy{fill:#2d333b}}";
 
-pub fn svg(report: &Report) -> String {
-    let names: Vec<&str> =
-        report.cells.first().map_or_else(Vec::new, |cell| cell.peers.iter().map(|peer| peer.name).collect());
+/// Draws the cells in their order, with a note below.
+pub fn svg(cells: &[&CellReport], setting: &str) -> String {
+    let names: Vec<&str> = cells.first().map_or_else(Vec::new, |cell| cell.peers.iter().map(name).collect());
     let group = names.len() * (BAR + 2) + GAP;
-    let height = HEAD + report.cells.len() * group + 30;
-    let longest = report.cells.iter().flat_map(relative).fold(1.0, f64::max);
+    let height = HEAD + cells.len() * group + 30;
+    let longest = cells.iter().flat_map(|cell| relative(cell)).fold(1.0, f64::max);
     let scale = BARS as f64 / longest;
 
     let mut out = format!(
@@ -35,18 +35,23 @@ pub fn svg(report: &Report) -> String {
          role=\"img\" aria-label=\"CPU time per request and memory per idle connection of {}\">\n<style>{STYLE}</style>\n",
         names.join(", ")
     );
-    text(&mut out, "title", 12, 26, "CPU time per request, memory per idle connection: shorter is better");
-    let note = "Bars and × are relative to nginx. µs: CPU time per request or handshake. KiB: memory per connection.";
+    text(&mut out, "title", 12, 26, "CPU time, memory, time: shorter is better");
+    let note =
+        "Bars and × are relative to nginx. µs: CPU time per request or handshake. KiB: memory per idle connection.";
     text(&mut out, "note", 12, 45, note);
     legend(&mut out, &names);
     let mut top = HEAD;
-    for cell in &report.cells {
+    for cell in cells {
         bars(&mut out, cell, top, scale);
         top += group;
     }
-    text(&mut out, "note", 12, height - 12, &report.setting());
+    text(&mut out, "note", 12, height - 12, setting);
     out.push_str("</svg>\n");
     out
+}
+
+fn name(peer: &PeerReport) -> &str {
+    &peer.name
 }
 
 fn legend(out: &mut String, names: &[&str]) {
@@ -60,8 +65,11 @@ fn legend(out: &mut String, names: &[&str]) {
 
 fn bars(out: &mut String, cell: &CellReport, top: usize, scale: f64) {
     let middle = top + cell.peers.len() * (BAR + 2) / 2 + 4;
-    text(out, "end", LABELS - 12, middle, cell.label);
+    text(out, "end", LABELS - 12, middle, &cell.label);
     for ((at, peer), share) in cell.peers.iter().enumerate().zip(relative(cell)) {
+        if peer.cost_by_round.is_empty() {
+            continue;
+        }
         let (y, width) = (top + at * (BAR + 2), (share * scale).max(1.0));
         let _ = writeln!(
             out,
