@@ -11,6 +11,7 @@ mod guests;
 mod in_flight;
 mod pool;
 mod queue;
+mod stable_hash;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
