@@ -9,6 +9,7 @@ use std::{fmt, sync::Arc};
 use parking_lot::Mutex;
 
 use super::ejection::{Ejected, Ejections};
+use super::stable_hash::stable_hash;
 use crate::trust::{BackendTls, BackendTlsCell};
 use crate::types::BackendAddr;
 
@@ -35,6 +36,7 @@ pub struct Backend {
     addr: BackendAddr,
     endpoint: Endpoint,
     name: Arc<str>,
+    hash_seed: u64,
     up: AtomicBool,
     /// Up and not ejected: what a request asks.
     serves: AtomicBool,
@@ -98,9 +100,11 @@ impl Backend {
 
     pub(super) fn with_tls(addr: BackendAddr, endpoint: Endpoint, tls: BackendTlsCell) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let name = endpoint.to_string();
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            name: endpoint.to_string().into(),
+            hash_seed: stable_hash(name.as_bytes()),
+            name: name.into(),
             addr,
             endpoint,
             up: AtomicBool::new(false),
@@ -134,6 +138,11 @@ impl Backend {
     /// The resolved address as text, for logs and status.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Its address as a number, the same in every process: what a hash balance tells it from others by.
+    pub(super) fn hash_seed(&self) -> u64 {
+        self.hash_seed
     }
 
     /// What the probes say.

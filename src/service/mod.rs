@@ -13,6 +13,7 @@ mod held;
 mod in_flight;
 mod pool;
 mod queue;
+mod stable_hash;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
