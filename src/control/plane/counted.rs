@@ -98,3 +98,28 @@ impl SwitchPhase {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_has_one_word_in_the_history_and_in_the_metrics() {
+        use SwitchResult::{Conflict, Failed, Forced, Inconclusive, Refused, RolledBack, Switched};
+        for result in [Switched, Forced, Inconclusive, RolledBack, Refused, Conflict, Failed] {
+            assert_eq!(HistoryResult::from(result).as_str(), result.as_str());
+        }
+    }
+
+    #[test]
+    fn a_flip_counts_once_and_its_verdict_only_if_it_says_more() {
+        assert_eq!(SwitchResult::of_flip(&OperationResult::Switched), Some(SwitchResult::Switched));
+        assert_eq!(SwitchResult::of_flip(&OperationResult::Forced), Some(SwitchResult::Forced));
+        assert_eq!(SwitchResult::of_flip(&OperationResult::Unchanged), None);
+        assert_eq!(SwitchResult::of_verdict(VerdictKind::RolledBack), Some(SwitchResult::RolledBack));
+        assert_eq!(SwitchResult::of_verdict(VerdictKind::Inconclusive), Some(SwitchResult::Inconclusive));
+        for kind in [VerdictKind::Passed, VerdictKind::Failed, VerdictKind::Ended] {
+            assert_eq!(SwitchResult::of_verdict(kind), None);
+        }
+    }
+}
