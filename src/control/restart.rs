@@ -2,6 +2,7 @@
 //! a record.
 //!
 //! [`interrupted`] is pure. Nothing is resumed: the state file says what serves, and an operator who wants more asks for it.
+//! What is found and what is recorded is tested here; reading the history and writing to it, in `tests/kill.rs`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -49,31 +50,31 @@ impl ControlPlane {
         });
         for service in services {
             let own: Vec<&HistoryRecord> = records.iter().filter(|record| record.service == **service.name()).collect();
-            for one in interrupted(&own, &service.active(), records.len() < RECORDS) {
-                self.note_interrupted(service, &one);
+            let active = service.active();
+            for one in interrupted(&own, &active, records.len() < RECORDS) {
+                tracing::warn!(service = %service.name(), generation = active.generation, "{one}");
+                self.note(one.record(service.name(), &active));
             }
         }
     }
+}
 
-    fn note_interrupted(&self, service: &Service, one: &Interrupted) {
-        let active = service.active();
-        let (action, result) = match one {
-            Interrupted::Record => (HistoryAction::Restart, HistoryResult::Unrecorded),
-            Interrupted::Watch { color, .. } if *color == active.color => {
-                (HistoryAction::Watch, HistoryResult::Inconclusive)
-            }
-            Interrupted::Watch { .. } => (HistoryAction::Watch, HistoryResult::Ended),
-            Interrupted::Steps(_) => (HistoryAction::Canary, HistoryResult::Kept),
+impl Interrupted {
+    /// What the history gets, from what serves now.
+    fn record(&self, service: &str, now: &Active) -> HistoryRecord {
+        let (action, result) = match self {
+            Self::Record => (HistoryAction::Restart, HistoryResult::Unrecorded),
+            Self::Watch { color } if *color == now.color => (HistoryAction::Watch, HistoryResult::Inconclusive),
+            Self::Watch { .. } => (HistoryAction::Watch, HistoryResult::Ended),
+            Self::Steps(_) => (HistoryAction::Canary, HistoryResult::Kept),
         };
-        let detail = one.to_string();
-        tracing::warn!(service = %service.name(), generation = active.generation, "{detail}");
-        self.note(HistoryRecord {
-            from: if let Interrupted::Watch { color, .. } = one { Some(*color) } else { Some(active.color) },
-            to: if let Interrupted::Steps(canary) = one { Some(canary.color) } else { None },
-            percent: if let Interrupted::Steps(canary) = one { Some(canary.percent) } else { None },
-            detail: Some(detail),
-            ..HistoryRecord::new(service.name(), action, Actor::daemon(), result, active.generation)
-        });
+        HistoryRecord {
+            from: if let Self::Watch { color } = self { Some(*color) } else { Some(now.color) },
+            to: if let Self::Steps(canary) = self { Some(canary.color) } else { None },
+            percent: if let Self::Steps(canary) = self { Some(canary.percent) } else { None },
+            detail: Some(self.to_string()),
+            ..HistoryRecord::new(service, action, Actor::daemon(), result, now.generation)
+        }
     }
 }
 
@@ -206,5 +207,39 @@ mod tests {
         assert_eq!(found(&[record("switch", "switched", 2, &json!({}))], &serving(3)), [Interrupted::Record]);
         let records = [record("switch", "switched", 2, &json!({})), record("restart", "unrecorded", 3, &json!({}))];
         assert_eq!(found(&records, &serving(3)), []);
+    }
+
+    #[test]
+    fn the_record_says_what_stays_as_it_is() {
+        let now = serving(3);
+        let canary = Canary { color: Color::Blue, percent: 25, id: 2 };
+        let (green, blue) = (Some(Color::Green), Some(Color::Blue));
+        for (one, action, result, from, to, percent, detail) in [
+            (Interrupted::Record, HistoryAction::Restart, HistoryResult::Unrecorded, green, None, None, "write down"),
+            (WATCH, HistoryAction::Watch, HistoryResult::Inconclusive, green, None, None, "during the watch"),
+            (
+                Interrupted::Watch { color: Color::Blue },
+                HistoryAction::Watch,
+                HistoryResult::Ended,
+                blue,
+                None,
+                None,
+                "during the watch",
+            ),
+            (
+                Interrupted::Steps(canary),
+                HistoryAction::Canary,
+                HistoryResult::Kept,
+                green,
+                blue,
+                Some(25),
+                "25 % of the clients stay on blue; `edgectl switch blue` goes on",
+            ),
+        ] {
+            let record = one.record("app", &now);
+            assert_eq!((record.action, record.result, record.generation), (action, result, 3), "{one:?}");
+            assert_eq!((record.from, record.to, record.percent), (from, to, percent), "{one:?}");
+            assert!(record.detail.as_deref().is_some_and(|text| text.contains(detail)), "{one:?}: {:?}", record.detail);
+        }
     }
 }
