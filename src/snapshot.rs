@@ -34,6 +34,17 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Of a config that is valid, for tests.
+    #[cfg(test)]
+    pub fn of_text(text: &str) -> Self {
+        let loaded = config::parse("edge.toml", text, &|_| None).unwrap();
+        let add = |service: &Arc<config::Service>| {
+            let active = crate::service::Active::new(service.initial, 1, std::time::UNIX_EPOCH);
+            Arc::new(Service::new(service.clone(), active))
+        };
+        Self::build(Arc::new(loaded.config), Arc::default(), None, &Metrics::new(1), &add)
+    }
+
     /// Builds what `config` says. `add` makes a service that was not there before.
     ///
     /// Services that stay are the same objects; they take their new definition up in [`Snapshot::install`].

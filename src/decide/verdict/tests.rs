@@ -3,11 +3,7 @@ use std::sync::Arc;
 use http::Request;
 
 use super::*;
-use crate::config;
-use crate::metrics::Metrics;
-use crate::service::{Active, Service};
-use crate::trust::BackendTlsSet;
-use crate::types::{Color, TlsVersion};
+use crate::types::TlsVersion;
 
 const CONFIG: &str = r#"
 [server]
@@ -39,17 +35,8 @@ blue = ["127.0.0.1:1"]
 green = ["127.0.0.1:2"]
 "#;
 
-fn snapshot_of(text: &str) -> Snapshot {
-    let loaded = config::parse("edge.toml", text, &|_| None).unwrap();
-    let metrics = Metrics::new(1);
-    let add = |service: &Arc<config::Service>| {
-        Arc::new(Service::new(service.clone(), Active::new(Color::Blue, 1, std::time::UNIX_EPOCH)))
-    };
-    Snapshot::build(Arc::new(loaded.config), Arc::new(BackendTlsSet::default()), None, &metrics, &add)
-}
-
 fn snapshot() -> Snapshot {
-    snapshot_of(CONFIG)
+    Snapshot::of_text(CONFIG)
 }
 
 /// A client that has come over TLS and asked for `sni`.
@@ -124,7 +111,7 @@ fn plain_goes_to_tls_and_what_has_none_is_not_there() {
     assert_eq!(verdict(&get("/", "plain.test"), &over_plain()), RequestVerdict::Pass);
     assert_eq!(verdict(&get("/", "plain.test"), &over_tls(None)), refuses(Failure::Misdirected));
     // Where nothing listens for TLS, plain serves every site.
-    let no_tls = snapshot_of(&CONFIG.replace("[\"127.0.0.1:8443\"]", "[]"));
+    let no_tls = Snapshot::of_text(&CONFIG.replace("[\"127.0.0.1:8443\"]", "[]"));
     assert_eq!(decide(&no_tls, &get("/", "app.test"), &over_plain()).verdict, RequestVerdict::Pass);
 }
 
@@ -194,7 +181,7 @@ fn an_announced_length_is_bounded_by_its_route() {
 #[test]
 fn the_handshake_must_have_asked_for_what_the_site_asks_for() {
     let text = CONFIG.replacen("canonical_host", "client_ca = \"ca.pem\"\ncanonical_host", 1);
-    let snapshot = snapshot_of(&text);
+    let snapshot = Snapshot::of_text(&text);
     let asked = || snapshot.sites.iter().find_map(|site| site.client_auth.clone()).unwrap();
     let head = get("/", "app.test");
     assert_eq!(decide(&snapshot, &head, &over_tls(None)).verdict, refuses(Failure::Misdirected));

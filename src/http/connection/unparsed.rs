@@ -88,3 +88,29 @@ fn record(conn: &Conn, id: &RequestId, failure: Failure, bytes_out: u64) {
         trace_id: None,
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_bare_refusal_of_the_codec_is_taken_for_one() {
+        let status = |written: &str| status_of_bare(written.as_bytes()).map(|status| status.as_u16());
+        let bare = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(status(bare), Some(400));
+        assert_eq!(status(&bare.replace("400", "431")), Some(431));
+        for other in [
+            bare.replace("400", "500"),
+            bare.replace("400", "200"),
+            bare.replace("connection: close", "X-Request-ID: 1"),
+            bare.replace("\r\n\r\n", "\r\n\r\nbody"),
+            bare.replace("400", "4x0"),
+            bare.replace("connection", &"c".repeat(256)),
+            bare.replace("HTTP/1.1 ", "HTTP/1.0 "),
+            "HTTP/1.1 4\r\n\r\n".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(status(&other), None, "{other:?}");
+        }
+    }
+}

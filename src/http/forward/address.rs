@@ -56,3 +56,69 @@ fn address_h2<B>(request: &mut Request<B>, hop: &Hop) {
 fn origin_form(uri: &Uri) -> Uri {
     uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::Endpoint;
+
+    fn backend() -> Backend {
+        Backend::new("app.internal:8000".parse().unwrap(), Endpoint::Tcp("127.0.0.1:8000".parse().unwrap()))
+    }
+
+    fn request(uri: &str) -> Request<()> {
+        Request::get(uri).version(Version::HTTP_2).header(header::HOST, "app.test").body(()).unwrap()
+    }
+
+    fn hop(upgrade: Option<&'static str>, te_trailers: bool) -> Hop {
+        Hop { upgrade: upgrade.map(HeaderValue::from_static), te_trailers }
+    }
+
+    fn field<'r>(request: &'r Request<()>, name: &str) -> Option<&'r str> {
+        request.headers().get(name).map(|value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn http_1_gets_the_origin_form_and_keeps_the_clients_host() {
+        for (sent, target) in [("https://app.test/a?b", "/a?b"), ("/a?b", "/a?b"), ("https://app.test", "/")] {
+            let mut request = request(sent);
+            address(&mut request, false, &backend(), &UpstreamHost::Preserve, &hop(None, false));
+            assert_eq!((request.uri().to_string().as_str(), request.version()), (target, Version::HTTP_11));
+            assert_eq!(field(&request, "host"), Some("app.test"));
+            assert_eq!((field(&request, "connection"), field(&request, "te")), (None, None));
+        }
+    }
+
+    #[test]
+    fn http_2_gets_the_host_as_authority_and_never_an_upgrade() {
+        let mut request = request("/a?b");
+        address(&mut request, true, &backend(), &UpstreamHost::Preserve, &hop(Some("websocket"), true));
+        assert_eq!((request.uri().to_string().as_str(), request.version()), ("http://app.test/a?b", Version::HTTP_2));
+        assert_eq!((field(&request, "host"), field(&request, "te")), (None, Some("trailers")));
+        assert_eq!((field(&request, "connection"), field(&request, "upgrade")), (None, None));
+    }
+
+    #[test]
+    fn the_host_is_what_the_service_says() {
+        let sent = |host: &UpstreamHost, is_h2| {
+            let mut request = request("/");
+            address(&mut request, is_h2, &backend(), host, &hop(None, false));
+            let authority = request.uri().authority().map(ToString::to_string);
+            authority.or(field(&request, "host").map(str::to_owned)).unwrap()
+        };
+        for is_h2 in [false, true] {
+            assert_eq!(sent(&UpstreamHost::Backend, is_h2), "app.internal:8000");
+            assert_eq!(sent(&UpstreamHost::Literal(HeaderValue::from_static("x.test")), is_h2), "x.test");
+        }
+    }
+
+    #[test]
+    fn hop_by_hop_fields_are_made_anew() {
+        let mut upgrade = request("/");
+        address(&mut upgrade, false, &backend(), &UpstreamHost::Preserve, &hop(Some("websocket"), false));
+        assert_eq!((field(&upgrade, "connection"), field(&upgrade, "upgrade")), (Some("upgrade"), Some("websocket")));
+        let mut trailers = request("/");
+        address(&mut trailers, false, &backend(), &UpstreamHost::Preserve, &hop(None, true));
+        assert_eq!((field(&trailers, "connection"), field(&trailers, "te")), (Some("TE"), Some("trailers")));
+    }
+}

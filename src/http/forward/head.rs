@@ -52,3 +52,41 @@ fn without_prefix(route: &Route, uri: &Uri) -> Result<Uri, Failure> {
     parts.path_and_query = Some(rest.parse().map_err(|_| Failure::BadPath)?);
     Uri::from_parts(parts).map_err(|_| Failure::BadPath)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Snapshot;
+
+    const CONFIG: &str = r#"
+[[site]]
+hosts = ["app.test"]
+service = "app"
+[[site.route]]
+path = "/api/"
+strip_prefix = true
+service = "app"
+[service.app]
+backends = ["127.0.0.1:1"]
+"#;
+
+    #[test]
+    fn what_follows_the_prefix_is_sent_as_it_was_written() {
+        let snapshot = Snapshot::of_text(CONFIG);
+        let sites = &snapshot.sites;
+        let route = sites.find("app.test").map(|site| sites.at(site).route("/api/")).unwrap();
+        for (sent, left) in [
+            ("/api/", "/"),
+            ("/api", "/"),
+            ("/api/a%20b?x=%41&y", "/a%20b?x=%41&y"),
+            ("/api//a", "/a"),
+            ("/%61pi/a b".replace(' ', "%20").as_str(), "/a%20b"),
+            ("/x/../api/a?q", "/a?q"),
+            ("https://app.test/api/a?b", "https://app.test/a?b"),
+        ] {
+            let uri = without_prefix(route, &sent.parse().unwrap()).unwrap();
+            assert_eq!(uri.to_string(), left, "{sent}");
+        }
+        assert!(matches!(without_prefix(route, &Uri::from_static("/../api/")), Err(Failure::BadPath)));
+    }
+}

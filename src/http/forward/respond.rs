@@ -27,21 +27,22 @@ pub(super) fn respond(
     exchange.outcome.status = response.status().as_u16();
     finish_headers(&exchange, response.headers_mut());
     let (mut head, body) = response.into_parts();
-    let has_no_length = http_body::Body::size_hint(&body).exact().is_none();
-    exchange.live.becomes(if has_no_length && is_event_stream(&head) {
-        ExchangeKind::EventStream
-    } else {
-        ExchangeKind::Download
-    });
+    let has_length = http_body::Body::size_hint(&body).exact().is_some();
+    exchange.live.becomes(kind_of(head.headers.get(header::CONTENT_TYPE), has_length));
     head.version = Version::HTTP_11;
     head.extensions.clear();
     Response::from_parts(head, AnswerBody::relayed(body, lease, exchange, settings.read_timeout))
 }
 
-fn is_event_stream(head: &http::response::Parts) -> bool {
-    let content_type = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    content_type
-        .is_some_and(|value| value.get(..17).is_some_and(|name| name.eq_ignore_ascii_case(b"text/event-stream")))
+/// An event stream has no end, so it has no length either; its media type may have parameters.
+fn kind_of(content_type: Option<&HeaderValue>, has_length: bool) -> ExchangeKind {
+    const EVENT_STREAM: &[u8] = b"text/event-stream";
+    let begins = content_type.and_then(|value| value.as_bytes().get(..EVENT_STREAM.len()));
+    if !has_length && begins.is_some_and(|begins| begins.eq_ignore_ascii_case(EVENT_STREAM)) {
+        ExchangeKind::EventStream
+    } else {
+        ExchangeKind::Download
+    }
 }
 
 /// Hands both ends to a tunnel; the 101 goes out first.
@@ -74,4 +75,21 @@ fn switch_protocols(
     head.extensions.clear();
     head.version = Version::HTTP_11;
     Response::from_parts(head, AnswerBody::switching())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_stream_is_known_by_its_type_and_by_having_no_length() {
+        let kind =
+            |content_type: &'static str, has_length| kind_of(Some(&HeaderValue::from_static(content_type)), has_length);
+        assert_eq!(kind("text/event-stream", false), ExchangeKind::EventStream);
+        assert_eq!(kind("Text/Event-Stream; charset=utf-8", false), ExchangeKind::EventStream);
+        assert_eq!(kind("text/event-stream", true), ExchangeKind::Download);
+        assert_eq!(kind("text/event-strea", false), ExchangeKind::Download);
+        assert_eq!(kind("text/html; text/event-stream", false), ExchangeKind::Download);
+        assert_eq!(kind_of(None, false), ExchangeKind::Download);
+    }
 }
