@@ -45,7 +45,7 @@ define need
 	apt-get update -qq && apt-get install -y -qq --no-install-recommends $(2)
 endef
 
-.PHONY: help demo test fmt bench instructions deny install
+.PHONY: help demo test mutants fmt bench instructions deny install
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -65,6 +65,18 @@ test: ## format, lints, unit and integration tests, docs: what CI runs
 		cargo test --locked --no-fail-fast; \
 	fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+# The modules that decide: data in, a decision out. Their own tests are to notice nine of ten changes.
+PURE := src/decide src/http/forward/retry.rs src/http/exchange/outcome.rs src/http/connection/scan.rs src/headers/hop.rs \
+	src/site/path.rs src/limit/quota.rs src/service/active.rs src/service/balance.rs src/service/queue.rs \
+	src/control/watch/verdict.rs src/control/moves/ledger.rs src/control/moves/plan.rs
+# Arguments of cargo-mutants: make mutants MUTANTS="-f src/decide/host.rs"
+MUTANTS ?= $(foreach path,$(PURE),-f '$(path)$(if $(filter %.rs,$(path)),,/**)')
+
+mutants: ## change the code that decides and see whether its tests notice; hours
+	$(call need,$(BUILD_TOOLS),$(BUILD_PACKAGES))
+	@command -v cargo-mutants >/dev/null || { echo "cargo-mutants is missing: cargo install --locked cargo-mutants" >&2; exit 1; }
+	cargo mutants --no-shuffle $(MUTANTS) -- --lib
 
 fmt: ## format the sources
 	cargo fmt
