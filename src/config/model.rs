@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, StatusCode};
 use ipnet::IpNet;
 
-use crate::types::{BackendAddr, Color, HostName, HostPattern, ListenAddr, Rate};
+use crate::types::{BackendAddr, Color, HostName, HostPattern, ListenAddr, Rate, TlsVersion};
 
 /// One valid `edge.toml`.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,12 +91,6 @@ pub struct Tls {
     /// What sites without a `client_ca` of their own ask of their clients.
     pub client_auth: Option<Arc<ClientAuth>>,
     pub certificates: Vec<CertificateFiles>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsVersion {
-    Tls12,
-    Tls13,
 }
 
 /// Mutual TLS: which certificates of clients count, and whether one has to be shown.

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::model::{CertificateFiles, ClientAuth, ClientAuthMode, SiteTls, Tls, TlsVersion};
+use crate::config::model::{CertificateFiles, ClientAuth, ClientAuthMode, SiteTls, Tls};
 use crate::config::read::{Mistake, Table, Value};
+use crate::types::TlsVersion;
 
 pub(super) struct ReadTls {
     pub tls: Tls,
@@ -16,7 +17,7 @@ pub(super) struct ReadTls {
 
 pub(super) fn read(root: &mut Table<'_>) -> ReadTls {
     let mut t = root.table("tls", "tls");
-    let min_version = t.read("min_version", TlsVersion::Tls12, version);
+    let min_version = t.read("min_version", TlsVersion::V1_2, version);
     let client_ca = t.read("client_ca", None, client_ca);
     let mode = t.read("client_auth", ClientAuthMode::Require, client_auth_mode);
     let client_auth = client_ca.map(|ca| Arc::new(ClientAuth { ca, mode }));
@@ -67,7 +68,7 @@ fn version(value: &Value<'_>) -> Result<TlsVersion, Mistake> {
     if ["1.0", "1.1"].contains(&value.text()?.as_ref()) {
         return Err(Mistake::new("TLS 1.0 and 1.1 are not spoken (RFC 8996)").help("\"1.2\" or \"1.3\""));
     }
-    value.choice(&[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)])
+    value.choice(&[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)])
 }
 
 fn certificate(mut t: Table<'_>) -> Option<CertificateFiles> {

@@ -138,8 +138,6 @@ fn hash_key(exchange: &Exchange, head: &Parts, settings: &config::Service) -> Op
         Balance::LeastConn | Balance::RoundRobin => None,
         Balance::HashIp => Some(HashKey::of(exchange.request.client)),
         Balance::HashHeader(name) => Some(HashKey::of(head.headers.get(name).map(HeaderValue::as_bytes))),
-        Balance::HashCookie(name) => {
-            Some(HashKey::of(headers::cookie(&head.headers, name).and_then(|value| std::str::from_utf8(value).ok())))
-        }
+        Balance::HashCookie(name) => Some(HashKey::of(headers::cookie(&head.headers, name))),
     }
 }

@@ -16,9 +16,10 @@ use rustls::{
 
 use super::clients::{self, ClientVerifier};
 use super::tickets::{TicketKeys, Tickets};
-use crate::config::{self, ClientAuth, Config, SiteTls, TlsVersion};
+use crate::config::{self, ClientAuth, Config, SiteTls};
 use crate::site::Hosts;
 use crate::tls::certificates::CertStore;
+use crate::types::TlsVersion;
 
 /// Prepared from one config; new handshakes follow the latest.
 pub struct Rules {
@@ -137,8 +138,8 @@ impl RulesInTheMaking<'_> {
 
     fn server_config(&self, verifier: Option<ClientVerifier>) -> Result<ServerConfig, rustls::Error> {
         let versions: &[&SupportedProtocolVersion] = match self.config.min_version {
-            TlsVersion::Tls12 => &[&version::TLS13, &version::TLS12],
-            TlsVersion::Tls13 => &[&version::TLS13],
+            TlsVersion::V1_2 => &[&version::TLS13, &version::TLS12],
+            TlsVersion::V1_3 => &[&version::TLS13],
         };
         let (verifier, rules) = match verifier {
             Some(ClientVerifier { verifier, digest }) => (verifier, digest),
