@@ -1,7 +1,7 @@
 //! How a colour does: what was asked of it, what of that failed, how fast it answered.
 //!
 //! One side ([`Outcomes`]) is written by a worker alone, a store or two a request; the other ([`Totals`]) is what a reader
-//! adds up, subtracts and judges by. Who keeps them over time: [`super::Recent`].
+//! adds up, subtracts and judges by. What keeps them over time: [`super::Recent`].
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
