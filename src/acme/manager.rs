@@ -39,11 +39,11 @@ pub struct AcmeHandle(mpsc::UnboundedSender<ManagerRequest>);
 
 enum ManagerRequest {
     Renew { host: String, answer: oneshot::Sender<Result<RenewedCertificate, NotRenewed>> },
-    Inspect(Look),
+    Inspect(InspectionCall),
 }
 
 /// Runs on the control runtime. Longer work belongs in a task of its own.
-type Look = Box<dyn FnOnce(Inspection) + Send>;
+type InspectionCall = Box<dyn FnOnce(Inspection) + Send>;
 
 /// A certificate that was issued because someone asked.
 #[derive(Debug, Clone)]
