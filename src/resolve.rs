@@ -1,7 +1,7 @@
 //! Names of backends to addresses, off the request path: at the start, again and again, and before every switch.
 //!
-//! A name that does not resolve stops nothing: the daemon starts, the backend is missing until it does, and the last good
-//! answer is kept when a later look-up fails. Servers are those of `/etc/resolv.conf`, or `[server] resolvers`.
+//! A name that does not resolve stops nothing: the daemon starts without the backend and adds it once the name resolves. When a
+//! later look-up fails, the last good answer is kept. Servers are those of `/etc/resolv.conf`, or `[server] resolvers`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub struct Resolver {
     inner: Option<TokioResolver>,
 }
 
-/// What DNS has of one kind under a name, for a caller that has to tell one kind of nothing from another.
+/// What DNS has of one kind under a name. It tells the kinds of nothing apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DnsRecords<T> {
     Found(Vec<T>),
@@ -132,7 +132,7 @@ impl From<&CAA> for Caa {
 fn options(opts: &mut ResolverOpts) {
     opts.timeout = Duration::from_secs(1);
     opts.attempts = 2;
-    // We ask every few seconds and want what is true now: compose gives a restarted container another address.
+    // We ask every few seconds and need the present answer: compose gives a restarted container another address.
     opts.positive_max_ttl = Some(Duration::from_secs(1));
     opts.negative_max_ttl = Some(Duration::from_secs(1));
 }

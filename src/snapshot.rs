@@ -34,17 +34,6 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Of a config that is valid, for tests.
-    #[cfg(test)]
-    pub fn of_text(text: &str) -> Self {
-        let loaded = config::parse("edge.toml", text, &|_| None).unwrap();
-        let add = |service: &Arc<config::Service>| {
-            let active = crate::service::Active::new(service.initial, 1, std::time::UNIX_EPOCH);
-            Arc::new(Service::new(service.clone(), active))
-        };
-        Self::build(Arc::new(loaded.config), Arc::default(), None, &Metrics::new(1), &add)
-    }
-
     /// Builds what `config` says. `add` makes a service that was not there before.
     ///
     /// Services that stay are the same objects; they take their new definition up in [`Snapshot::install`].
@@ -79,16 +68,16 @@ impl Snapshot {
         }
     }
 
-    /// The service that stays under this definition. One that gets colours, or loses them, is another.
+    /// The service that goes on under this definition. A service that gets or loses its colours is a new one.
     pub fn kept(&self, definition: &config::Service) -> Option<&Arc<Service>> {
         self.services.get(&definition.name).filter(|service| service.is_colored() == is_colored(definition))
     }
 
-    /// Lets the services that stayed take up their new definitions; called once, when this snapshot is published.
+    /// Gives the services that stayed their new definitions; called once, when this snapshot is published.
     pub fn install(&self) {
         for (name, definition) in &self.config.services {
             let service = &self.services[name];
-            // First: a backend that is new is probed at once.
+            // First: a new backend is probed at once.
             service.verify_backends(self.backend_tls.of(name));
             service.reconfigure(definition.clone());
         }
@@ -190,3 +179,6 @@ impl Builder<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod sample;

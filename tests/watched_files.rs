@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use crate::support::{Edge, Identity, Origin, Setup, wait_until};
 
@@ -42,7 +43,7 @@ fn the_kernel_wakes_nobody_for_reads_beside_the_config_nor_for_a_log_that_grows_
     let mut log = fs::File::create(edge.path("other.log")).unwrap();
     wait_until("the watcher to be at rest", || {
         let before = wakes(&edge).0;
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
         wakes(&edge).0 == before
     });
     let before = wakes(&edge);
@@ -93,10 +94,15 @@ fn a_folder_that_was_deleted_and_made_anew_is_watched_again() {
         edge.hello("one.example").trusting(identity).certificate().is_ok_and(|shown| shown == identity.cert())
     };
     wait_until("the certificate", || shows(&identity));
-    for _ in 0..2 {
+    for is_seen_missing in [false, true] {
         let next = Identity::for_names(&["one.example"]);
         fs::remove_dir_all(&folder).unwrap();
+        if is_seen_missing {
+            wait_until("the folder to be missed", || edge.admin(&["status", "--json"]).stdout.contains("cannot read"));
+        }
         write(&next);
+        let written = Instant::now();
         wait_until("the certificate of the new folder", || shows(&next));
+        assert!(written.elapsed() < Duration::from_secs(8), "found by the look that is taken every ten seconds");
     }
 }

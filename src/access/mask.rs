@@ -1,4 +1,4 @@
-//! What a log must not tell: values of query parameters that look like secrets become `***`.
+//! What a log must not show: values of query parameters that look like secrets become `***`.
 //!
 //! By the parameter's name, whatever its case and percent-encoding: one that contains `token`, `passw`, `secret`,
 //! `signature`, `credential` or `apikey`, ends in `key`, `sig`, `pwd` or `jwt`, or is our own `edge_preview`. Too much masked is a nuisance, too
@@ -7,7 +7,7 @@
 /// Hands the masked text on in parts.
 pub(super) type Mask = fn(&[u8], &mut dyn FnMut(&[u8]));
 
-/// Longer names are cut for the comparison and taken for secrets: nobody honest has them.
+/// Longer names are cut for the comparison and taken for secrets: honest names are shorter.
 const LONGEST_NAME: usize = 64;
 
 /// A query, without its `?`.

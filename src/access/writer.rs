@@ -2,7 +2,7 @@
 //!
 //! Owns the target, stdout or a file. A disk that is slow fills the queue, one that refuses loses the buffer: both
 //! are counted as dropped lines, told once in the daemon's log, and never stop the thread. It ends when the queue is
-//! closed, or when nobody is left to fill it.
+//! closed, or when no worker is left to fill it.
 
 use std::io::{self, Write};
 use std::sync::Arc;

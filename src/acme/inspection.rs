@@ -1,4 +1,4 @@
-//! What issuance hangs on, as it stands: for a look from outside that changes nothing.
+//! What issuance depends on, as it stands now, for a look from outside that changes nothing.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

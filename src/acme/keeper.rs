@@ -1,4 +1,4 @@
-//! One certificate's life: had, renewed, tried again. A task for each, on the control runtime.
+//! One certificate's life: issued, renewed, tried again after a failure. Each has a task on the control runtime.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -22,7 +22,7 @@ use crate::config::{Acme, AcmeChallenge};
 use crate::resolve::Resolver;
 use crate::tls::{CertStore, IssuedState, LoadedCertificate, WantedCertificate};
 
-/// The longest sleep: clocks are set, machines sleep.
+/// The longest sleep: the clock may be set meanwhile, and the machine may sleep.
 const LOOK: Duration = Duration::from_mins(10);
 
 /// How often a name that did not resolve is looked up again.
@@ -54,7 +54,7 @@ pub(super) struct Keeper {
     pub settings: Rc<Acme>,
     pub wanted: WantedCertificate,
     folder: CertificateFolder,
-    /// Of other sites, which had some of the names before.
+    /// Certificates of other sites that had some of the names before.
     pub lent: Vec<LoadedCertificate>,
     failed: Vec<Arc<AtomicU64>>,
     issued: RefCell<Option<Rc<IssuedCertificate>>>,
@@ -67,7 +67,7 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// What is on disk of it. Asks nobody.
+    /// Reads what is on disk of it. Sends nothing.
     pub fn open(
         shared: &Rc<AcmeContext>,
         settings: &Rc<Acme>,
@@ -80,7 +80,7 @@ impl Keeper {
         let attempts = folder.attempts()?;
         let generation = issued.as_ref().map_or(0, |issued| issued.meta.generation);
         let pending = folder.pending()?;
-        // A crash came between the certificate and the word that it is there.
+        // A crash came after the certificate was stored and before its attempt was struck.
         let is_done = pending.as_ref().is_some_and(|pending| folder.is_done(pending, generation));
         let is_forsaken = pending.is_some_and(|pending| is_forsaken(&pending, &wanted, settings));
         let counts = attempts.config == config && !is_done;
@@ -144,7 +144,7 @@ impl Keeper {
         loop {
             let now = SystemTime::now();
             if self.ask_window.get() <= now && !self.asked.get() && !self.folder.has_pending() {
-                // Who asks for a certificate does not wait for what an authority suggests.
+                // A request for a certificate does not wait for the window that the authority suggests.
                 tokio::select! { () = self.ask_for_window() => {}, () = self.is_asked() => {} }
             }
             let begin = schedule::due(&self.situation(now), now);
@@ -192,7 +192,7 @@ impl Keeper {
     async fn attempt(&self) {
         let Ok(_permit) = self.shared.orders.acquire().await else { return };
         let (now, random) = (SystemTime::now(), fastrand::f64());
-        // As if it had failed: should the process die, the next one must not begin at once for ever.
+        // Entered as a failure before it begins: if the process dies, the next one must wait too, and not begin at once for ever.
         let entered = self.note(|attempts| {
             attempts.interrupted += 1;
             attempts.next_try =
@@ -200,7 +200,7 @@ impl Keeper {
         });
         let outcome = match entered {
             Ok(()) => self.issue_and_note().await,
-            // Nor may it begin where the next one would not know.
+            // If that can't be written, the attempt must not begin.
             Err(error) => Err(self.has_failed(AcmeFailure::local("attempts.json", error), None)),
         };
         self.asked.set(false);
@@ -225,7 +225,7 @@ impl Keeper {
         }
     }
 
-    /// With the first directory; with the second where that one fails for reasons of its own.
+    /// Asks the first directory, and the second one if the first fails for reasons of its own.
     async fn issue(&self) -> Result<IssuedCertificate, AcmeFailure> {
         let failures = self.attempts.borrow().failures;
         let failure = match self.issue_with(&self.settings.directory).await {
@@ -332,7 +332,7 @@ impl Keeper {
         failure
     }
 
-    /// In memory whatever the disk says.
+    /// Counts in memory even if the disk refuses it.
     fn note(&self, change: impl FnOnce(&mut Attempts)) -> std::io::Result<()> {
         let mut attempts = self.attempts.borrow_mut();
         change(&mut attempts);
@@ -340,7 +340,7 @@ impl Keeper {
         written.inspect_err(|error| tracing::error!(names = self.names(), %error, "attempts.json can't be written"))
     }
 
-    /// The first name that an authority would have to reach and that has no address here.
+    /// The first name that an authority would connect to and that does not resolve here.
     async fn unresolved(&self) -> Option<String> {
         if self.settings.challenges.iter().all(|kind| *kind == AcmeChallenge::Dns01) {
             return None;
@@ -354,7 +354,7 @@ impl Keeper {
         None
     }
 
-    /// RFC 9773. What an authority does not offer, or does not answer, changes nothing.
+    /// RFC 9773. An authority that offers no window, or does not answer, changes nothing.
     async fn ask_for_window(&self) {
         self.ask_window.set(SystemTime::now() + ASK_LATER);
         let Some(issued) =

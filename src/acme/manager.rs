@@ -1,4 +1,4 @@
-//! All certificates of authorities: which there are, and who asks for one of them.
+//! All certificates of authorities: which there are, and the requests that reach them from outside.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use crate::resolve::Resolver;
 use crate::tls::{CertStore, WantedCertificate};
 use crate::types::certificate_name_covers;
 
-/// Orders under way at once, over all certificates: authorities mind crowds.
+/// Orders under way at once, over all certificates: authorities limit them.
 const AT_ONCE: usize = 4;
 
 /// Lives on the control runtime; its tasks end with it.
@@ -33,17 +33,17 @@ pub struct Manager {
     kept: RefCell<BTreeMap<Arc<str>, RunningKeeper>>,
 }
 
-/// For whoever is not on the control runtime.
+/// For callers on any thread.
 #[derive(Clone)]
 pub struct AcmeHandle(mpsc::UnboundedSender<ManagerRequest>);
 
 enum ManagerRequest {
     Renew { host: String, answer: oneshot::Sender<Result<RenewedCertificate, NotRenewed>> },
-    Inspect(Look),
+    Inspect(InspectionCall),
 }
 
-/// Runs on the control runtime; what it takes longer it does in a task of its own.
-type Look = Box<dyn FnOnce(Inspection) + Send>;
+/// Runs on the control runtime. Longer work belongs in a task of its own.
+type InspectionCall = Box<dyn FnOnce(Inspection) + Send>;
 
 /// A certificate that was issued because someone asked.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ pub enum NotRenewed {
     Gone,
 }
 
-/// One certificate's task; it ends when this is dropped, and what it had begun is resumed by the next.
+/// One certificate's task. It ends when this is dropped; the next task resumes what it had begun.
 struct RunningKeeper {
     keeper: Rc<Keeper>,
     task: AbortHandle,
@@ -77,7 +77,7 @@ impl Drop for RunningKeeper {
 }
 
 impl Manager {
-    /// Asks nobody, and leaves the disk alone until a certificate is wanted.
+    /// Sends nothing, and leaves the disk alone until a certificate is wanted.
     pub fn new(
         state_dir: &Path,
         store: Arc<CertStore>,
@@ -111,7 +111,7 @@ impl Manager {
         let mut news = Vec::new();
         for wanted in self.shared.store.wanted() {
             let site = wanted.site.clone();
-            // A task ends by itself only if it panics; what it was at is entered as an attempt that failed.
+            // A task ends by itself only if it panics. The attempt that it was at counts as failed.
             let same = |kept: &RunningKeeper| {
                 kept.keeper.wanted == wanted && *kept.keeper.settings == *settings && !kept.task.is_finished()
             };
@@ -135,7 +135,7 @@ impl Manager {
         }
     }
 
-    /// Those that orders for certificates nobody wants any more have left behind, in this life or the one before.
+    /// Takes back the DNS records of orders whose certificates are no longer wanted, left by this process or the one before.
     fn take_records_back(&self, hook: Option<&Path>) {
         let kept = self.kept.borrow();
         let is_forsaken = |folder: &CertificateFolder| !kept.keys().any(|site| folder.is_of(site));
@@ -145,7 +145,7 @@ impl Manager {
             // Ends with the hook, which is bounded in time.
             tokio::task::spawn_local(async move {
                 hook::take_back(&hook, &pending.records).await;
-                // Whoever wants the certificate again meanwhile has done the same.
+                // If the certificate is wanted again by now, its keeper has taken the records back too.
                 if folder.pending().is_ok_and(|now| now.as_ref() == Some(&pending)) {
                     let _ = folder.set_pending(&PendingOrder { records: Vec::new(), ..pending });
                 }
@@ -238,7 +238,7 @@ impl AcmeHandle {
         answered.await.map_err(|_| NotRenewed::Gone)?
     }
 
-    /// Has `look` called on the control runtime with what issuance hangs on.
+    /// Has `look` called on the control runtime with what issuance depends on.
     pub fn inspect(&self, look: impl FnOnce(Inspection) + Send + 'static) -> Result<(), NotRenewed> {
         self.0.send(ManagerRequest::Inspect(Box::new(look))).map_err(|_| NotRenewed::Gone)
     }

@@ -1,7 +1,7 @@
-//! One order from its beginning, or from where a crash has left it, to a certificate.
+//! One order, from its beginning or from where a crash left it, to a certificate.
 //!
-//! Every step can be the last: what is needed to go on is on disk before the step is taken, and what was set for the authority
-//! to see is taken back however it ends.
+//! The process may die at every step. So what is needed to go on is on disk before the step is taken, and what the authority
+//! was shown is taken back however the order ends.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,10 +20,10 @@ use crate::challenge::{Answer, Challenges};
 use crate::config::{Acme, AcmeChallenge, CertificateFiles};
 use crate::tls::{self, CertificateError, Content, LoadedCertificate};
 
-/// What an authority has not finished by then it never will; a six-day certificate can't wait for it much longer.
+/// An order that takes longer is given up: a six-day certificate can't wait much longer.
 const STALE: Duration = Duration::from_hours(6);
 
-/// What an order needs around it.
+/// What an order works with.
 pub struct OrderContext<'a> {
     pub client: &'a AccountClient,
     pub settings: &'a Acme,
@@ -45,7 +45,7 @@ pub struct Certificate {
     pub loaded: LoadedCertificate,
 }
 
-/// Answers that are out, while they are.
+/// The answers that an authority can see now.
 #[derive(Default)]
 struct FinishedOrder {
     answers: Vec<Answer>,
@@ -91,7 +91,7 @@ impl OrderContext<'_> {
                     }
                     Err(error) => {
                         let failure = self.client.failure(&error);
-                        // What it no longer knows is begun anew; what it can't tell now is not given up.
+                        // An order that the authority no longer knows is begun anew. One that it can't tell about now is kept.
                         if failure.kind != FailureKind::Refused {
                             return Err(failure);
                         }
@@ -111,9 +111,9 @@ impl OrderContext<'_> {
             && age < STALE
     }
 
-    /// A kill before the order's address is on disk leaves it at the authority, where nothing else tells of it: account.orders
-    /// (RFC 8555, 7.1.2.1) is offered by hardly any. Let's Encrypt answers the next request for the same names with it; with
-    /// others it lies there until it expires.
+    /// If the process dies before the order's address is on disk, the order stays at the authority and we can't find it again:
+    /// hardly any authority offers account.orders (RFC 8555, 7.1.2.1). Let's Encrypt returns the same order to the next request
+    /// for the same names; at others it stays until it expires.
     async fn begin(&self) -> Result<(Order, PendingOrder), AcmeFailure> {
         let key = KeyPair::generate().map_err(|e| AcmeFailure::local("a new key", e))?;
         let identifiers: Vec<Identifier> = self.names.iter().map(|name| Identifier::Dns(name.clone())).collect();
@@ -155,7 +155,7 @@ impl OrderContext<'_> {
         self.client.account.new_order(&new).await
     }
 
-    /// The first directory has to know it; from the second a certificate without it is better than none.
+    /// The first directory has to know the profile. From the second one a certificate without it is better than none.
     fn profile(&self) -> Result<Option<&str>, AcmeFailure> {
         let Some(profile) = self.settings.profile.as_deref() else { return Ok(None) };
         let known: Vec<&str> = self.client.account.profiles().map(|known| known.name).collect();
@@ -236,7 +236,7 @@ impl OrderContext<'_> {
         challenge.set_ready().await.map_err(|e| self.client.failure(&e))
     }
 
-    /// On disk before it is set: whoever finds it there takes it back.
+    /// The record is on disk before it is set, so that the next process can take it back.
     async fn set_record(&self, fqdn: String, value: String, pending: &mut PendingOrder) -> Result<(), AcmeFailure> {
         let program = present::hook(self.settings.dns_hook.as_deref())?;
         pending.records.push((fqdn.clone(), value.clone()));
@@ -246,7 +246,7 @@ impl OrderContext<'_> {
             .map_err(|why| AcmeFailure::new(FailureKind::Local, why))
     }
 
-    /// Takes back what a hook has set, in this life or the one before.
+    /// Takes back the records that a hook has set, by this process or the one before.
     async fn clean_up(&self, pending: &mut PendingOrder) {
         if pending.records.is_empty() {
             return;
@@ -260,7 +260,7 @@ impl OrderContext<'_> {
         self.folder.set_pending(pending).map_err(|e| AcmeFailure::local("the order's file", e))
     }
 
-    /// What the authority has against which name: it is in the challenges, not always in the order.
+    /// Why the authority refuses which name. The reason is in the challenges, not always in the order.
     async fn explain(&self, order: &mut Order, out: &FinishedOrder, error: Option<Error>) -> AcmeFailure {
         let mut reasons = Vec::new();
         let mut problem = None;
@@ -294,15 +294,15 @@ impl OrderContext<'_> {
         }
     }
 
-    /// What an authority hands out is looked at before it counts.
+    /// Checks what the authority has issued before it is used.
     fn check(&self, chain: String, key: &str) -> Result<Certificate, AcmeFailure> {
-        // Each costs the authority one more: another is not asked for soon.
+        // Each new order costs the authority one more certificate: the next is not asked for soon.
         let wrong = |why: String| AcmeFailure::new(FailureKind::Refused, format!("the authority's certificate: {why}"));
         let (cert_path, key_path) = self.folder.files(0);
         let content = Content { cert: chain.clone().into(), key: key.into() };
         let loaded = tls::parse(&CertificateFiles { cert: cert_path, key: key_path }, &content);
         let loaded = loaded.map_err(|error| match error {
-            // Not even one: the order is kept, and asked for it again.
+            // There is no certificate in the answer: the order is kept and asked again.
             CertificateError::NoCertificate { .. } | CertificateError::Pem { .. } => {
                 AcmeFailure { kind: FailureKind::Unreachable, ..wrong(error.to_string()) }
             }

@@ -19,7 +19,7 @@ const DAY: Duration = Duration::from_hours(24);
 /// However long an authority wants us to wait, it is asked again after this.
 const LONGEST_WAIT: Duration = Duration::from_hours(7 * 24);
 
-/// Attempts that ended with the process before one has to wait as if it had failed.
+/// So many attempts may end with the process; after that one waits as if it had failed.
 pub const INTERRUPTIONS: u32 = 3;
 
 /// When an authority would like a certificate to be renewed (RFC 9773, 4.2).
@@ -59,16 +59,16 @@ pub struct Situation {
     pub is_begun: bool,
     /// Until when failed validations forbid another.
     pub held: Option<SystemTime>,
-    /// Someone asked for it.
+    /// A user asked for it.
     pub asked: bool,
 }
 
 /// When the next attempt is to begin; `now` or earlier: at once.
 pub fn due(situation: &Situation, now: SystemTime) -> SystemTime {
     let wanted = situation.renew_at.filter(|_| !situation.asked && !situation.is_begun).unwrap_or(now);
-    // Who was killed in the middle goes on at once: the order is still there. Not for ever.
+    // An attempt that was cut off goes on at once, because its order is still there; but not for ever.
     let resumes = (1..=INTERRUPTIONS).contains(&situation.interrupted);
-    // A promise further away than any is one of a clock that was wrong.
+    // A promised time further away than any wait was written under a wrong clock.
     let is_sane = |at: &SystemTime| *at <= now + LONGEST_WAIT + DAY;
     let promised = situation.next_try.filter(|at| !situation.asked && !resumes && is_sane(at));
     [promised, situation.held].into_iter().flatten().fold(wanted, SystemTime::max)
@@ -88,8 +88,8 @@ pub fn renew_at(validity: Validity, window: Option<RenewalWindow>, random: f64) 
     }
 }
 
-/// Not before this is one renewed that itself came soon after another: an authority whose window is always over, as after a mass
-/// revocation that it can't end, gets one certificate at once and then one a day.
+/// A certificate that came soon after another is not renewed before this. An authority whose window is always in the past, as
+/// after a mass revocation, is asked once at once and then once a day.
 pub fn not_before(issued: SystemTime, previous: Option<SystemTime>, validity: Validity) -> SystemTime {
     let lifetime = validity.until.duration_since(validity.from).unwrap_or_default();
     let pause = DAY.min(lifetime / 10);
@@ -104,8 +104,8 @@ pub fn ask_again(said: Duration) -> Duration {
     said.clamp(Duration::from_mins(1), DAY)
 }
 
-/// What an authority wants us to wait, but for no more than half of what is left of the certificate that serves: whoever is told
-/// to come back in a week has two days with one of six.
+/// The time that an authority wants us to wait, but at most half of what is left of the certificate that serves: told to come back
+/// in a week, a site with a six-day certificate has to try again before that.
 pub fn heeded(said: SystemTime, expires: Option<SystemTime>, now: SystemTime) -> SystemTime {
     let left = expires.and_then(|at| at.duration_since(now).ok());
     left.map_or(said, |left| said.min(now + left / 2))
@@ -126,7 +126,7 @@ pub fn next_try(
 /// Twice as long each time, up to a bound; from half of it to all of it, at random.
 pub fn backoff(kind: FailureKind, failures: u32, random: f64) -> Duration {
     let (first, longest) = match kind {
-        // Costs the authority nothing.
+        // This attempt costs the authority nothing.
         FailureKind::Unreachable => (Duration::from_secs(5), HOUR),
         FailureKind::Local => (Duration::from_secs(30), HOUR),
         FailureKind::Validation => (Duration::from_mins(1), HOUR * 6),
@@ -138,7 +138,7 @@ pub fn backoff(kind: FailureKind, failures: u32, random: f64) -> Duration {
     full.mul_f64(0.5 + share(random) / 2.0)
 }
 
-/// Until when a name is left alone, after too many failed validations. What a wrong clock has put into the future does not count.
+/// Until when a name is left alone, after too many failed validations. A time in the future, from a wrong clock, does not count.
 pub fn held(failed: &[SystemTime], now: SystemTime) -> Option<SystemTime> {
     let mut recent: Vec<SystemTime> = failed.iter().copied().filter(|at| *at + HOUR > now && *at <= now).collect();
     recent.sort_unstable();
@@ -197,7 +197,7 @@ mod tests {
             prop_assert!(said > 7 * 86_400 || next >= now + Duration::from_secs(said));
         }
 
-        /// Whatever came before, an hour never sees a sixth.
+        /// An hour never sees a sixth failure, whatever came before.
         #[test]
         fn an_hour_sees_five_failed_validations_at_most(gaps in prop::collection::vec(0..2000_u64, 1..60)) {
             let (mut failed, mut now) = (Vec::new(), at(1_000_000));

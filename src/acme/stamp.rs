@@ -11,7 +11,7 @@ pub fn serialize<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Er
 
 pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
     let time = SystemTime::from(Timestamp::deserialize(from)?);
-    // Arithmetic must not leave what a clock can show.
+    // Sums with it must stay within what a clock can show.
     let is_sane = time >= SystemTime::UNIX_EPOCH && Timestamp::try_from(time).is_ok();
     if is_sane { Ok(time) } else { Err(de::Error::custom("a time before 1970")) }
 }

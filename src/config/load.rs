@@ -7,7 +7,7 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::read::Outside;
 use super::{Loaded, resolve};
 
-/// Where the file is looked for when nobody says.
+/// Where the file is looked for by default.
 pub const DEFAULT_PATH: &str = "/etc/edgectl/edge.toml";
 
 /// The environment variable that says where it is.
@@ -31,7 +31,7 @@ pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
     resolve::resolve(&name, &text, outside)
 }
 
-/// A secret's file, without the newline that editors end files with.
+/// The text of a secret's file, without the newline at its end.
 fn secret(path: &Path) -> io::Result<String> {
     std::fs::read_to_string(path).map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -23,7 +23,7 @@ pub use load::{DEFAULT_PATH, PATH_VARIABLE, find, load};
 pub use model::*;
 pub use resolve::{DEFAULT_SOCKET, DEFAULT_STATE_DIR, parse};
 
-/// A config that is fit to run, and what its author should still hear.
+/// A valid config, and the warnings about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     pub config: Config,

@@ -1,7 +1,7 @@
 //! The config as the rest of the program uses it: every default filled in, every reference checked.
 //!
-//! Made by `resolve` alone. Past this point nothing is doubted again: a service that a route names exists, a zone has a
-//! rate, a path starts with `/`.
+//! Only `resolve` makes it. Past this point nothing is checked again: a service that a route names exists, a zone has a rate, a
+//! path starts with `/`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

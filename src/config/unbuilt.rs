@@ -1,4 +1,4 @@
-//! Keys of the reference that this version does not act upon.
+//! Keys in the reference that this version does not act upon.
 //!
 //! Owns the one table of them. A key is accepted with the value that changes nothing, and refused with any other:
 //! never silently ignored. Building a feature means deleting its row.

@@ -1,4 +1,4 @@
-//! CAA: whether the zone lets this authority issue (RFC 8659, RFC 8657). Pure but for the look-ups of the climb.
+//! CAA: whether the zone lets this authority issue (RFC 8659, RFC 8657). Pure, except for the look-ups.
 
 use super::finding::{Check, Finding, Mark};
 use crate::acme::name_of;
@@ -19,7 +19,7 @@ pub enum CaaPolicy {
     },
 }
 
-/// Who wants to issue, for whom.
+/// One issuance to be judged: the name, the authority and the account.
 pub struct Issuance<'a> {
     pub name: &'a str,
     /// The directory's `caaIdentities`.
@@ -85,7 +85,7 @@ impl Issuance<'_> {
         }
     }
 
-    /// Of a wildcard `issuewild`, where there is any; else `issue`.
+    /// `issuewild` for a wildcard, if there is any; else `issue`.
     fn tag(&self, records: &[Caa]) -> &'static str {
         let has_wild = records.iter().any(|caa| caa.tag == "issuewild");
         if self.name.starts_with("*.") && has_wild { "issuewild" } else { "issue" }

@@ -1,4 +1,4 @@
-//! A CDN before this process: by the fields that they leave in an answer. Pure.
+//! Whether a CDN stands before this process: its fields in an answer show it. Pure.
 
 use http::HeaderMap;
 

@@ -13,7 +13,7 @@ pub fn judge(theirs: Option<SystemTime>, ours: SystemTime) -> Finding {
     let finding = |mark, found: String| Finding::new(Check::Clock, mark, "the clock", found);
     let Some(theirs) = theirs else { return finding(Mark::Skipped, "the directory tells no time".to_owned()) };
     let (apart, way) = match ours.duration_since(theirs) {
-        // Theirs is cut to the second.
+        // Their time is cut to the second.
         Ok(ahead) => (ahead.saturating_sub(Duration::from_millis(500)), "ahead of"),
         Err(behind) => (behind.duration(), "behind"),
     };

@@ -1,4 +1,5 @@
-//! The directory: whether it can be reached and is one, and what it asks for (RFC 8555, 7.1.1). Asks for nothing but itself.
+//! The directory: whether it can be reached, whether it is one, and what it requires (RFC 8555, 7.1.1). No other resource is
+//! requested.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,10 +14,10 @@ use crate::acme::AuthorityHttp;
 use crate::acme::one_line;
 use crate::config::Acme;
 
-/// All of it, from the connection on.
+/// For the whole of it, the connection included.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What came of asking.
+/// The answer, or why there was none.
 pub struct DirectoryAnswer {
     pub directory: Result<DirectoryDocument, DirectoryTrouble>,
     /// The answer's Date.

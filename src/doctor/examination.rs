@@ -53,7 +53,7 @@ struct Authority {
     account: Option<String>,
 }
 
-/// Looks at everything that issuance hangs on, with this config. Changes nothing.
+/// Looks at everything that issuance depends on, with this config. Changes nothing.
 pub async fn examine(
     acme: &acme::AcmeHandle,
     question: DoctorQuestion,
@@ -62,7 +62,7 @@ pub async fn examine(
     let (mut answer, answered) = oneshot::channel();
     acme.inspect(move |inspection| {
         let examination = Examination::new(inspection, config, question);
-        // Ends with the examination, all of which is bounded in time, or when nobody waits for it.
+        // Ends with the examination, all of which is bounded in time, or when its answer is no longer waited for.
         tokio::task::spawn_local(async move {
             tokio::select! {
                 diagnosis = examination.run() => drop(answer.send(diagnosis)),
@@ -281,7 +281,7 @@ fn nothing_to_do(acme: &Acme) -> Finding {
     }
 }
 
-/// Nobody can guess it.
+/// Cannot be guessed.
 fn random() -> Result<[u8; 32], PortAnswer> {
     let mut bytes = [0; 32];
     let filled = aws_lc_rs::rand::fill(&mut bytes);

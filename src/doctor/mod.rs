@@ -1,4 +1,4 @@
-//! Why issuance would fail: everything it hangs on is looked at from here, and each thing gets a verdict and an advice.
+//! Why issuance would fail: each thing that it depends on is looked at from here, and gets a verdict and advice.
 //!
 //! [`examine`] does the looking; what a finding means is judged purely, a file for each check. Never makes an account or an
 //! order, never touches a certificate, and gives way to a validation that runs. All of it is bounded: in time, in addresses, in

@@ -68,7 +68,7 @@ impl NamePlans<'_> {
         if names.is_empty() { "no challenge".to_owned() } else { names.join(", ") }
     }
 
-    /// Why nobody is asked for it, and what would change that.
+    /// Why no authority is asked for it, and what would change that.
     fn objection(&self, host: &str) -> (String, &'static str) {
         let Some(site) = self.site(host) else {
             return ("no site has this name".to_owned(), "add it to the `hosts` of a [[site]]");

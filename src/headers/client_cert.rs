@@ -1,7 +1,7 @@
 //! What the backend is told about a client's certificate: X-Client-Cert-Subject, -Issuer, -Serial and -SHA256.
 //!
-//! Only a certificate that was verified gets here; whoever shows none has none of the fields. What comes from outside under
-//! such a name is cut, on every site, from trusted proxies too.
+//! Only a verified certificate gets here; without one, none of the fields is sent. Fields of such a name that come from outside
+//! are cut, on every site, from trusted proxies too.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 

@@ -1,4 +1,4 @@
-//! What the backend is told about the client, and whose word counts for it.
+//! What the backend is told about the client, and which peers' words count for it.
 //!
 //! Sets X-Request-ID, X-Forwarded-For, -Proto, -Host and -Port, X-Real-IP and traceparent, each exactly once. From a
 //! peer that isn't trusted nothing of the kind is taken over; from anyone, X-Client-Cert-* and names that a CGI-like backend
@@ -33,7 +33,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// `peer` is who connected (or who the PROXY protocol says did), `port` the one it connected to.
+    /// `peer` is the address that connected (or that the PROXY protocol names), `port` the one it connected to.
     pub fn new(peer: IpAddr, port: u16, tls: bool) -> Self {
         let peer = peer.to_canonical();
         Self {
@@ -98,7 +98,7 @@ impl Forward<'_> {
         headers.insert(X_FORWARDED_PORT, port.clone());
     }
 
-    /// A trusted proxy's words stay where they make sense; the peer itself is added to the way.
+    /// What a trusted proxy says stays if it is well-formed; the peer's own address is appended.
     fn extend_claims(&self, headers: &mut HeaderMap) {
         let Sender { address, scheme, port, .. } = self.sender;
         let way = appended(headers, address);
@@ -130,7 +130,7 @@ impl Forward<'_> {
     }
 }
 
-/// One walk over the names drops what a backend could take for ours, or for the answer of a verifier before it.
+/// One walk over the names drops fields that a backend could take for ours, or for the answer of a verifier before it.
 fn drop_aliases_and_claims(headers: &mut HeaderMap, trusted: bool) {
     let dropped: SmallVec<[HeaderName; 4]> =
         headers.keys().filter(|name| is_vouched(name) || (!trusted && is_claim(name))).cloned().collect();

@@ -22,7 +22,7 @@ pub enum BadConnection {
     /// It named a field that is meant for everyone on the way, or that this proxy vouches for.
     #[error("connection header names a field that must reach the backend")]
     Reserved,
-    /// More than 32 names: nobody honest needs them, and each costs a look-up.
+    /// More than 32 names: honest clients need fewer, and each costs a look-up.
     #[error("connection header names too many fields")]
     TooMany,
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns the presets of `headers = "secure" | "strict" | "off"` and how a `[headers.NAME]` table changes them. Each
 //! field ends in one of three lists (remove, set, add if absent), so that an answer costs one look-up per field and
-//! no formatting. Strict-Transport-Security is sent on TLS only (RFC 6797 section 7.2), whoever asked for it.
+//! no formatting. Strict-Transport-Security is sent on TLS only (RFC 6797 section 7.2), even if `[headers]` sets it.
 
 use std::time::Duration;
 

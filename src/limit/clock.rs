@@ -1,4 +1,4 @@
-//! The clock governor reads: it shows what it was last told, on this thread.
+//! The clock that governor reads: it shows the time that it was last set to on this thread.
 //!
 //! governor asks a `Clock` for the time; here the time is an argument of the check, so that rules stay pure and tests
 //! need no waiting. The argument reaches governor through a thread-local cell: nothing is shared, nothing allocated.
@@ -13,7 +13,7 @@ thread_local! {
     static NOW: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Nanoseconds since the limiter's origin, as last told to this thread.
+/// Nanoseconds since the limiter's origin, as last set on this thread.
 #[derive(Debug, Clone)]
 pub(super) struct SetClock;
 
@@ -35,7 +35,7 @@ impl Clock for SetClock {
 
 /// Sets what this thread's next check reads; returns it in nanoseconds.
 pub(super) fn tell(since_origin: Duration) -> u64 {
-    // 584 years: the cut is a formality.
+    // The bound is 584 years away.
     let now = u64::try_from(since_origin.as_nanos()).unwrap_or(u64::MAX / 2);
     NOW.set(now);
     now

@@ -1,6 +1,6 @@
 //! What makes two requests the same client: the zone's key, as a keyed hash.
 //!
-//! The seed is random for each zone and process, so nobody can choose values that collide; with 64 bits, two of a
+//! The seed is random for each zone and process, so a client can't choose values that collide; with 64 bits, two of a
 //! hundred thousand honest keys share a place with a probability of about 3 in ten billion. Allocates nothing. Never
 //! keeps the text.
 

@@ -1,9 +1,9 @@
 //! Rate-limit zones: nginx's `limit_req` with a bounded memory and an exact count.
 //!
-//! Owns the state of one zone: who came when, kept by a keyed hash in a `store` of fixed capacity, judged by
+//! Owns the state of one zone: when each client came, kept by a keyed hash in a `store` of fixed capacity, judged by
 //! governor's GCRA. Time is an argument. Never reads a clock on the request path, never waits, never answers: a
-//! [`LimitVerdict`] says what to do, `http` does it. Whether a zone only counts (`dry_run`) is the caller's to ask. What
-//! makes two requests the same client: `key`. What a refused client is told: `fields`.
+//! [`LimitVerdict`] says what to do, `http` does it. The caller asks whether a zone only counts (`dry_run`).
+//! What makes two requests the same client: `key`. What a refused client is told: `fields`.
 
 mod clock;
 mod fields;

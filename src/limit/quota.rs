@@ -80,3 +80,79 @@ impl ZonePace {
         Duration::from_nanos(full_at.saturating_sub(self.cost).saturating_sub(now))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Rate;
+
+    fn zone() -> Zone {
+        let text = "[zone.z]\nkey = \"ip\"\nrate = \"1r/s\"\n[[site]]\nhosts = [\"a.test\"]\nrespond = { status = 200 }\ntls = \"off\"\n";
+        let config = crate::config::parse("edge.toml", text, &|_| None).unwrap_or_else(|e| panic!("{e}")).config;
+        Zone::clone(&config.zones["z"])
+    }
+
+    fn pace(rate: &str, burst: u32) -> ZonePace {
+        ZonePace::of(&Zone { rate: rate.parse().unwrap(), burst, ..zone() })
+    }
+
+    const MS: u64 = 1_000_000;
+    const HUNDRED: Duration = Duration::from_millis(100);
+
+    #[test]
+    fn a_burst_is_one_more_than_is_written_and_refills_at_the_rate() {
+        let pace = pace("10r/s", 20);
+        assert_eq!((pace.cost, pace.limit.get(), pace.window()), (100 * MS, 21, HUNDRED * 21));
+        let governor = pace.governor();
+        assert_eq!((governor.replenish_interval(), governor.burst_size().get()), (HUNDRED, 21));
+    }
+
+    #[test]
+    fn what_takes_more_than_a_century_is_cut_to_one() {
+        let rate = Rate { requests: 1, per: Duration::from_hours(24) };
+        let pace = ZonePace::of(&Zone { rate, burst: u32::MAX, ..zone() });
+        assert_eq!((pace.limit.get(), pace.window()), (36_500, Duration::from_hours(24 * 36_500)));
+    }
+
+    #[test]
+    fn a_cost_is_rounded_up_so_that_the_rate_is_never_exceeded() {
+        assert_eq!(pace("3r/s", 0).cost, 333_333_334);
+    }
+
+    #[test]
+    fn what_is_left_follows_from_when_the_burst_is_full_again() {
+        let pace = pace("10r/s", 4);
+        let now = 1_000 * MS;
+        let left = |full_at: u64| {
+            let quota = pace.passed(full_at, now);
+            (quota.limit, quota.remaining, quota.reset, quota.retry_after)
+        };
+        assert_eq!(left(now), (5, 5, Duration::ZERO, Duration::ZERO));
+        assert_eq!(left(now + 100 * MS), (5, 4, HUNDRED, Duration::ZERO));
+        assert_eq!(
+            left(now + 101 * MS),
+            (5, 3, Duration::from_millis(101), Duration::ZERO),
+            "a part of one is not free"
+        );
+        assert_eq!(left(now + 500 * MS), (5, 0, HUNDRED * 5, Duration::ZERO));
+        assert_eq!(left(now - 1), (5, 5, Duration::ZERO, Duration::ZERO), "full for some time");
+    }
+
+    #[test]
+    fn a_refused_client_is_told_when_the_next_request_passes() {
+        let pace = pace("10r/s", 4);
+        let now = 1_000 * MS;
+        let quota = pace.refused(now + 450 * MS, now);
+        assert_eq!((quota.limit, quota.remaining, quota.reset), (5, 0, Duration::from_millis(450)));
+        assert_eq!(quota.retry_after, Duration::from_millis(50));
+        assert_eq!(pace.refused(now, now).retry_after, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_delayed_request_waits_for_those_before_it() {
+        let pace = pace("10r/s", 4);
+        let now = 1_000 * MS;
+        assert_eq!(pace.turn(now + 100 * MS, now), Duration::ZERO, "the first");
+        assert_eq!(pace.turn(now + 300 * MS, now), HUNDRED * 2, "the third");
+    }
+}

@@ -1,7 +1,7 @@
 //! One shard of the store: a map from hash to slot, and the slots in order of use.
 //!
-//! Owns a doubly linked list over a `Vec`: no allocation per key beyond the growth of two tables. The slot of whoever
-//! gives way is taken over by the newcomer. Never locks: `store` does.
+//! Owns a doubly linked list over a `Vec`: no allocation per key beyond the growth of two tables. A new key
+//! takes over the slot of the one that gives way. Never locks: `store` does.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

@@ -1,4 +1,4 @@
-//! governor's `StateStore` with a fixed capacity: whoever was seen least recently gives way.
+//! governor's `StateStore` with a fixed capacity: the key that was seen least recently gives way.
 //!
 //! Owns the memory of a zone. Sharded by the key's hash, one mutex held for a look-up and a few writes; memory grows
 //! with the keys, never past the capacity. A zone of up to 512 keys is one shard, its order exact; above, each of up

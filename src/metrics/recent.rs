@@ -87,7 +87,7 @@ fn age(sample: &Sample, now: Instant) -> Duration {
     now.saturating_duration_since(sample.at)
 }
 
-/// Every service's colours. Written once a second, read by a watch and by the status: never on a request's way.
+/// Every service's colours. Written once a second and read by the watch and the status, never by a request.
 #[derive(Debug, Default)]
 pub struct Recents(Mutex<BTreeMap<Arc<str>, [Recent; 2]>>);
 

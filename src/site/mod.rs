@@ -1,4 +1,4 @@
-//! From host to site to route: where a request belongs.
+//! From host to site to route: which site and which route a request belongs to.
 //!
 //! Owns the look-up tables of one snapshot. Decides nothing about the request itself: [`crate::decide`] does.
 
@@ -69,7 +69,7 @@ impl Sites {
     }
 }
 
-/// A number for each host pattern, found by name in a time that does not depend on how many there are.
+/// A number for each host pattern. A look-up takes the same time however many there are.
 #[derive(Debug, Default)]
 pub struct Hosts {
     exact: HashMap<Box<str>, usize, RandomState>,
@@ -96,12 +96,12 @@ impl Hosts {
         found
     }
 
-    /// Whether the catch-all is all there is for the host.
+    /// Whether only the catch-all answers for the host.
     pub fn is_caught(&self, host: &str) -> bool {
         self.any.is_some() && self.claimed(host).is_none()
     }
 
-    /// Whether a name one label below `parent` can belong to a site: what a wildcard certificate is good for.
+    /// Whether a name one label below `parent`, which a wildcard certificate is good for, can belong to a site.
     pub fn is_below(&self, parent: &str) -> bool {
         let below = |name: &str| parent_of(name) == Some(parent);
         self.find(&format!("a.{parent}")).is_some() || self.exact.keys().any(|name| below(name))

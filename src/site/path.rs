@@ -16,7 +16,7 @@ pub fn normalized(path: &str) -> Result<Cow<'_, str>, BadPath> {
     }
     let decoded = decode(path.as_bytes())?;
     let mut out = Vec::with_capacity(decoded.len());
-    for segment in Segments::new(&decoded) {
+    for segment in segments(&decoded) {
         match segment {
             b"" | b"." => {}
             b".." => {
@@ -29,7 +29,7 @@ pub fn normalized(path: &str) -> Result<Cow<'_, str>, BadPath> {
             }
         }
     }
-    let ends_in_folder = matches!(Segments::new(&decoded).last(), Some(b"" | b"." | b".."));
+    let ends_in_folder = matches!(segments(&decoded).last(), Some(b"" | b"." | b".."));
     if ends_in_folder || out.is_empty() {
         out.push(b'/');
     }
@@ -84,21 +84,8 @@ fn hex(digit: u8) -> Result<u8, BadPath> {
     char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok()).ok_or(BadPath)
 }
 
-struct Segments<'a>(std::slice::Split<'a, u8, fn(&u8) -> bool>);
-
-impl<'a> Segments<'a> {
-    fn new(path: &'a [u8]) -> Self {
-        let is_slash: fn(&u8) -> bool = |b| *b == b'/';
-        Self(path.split(is_slash))
-    }
-}
-
-impl<'a> Iterator for Segments<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.next()
-    }
+fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|byte| *byte == b'/')
 }
 
 #[cfg(test)]
@@ -115,6 +102,8 @@ mod tests {
     #[test]
     fn what_was_decoded_is_encoded_again() {
         assert_eq!(encoded("a b%2F/é"), "a%20b%252F/%C3%A9");
+        assert_eq!(encoded("/\u{1f}\""), "/%1F%22");
+        assert!(matches!(encoded("/a-b_c~d/$&;=@:0Z"), Cow::Borrowed("/a-b_c~d/$&;=@:0Z")));
     }
 
     #[test]
@@ -129,6 +118,10 @@ mod tests {
             ("/admin/.", "/admin/"),
             ("/a/..", "/"),
             ("/%C3%A9", "/é"),
+            ("a/b", "/a/b"),
+            ("/.well-known/x", "/.well-known/x"),
+            ("/%2Fa", "/a"),
+            ("/%7e%7E", "/~~"),
         ];
         for (path, expected) in cases {
             assert_eq!(normalized(path).as_deref(), Ok(expected), "{path}");

@@ -1,4 +1,4 @@
-//! TLS towards the client: which certificate for which name, the handshake within its time, the internal CA.
+//! TLS towards clients: which certificate is shown for which name, the handshake and its deadline, the internal CA.
 //!
 //! The store is apart from the snapshot: a certificate that is renewed or whose file changes is taken up without a reload.
 //! Never speaks HTTP. [`crate::acme`] feeds the same store.

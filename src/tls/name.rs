@@ -1,6 +1,6 @@
 //! A distinguished name as text that can't be mistaken for another: RFC 4514, in ASCII.
 //!
-//! Whoever compares such a text decides over access, so a comma inside of a name must not look like one between two names.
+//! Backends compare such a text to decide over access, so a comma inside of a name must not look like one between two names.
 
 use std::fmt::Write;
 

@@ -33,7 +33,7 @@ struct Trusted {
     connector: TransportConnector,
 }
 
-/// Whose roots count.
+/// Where roots come from.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum RootSource {
     System,
@@ -135,7 +135,7 @@ impl BackendTlsSet {
         &self.troubles
     }
 
-    /// Each trouble, loudly: a service may be down by it.
+    /// Logs each trouble as an error: it may have cut off a service.
     pub fn say(&self) {
         for trouble in &self.troubles {
             tracing::error!("{trouble}");
@@ -198,7 +198,7 @@ impl RootSource {
     }
 }
 
-/// pingora wants a root even where it verifies nothing: one whose key no one has.
+/// pingora needs a root even if it verifies nothing: this one's key is thrown away.
 fn nobody() -> Result<Roots, rcgen::Error> {
     static NOBODY: std::sync::OnceLock<Roots> = std::sync::OnceLock::new();
     if let Some(made) = NOBODY.get() {

@@ -25,7 +25,7 @@ pub struct ConnectorError(#[from] io::Error);
 /// Connections kept by pingora itself: none. The pool is ours ([`crate::upstream`]).
 const POOLED: usize = 0;
 
-/// For backends without TLS: it trusts nobody. Reads no file.
+/// For backends without TLS: it has no roots. Reads no file.
 pub fn plain_connector() -> Result<TransportConnector, ConnectorError> {
     made_of(&[])
 }

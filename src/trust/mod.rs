@@ -1,4 +1,4 @@
-//! Who vouches for the other side of a TLS connection: roots from PEM files, and how the `https` backends of a service are
+//! Which roots vouch for the other side of a TLS connection: roots from PEM files, and how the `https` backends of a service are
 //! verified by them.
 //!
 //! Files are read at the start, at a reload and when they change, on the control runtime; a core finds all of it ready in

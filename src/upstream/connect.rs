@@ -17,23 +17,23 @@ use crate::service::{Backend, Endpoint};
 use crate::trust::{BackendTls, plain_connector};
 use crate::types::Scheme;
 
-/// Fields of an answer's head, from the backend: more than any sane one sends. hyper's default of 100 is less than some
-/// frameworks send with many cookies and a Content-Security-Policy in parts.
+/// Fields in the head of a backend's answer. hyper's default of 100 is less than some frameworks send with many cookies and a
+/// Content-Security-Policy in parts.
 const MAX_HEADERS: usize = 256;
 
-/// HTTP/2: what a backend may send of one answer before the client has taken it. The protocol's default of 64 KiB holds a
-/// large answer up once per round trip; a megabyte is a gigabit a second at 8 ms.
+/// HTTP/2: how much of one answer a backend may send before the client has taken it. The protocol's default of 64 KiB stops a
+/// large answer once per round trip; with a megabyte it flows at a gigabit per second over 8 ms.
 const STREAM_WINDOW: u32 = 1 << 20;
 
-/// HTTP/2: the same for all answers on one connection together. Twice the window of one, so that one client that stands
-/// still does not hold up the others; it bounds what a connection buffers.
+/// HTTP/2: the same for all answers on one connection together. Twice the window of one answer, so that one client that has
+/// stopped reading does not hold up the others; it bounds what a connection buffers.
 const CONNECTION_WINDOW: u32 = 2 << 20;
 
-/// HTTP/2: a connection that is silent for this long is asked for a sign of life (PING), so that one whose backend vanished
-/// without a word is found before many requests wait on it.
+/// HTTP/2: a connection that is silent for this long gets a PING, so that one whose backend has vanished is found before many
+/// requests wait on it.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// HTTP/2: how long that sign may take, hyper's default. Then the connection is given up.
+/// HTTP/2: how long the answer to that PING may take; hyper's default. Then the connection is closed.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why there is no connection. The text is what operators read: `connection refused`.

@@ -1,4 +1,4 @@
-//! The way to the backends: connections made by pingora's connector, spoken on by hyper's client, pooled per core.
+//! The way to the backends: pingora's connector makes the connections, hyper's client speaks on them, each core pools its own.
 //!
 //! Owns connecting and reuse. Knows nothing of sites or limits, and never decides to try again: [`crate::http`] does, from
 //! what [`SendError`] says about whether the request may have been processed.

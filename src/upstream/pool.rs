@@ -1,4 +1,4 @@
-//! IdleConnection connections to the backends, per core, and the lease of one for an exchange.
+//! Idle connections to the backends, per core, and the lease of one for an exchange.
 //!
 //! No lock: a pool belongs to one thread. Keyed by the backend's id, so that a backend that was replaced is never reached
 //! through an old connection.
@@ -22,7 +22,7 @@ use crate::config;
 use crate::service::Backend;
 use crate::trust::BackendTls;
 
-/// IdleConnection connections kept to one backend by one core; beyond that the longest idle is closed. nginx: `keepalive`.
+/// Idle connections that one core keeps to one backend; beyond that the longest idle is closed. nginx: `keepalive`.
 const MAX_IDLE: usize = 128;
 
 /// How long a connection may be idle. nginx: `keepalive_timeout` of an upstream, 60 s.

@@ -1,4 +1,5 @@
-//! Accounts with authorities: one for each directory, its key on disk before it is registered, so that no crash makes a second.
+//! Accounts with authorities, one for each directory. The key is on disk before it is registered, so that no crash leads to a
+//! second account.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -68,7 +69,7 @@ impl Accounts {
         let mut slot = slot.lock().await;
         match &*slot {
             AccountSlot::Open(client) => return Ok(client.clone()),
-            // While we waited in line: what is silent is not asked a thousand times, one after the other.
+            // Tried while this call waited: a directory that does not answer is not asked a thousand times in a row.
             AccountSlot::Failed(failure, at) if *at >= asked => return Err(failure.clone()),
             _ => {}
         }
@@ -92,7 +93,7 @@ impl Accounts {
         Ok(AccountClient { account, http })
     }
 
-    /// The account's URL, as far as it is on disk. Asks nobody and changes nothing.
+    /// The account's URL, if it is on disk. Sends nothing and changes nothing.
     pub fn known(&self, directory: &str) -> Option<String> {
         let text = std::fs::read(self.folder.join(folder_name(directory)).join("account.json")).ok()?;
         let kept: SavedAccount = serde_json::from_slice(&text).ok()?;
@@ -226,7 +227,7 @@ impl AccountFile {
         Ok(kept)
     }
 
-    /// Once for each address. For people to be written to: no certificate hangs on it.
+    /// Once for each address. It is where the authority writes to; no certificate depends on it.
     async fn tell_contact(&self, account: Account, kept: SavedAccount, settings: &Acme) -> Result<Account, OpenError> {
         if kept.contact == settings.email {
             return Ok(account);

@@ -16,21 +16,21 @@ pub struct AcmeFailure {
     /// Of an ACME problem: what follows `urn:ietf:params:acme:error:`.
     pub problem: Option<String>,
     pub text: String,
-    /// The authority's own word on when to come back.
+    /// When to come back, if the authority said so.
     pub retry_after: Option<SystemTime>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// No answer, or one that makes no sense: the authority's trouble.
+    /// No answer, or one that makes no sense: the fault is the authority's.
     Unreachable,
     RateLimited,
     /// The authority looked and did not find what it should.
     Validation,
-    /// The authority won't, whatever we show it.
+    /// The authority refuses, whatever it is shown.
     Refused,
-    /// The hook, the disk, `ca_file`: this side's trouble.
+    /// The hook, the disk or `ca_file`: the fault is on this side.
     Local,
     /// A name that does not resolve from here either.
     Unresolved,

@@ -1,5 +1,5 @@
-//! HTTP towards an authority: TLS with the system's roots and `ca_file`, bounded in time and size, and what was refused kept,
-//! because the library above forgets status and Retry-After.
+//! HTTP towards an authority: TLS with the system's roots and `ca_file`, bounded in time and size. It keeps the last refusal,
+//! because the library above forgets its status and Retry-After.
 
 use std::future::Future;
 use std::path::Path;
@@ -27,7 +27,7 @@ use crate::acme::text::{chain, one_line};
 /// One request, connection and body included.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// No answer of an authority is near that size.
+/// Bytes of one answer; real ones are far smaller.
 const MOST: usize = 1 << 20;
 
 /// Cheap to clone; clones share their connections and the last refusal.
@@ -44,7 +44,7 @@ pub struct Refusal {
     pub retry_after: Option<SystemTime>,
 }
 
-/// No answer that ACME knows.
+/// There was no answer, or none that ACME defines.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NoAcmeAnswer(String);
@@ -114,13 +114,13 @@ impl HttpClient for AuthorityHttp {
 impl AuthorityHttp {
     fn take(&self, method: &Method, place: &str, response: Response<Bytes>) -> Result<BytesResponse, Error> {
         let (mut parts, body) = response.into_parts();
-        // The library adds the number to the clock, whatever the number.
+        // The library adds the number to the clock without a bound.
         if retry_after(&parts.headers).is_none() {
             parts.headers.remove(header::RETRY_AFTER);
         }
         if !parts.status.is_client_error() && !parts.status.is_server_error() {
             self.note(None);
-            // The library reads no window without one, and there is no other GET that it looks for it on.
+            // The library reads no renewal window from an answer without Retry-After; it looks at no other GET for that field.
             if method == Method::GET && !parts.headers.contains_key(header::RETRY_AFTER) {
                 parts.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("21600"));
             }

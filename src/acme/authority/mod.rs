@@ -1,4 +1,4 @@
-//! What is said to an authority and heard from it: HTTP, the account, and what its refusals mean for the next attempt.
+//! The exchange with an authority: HTTP, the account, and what a refusal means for the next attempt.
 
 mod account;
 mod failure;

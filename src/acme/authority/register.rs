@@ -1,7 +1,7 @@
 //! A new account for a key that is on disk already (RFC 8555, 7.3), its external binding with it (7.3.4).
 //!
-//! Apart from the library, which makes the key of a bound account itself: a crash behind the authority's answer would lose it,
-//! and a second account would follow. Asked again with the same key, an authority answers with the account it has.
+//! The library would make the key of a bound account itself, and a crash right after the authority's answer would lose it; a
+//! second account would follow. Asked again with the same key, an authority returns the account that it has.
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;

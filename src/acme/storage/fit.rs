@@ -1,4 +1,4 @@
-//! Whether what is at hand was had for what the config asks for now. Pure.
+//! Whether a certificate or an order at hand is what the config asks for now. Pure.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ pub fn fits(meta: &CertificateMeta, wanted: &WantedCertificate, settings: &Acme)
     is_same_set(&meta.names, &wanted.names) && meta.profile == settings.profile && is_ours
 }
 
-/// Whatever their order: the first name is the site's, and the certificate has none.
+/// In any order: the first name is the site's, and a certificate has no first name.
 fn is_same_set(a: &[String], b: &[String]) -> bool {
     BTreeSet::from_iter(a) == BTreeSet::from_iter(b)
 }
@@ -26,7 +26,7 @@ pub fn is_forsaken(pending: &PendingOrder, wanted: &WantedCertificate, settings:
     !is_wanted && pending.records.is_empty()
 }
 
-/// Changes with anything that an attempt's outcome may hang on.
+/// Changes with anything that the outcome of an attempt may depend on.
 pub fn fingerprint(wanted: &WantedCertificate, settings: &Acme) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(format!("{:?} {settings:?}", wanted.names).as_bytes());

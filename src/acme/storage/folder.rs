@@ -1,4 +1,4 @@
-//! What is kept of one certificate, in a folder of its own (0700, files 0600): `state_dir/acme/certificates/NAME`.
+//! What is stored of one certificate, in a folder of its own (0700, files 0600): `state_dir/acme/certificates/NAME`.
 //!
 //! `meta.json` names the generation that counts, `chain.N.pem` and `key.N.pem` are its files: a crash leaves the old
 //! certificate or the new one, never a chain without its key. `attempts.json` is what failed, `order.json` an order on its
@@ -53,7 +53,7 @@ pub struct Attempts {
     #[serde(with = "stamp::option")]
     pub next_try: Option<SystemTime>,
     pub last: Option<LastFailure>,
-    /// Of the names and settings that these attempts were made with: what failed with others says nothing.
+    /// A digest of the names and settings that these attempts were made with. Attempts made with others don't count.
     pub config: String,
 }
 
@@ -88,10 +88,10 @@ pub struct IssuedCertificate {
     pub loaded: LoadedCertificate,
 }
 
-/// Why there is nothing to be had from a file.
+/// Why a file can't be used.
 enum Unusable {
     Damaged(String),
-    /// No word on what it holds: too many files open, another owner.
+    /// It can't be read now: too many files open, another owner.
     Unread(io::Error),
 }
 
@@ -111,7 +111,7 @@ impl IssuedCertificate {
         Validity { from: self.loaded.not_before, until: self.loaded.not_after }
     }
 
-    /// As was drawn when it was issued or its authority was asked, and not too soon.
+    /// As drawn when it was issued or when its authority was asked, and not too soon after that.
     pub fn renew_at(&self) -> SystemTime {
         let CertificateMeta { issued, previous, renew_at, .. } = self.meta;
         renew_at.max(schedule::not_before(issued, previous, self.validity()))

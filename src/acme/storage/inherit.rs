@@ -1,5 +1,5 @@
-//! Names move from site to site, and a site is called by its first one: what another folder has serves them on, rather than the
-//! internal CA's, until an authority has issued a certificate for the site itself. A copy, or lent: the other folder keeps its own.
+//! A name that moves from one site to another goes on being served by the certificate of the other site's folder, until an
+//! authority has issued one for its new site. The certificate is copied or lent: the other folder keeps its own.
 
 use std::cell::OnceCell;
 use std::cmp::Reverse;
@@ -11,7 +11,7 @@ use super::folder::{CertificateFolder, CertificateMeta, IssuedCertificate};
 use crate::tls::LoadedCertificate;
 use crate::types::certificate_name_covers;
 
-/// What all folders have. Read when it is first asked for, and once.
+/// The certificates of all folders. Read once, when first needed.
 pub struct OtherFolders<'a> {
     certificates: &'a Path,
     all: OnceCell<Vec<(CertificateFolder, CertificateMeta)>>,
@@ -22,7 +22,7 @@ impl<'a> OtherFolders<'a> {
         Self { certificates, all: OnceCell::new() }
     }
 
-    /// Puts into a folder without a certificate the one that covers most of these names, if any does.
+    /// If the folder has no certificate, copies the one into it that covers most of these names.
     pub fn hand_on(&self, to: &CertificateFolder, names: &[String]) -> io::Result<()> {
         if to.has_certificate() {
             return Ok(());
@@ -33,7 +33,7 @@ impl<'a> OtherFolders<'a> {
         from.copy(&issued.meta, to)
     }
 
-    /// What covers those of these names that a site's own certificate does not, or no longer: they have come from other sites.
+    /// Certificates for the names that the site's own certificate does not cover, or no longer: names that came from other sites.
     pub fn lend(&self, own: Option<&LoadedCertificate>, names: &[String]) -> Vec<LoadedCertificate> {
         let has = |loaded: Option<&LoadedCertificate>, name: &str| loaded.is_some_and(|loaded| loaded.covers(name));
         let own = own.filter(|loaded| loaded.not_after > SystemTime::now());
@@ -52,7 +52,7 @@ impl<'a> OtherFolders<'a> {
         lent
     }
 
-    /// Valid ones that cover any of these names, and those that cover most of them first.
+    /// Valid certificates that cover any of these names; those that cover most of them come first.
     fn fitting(&self, names: &[String]) -> impl Iterator<Item = (&CertificateFolder, IssuedCertificate)> {
         let all = self.all.get_or_init(|| CertificateFolder::all(self.certificates));
         let share = |meta: &CertificateMeta| {

@@ -1,7 +1,6 @@
-//! Failed validations of the last hour, by name, on disk: whatever becomes of the process or the config, an authority's limit
-//! is not run into.
+//! Failed validations of the last hour, by name, on disk: neither a crash nor a new config leads into an authority's limit.
 //!
-//! A validation is entered before it begins and struck when it has succeeded: one that is never heard of again counts.
+//! A validation is entered before it begins and struck when it has succeeded, so one that a crash has cut off counts as failed.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -51,7 +50,7 @@ impl ValidationLedger {
         failed.filter_map(|entries| schedule::held(&entries.iter().map(|e| e.0).collect::<Vec<_>>(), now)).max()
     }
 
-    /// Validations within the last hour that have failed, or were never heard of again.
+    /// Validations within the last hour that have failed or whose end is not known.
     pub fn recent(&self, name: &str, now: SystemTime) -> usize {
         let all = self.names.borrow();
         all.get(name).map_or(0, |entries| entries.iter().filter(|entry| entry.0 + HOUR > now).count())

@@ -25,8 +25,8 @@ pub enum HookVerb {
     Cleanup,
 }
 
-/// Runs it to its end; ends it, and what it has started, when it is dropped or takes longer than [`PATIENCE`]. What a hook that
-/// has ended leaves running is its own affair.
+/// Runs the hook to its end. When this is dropped, or takes longer than [`PATIENCE`], the hook and what it has started are killed.
+/// What a hook leaves running after it has ended by itself is left alone.
 pub async fn run(program: &Path, verb: HookVerb, fqdn: &str, value: &str) -> Result<(), String> {
     let verb = match verb {
         HookVerb::Present => "present",
@@ -58,7 +58,7 @@ pub async fn run(program: &Path, verb: HookVerb, fqdn: &str, value: &str) -> Res
     }
 }
 
-/// Takes records back: name and value. What can't be is said, and left.
+/// Takes records back: name and value. One that can't be taken back is logged and left.
 pub async fn take_back(program: &Path, records: &[(String, String)]) {
     for (fqdn, value) in records {
         if let Err(error) = run(program, HookVerb::Cleanup, fqdn, value).await {
@@ -67,8 +67,8 @@ pub async fn take_back(program: &Path, records: &[(String, String)]) {
     }
 }
 
-/// A program and what it has started, ended together unless they have ended by themselves. To be dropped before the child is
-/// waited for: until then its number is nobody else's.
+/// A program and what it has started; killed together unless they have ended by themselves. It must be dropped before the child
+/// is waited for: until then no other process can have the number.
 struct ProcessGroup(Option<Pid>);
 
 impl Drop for ProcessGroup {
@@ -79,7 +79,7 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// What it says until it has ended. Others that it leaves running may hold its stderr open for as long as they like.
+/// What it writes to stderr until it has ended. Processes that it leaves running may hold stderr open for longer.
 async fn listen(stderr: Option<ChildStderr>, end: oneshot::Receiver<()>) -> String {
     let Some(stderr) = stderr else { return String::new() };
     let mut said = Vec::new();
@@ -91,7 +91,7 @@ async fn listen(stderr: Option<ChildStderr>, end: oneshot::Receiver<()>) -> Stri
     one_line(&String::from_utf8_lossy(&said))
 }
 
-/// The beginning of it; the rest is read too, so that nobody blocks on a full pipe.
+/// Keeps the beginning. The rest is read too, so that the hook does not block on a full pipe.
 async fn read(mut stderr: ChildStderr, said: &mut Vec<u8>) {
     let _ = (&mut stderr).take(4096).read_to_end(said).await;
     let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
@@ -151,7 +151,7 @@ mod tests {
             ended = run(&hook, HookVerb::Present, "a.b", "v") => panic!("{ended:?}"),
             pid = started => pid,
         };
-        // A zombie for as long as its new parent likes.
+        // It is a zombie until its new parent waits for it.
         let is_running = || {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))

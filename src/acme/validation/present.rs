@@ -70,7 +70,7 @@ pub fn certificate(name: &str, digest: &[u8]) -> Result<CertifiedKey, String> {
     let leaf = params.self_signed(&key).map_err(|e| e.to_string())?;
     let private = PrivateKeyDer::Pkcs8(key.serialize_der().into());
     let signer = aws_lc_rs::sign::any_supported_type(&private).map_err(|e| e.to_string())?;
-    // Not `from_der`: it knows no acmeIdentifier, and what is critical and unknown is refused there.
+    // Not `from_der`, which refuses a critical extension that it does not know, such as acmeIdentifier.
     Ok(CertifiedKey::new(vec![leaf.der().clone()], signer))
 }
 

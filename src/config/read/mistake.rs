@@ -1,4 +1,4 @@
-//! What is wrong with one value, before it is known where that stood.
+//! What is wrong with one value, before its place in the file is known.
 
 use std::ops::Range;
 
@@ -53,7 +53,7 @@ impl From<Invalid> for Mistake {
 
 /// The name that was likely meant, if any is near enough.
 pub(in crate::config) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    /// Above it are slips of the finger, below it other words (`timeout` and `time` are 0.91, `rate` and `rise` 0.73).
+    /// Above it lie slips of the finger, below it other words (`timeout` and `time` are 0.91, `rate` and `rise` 0.73).
     const NEAR: f64 = 0.8;
     let scored = known.into_iter().map(|known| (strsim::jaro_winkler(name, known), known));
     scored.filter(|(score, _)| *score >= NEAR).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)

@@ -1,7 +1,7 @@
 //! A TOML table that hands out its keys, once each.
 //!
-//! When it is dropped, the keys that nobody took are reported: unknown ones with what was likely meant, known ones that
-//! this version does not act upon by the rows of [`unbuilt`].
+//! When it is dropped, keys that were not read are reported: unknown ones with what was likely meant, and known ones that this
+//! version does not act upon, by the rows of [`unbuilt`].
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -93,7 +93,7 @@ impl<'a> Table<'a> {
         value.or_report(&self.path_of(key), read)
     }
 
-    /// As [`Self::optional`]; that the key is absent is a mistake too.
+    /// As [`Self::optional`], but a missing key is a mistake too.
     pub fn required<T>(
         &mut self,
         key: &'static str,
@@ -167,7 +167,7 @@ impl<'a> Table<'a> {
         named.collect()
     }
 
-    /// The keys that nobody took, as values under names that the file chose: for `[headers.NAME]`.
+    /// The keys that were not read, as values under names that the file chose: for `[headers.NAME]`.
     pub fn take_rest(&mut self) -> Vec<(&'a str, Range<usize>, Value<'a>)> {
         let entries = self.entries.take().into_iter().flat_map(DeTable::iter);
         let rest = entries.filter(|(key, _)| !self.taken.contains(key.get_ref().as_ref()));

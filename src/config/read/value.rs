@@ -170,7 +170,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// `"5"` where 5 was wanted.
+    /// The file has `"5"` and a number was expected.
     fn unquoted(mistake: Mistake, text: &str) -> Mistake {
         if text.parse::<i64>().is_ok() || text.parse::<bool>().is_ok() {
             return mistake.help(format!("leave the quotes out: {text}"));

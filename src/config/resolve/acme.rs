@@ -49,7 +49,7 @@ fn check_hook(t: &Table<'_>, acme: &Acme) {
     }
 }
 
-/// Without the challenges whose listener there is not; an account that is left with none can't work.
+/// Drops the challenges that have no listener; an account that is left with none can't work.
 fn answerable(t: &Table<'_>, acme: &Acme, server: &Server) -> Vec<AcmeChallenge> {
     let is_answered = |challenge: &AcmeChallenge| match challenge {
         AcmeChallenge::TlsAlpn01 => !server.https.is_empty(),
@@ -108,7 +108,7 @@ fn external_account(t: &mut Table<'_>) -> Option<ExternalAccount> {
     }
 }
 
-/// A secret stands under its own key, or in the file that its twin names.
+/// A secret is given under its own key, or in the file that the key with `_file` names.
 fn secret(t: &mut Table<'_>, key: &'static str, twin: &'static str) -> Option<Vec<u8>> {
     let read_file = t.document().outside().secret;
     let own = t.read(key, None, |v| v.unless_empty(|v| decoded(&v.text()?)));

@@ -1,4 +1,4 @@
-//! The addresses of `[server]` that are bound, and those that are in each other's way.
+//! The addresses of `[server]` that are bound, and those that can't be bound together.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
@@ -35,7 +35,7 @@ pub(super) fn report_conflicts(t: &Table<'_>, claims: &[Claim]) {
 }
 
 fn report(t: &Table<'_>, first: &Claim, second: &Claim) {
-    // A listener by default has no line: then the other is the one to change.
+    // A default listener has no line in the file: then the other one is to be changed.
     let Some(here) = second.span.clone().or_else(|| first.span.clone()) else {
         return;
     };

@@ -31,7 +31,7 @@ pub use server::{DEFAULT_SOCKET, DEFAULT_STATE_DIR};
 /// Resolves a text. Reads no file: a `_file` twin of a secret is an error here, only [`super::load()`] follows it.
 ///
 /// # Errors
-/// Every mistake in it; `name` stands for the file's name.
+/// Every mistake in it; `name` is used as the file's name.
 pub fn parse(name: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
     let secret = |_: &Path| Err(io::Error::from(io::ErrorKind::Unsupported));
     resolve(name, text, Outside { env, secret: &secret })

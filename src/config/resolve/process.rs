@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::model::{AccessFormat, AccessTarget, Limits, Log};
 use crate::config::read::{Mistake, Table, Value};
 
-/// Beyond it a number is a slip, or memory is no bound any more.
+/// A larger number is a slip of the finger, or no bound at all.
 const MANY: usize = 100_000_000;
 
 pub(super) fn limits(root: &mut Table<'_>) -> Limits {

@@ -34,7 +34,7 @@ pub(super) fn site_client_auth(t: &mut Table<'_>, above: &ReadTls, tls: SiteTls)
     let mode = own_mode.unwrap_or(above.client_auth);
     let found = match t.optional("client_ca", client_ca) {
         Some(own) => own.map(|ca| Arc::new(ClientAuth { ca, mode })),
-        // The very object of [tls] where nothing differs: sites that share it share a TLS config.
+        // The same object as in [tls] if nothing differs: sites that share it share a TLS config.
         None => inherited.map(|all| match all.mode == mode {
             true => all,
             false => Arc::new(ClientAuth { ca: all.ca.clone(), mode }),

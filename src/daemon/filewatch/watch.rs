@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -110,10 +111,18 @@ fn concerns(event: &notify::Result<Event>, places: &BTreeSet<PathBuf>) -> bool {
 
 /// What has been read of links so far: many files share the way to them.
 #[derive(Default)]
-struct Links(HashMap<PathBuf, Option<PathBuf>>);
+struct Links(HashMap<PathBuf, Step>);
+
+/// What a name on the way to a file is.
+enum Step {
+    Link(PathBuf),
+    Plain,
+    Missing,
+}
 
 impl Links {
-    /// The places where a change may give `file` another content: its own, and that of each link on the way to it.
+    /// The places where a change may give `file` another content: its own, that of each link on the way to it, and that of a
+    /// folder on the way that is not there.
     fn places_of(&mut self, file: &Path) -> BTreeSet<PathBuf> {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let mut places = BTreeSet::new();
@@ -126,8 +135,8 @@ impl Links {
                 continue;
             }
             let place = at.join(&name);
-            match self.target(&place) {
-                Some(target) if followed < MAX_LINKS => {
+            match self.step(&place) {
+                Step::Link(target) if followed < MAX_LINKS => {
                     followed += 1;
                     if target.is_absolute() {
                         at = PathBuf::from("/");
@@ -135,21 +144,27 @@ impl Links {
                     rest.extend(reversed(target));
                     places.insert(place);
                 }
-                _ if rest.is_empty() => {
-                    places.insert(place);
+                step => {
+                    if rest.is_empty() || matches!(step, Step::Missing) {
+                        places.insert(place.clone());
+                    }
+                    at = place;
                 }
-                _ => at = place,
             }
         }
         places
     }
 
-    /// `None`: it is no link.
-    fn target(&mut self, place: &Path) -> Option<&Path> {
+    fn step(&mut self, place: &Path) -> &Step {
         if !self.0.contains_key(place) {
-            self.0.insert(place.to_owned(), fs::read_link(place).ok());
+            let step = match fs::read_link(place) {
+                Ok(target) => Step::Link(target),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Step::Missing,
+                Err(_) => Step::Plain,
+            };
+            self.0.insert(place.to_owned(), step);
         }
-        self.0.get(place)?.as_deref()
+        self.0.get(place).unwrap_or(&Step::Missing)
     }
 }
 
@@ -196,7 +211,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         let missing = root.join("nowhere/edge.toml");
-        assert_eq!(places_of(&missing), BTreeSet::from([missing]));
+        assert_eq!(places_of(&missing), BTreeSet::from([root.join("nowhere"), missing.clone()]), "its folder may come");
         symlink("b", root.join("a")).unwrap();
         symlink("a", root.join("b")).unwrap();
         assert_eq!(places_of(&root.join("a")), BTreeSet::from([root.join("a"), root.join("b")]));

@@ -12,7 +12,7 @@ use super::verdict::PortAnswer;
 /// For the connection.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// For all that is said on it.
+/// For the whole exchange on it.
 pub const ANSWER: Duration = Duration::from_secs(5);
 
 pub async fn connect(to: SocketAddr) -> Result<TcpStream, PortAnswer> {

@@ -78,7 +78,7 @@ fn config() -> Result<ClientConfig, Error> {
     Ok(config)
 }
 
-/// Whoever it is: the nonce decides, and nothing is sent or believed beside it.
+/// Any certificate is taken: the nonce in it decides, and nothing else is sent or believed.
 #[derive(Debug)]
 struct Anyone;
 

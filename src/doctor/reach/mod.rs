@@ -1,4 +1,4 @@
-//! Whether a name leads back to this very process: by http-01 and by tls-alpn-01, as an authority would look.
+//! Whether a name leads back to this process: by http-01 and by tls-alpn-01, as an authority would look.
 
 mod connect;
 pub mod handshake;

@@ -1,4 +1,4 @@
-//! Whether a port leads back to this very process: what was seen there, and what that means. Pure.
+//! Whether a port leads back to this process: what was seen there, and what that means. Pure.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -24,11 +24,11 @@ pub enum PortAnswer {
         status: u16,
         to: String,
     },
-    /// TLS by someone else: what its certificate is for, and who issued it.
+    /// Another server answered the handshake: the names in its certificate, and its issuer.
     Terminated {
         certificate: String,
     },
-    /// It speaks TLS, and won't speak acme-tls/1.
+    /// It speaks TLS but not acme-tls/1.
     NoProtocol(String),
     /// Something that is neither HTTP nor TLS, whichever was expected.
     Nonsense(String),

@@ -1,7 +1,7 @@
-//! Whose request it is: the client's address behind trusted proxies.
+//! The client's address, behind trusted proxies.
 //!
-//! X-Forwarded-For is read from its right end, where the proxies nearest to us wrote; whoever stands left of the
-//! first untrusted address could have made up the rest. nginx: `real_ip_recursive on`. Never believes an untrusted
+//! X-Forwarded-For is read from its right end, where the proxies nearest to us wrote: everything left of the first untrusted
+//! address may be made up. nginx: `real_ip_recursive on`. Never believes an untrusted
 //! peer.
 
 use std::net::IpAddr;

@@ -95,3 +95,62 @@ fn a_response_loses_its_hop_and_keeps_its_length() {
     strip_response(&mut headers);
     assert_eq!(names(&headers), ["content-length"]);
 }
+
+#[test]
+fn each_field_of_one_connection_is_cut_by_itself_both_ways() {
+    for name in [
+        "connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authentication-info",
+        "http2-settings",
+    ] {
+        let (hop, left) = strip(&[(name, "close"), ("accept", "*/*")]);
+        assert_eq!((hop, names(&left)), (Ok(Hop::default()), vec!["accept"]), "{name}");
+        let mut answer = map(&[(name, "close"), ("server", "app")]);
+        strip_response(&mut answer);
+        assert_eq!(names(&answer), ["server"], "{name}");
+    }
+}
+
+#[test]
+fn an_upgrade_that_connection_does_not_name_is_none() {
+    for connection in ["keep-alive", "close", "x-hop"] {
+        let (hop, left) = strip(&[("connection", connection), ("upgrade", "websocket")]);
+        assert_eq!((hop, left.len()), (Ok(Hop::default()), 0), "{connection}");
+    }
+    let (hop, _) = strip(&[("connection", "upgrade")]);
+    assert_eq!(hop, Ok(Hop::default()), "named, and not there");
+    let (hop, _) = strip(&[("connection", "upgrade"), ("upgrade", "websocket, H2C")]);
+    assert_eq!(hop.unwrap().upgrade, None);
+}
+
+#[test]
+fn thirty_two_names_are_cut_and_one_more_is_refused() {
+    let fields: Vec<String> = (0..33).map(|number| format!("x-{number}")).collect();
+    let (hop, left) = strip(&[("connection", &fields[..32].join(", ,")), ("x-0", "1"), ("x-31", "1"), ("x-32", "1")]);
+    assert_eq!((hop, names(&left)), (Ok(Hop::default()), vec!["x-32"]));
+    assert_eq!(strip(&[("connection", &fields.join(","))]).0, Err(BadConnection::TooMany));
+    let mut answer = map(&[("connection", &fields.join(",")), ("x-31", "1"), ("x-32", "1")]);
+    strip_response(&mut answer);
+    assert_eq!(names(&answer), ["x-32"]);
+}
+
+#[test]
+fn one_name_alone_is_cut_too() {
+    let (hop, left) = strip(&[("connection", "x-hop"), ("x-hop", "1"), ("accept", "*/*")]);
+    assert_eq!((hop, names(&left)), (Ok(Hop::default()), vec!["accept"]));
+}
+
+#[test]
+fn without_trailers_none_are_told() {
+    for te in ["gzip", "trailersx", ""] {
+        assert!(!strip(&[("te", te)]).0.unwrap().te_trailers, "{te:?}");
+    }
+    assert!(strip(&[("te", "trailers;q=1")]).0.unwrap().te_trailers);
+}

@@ -1,6 +1,6 @@
-//! What is wrong with a chain that could be served all the same: missing or misplaced issuers, issuers that have expired.
+//! What is wrong with a chain that can still be served: missing or misplaced issuers, issuers that have expired.
 //!
-//! A root is not expected in it; whether clients trust the last one is theirs to say.
+//! A root is not expected in it. Whether clients trust the last issuer can't be known here.
 
 use std::path::Path;
 use std::time::SystemTime;

@@ -1,7 +1,7 @@
 //! A certificate and its key from PEM files, checked against each other before anything uses them.
 //!
-//! What makes a pair useless is an error, what clients will stumble over is a warning; each names the file and says what to
-//! do. What is done about either: [`super::pairs`].
+//! A fault that makes a pair useless is an error, one that some clients refuse is a warning; each names the file and says what
+//! to do. How either is handled: [`super::pairs`].
 
 use std::fs;
 use std::io;
@@ -29,7 +29,7 @@ pub struct LoadedCertificate {
     pub not_before: SystemTime,
     pub not_after: SystemTime,
     pub issuer: String,
-    /// What clients may stumble over, and what to do.
+    /// What some clients refuse, and what to do about it.
     pub warnings: Vec<String>,
 }
 
@@ -83,7 +83,7 @@ impl Content {
     }
 }
 
-/// Reads, parses and matches, for who only wants to know. Touches the disk.
+/// Reads, parses and matches, to find out whether the pair is good. Touches the disk.
 pub fn load(files: &CertificateFiles) -> Result<LoadedCertificate, CertificateError> {
     parse(files, &Content::read(files)?)
 }
@@ -153,7 +153,7 @@ fn parse_all<'a>(
     chain.iter().enumerate().map(parse).collect()
 }
 
-/// Whose key it is, if it is that of another certificate in the file.
+/// The key may belong to another certificate in the file: then the error says to which.
 fn mismatch(files: &CertificateFiles, chain: &[X509Certificate<'_>], key: &PrivateKeyDer<'_>) -> CertificateError {
     let (cert, path) = (files.cert.clone(), files.key.clone());
     let public = aws_lc_rs::sign::any_supported_type(key).ok().and_then(|key| key.public_key().map(|k| k.to_vec()));
@@ -180,7 +180,7 @@ fn name_of(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// Before 1970 is as long ago as 1970.
+/// A time before 1970 counts as 1970.
 fn time(seconds: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
 }

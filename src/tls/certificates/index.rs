@@ -20,7 +20,7 @@ pub struct CertStatus {
     pub not_after: Option<SystemTime>,
     pub next_renewal: Option<SystemTime>,
     pub error: Option<String>,
-    /// It serves, but some clients may stumble.
+    /// It serves, but some clients may refuse it.
     pub warnings: Vec<String>,
 }
 
@@ -29,16 +29,16 @@ pub enum CertSource {
     File(PathBuf),
     Internal,
     Acme,
-    /// Of the internal CA, until the authority has issued one.
+    /// A leaf of the internal CA, until the authority has issued a certificate.
     StandIn,
 }
 
-/// Whoever is added first has the name.
+/// Whatever is added first has the name.
 #[derive(Default)]
 pub(super) struct Index {
     exact: HashMap<Box<str>, Arc<CertifiedKey>>,
     wildcard: HashMap<Box<str>, Arc<CertifiedKey>>,
-    /// For clients that name nobody.
+    /// For clients that send no SNI.
     default: Option<Arc<CertifiedKey>>,
     pub status: Vec<CertStatus>,
 }

@@ -1,10 +1,11 @@
 //! The internal CA: certificates for names that no public CA signs, so that TLS is there from the first minute.
 //!
 //! Signs for localhost, `.localhost`, `.test`, `.internal` and IP addresses only; its root is name-constrained to them
-//! (RFC 5280, 4.2.1.10) and made once, in `state_dir/ca`: who trusts it trusts it for nothing else. Leafs live for a week.
+//! (RFC 5280, 4.2.1.10) and made once, in `state_dir/ca`: a machine that trusts it trusts it for nothing else. Leafs live for
+//! a week.
 //!
-//! A root that is found there and still signs is kept, one without constraints too, because machines trust it; that is said.
-//! One that can't sign any more is set aside, and another one made.
+//! A root that is there and can still sign is kept, even one without constraints, because machines trust it already; the log
+//! says so. A root that can't sign any more is set aside, and a new one is made.
 
 use std::fs;
 use std::io;
@@ -40,7 +41,7 @@ pub struct InternalCa {
     constrained: bool,
 }
 
-/// The root, for those who are to trust it.
+/// The root, for machines that are to trust it.
 #[derive(Debug, Clone)]
 pub struct Root {
     pub pem: String,

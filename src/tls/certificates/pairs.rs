@@ -1,7 +1,7 @@
 //! Certificate and key change together or not at all.
 //!
-//! Each pair of files is held as it was last found whole. One file written before the other, a damaged one, one that has
-//! expired already: the pair held before goes on, and what is wrong is said once.
+//! Of each pair of files the last usable state is held. While one file is newer than the other, damaged or expired, the pair
+//! held before goes on, and the fault is logged once.
 
 use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
@@ -88,7 +88,7 @@ impl HeldPair {
         self.said = now;
     }
 
-    /// Takes a pair up that is whole and fit; else says why not.
+    /// Takes up a pair that fits together and is valid; else says why not.
     fn look(&mut self, files: &CertificateFiles, now: SystemTime) -> Option<PairTrouble> {
         match self.changed(files) {
             Ok(None) => self.pair.as_ref().and_then(|(_, loaded)| unfit(files, loaded, now)),
@@ -135,7 +135,7 @@ impl HeldPair {
     }
 }
 
-/// What is wrong with a pair, and whether it is about to be right.
+/// What is wrong with a pair, and whether the missing half may still be written.
 struct PairTrouble {
     text: String,
     waits: bool,
@@ -153,7 +153,7 @@ impl From<CertificateError> for PairTrouble {
     }
 }
 
-/// Out of its time: served only if there is nothing better.
+/// Expired or not valid yet: served only if there is nothing better.
 fn unfit(files: &CertificateFiles, loaded: &LoadedCertificate, now: SystemTime) -> Option<PairTrouble> {
     let cert = files.cert.display();
     let text = if loaded.not_after <= now {

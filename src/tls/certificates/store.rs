@@ -25,7 +25,7 @@ const RENEW_BEFORE: Duration = Duration::from_secs(LEAF_LIFETIME.as_secs() / 2);
 /// Picks by SNI; replaced as a whole when anything changes.
 pub struct CertStore {
     index: ArcSwap<Index>,
-    /// What an index is built from. Locked while one is: never for a handshake.
+    /// What an index is built from. Locked while one is built, never for a handshake.
     parts: Mutex<StoreParts>,
 }
 
@@ -44,7 +44,7 @@ struct StoreParts {
 #[derive(Debug, Clone, Default)]
 pub struct IssuedState {
     pub loaded: Option<LoadedCertificate>,
-    /// Of other sites: for names that `loaded` does not have, or has no longer.
+    /// Certificates of other sites, for names that `loaded` does not have or no longer has.
     pub lent: Vec<LoadedCertificate>,
     pub next_renewal: Option<SystemTime>,
     /// Why the last attempt has failed.
@@ -94,7 +94,7 @@ impl CertStore {
         self.publish(&mut parts);
     }
 
-    /// What is wrong with one of them, for the next [`Self::tell`]; what serves goes on.
+    /// Notes what is wrong with one of them, for the next [`Self::tell`]; the certificate that serves goes on.
     pub fn note_error(&self, site: Arc<str>, error: String) {
         self.parts().told.entry(site).or_default().error = Some(error);
     }
@@ -169,7 +169,7 @@ impl StoreParts {
             let Some(told) = self.told.get(&wanted.site) else { continue };
             if let Some(loaded) = &told.loaded {
                 let status = CertStatus::of(loaded, CertSource::Acme, told.error.clone());
-                // What it has beside them may be another's by now.
+                // Its other names may belong to another site by now.
                 let is_over = loaded.not_after <= SystemTime::now();
                 let is_lent = |name: &str| is_over && told.lent.iter().any(|lent| lent.covers(name));
                 let names = wanted.names.iter().filter(|name| loaded.covers(name) && !is_lent(name));
@@ -181,7 +181,7 @@ impl StoreParts {
         }
     }
 
-    /// Names that have come to a site from another, until they are in its own.
+    /// Serves names that have come to a site from another one, until the site's own certificate has them.
     fn add_lent(&self, index: &mut Index) {
         for wanted in &self.wanted {
             let Some(told) = self.told.get(&wanted.site) else { continue };
@@ -197,14 +197,14 @@ impl StoreParts {
         }
     }
 
-    /// Names that a certificate still has and its site no longer: a site that has them now has gone first.
+    /// Serves names that a certificate still has but its site no longer; a site that has them now comes first.
     fn add_rest(&self, index: &mut Index) {
         for loaded in self.told.values().filter_map(|told| told.loaded.as_ref()) {
             index.add_names(&loaded.names, loaded);
         }
     }
 
-    /// A certificate of the internal CA for what an authority has not issued yet: better a warning than no connection.
+    /// A leaf of the internal CA for names that an authority has not issued yet: a warning is better than no connection.
     fn stand_in(&mut self, index: &mut Index) {
         for wanted in self.wanted.clone() {
             let bare: Vec<String> = wanted.names.into_iter().filter(|name| !index.covers(name)).collect();
@@ -235,7 +235,7 @@ impl StoreParts {
     }
 }
 
-/// What to say of a certificate that nobody will ever be shown.
+/// The warning for a certificate that no client will ever be shown.
 fn useless(cert: &Path, names: &[String], hosts: &Hosts) -> Option<String> {
     // A wildcard fits where any one name below it does, and where a site has the very pattern.
     let fits = |name: &String| match wildcard_parent(name) {
@@ -264,7 +264,7 @@ mod tests {
         store
     }
 
-    /// The best of many rounds: what else the machine does is in the others.
+    /// The best of many rounds: the others contain what else the machine did.
     fn lookups(store: &CertStore, name: &str) -> u128 {
         let round = || {
             let begun = Instant::now();

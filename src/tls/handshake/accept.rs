@@ -29,15 +29,15 @@ pub struct Tls {
     tickets: Arc<TicketKeys>,
 }
 
-/// A client that is through.
+/// A finished handshake.
 pub struct Handshake<T> {
     pub stream: TlsStream<T>,
     pub version: TlsVersion,
     /// RFC 6066, 3; in lower case.
     pub sni: Option<Box<str>>,
-    /// What was asked of the client.
+    /// What the site asks of the client.
     pub client_auth: Option<Arc<ClientAuth>>,
-    /// What it has shown, verified.
+    /// The client's certificate, verified.
     pub client_cert: Option<Box<ClientCert>>,
     pub h2: bool,
 }
@@ -46,7 +46,7 @@ pub struct Handshake<T> {
 pub enum HandshakeError {
     #[error("no handshake within {0:?}")]
     Timeout(Duration),
-    /// It has seen what it came for; there is nothing more to say.
+    /// An authority has seen its answer; the connection ends here.
     #[error("an authority has validated a name")]
     Validated,
     #[error("{0}")]
@@ -140,8 +140,8 @@ impl Tls {
         Ok(Handshake { stream, version, sni, client_auth, client_cert, h2 })
     }
 
-    /// For who asks for [`ALPN`] and nothing else, by a name that is being validated (RFC 8737, 3). Whoever asks without need
-    /// is told that there is no such protocol.
+    /// The answer for a client that offers [`ALPN`] alone, by a name that is being validated (RFC 8737, 3). Others that offer it
+    /// are told that there is no such protocol.
     fn challenge(&self, hello: &ClientHello<'_>) -> Option<Arc<ServerConfig>> {
         let mut protocols = hello.alpn()?;
         if protocols.next() != Some(ALPN) || protocols.next().is_some() {
@@ -172,7 +172,7 @@ impl Tls {
         if is_known {
             return Ok((client_auth.clone(), config.clone()));
         }
-        // The default certificate: for who names nobody, and for who names what only the catch-all site answers for.
+        // The default certificate is for clients without SNI, and for names that only the catch-all site answers for.
         let key = match sni {
             None => self.store.find_unnamed(local),
             Some(name) if rules.is_caught(name) => self.store.find_unnamed(None),
@@ -185,7 +185,7 @@ impl Tls {
     }
 }
 
-/// Each trouble, loudly: a site may be shut by it.
+/// Logs each trouble as an error: it may have shut a site.
 fn say(rules: &Rules) {
     for trouble in rules.troubles() {
         tracing::error!("{trouble}");

@@ -18,14 +18,14 @@ use crate::tls::digest::{hex, sha256};
 use crate::tls::name::rfc4514;
 use crate::trust::{Roots, RootsError};
 
-/// Nobody honest has a longer name, and every request would carry it.
+/// Honest names are shorter, and every request would carry it.
 const LONGEST_NAME: usize = 4096;
 
-/// Verifies what clients show.
+/// Verifies the certificates of clients.
 #[derive(Clone)]
 pub(super) struct ClientVerifier {
     pub verifier: Arc<dyn ClientCertVerifier>,
-    /// Of the mode and the roots: tickets open under the same alone.
+    /// A digest of the mode and the roots: tickets open under the same ones alone.
     pub digest: [u8; 32],
 }
 
@@ -38,7 +38,7 @@ pub enum ClientCaError {
     ClientVerifier { path: PathBuf, source: VerifierBuilderError },
 }
 
-/// Why a client that is through is sent away all the same.
+/// Why a client is refused although rustls has verified its certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum BadClientCert {
     #[error("the client's certificate cannot be parsed")]

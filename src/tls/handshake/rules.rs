@@ -1,7 +1,7 @@
 //! Which TLS config a name gets: the versions of all, and what its site asks of clients.
 //!
-//! Sites that ask the same share one config, so a thousand sites cost what ten do. A `client_ca` that can't be read shuts
-//! its sites, and no other: nobody gets in unasked because a file was missing.
+//! Sites that ask the same share one config, so a thousand sites cost what ten do. A `client_ca` that can't be read shuts its
+//! own sites and no other: a missing file never lets a client in unverified.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -24,20 +24,20 @@ use crate::types::TlsVersion;
 /// Prepared from one config; new handshakes follow the latest.
 pub struct Rules {
     hosts: Hosts,
-    /// By the number that `hosts` gives: the class of each site.
+    /// The rules of each site, by the number that `hosts` gives.
     sites: Vec<ClientRules>,
-    /// For a client that names nobody, at an address that no site claims.
+    /// For a client without SNI, at an address that no site claims.
     unnamed: ClientRules,
-    /// As read from the disk, by what they were read for.
+    /// As read from the disk, by the setting that names the file.
     verifiers: HashMap<Arc<ClientAuth>, ClientVerifier>,
     troubles: Vec<String>,
 }
 
-/// One way to shake hands.
+/// What one group of sites asks of clients, and the TLS config that does it.
 #[derive(Clone)]
 pub(super) struct ClientRules {
     pub client_auth: Option<Arc<ClientAuth>>,
-    /// `None`: shut, its `client_ca` can't be used.
+    /// `None`: the sites are shut, because the `client_ca` can't be used.
     pub config: Option<Arc<ServerConfig>>,
 }
 
@@ -74,12 +74,12 @@ impl Rules {
         &self.troubles
     }
 
-    /// The class of the site that answers for the name in lower case; `None`: no site does.
+    /// The rules of the site that answers for the name in lower case; `None`: no site does.
     pub(super) fn named(&self, name: &str) -> Option<&ClientRules> {
         self.hosts.find(name).map(|index| &self.sites[index])
     }
 
-    /// For a name with a certificate but no site: asks what nobody's site asks, and gets 421 whatever the request says.
+    /// For a name that has a certificate but no site: the rules of `[tls]`; its requests get 421.
     pub(super) fn stranger(&self) -> &ClientRules {
         &self.unnamed
     }
@@ -89,7 +89,7 @@ impl Rules {
         self.hosts.is_caught(name)
     }
 
-    /// A client that names nobody means the address it came to.
+    /// A client without SNI means the address that it connected to.
     pub(super) fn unnamed(&self, local: Option<IpAddr>) -> &ClientRules {
         local.and_then(|ip| self.named(&ip.to_string())).unwrap_or(&self.unnamed)
     }
@@ -152,13 +152,13 @@ impl RulesInTheMaking<'_> {
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         server.ticketer = Arc::new(Tickets { keys: self.parts.keys.clone(), rules });
         server.send_tls13_tickets = 1;
-        // The strongest that both have, whatever the client likes best.
+        // The strongest suite that both have, whatever the client prefers.
         server.ignore_client_order = true;
         Ok(server)
     }
 }
 
-/// X25519MLKEM768 first: who records today must not read it with tomorrow's machines.
+/// X25519MLKEM768 first: a recording of today must not be readable with tomorrow's machines.
 fn provider() -> CryptoProvider {
     let kx_groups = vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
     CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() }
@@ -182,7 +182,7 @@ impl std::fmt::Debug for ByName {
     }
 }
 
-/// One certificate, whatever is asked for.
+/// The same certificate for every name.
 #[derive(Debug)]
 pub(super) struct OneCertificate(pub Arc<CertifiedKey>);
 

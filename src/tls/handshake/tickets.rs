@@ -19,7 +19,7 @@ pub const PERIOD: Duration = Duration::from_hours(12);
 
 const NAME_LEN: usize = 16;
 const KEY_LEN: usize = 32;
-/// Beyond it nothing of ours is in it: a chain of client certificates is the most that a session holds.
+/// A larger ticket is not ours: the largest thing that a session holds is a chain of client certificates.
 const MOST: usize = 64 << 10;
 
 /// The keys of the process. Cheap to read, replaced as a whole.
@@ -70,7 +70,7 @@ impl TicketKeys {
     pub fn rotate(&self, now: SystemTime) -> Result<(), NoKey> {
         let ring = self.ring.load();
         if ring.current.since > now {
-            // The clock was set back: its time begins now, or it would seal until the clock is there again.
+            // The clock was set back: the key's time begins now, or it would seal until the clock is there again.
             let current = TicketKey { since: now, ..ring.current.clone() };
             self.ring.store(Arc::new(Ring { current, previous: ring.previous.clone() }));
             return Ok(());
@@ -91,7 +91,7 @@ impl TicketKeys {
         ExportedKeys { current: ring.current.export(), previous: ring.previous.as_ref().map(TicketKey::export) }
     }
 
-    /// Goes on with another process's keys; their age counts on.
+    /// Goes on with another process's keys; their age goes on too.
     pub fn import(keys: &ExportedKeys) -> Result<Self, NoKey> {
         let previous = keys.previous.as_ref().map(TicketKey::import).transpose()?;
         Ok(Self { ring: ArcSwap::from_pointee(Ring { current: TicketKey::import(&keys.current)?, previous }) })
@@ -112,7 +112,7 @@ impl TicketKeys {
         let (name, rest) = ticket.split_at_checked(NAME_LEN)?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_LEN)?;
         let ring = self.ring.load();
-        // Names are public: comparing them tells nobody anything.
+        // Key names are public, so comparing them needs no constant time.
         let key = std::iter::once(&ring.current).chain(&ring.previous).find(|key| key.name == *name)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut sealed = sealed.to_vec();
@@ -175,7 +175,7 @@ impl ProducesTickets for Tickets {
     }
 }
 
-/// Says nothing of the keys.
+/// Shows nothing of the keys.
 impl fmt::Debug for Tickets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tickets")

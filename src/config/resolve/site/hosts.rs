@@ -1,4 +1,4 @@
-//! Which site answers for which host: claimed once, and with a certificate to be had.
+//! Which site answers for which host: each host belongs to one site, and a certificate for it can be had.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use crate::config::model::{Acme, AcmeChallenge, SiteTls};
 use crate::config::read::{Mistake, Table, Value};
 use crate::types::HostPattern;
 
-/// Every host that a site claimed, and where.
+/// Every host that a site claims, and where it is claimed.
 pub type Claims = BTreeMap<HostPattern, Range<usize>>;
 
 /// With its place in the file.
@@ -78,7 +78,7 @@ pub fn check_certificates(t: &Table<'_>, tls: SiteTls, hosts: &[PlacedHost], con
     }
 }
 
-/// What no authority can validate by the challenges that are left.
+/// Reports names that no authority can validate by the challenges that are left.
 fn check_authority<'a>(t: &Table<'_>, hosts: impl Iterator<Item = &'a PlacedHost>, acme: &Acme) {
     for (host, span) in hosts {
         let (message, help) = match host {

@@ -15,7 +15,7 @@ use crate::config::read::{Mistake, Table, Value};
 use crate::config::resolve::parse::{network, request_path};
 use crate::config::resolve::{headers, process};
 
-/// The keys that a site and a route share, with what is above them filled in.
+/// The keys that a site and a route share; what is not given is filled in from above.
 #[derive(Clone)]
 pub struct InheritedKeys {
     pub action: Option<Action>,

@@ -1,4 +1,4 @@
-//! `[[site]]` with its `[[site.route]]`: who is answered for, by what, and what a route inherits.
+//! `[[site]]` with its `[[site.route]]`: the hosts, what answers, and what a route inherits.
 
 mod action;
 mod context;
