@@ -27,8 +27,8 @@ use crate::load::tls::{Certificate, Client};
 use crate::load::{Connector, Door};
 use sites::Sites;
 
-/// edgectl's default.
-pub const PROBES: &str = "2s";
+/// edgectl's defaults.
+pub const PROBES: &str = "interval = \"2s\"\ntimeout = \"1s\"";
 
 /// edgectl's preset `secure`, set by hand for the others.
 const SECURITY_HEADERS: &[(&str, &str)] = &[
@@ -80,7 +80,7 @@ pub struct Ground {
     pub sites: Sites,
     /// Where the crowd's certificates are, when there is one.
     pub crowd: PathBuf,
-    /// How often edgectl probes a backend, as its config says it.
+    /// How edgectl probes a backend, as its config says it.
     pub probes: &'static str,
 }
 
