@@ -45,15 +45,25 @@ define need
 	apt-get update -qq && apt-get install -y -qq --no-install-recommends $(2)
 endef
 
-.PHONY: help demo test mutants fmt bench instructions deny install
+# Builds the release binary, and fails when it has grown fat: debug info is 70 MB of it.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BINARY_MAX := 24000000
+define release
+	cargo build --release --locked
+	@size=$$(stat -c %s $(TARGET)/release/edgectl); if [ $$size -gt $(BINARY_MAX) ]; then \
+		echo "target/release/edgectl has $$size bytes, more than $(BINARY_MAX): does it carry debug info?" >&2; exit 1; \
+	fi
+endef
+
+.PHONY: help demo test mutants fmt bench instructions deny profiling install
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 demo: ## build, then show a switch and a rollback under load
 	$(call need,$(BUILD_TOOLS),$(BUILD_PACKAGES))
-	cargo build --release --locked
-	target/release/edgectl demo $(DEMO)
+	$(release)
+	$(TARGET)/release/edgectl demo $(DEMO)
 
 test: ## format, lints, unit and integration tests, docs: what CI runs
 	$(call need,$(TEST_TOOLS),$(TEST_PACKAGES))
@@ -83,13 +93,13 @@ fmt: ## format the sources
 
 bench: ## measure edgectl beside nginx and HAProxy: benches/results
 	$(call need,$(BENCH_TOOLS),$(BENCH_PACKAGES))
-	cargo build --release --locked
+	$(release)
 	PATH="$$PATH:/usr/sbin" cargo bench --locked --profile harness --bench proxies -- compare $(BENCH)
 	cargo bench --locked --profile harness --bench proxies -- instructions
 
 instructions: ## count instructions per request, beside those kept: BIN=file AGAINST=file
 	$(call need,$(BUILD_TOOLS) valgrind,$(BUILD_PACKAGES) valgrind)
-	$(if $(BIN),,cargo build --release --locked)
+	$(if $(BIN),,$(release))
 	cargo bench --locked --profile dev --bench proxies -- instructions \
 		$(if $(BIN),--bin $(BIN)) $(if $(AGAINST),--against $(AGAINST)) $(INSTRUCTIONS)
 
@@ -97,7 +107,13 @@ deny: ## licences, advisories and sources of the dependencies
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
 	cargo deny check
 
+profiling: ## build edgectl for a profiler: target/profiling/edgectl, its debug info beside it in edgectl.debug
+	$(call need,$(BUILD_TOOLS) objcopy,$(BUILD_PACKAGES) binutils)
+	cargo build --profile profiling --locked
+	cd $(TARGET)/profiling && objcopy --only-keep-debug edgectl edgectl.debug && \
+		objcopy --strip-debug --add-gnu-debuglink=edgectl.debug edgectl edgectl.small && mv -f edgectl.small edgectl
+
 install: ## build, and put edgectl in PREFIX/bin (/usr/local)
 	$(call need,$(BUILD_TOOLS),$(BUILD_PACKAGES))
-	cargo build --release --locked
-	install -D -m 0755 target/release/edgectl $(DESTDIR)$(PREFIX)/bin/edgectl
+	$(release)
+	install -D -m 0755 $(TARGET)/release/edgectl $(DESTDIR)$(PREFIX)/bin/edgectl

@@ -11,14 +11,15 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 /// Who runs where.
 #[derive(Debug, Clone, Copy)]
 pub struct Cores {
-    pub proxy: ProxyCore,
+    pub load: Core,
+    pub proxy: Core,
     /// None: the load's own.
     pub origin: Option<usize>,
 }
 
-/// The core that the proxies are pinned to. The load and the origin have others.
+/// A core that programs are pinned to.
 #[derive(Debug, Clone, Copy)]
-pub struct ProxyCore(usize);
+pub struct Core(usize);
 
 impl Cores {
     /// Pins this process, and what it will start, to the first core that it may use; leaves the second to the proxies, and the third,
@@ -30,11 +31,11 @@ impl Cores {
             bail!("the bench needs two cores: one for the proxy, one for the load and the origin");
         };
         pin(load)?;
-        Ok(Cores { proxy: ProxyCore(proxy), origin: origin.first().copied() })
+        Ok(Cores { load: Core(load), proxy: Core(proxy), origin: origin.first().copied() })
     }
 }
 
-impl ProxyCore {
+impl Core {
     /// The program, and its arguments, that starts another on this core.
     pub fn launcher(self) -> [String; 3] {
         ["taskset".to_owned(), "-c".to_owned(), self.0.to_string()]
@@ -44,8 +45,7 @@ impl ProxyCore {
     pub fn busy(self) -> Result<Duration> {
         let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
         let name = format!("cpu{} ", self.0);
-        let fields =
-            stat.lines().find_map(|line| line.strip_prefix(&name)).context("/proc/stat lacks the proxy's core")?;
+        let fields = stat.lines().find_map(|line| line.strip_prefix(&name)).context("/proc/stat lacks a core")?;
         let ticks: Vec<u64> = fields.split(' ').map_while(|field| field.parse().ok()).collect();
         // user nice system idle iowait irq softirq steal
         Ok(ticks_to_time([0, 1, 2, 5, 6, 7].iter().filter_map(|&at| ticks.get(at)).sum()))

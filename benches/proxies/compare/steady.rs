@@ -3,7 +3,7 @@
 //! At its limit a proxy's latency says how many clients wait, not how fast it is; people run it below that. The capacity is the throughput
 //! that the busy cell has shown. The runs of all rounds are one spread.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::time::timeout;
@@ -45,17 +45,20 @@ pub async fn all(plan: &Plan, bench: &Bench, report: &mut Report) -> Result<()> 
 
 async fn rates(cell: &Cell, rate: f64, plan: &Plan, bench: &Bench, report: &mut Report) -> Result<Vec<SteadyPeer>> {
     let binaries: Vec<&Binary> = plan.binaries.iter().filter(|binary| !binary.kind.informs()).collect();
-    let mut spreads = vec![(Spread::default(), Spread::default()); binaries.len()];
+    let mut spreads = vec![(Spread::default(), Spread::default(), 0.0f64); binaries.len()];
     for number in 0..plan.rounds.min(ROUNDS) {
         for turn in 0..binaries.len() {
             let at = (turn + number) % binaries.len();
             let binary = binaries[at];
             let mut running = Running::start(binary, cell.sites, bench).await?;
+            let (busy, begun) = (bench.cores.load.busy()?, Instant::now());
             let seen = once(cell, rate, &mut running, plan).await;
+            let busy = bench.cores.load.busy()?.saturating_sub(busy).as_secs_f64() / begun.elapsed().as_secs_f64();
             let seen = seen.with_context(|| format!("{} at {rate:.0}/s, {}", binary.kind.name(), cell.label))?;
             running.stop(report)?;
             spreads[at].0.merge(&seen.latency);
             spreads[at].1.merge(&seen.late);
+            spreads[at].2 = spreads[at].2.max(busy);
         }
     }
     Ok(binaries.iter().zip(&spreads).map(|(binary, spread)| figures(binary.kind, spread)).collect())
@@ -73,8 +76,16 @@ async fn once(cell: &Cell, rate: f64, running: &mut Running, plan: &Plan) -> Res
     Ok(seen)
 }
 
-fn figures(kind: Kind, (latency, late): &(Spread, Spread)) -> SteadyPeer {
+fn figures(kind: Kind, (latency, late, load_busy): &(Spread, Spread, f64)) -> SteadyPeer {
     let [p50_us, p99_us, p999_us] = latency.quantiles([0.50, 0.99, 0.999]);
     let [schedule_p99_us] = late.quantiles([0.99]);
-    SteadyPeer { name: kind.name().to_owned(), requests: latency.len(), p50_us, p99_us, p999_us, schedule_p99_us }
+    SteadyPeer {
+        name: kind.name().to_owned(),
+        requests: latency.len(),
+        p50_us,
+        p99_us,
+        p999_us,
+        schedule_p99_us,
+        load_busy: *load_busy,
+    }
 }

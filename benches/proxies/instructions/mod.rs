@@ -25,8 +25,8 @@ use crate::peers::{Binary, Ground, Kind};
 use callgrind::Counted;
 use kept::Counts;
 
-/// Rarely: a probe within a chunk is noise.
-const PROBES: &str = "5m";
+/// Rarely, for a probe within a chunk is noise; and with patience, for the first one is answered while valgrind still translates.
+const PROBES: &str = "interval = \"5m\"\ntimeout = \"1m\"";
 const CHUNKS: usize = 5;
 /// Asked before anything is counted: connections to the origin, buffers, lazy tables.
 const WARM_UP: usize = 20;

@@ -135,8 +135,8 @@ green = ["{origin}"]
 
 [service.{name}.health]
 path = "/health/"
-interval = "{probes}"
 rise = 1
+{probes}
 "#
     )
 }

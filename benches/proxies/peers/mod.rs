@@ -22,13 +22,13 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::cpu::{ProcessTree, ProxyCore};
+use crate::cpu::{Core, ProcessTree};
 use crate::load::tls::{Certificate, Client};
 use crate::load::{Connector, Door};
 use sites::Sites;
 
-/// edgectl's default.
-pub const PROBES: &str = "2s";
+/// edgectl's defaults.
+pub const PROBES: &str = "interval = \"2s\"\ntimeout = \"1s\"";
 
 /// edgectl's preset `secure`, set by hand for the others.
 const SECURITY_HEADERS: &[(&str, &str)] = &[
@@ -80,7 +80,7 @@ pub struct Ground {
     pub sites: Sites,
     /// Where the crowd's certificates are, when there is one.
     pub crowd: PathBuf,
-    /// How often edgectl probes a backend, as its config says it.
+    /// How edgectl probes a backend, as its config says it.
     pub probes: &'static str,
 }
 
@@ -162,7 +162,7 @@ impl Binary {
         let said = format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
         let version = said
             .split(|c: char| c.is_whitespace() || c == '/')
-            .find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+            .find(|word| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.'));
         let version = version.with_context(|| format!("{} told no version: {said:?}", kind.name()))?.to_owned();
         Ok(Binary { kind, version, path })
     }
@@ -173,7 +173,7 @@ impl Binary {
     }
 
     /// Starts it on the proxy's core and waits until it answers, then proves its features.
-    pub async fn start(&self, core: ProxyCore, ground: &Ground) -> Result<Peer> {
+    pub async fn start(&self, core: Core, ground: &Ground) -> Result<Peer> {
         let mut peer = self.launch(&core.launcher(), ground)?;
         peer.ready().await?;
         proof::features(&peer).await.with_context(|| peer.told())?;

@@ -95,6 +95,8 @@ pub struct SteadyPeer {
     pub p999_us: f64,
     /// How late the load's own schedule was.
     pub schedule_p99_us: f64,
+    /// The share of the load's core that was used, by whomever. Near 1 the latency is the load's, not the proxy's.
+    pub load_busy: f64,
 }
 
 /// edgectl's cost over a peer's, and what it may be.

@@ -8,6 +8,8 @@ use crate::cells::{CELLS, bar_of};
 
 /// More than this share of the proxies' core for other programs, and the figures deserve a warning.
 const QUIET: f64 = 0.05;
+/// More than this share of the load's own core, and it can't keep its schedule.
+const LOADED: f64 = 0.9;
 
 /// For the terminal. Cannot fail: writing to a string does not.
 pub fn terminal(report: &Report) -> String {
@@ -116,6 +118,14 @@ fn warnings(out: &mut String, report: &Report) {
         if log.lines < log.requests {
             let _ = writeln!(out, "MISSED: {name} logged {} of {} requests", log.lines, log.requests);
         }
+    }
+    let load = report.steady.iter().flat_map(|steady| &steady.peers).map(|peer| peer.load_busy).fold(0.0, f64::max);
+    if load > LOADED {
+        let share = load * 100.0;
+        let _ = writeln!(
+            out,
+            "WARNING: the load's core was used to {share:.0}%: latencies at that rate are the load's own"
+        );
     }
     let paces = report.cells.iter().flat_map(|cell| &cell.peers).filter_map(|peer| peer.pace.as_ref());
     let others = paces.map(|pace| pace.core_others).fold(0.0, f64::max) * 100.0;
