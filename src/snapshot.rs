@@ -42,7 +42,7 @@ impl Snapshot {
         backend_tls: Arc<BackendTlsSet>,
         previous: Option<&Snapshot>,
         metrics: &Metrics,
-        add: &dyn Fn(&Arc<config::Service>) -> Arc<Service>,
+        add: &dyn Fn(&Arc<config::ServiceConfig>) -> Arc<Service>,
     ) -> Self {
         let services = config.services.iter().map(|(name, definition)| {
             let kept = previous.and_then(|p| p.kept(definition)).cloned();
@@ -69,7 +69,7 @@ impl Snapshot {
     }
 
     /// The service that goes on under this definition. A service that gets or loses its colours is a new one.
-    pub fn kept(&self, definition: &config::Service) -> Option<&Arc<Service>> {
+    pub fn kept(&self, definition: &config::ServiceConfig) -> Option<&Arc<Service>> {
         self.services.get(&definition.name).filter(|service| service.is_colored() == is_colored(definition))
     }
 
@@ -84,7 +84,7 @@ impl Snapshot {
     }
 }
 
-fn is_colored(service: &config::Service) -> bool {
+fn is_colored(service: &config::ServiceConfig) -> bool {
     matches!(service.pools, config::Pools::BlueGreen { .. })
 }
 
@@ -104,7 +104,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn site(&self, site: &config::Site) -> Site {
+    fn site(&self, site: &config::SiteConfig) -> Site {
         Site {
             name: site.name.clone(),
             hosts: site.hosts.clone(),
@@ -115,9 +115,9 @@ impl Builder<'_> {
         }
     }
 
-    fn route(&self, site: &config::Site, route: &config::Route) -> Route {
+    fn route(&self, site: &config::SiteConfig, route: &config::RouteConfig) -> Route {
         let (action, service) = match &route.action {
-            config::Action::Service(name) => {
+            config::ActionConfig::Service(name) => {
                 let definition = self.config.services[name].clone();
                 let target = Target {
                     service: self.services[name].clone(),
@@ -126,8 +126,8 @@ impl Builder<'_> {
                 };
                 (Action::Service(target), &**name)
             }
-            config::Action::Redirect { to, status } => (Action::Redirect { to: to.clone(), status: *status }, ""),
-            config::Action::Respond { status, body, content_type } => {
+            config::ActionConfig::Redirect { to, status } => (Action::Redirect { to: to.clone(), status: *status }, ""),
+            config::ActionConfig::Respond { status, body, content_type } => {
                 let body = Bytes::from(body.clone());
                 (Action::Respond { status: *status, body, content_type: content_type.clone() }, "")
             }

@@ -99,7 +99,7 @@ fn shared(text: &str, folder: &Path) -> Arc<SharedState> {
     let loaded = config::parse("edge.toml", text, &|_| None).unwrap();
     let metrics = Arc::new(Metrics::new(1));
     let active = Active::new(Color::Blue, 1, SystemTime::now());
-    let add = |service: &Arc<config::Service>| Arc::new(Service::new(service.clone(), active.clone()));
+    let add = |service: &Arc<config::ServiceConfig>| Arc::new(Service::new(service.clone(), active.clone()));
     let snapshot = Snapshot::build(Arc::new(loaded.config), Arc::default(), None, &metrics, &add);
     let signer = Signer::open(folder).unwrap();
     let snapshot = ArcSwap::from_pointee(snapshot);

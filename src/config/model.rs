@@ -20,12 +20,12 @@ pub struct Config {
     pub server: Server,
     pub limits: Limits,
     pub log: Log,
-    pub tls: Tls,
+    pub tls: TlsConfig,
     pub acme: Acme,
     /// By name. `Arc` so that an unchanged zone can keep its state over a reload by comparing definitions.
     pub zones: BTreeMap<Arc<str>, Arc<Zone>>,
-    pub services: BTreeMap<Arc<str>, Arc<Service>>,
-    pub sites: Vec<Site>,
+    pub services: BTreeMap<Arc<str>, Arc<ServiceConfig>>,
+    pub sites: Vec<SiteConfig>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -86,7 +86,7 @@ pub enum AccessFormat {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tls {
+pub struct TlsConfig {
     pub min_version: TlsVersion,
     /// What sites without a `client_ca` of their own ask of their clients.
     pub client_auth: Option<Arc<ClientAuth>>,
@@ -183,7 +183,7 @@ pub enum ZoneKey {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Service {
+pub struct ServiceConfig {
     pub name: Arc<str>,
     pub pools: Pools,
     pub initial: Color,
@@ -203,7 +203,7 @@ pub struct Service {
     pub max_in_flight: usize,
     /// How long a request waits while every backend has its most.
     pub queue_timeout: Duration,
-    pub health: Health,
+    pub health: HealthConfig,
     pub switch: Switch,
     pub tls: UpstreamTls,
 }
@@ -246,7 +246,7 @@ pub struct UpstreamTls {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Health {
+pub struct HealthConfig {
     pub path: String,
     pub interval: Duration,
     pub timeout: Duration,
@@ -290,7 +290,7 @@ pub struct Switch {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Site {
+pub struct SiteConfig {
     /// The first exact host, or the first pattern: the `site` label of metrics and logs.
     pub name: Arc<str>,
     pub hosts: Vec<HostPattern>,
@@ -300,7 +300,7 @@ pub struct Site {
     pub canonical_host: Option<HostName>,
     /// What answers paths that no route claims: the route with path `/`, always present and last.
     /// Most specific first: exact before prefix, longer before shorter.
-    pub routes: Vec<Route>,
+    pub routes: Vec<RouteConfig>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -315,9 +315,9 @@ pub enum SiteTls {
 
 /// A route with everything it inherits from its site already in it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Route {
+pub struct RouteConfig {
     pub path: RoutePath,
-    pub action: Action,
+    pub action: ActionConfig,
     /// Zone names, in order; all exist.
     pub limit: Vec<Arc<str>>,
     pub allow: Vec<IpNet>,
@@ -339,7 +339,7 @@ pub enum RoutePath {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Action {
+pub enum ActionConfig {
     /// The name of a service that exists.
     Service(Arc<str>),
     /// `to` is a path or an absolute URL. A prefix route appends what follows the prefix when `to` ends with `/`.

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::model::{Action, Balance, Config, Pools, Route, RoutePath, Service, Site, SiteTls, Zone, ZoneKey};
+use super::model::{
+    ActionConfig, Balance, Config, Pools, RouteConfig, RoutePath, ServiceConfig, SiteConfig, SiteTls, Zone, ZoneKey,
+};
 use crate::types::{BackendAddr, ListenAddr, show_duration, show_size};
 
 impl Config {
@@ -53,7 +55,7 @@ impl Config {
     }
 }
 
-fn route_row(route: &Route) -> Vec<String> {
+fn route_row(route: &RouteConfig) -> Vec<String> {
     let limits = match route.limit.as_slice() {
         [] => String::new(),
         zones => format!("limit {}", joined(zones)),
@@ -62,7 +64,7 @@ fn route_row(route: &Route) -> Vec<String> {
     vec![path_text(&route.path), format!("→ {}", action_text(&route.action)), body, limits]
 }
 
-fn service_rows(service: &Service) -> Vec<Vec<String>> {
+fn service_rows(service: &ServiceConfig) -> Vec<Vec<String>> {
     let pool = |name: &str, pool: &[BackendAddr]| vec![name.to_owned(), joined(pool)];
     let mut rows = match &service.pools {
         Pools::BlueGreen { blue, green } => vec![pool("blue", blue), pool("green", green)],
@@ -83,7 +85,7 @@ fn zone_row(zone: &Zone) -> Vec<String> {
     vec![zone.name.to_string(), zone.rate.to_string(), format!("by {}", key_name(&zone.key)), burst, after]
 }
 
-fn site_json(site: &Site) -> Value {
+fn site_json(site: &SiteConfig) -> Value {
     json!({
         "name": &*site.name,
         "hosts": texts(&site.hosts),
@@ -93,11 +95,11 @@ fn site_json(site: &Site) -> Value {
     })
 }
 
-fn route_json(route: &Route) -> Value {
+fn route_json(route: &RouteConfig) -> Value {
     json!({
         "path": path_text(&route.path),
         "action": action_text(&route.action),
-        "service": match &route.action { Action::Service(name) => Some(&**name), _ => None },
+        "service": match &route.action { ActionConfig::Service(name) => Some(&**name), _ => None },
         "limit": texts(&route.limit),
         "allow": texts(&route.allow),
         "deny": texts(&route.deny),
@@ -106,7 +108,7 @@ fn route_json(route: &Route) -> Value {
     })
 }
 
-fn service_json(service: &Service) -> Value {
+fn service_json(service: &ServiceConfig) -> Value {
     let pools = match &service.pools {
         Pools::BlueGreen { blue, green } => json!({ "blue": texts(blue), "green": texts(green) }),
         Pools::Single(backends) => json!({ "backends": texts(backends) }),
@@ -138,11 +140,11 @@ fn path_text(path: &RoutePath) -> String {
     }
 }
 
-fn action_text(action: &Action) -> String {
+fn action_text(action: &ActionConfig) -> String {
     match action {
-        Action::Service(name) => format!("service {name}"),
-        Action::Redirect { to, status } => format!("redirect {} {to}", status.as_u16()),
-        Action::Respond { status, .. } => format!("respond {}", status.as_u16()),
+        ActionConfig::Service(name) => format!("service {name}"),
+        ActionConfig::Redirect { to, status } => format!("redirect {} {to}", status.as_u16()),
+        ActionConfig::Respond { status, .. } => format!("respond {}", status.as_u16()),
     }
 }
 

@@ -73,7 +73,7 @@ impl Daemon {
         let backend_tls = Arc::new(BackendTlsSet::load(&next, Some(&self.shared.snapshot.load().backend_tls)));
         let warm = self.warm_up(&next, &backend_tls).await;
         let build = |present: &Snapshot, state: &StateFile| {
-            let add = |service: &Arc<config::Service>| match warm.get(&service.name) {
+            let add = |service: &Arc<config::ServiceConfig>| match warm.get(&service.name) {
                 Some(known) => {
                     // Meanwhile the one that it takes the place of may have been paused.
                     known.publish(initial(state, service));
@@ -156,7 +156,7 @@ impl Daemon {
         next.say();
         let metrics = self.shared.metrics.clone();
         let build = |present: &Snapshot, state: &StateFile| {
-            let add = |service: &Arc<config::Service>| added(state, service, &next);
+            let add = |service: &Arc<config::ServiceConfig>| added(state, service, &next);
             Ok::<_, Infallible>(Snapshot::build(present.config.clone(), next.clone(), Some(present), &metrics, &add))
         };
         let Ok(_) = self.writer.publish(build).await;

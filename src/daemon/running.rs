@@ -81,7 +81,7 @@ impl Daemon {
         let metrics = Arc::new(Metrics::new(config.server.workers));
         let tls = Arc::new(BackendTlsSet::load(&config, None));
         tls.say();
-        let add = |service: &Arc<config::Service>| added(&state, service, &tls);
+        let add = |service: &Arc<config::ServiceConfig>| added(&state, service, &tls);
         let snapshot = Snapshot::build(config.clone(), tls.clone(), None, &metrics, &add);
         let signer = Signer::open(&config.server.state_dir).map_err(|e| in_state_dir(&config, "token.key", &e))?;
         let snapshot = ArcSwap::from_pointee(snapshot);

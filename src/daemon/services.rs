@@ -10,14 +10,14 @@ use crate::trust::BackendTlsSet;
 use crate::types::Color;
 
 /// A service that was not there before.
-pub(super) fn added(state: &StateFile, definition: &Arc<config::Service>, tls: &BackendTlsSet) -> Arc<Service> {
+pub(super) fn added(state: &StateFile, definition: &Arc<config::ServiceConfig>, tls: &BackendTlsSet) -> Arc<Service> {
     let service = Service::new(definition.clone(), initial(state, definition));
     service.verify_backends(tls.of(&definition.name));
     Arc::new(service)
 }
 
 /// What serves at the start: what the disk says, else `initial`.
-pub(super) fn initial(state: &StateFile, service: &config::Service) -> Active {
+pub(super) fn initial(state: &StateFile, service: &config::ServiceConfig) -> Active {
     let fresh = Active::new(service.initial, 1, SystemTime::now());
     match service.pools {
         config::Pools::BlueGreen { .. } => state.active(&service.name).unwrap_or(fresh),

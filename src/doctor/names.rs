@@ -2,7 +2,7 @@
 
 use super::finding::{Check, Finding, Mark};
 use crate::acme::name_of;
-use crate::config::{AcmeChallenge, Config, Site, SiteTls};
+use crate::config::{AcmeChallenge, Config, SiteConfig, SiteTls};
 use crate::tls::WantedCertificate;
 use crate::types::{HostPattern, certificate_name_covers};
 
@@ -31,7 +31,7 @@ impl NamePlans<'_> {
         names
     }
 
-    fn is_meant(&self, site: &Site, host: &HostPattern) -> bool {
+    fn is_meant(&self, site: &SiteConfig, host: &HostPattern) -> bool {
         match site.tls {
             SiteTls::Acme => *host != HostPattern::Any,
             SiteTls::Auto => {
@@ -97,7 +97,7 @@ impl NamePlans<'_> {
         }
     }
 
-    fn site(&self, host: &str) -> Option<&Site> {
+    fn site(&self, host: &str) -> Option<&SiteConfig> {
         let pattern: HostPattern = host.parse().ok()?;
         let has = |other: &HostPattern| match &pattern {
             HostPattern::Exact(name) => other.covers(name),

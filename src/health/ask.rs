@@ -23,7 +23,7 @@ const BODY_LIMIT: usize = 1024 * 1024;
 pub async fn ask(
     upstreams: &Rc<Upstreams>,
     backend: &Backend,
-    service: &config::Service,
+    service: &config::ServiceConfig,
     path: &str,
 ) -> Result<(), String> {
     let lease = upstreams.connect(backend, service).await.map_err(|e| e.to_string())?;
@@ -31,14 +31,19 @@ pub async fn ask(
 }
 
 /// Asks for `path` on this connection, which is kept for what comes next if the whole answer was read.
-pub async fn ask_on(lease: Lease, backend: &Backend, service: &config::Service, path: &str) -> Result<(), String> {
+pub async fn ask_on(
+    lease: Lease,
+    backend: &Backend,
+    service: &config::ServiceConfig,
+    path: &str,
+) -> Result<(), String> {
     answer_to(lease, backend, service, path, true).await
 }
 
 async fn answer_to(
     mut lease: Lease,
     backend: &Backend,
-    service: &config::Service,
+    service: &config::ServiceConfig,
     path: &str,
     stays: bool,
 ) -> Result<(), String> {

@@ -108,7 +108,7 @@ async fn probe_forever(upstreams: Rc<Upstreams>, service: Arc<Service>, pool: Ar
 }
 
 /// Within a tenth of the interval, so that many backends are not asked at once for ever.
-fn jittered(health: &config::Health) -> Duration {
+fn jittered(health: &config::HealthConfig) -> Duration {
     health.interval.mul_f32(0.95 + 0.1 * fastrand::f32())
 }
 

@@ -19,7 +19,7 @@ const USER_AGENT: &str = concat!("edgectl-health/", env!("CARGO_PKG_VERSION"));
 const BODY_LIMIT: usize = 256 * 1024;
 
 /// Asks a backend on a new connection, within `health.timeout` in all. Never fails: what went wrong is the outcome.
-pub async fn probe(upstreams: &Rc<Upstreams>, backend: &Backend, service: &config::Service) -> Probe {
+pub async fn probe(upstreams: &Rc<Upstreams>, backend: &Backend, service: &config::ServiceConfig) -> Probe {
     let (at, started) = (SystemTime::now(), Instant::now());
     let limit = service.health.timeout;
     let outcome = match tokio::time::timeout(limit, ask(upstreams, backend, service)).await {
@@ -30,7 +30,7 @@ pub async fn probe(upstreams: &Rc<Upstreams>, backend: &Backend, service: &confi
     Probe { at, took: started.elapsed(), outcome }
 }
 
-async fn ask(upstreams: &Rc<Upstreams>, backend: &Backend, service: &config::Service) -> Result<(), String> {
+async fn ask(upstreams: &Rc<Upstreams>, backend: &Backend, service: &config::ServiceConfig) -> Result<(), String> {
     let mut lease = upstreams.connect(backend, service).await.map_err(|e| e.to_string())?;
     let own = OwnRequest { path: &service.health.path, user_agent: USER_AGENT, h2: lease.is_h2(), stays: false };
     let request = own.request(backend, &service.health).map_err(|e| e.to_string())?;
@@ -38,7 +38,7 @@ async fn ask(upstreams: &Rc<Upstreams>, backend: &Backend, service: &config::Ser
     judge(response, &service.health).await
 }
 
-async fn judge(response: Response<Incoming>, health: &config::Health) -> Result<(), String> {
+async fn judge(response: Response<Incoming>, health: &config::HealthConfig) -> Result<(), String> {
     let status = response.status().as_u16();
     if !health.status.iter().any(|class| (class.first..=class.last).contains(&status)) {
         return Err(format!("got {status}"));

@@ -17,7 +17,7 @@ pub(super) struct OwnRequest<'a> {
 
 impl OwnRequest<'_> {
     /// A GET with the Host of a probe: `health.host`, or the backend's own.
-    pub fn request(&self, backend: &Backend, health: &config::Health) -> Result<Request<Outgoing>, http::Error> {
+    pub fn request(&self, backend: &Backend, health: &config::HealthConfig) -> Result<Request<Outgoing>, http::Error> {
         let host = match &health.host {
             Some(host) => host.clone(),
             None => HeaderValue::from_str(&backend.addr().authority())?,

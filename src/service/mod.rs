@@ -43,7 +43,7 @@ use crate::types::Color;
 #[derive(Debug)]
 pub struct Service {
     name: Arc<str>,
-    config: ArcSwap<config::Service>,
+    config: ArcSwap<config::ServiceConfig>,
     pools: [Arc<Pool>; 2],
     tls: BackendTlsCell,
     active: ArcSwap<Active>,
@@ -59,7 +59,7 @@ pub struct Service {
 }
 
 impl Service {
-    pub fn new(config: Arc<config::Service>, active: Active) -> Self {
+    pub fn new(config: Arc<config::ServiceConfig>, active: Active) -> Self {
         let colored = matches!(config.pools, config::Pools::BlueGreen { .. });
         let tls = BackendTlsCell::default();
         let pool = |color| Arc::new(Pool::new(colored.then_some(color), tls.clone()));
@@ -80,7 +80,7 @@ impl Service {
     }
 
     /// Takes up a new definition: backends that stay keep their health, new ones start as down.
-    pub fn reconfigure(&self, config: Arc<config::Service>) {
+    pub fn reconfigure(&self, config: Arc<config::ServiceConfig>) {
         match &config.pools {
             config::Pools::BlueGreen { blue, green } => {
                 self.pools[0].retarget(blue);
@@ -104,7 +104,7 @@ impl Service {
         &self.name
     }
 
-    pub fn config(&self) -> Arc<config::Service> {
+    pub fn config(&self) -> Arc<config::ServiceConfig> {
         self.config.load_full()
     }
 

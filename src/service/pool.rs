@@ -128,7 +128,13 @@ impl Pool {
     ///
     /// `None`, and nothing has changed: it is out already, half of the pool is, or no other would be left to serve. The
     /// task that follows [`Pool::watch_backends`] lets it in again with [`Pool::readmit`].
-    pub fn eject(&self, backend: &Backend, health: &config::Health, why: String, now: Instant) -> Option<Duration> {
+    pub fn eject(
+        &self,
+        backend: &Backend,
+        health: &config::HealthConfig,
+        why: String,
+        now: Instant,
+    ) -> Option<Duration> {
         // Held so that two workers can't eject the two halves at once.
         let _targets = self.targets.lock();
         let backends = self.backends();

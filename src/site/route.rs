@@ -46,7 +46,7 @@ pub enum Action {
 #[derive(Debug)]
 pub struct Target {
     pub service: Arc<Service>,
-    pub settings: Arc<config::Service>,
+    pub settings: Arc<config::ServiceConfig>,
     pub series: Arc<ServiceSeries>,
 }
 

@@ -12,7 +12,7 @@ impl Snapshot {
     /// Of a config that is valid, for tests.
     pub(crate) fn of_text(text: &str) -> Self {
         let loaded = config::parse("edge.toml", text, &|_| None).unwrap();
-        let add = |service: &Arc<config::Service>| {
+        let add = |service: &Arc<config::ServiceConfig>| {
             let active = Active::new(service.initial, 1, UNIX_EPOCH);
             Arc::new(Service::new(service.clone(), active))
         };

@@ -152,7 +152,7 @@ impl BackendTlsSet {
             && self.services.iter().all(is_kept)
     }
 
-    fn trusted(&mut self, service: &config::Service, before: Option<&Self>) -> Result<Arc<Trusted>, String> {
+    fn trusted(&mut self, service: &config::ServiceConfig, before: Option<&Self>) -> Result<Arc<Trusted>, String> {
         let source = RootSource::of(&service.tls);
         if let Some(known) = self.trusted.get(&source) {
             return Ok(known.clone());
@@ -215,7 +215,7 @@ pub fn files(config: &Config) -> impl Iterator<Item = &Path> {
     with_https.filter_map(|service| service.tls.ca.as_deref())
 }
 
-fn has_https(service: &config::Service) -> bool {
+fn has_https(service: &config::ServiceConfig) -> bool {
     let (first, second) = match &service.pools {
         config::Pools::Single(backends) => (backends, None),
         config::Pools::BlueGreen { blue, green } => (blue, Some(green)),

@@ -65,7 +65,7 @@ pub(super) struct Connector {
 
 impl Connector {
     /// Connects within `service.connect_timeout`, TLS handshake included.
-    pub async fn connect(&self, backend: &Backend, service: &config::Service) -> Result<Connected, ConnectError> {
+    pub async fn connect(&self, backend: &Backend, service: &config::ServiceConfig) -> Result<Connected, ConnectError> {
         let limit = service.connect_timeout;
         match tokio::time::timeout(limit, self.connect_unbounded(backend)).await {
             Ok(result) => result,

@@ -106,7 +106,11 @@ impl Upstreams {
     }
 
     /// A new connection, within the service's connect timeout.
-    pub async fn connect(self: &Rc<Self>, backend: &Backend, service: &config::Service) -> Result<Lease, ConnectError> {
+    pub async fn connect(
+        self: &Rc<Self>,
+        backend: &Backend,
+        service: &config::ServiceConfig,
+    ) -> Result<Lease, ConnectError> {
         let Connected { sender, tls } = self.connector.connect(backend, service).await?;
         let mut vouched = Vouched(tls);
         if let UpstreamSender::H2(sender) = &sender {

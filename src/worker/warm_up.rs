@@ -15,7 +15,7 @@ use crate::upstream::Upstreams;
 #[derive(Debug, Clone)]
 pub struct WarmUp {
     pub backend: Arc<Backend>,
-    pub service: Arc<config::Service>,
+    pub service: Arc<config::ServiceConfig>,
     /// Asked for on the connection; `None`: it is opened and left at that.
     pub path: Option<String>,
 }

@@ -9,7 +9,7 @@ use super::call::Call;
 use super::goals::{AskedGoal, color, duration};
 use crate::admin::state::AdminState;
 use crate::admin::wire::{PreviewBody, PreviewLink, Problem, ProblemCode, Written};
-use crate::config::{Action, Config, Route, RoutePath, Site, SiteTls};
+use crate::config::{ActionConfig, Config, RouteConfig, RoutePath, SiteConfig, SiteTls};
 use crate::control::{Goal, OperationOptions};
 use crate::site::encoded;
 use crate::token::Preview;
@@ -51,12 +51,12 @@ fn ttl(written: Option<Written<Duration>>) -> Result<Duration, Problem> {
 
 /// The addresses of the service for browsers: one for each site that has a route to it and a host with a name. Never empty.
 fn addresses(config: &Config, service: &str) -> Result<Vec<String>, Problem> {
-    let leads = |route: &&Route| matches!(&route.action, Action::Service(name) if **name == *service);
+    let leads = |route: &&RouteConfig| matches!(&route.action, ActionConfig::Service(name) if **name == *service);
     let sites = config.sites.iter().filter_map(|site| {
         let route = site.routes.iter().filter(leads).min_by_key(|route| path(route).len())?;
         Some((site, path(route)))
     });
-    let sites: Vec<(&Site, &str)> = sites.collect();
+    let sites: Vec<(&SiteConfig, &str)> = sites.collect();
     let found: Vec<String> = sites.iter().filter_map(|(site, path)| address(config, site, path)).collect();
     if !found.is_empty() {
         return Ok(found);
@@ -75,13 +75,13 @@ fn addresses(config: &Config, service: &str) -> Result<Vec<String>, Problem> {
     Err(Problem::new(ProblemCode::NoHost, detail))
 }
 
-fn path(route: &Route) -> &str {
+fn path(route: &RouteConfig) -> &str {
     match &route.path {
         RoutePath::Prefix(path) | RoutePath::Exact(path) => path,
     }
 }
 
-fn address(config: &Config, site: &Site, path: &str) -> Option<String> {
+fn address(config: &Config, site: &SiteConfig, path: &str) -> Option<String> {
     let named = site.hosts.iter().find_map(|host| match host {
         HostPattern::Exact(name) => Some(name),
         HostPattern::Wildcard(_) | HostPattern::Any => None,

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use super::parse::{cookie_name, header_name, host_header, is_name, request_path};
 use super::pools;
-use crate::config::model::{Balance, Health, Pools, Service, StatusClass, Switch, UpstreamHost, UpstreamTls};
+use crate::config::model::{
+    Balance, HealthConfig, Pools, ServiceConfig, StatusClass, Switch, UpstreamHost, UpstreamTls,
+};
 use crate::config::read::{Mistake, Named, Table, Value};
 use crate::types::{Color, Scheme};
 
-pub(super) type Services = BTreeMap<Arc<str>, Arc<Service>>;
+pub(super) type Services = BTreeMap<Arc<str>, Arc<ServiceConfig>>;
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -21,12 +23,12 @@ pub(super) fn read(root: &mut Table<'_>) -> Services {
     named.map(service).map(|service| (service.name.clone(), Arc::new(service))).collect()
 }
 
-fn service(Named { name, name_span, table: mut t }: Named<'_>) -> Service {
+fn service(Named { name, name_span, table: mut t }: Named<'_>) -> ServiceConfig {
     if !is_name(name) {
         t.error("not a name for a service", name_span, "letters, digits, \"-\", \"_\" and \".\"");
     }
     let pools = pools::read(&mut t);
-    Service {
+    ServiceConfig {
         name: name.into(),
         initial: initial(&mut t, &pools),
         balance: t.read("balance", Balance::LeastConn, balance),
@@ -116,8 +118,8 @@ fn upstream_tls(t: &mut Table<'_>, pools: &Pools) -> UpstreamTls {
     tls
 }
 
-fn health(mut t: Table<'_>) -> Health {
-    Health {
+fn health(mut t: Table<'_>) -> HealthConfig {
+    HealthConfig {
         path: t.optional("path", own_path).unwrap_or_else(|| "/health/".to_owned()),
         interval: t.read("interval", seconds(2), Value::duration_above_zero),
         timeout: t.read("timeout", seconds(1), Value::duration_above_zero),

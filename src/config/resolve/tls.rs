@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::model::{CertificateFiles, ClientAuth, ClientAuthMode, SiteTls, Tls};
+use crate::config::model::{CertificateFiles, ClientAuth, ClientAuthMode, SiteTls, TlsConfig};
 use crate::config::read::{Mistake, Table, Value};
 use crate::types::TlsVersion;
 
 pub(super) struct ReadTls {
-    pub tls: Tls,
+    pub tls: TlsConfig,
     /// Whether any was asked for, well-formed or not.
     pub has_certificates: bool,
     /// `client_auth` where a site with a `client_ca` says nothing of it.
@@ -24,7 +24,7 @@ pub(super) fn read(root: &mut Table<'_>) -> ReadTls {
     let tables = t.tables("certificate", "tls.certificate");
     let has_certificates = t.has("certificate");
     let certificates = tables.into_iter().filter_map(certificate).collect();
-    ReadTls { tls: Tls { min_version, client_auth, certificates }, has_certificates, client_auth: mode }
+    ReadTls { tls: TlsConfig { min_version, client_auth, certificates }, has_certificates, client_auth: mode }
 }
 
 /// What a site asks of its clients: its own keys over those of `[tls]`, one by one. `client_ca = ""` turns it off.

@@ -89,7 +89,7 @@ impl Gatekeeper {
         &self,
         pool: &Pool,
         candidates: &mut [Candidate],
-        config: &config::Service,
+        config: &config::ServiceConfig,
         events: &mpsc::UnboundedSender<OperationEvent>,
     ) {
         let rise = config.health.rise;
@@ -143,16 +143,16 @@ fn label(backend: &Backend) -> String {
     if written.ends_with(&**resolved) { written } else { format!("{written} ({resolved})") }
 }
 
-fn enough(candidates: &[Candidate], config: &config::Service) -> bool {
+fn enough(candidates: &[Candidate], config: &config::ServiceConfig) -> bool {
     !candidates.is_empty() && ready(candidates, config) >= needed(candidates.len(), config)
 }
 
-fn ready(candidates: &[Candidate], config: &config::Service) -> usize {
+fn ready(candidates: &[Candidate], config: &config::ServiceConfig) -> usize {
     candidates.iter().filter(|c| c.passes >= config.health.rise).count()
 }
 
 /// `min_healthy`, rounded up, and at least one.
-fn needed(of: usize, config: &config::Service) -> usize {
+fn needed(of: usize, config: &config::ServiceConfig) -> usize {
     (of * usize::from(config.switch.min_healthy_percent)).div_ceil(100).max(1)
 }
 
@@ -161,7 +161,7 @@ fn refused(
     color: Color,
     waited: Duration,
     candidates: &[Candidate],
-    config: &config::Service,
+    config: &config::ServiceConfig,
 ) -> GateRefused {
     let unready = candidates.iter().filter(|c| c.passes < config.health.rise);
     GateRefused {

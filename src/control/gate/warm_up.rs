@@ -63,7 +63,7 @@ fn lanes<'a>(workers: usize, paths: &'a [String], backends: &'a [ReadyBackend]) 
 
 impl Lane<'_> {
     /// One path after another on one connection; each is tried until it is answered.
-    async fn run(&mut self, workers: &Orders, service: &Arc<config::Service>) {
+    async fn run(&mut self, workers: &Orders, service: &Arc<config::ServiceConfig>) {
         while let Some(path) = self.todo.get(self.done) {
             let order =
                 WarmUp { backend: self.ready.backend.clone(), service: service.clone(), path: path.map(str::to_owned) };
@@ -90,7 +90,7 @@ impl Lane<'_> {
 }
 
 fn refused(
-    service: &config::Service,
+    service: &config::ServiceConfig,
     color: Color,
     backends: &[ReadyBackend],
     lanes: &[Lane<'_>],

@@ -121,8 +121,9 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let now = Instant::now();
         self.outcome.close(self.live.broken());
-        self.count(now.duration_since(self.request.started()));
-        self.log(now.duration_since(self.request.started()));
+        let took = now.duration_since(self.request.started());
+        self.count(took);
+        self.log(took);
         self.conn.end_exchange(now);
     }
 }

@@ -25,7 +25,7 @@ use crate::worker::ExchangeKind;
 pub(super) struct Attempt<'a> {
     exchange: &'a mut Exchange,
     target: &'a Target,
-    settings: &'a config::Service,
+    settings: &'a config::ServiceConfig,
     picker: Picker<'a>,
     /// What is to be sent; `None` while it is on its way.
     request: Option<Request<Outgoing>>,

@@ -19,7 +19,7 @@ const QUEUE: usize = 1000;
 
 /// What is picked by, and which backends have had their try.
 pub(super) struct Picker<'a> {
-    settings: &'a config::Service,
+    settings: &'a config::ServiceConfig,
     hash: Option<HashKey>,
     /// The backend that the client is to stay with.
     kept: Option<u64>,
@@ -27,7 +27,7 @@ pub(super) struct Picker<'a> {
 }
 
 impl<'a> Picker<'a> {
-    pub fn new(exchange: &Exchange, head: &Parts, settings: &'a config::Service) -> Self {
+    pub fn new(exchange: &Exchange, head: &Parts, settings: &'a config::ServiceConfig) -> Self {
         let kept = exchange.progress.visitor.as_ref().and_then(|visitor| visitor.backend());
         Self { settings, hash: hash_key(exchange, head, settings), kept, tried: SmallVec::new() }
     }
@@ -133,7 +133,7 @@ impl<'a> Picker<'a> {
     }
 }
 
-fn hash_key(exchange: &Exchange, head: &Parts, settings: &config::Service) -> Option<HashKey> {
+fn hash_key(exchange: &Exchange, head: &Parts, settings: &config::ServiceConfig) -> Option<HashKey> {
     match &settings.balance {
         Balance::LeastConn | Balance::RoundRobin => None,
         Balance::HashIp => Some(HashKey::of(exchange.request.client)),

@@ -18,7 +18,7 @@ pub(super) fn respond(
     mut response: Response<Incoming>,
     lease: Lease,
     hop: &Hop,
-    settings: &config::Service,
+    settings: &config::ServiceConfig,
 ) -> Response<AnswerBody> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return switch_protocols(exchange, response, hop, settings);
@@ -28,21 +28,20 @@ pub(super) fn respond(
     finish_headers(&exchange, response.headers_mut());
     let (mut head, body) = response.into_parts();
     let has_length = http_body::Body::size_hint(&body).exact().is_some();
-    exchange.live.becomes(kind_of(head.headers.get(header::CONTENT_TYPE), has_length));
+    exchange.live.becomes(kind_of(has_length, || head.headers.get(header::CONTENT_TYPE)));
     head.version = Version::HTTP_11;
     head.extensions.clear();
     Response::from_parts(head, AnswerBody::relayed(body, lease, exchange, settings.read_timeout))
 }
 
-/// An event stream has no end, so it has no length either; its media type may have parameters.
-fn kind_of(content_type: Option<&HeaderValue>, has_length: bool) -> ExchangeKind {
+/// An event stream has no end, so it has no length either; its media type may have parameters. The type is looked up for
+/// those without a length alone.
+fn kind_of<'h>(has_length: bool, content_type: impl FnOnce() -> Option<&'h HeaderValue>) -> ExchangeKind {
     const EVENT_STREAM: &[u8] = b"text/event-stream";
-    let begins = content_type.and_then(|value| value.as_bytes().get(..EVENT_STREAM.len()));
-    if !has_length && begins.is_some_and(|begins| begins.eq_ignore_ascii_case(EVENT_STREAM)) {
-        ExchangeKind::EventStream
-    } else {
-        ExchangeKind::Download
-    }
+    let begins = |value: &HeaderValue| {
+        value.as_bytes().get(..EVENT_STREAM.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(EVENT_STREAM))
+    };
+    if !has_length && content_type().is_some_and(begins) { ExchangeKind::EventStream } else { ExchangeKind::Download }
 }
 
 /// Hands both ends to a tunnel; the 101 goes out first.
@@ -50,7 +49,7 @@ fn switch_protocols(
     mut exchange: Box<Exchange>,
     mut response: Response<Incoming>,
     hop: &Hop,
-    settings: &config::Service,
+    settings: &config::ServiceConfig,
 ) -> Response<AnswerBody> {
     if hop.upgrade.is_none() {
         return refuse(exchange, Failure::UpstreamInvalid);
@@ -83,13 +82,15 @@ mod tests {
 
     #[test]
     fn an_event_stream_is_known_by_its_type_and_by_having_no_length() {
-        let kind =
-            |content_type: &'static str, has_length| kind_of(Some(&HeaderValue::from_static(content_type)), has_length);
+        let kind = |content_type: &'static str, has_length| {
+            let value = HeaderValue::from_static(content_type);
+            kind_of(has_length, || Some(&value))
+        };
         assert_eq!(kind("text/event-stream", false), ExchangeKind::EventStream);
         assert_eq!(kind("Text/Event-Stream; charset=utf-8", false), ExchangeKind::EventStream);
         assert_eq!(kind("text/event-stream", true), ExchangeKind::Download);
         assert_eq!(kind("text/event-strea", false), ExchangeKind::Download);
         assert_eq!(kind("text/html; text/event-stream", false), ExchangeKind::Download);
-        assert_eq!(kind_of(None, false), ExchangeKind::Download);
+        assert_eq!(kind_of(false, || None), ExchangeKind::Download);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::config::{AcmeChallenge, Config, Site, SiteTls};
+use crate::config::{AcmeChallenge, Config, SiteConfig, SiteTls};
 use crate::types::{HostPattern, certificate_name_covers};
 
 /// A certificate to be had from an authority: a site's names that no file covers.
@@ -26,7 +26,7 @@ pub(super) fn from_authority(config: &Config, is_covered: &dyn Fn(&str) -> bool)
     wanted.filter(|wanted| !wanted.names.is_empty()).collect()
 }
 
-fn public(config: &Config, site: &Site, is_covered: &dyn Fn(&str) -> bool) -> Vec<String> {
+fn public(config: &Config, site: &SiteConfig, is_covered: &dyn Fn(&str) -> bool) -> Vec<String> {
     if config.acme.email.is_none() || !matches!(site.tls, SiteTls::Acme | SiteTls::Auto) {
         return Vec::new();
     }

@@ -97,7 +97,7 @@ impl Rules {
 
 /// Rules in the making.
 struct RulesInTheMaking<'a> {
-    config: &'a config::Tls,
+    config: &'a config::TlsConfig,
     parts: &'a RuleParts<'a>,
     before: Option<&'a Rules>,
     classes: HashMap<Option<Arc<ClientAuth>>, ClientRules>,

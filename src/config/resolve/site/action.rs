@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, StatusCode, Uri};
 
-use crate::config::model::Action;
+use crate::config::model::ActionConfig;
 use crate::config::read::{Mistake, Table, Value};
 use crate::config::resolve::parse::{header_value, request_path, status};
 use crate::config::resolve::service::Services;
@@ -15,7 +15,7 @@ pub fn is_given(t: &Table<'_>) -> bool {
 }
 
 /// The action, if one was given and is right. More than one is reported.
-pub fn read(t: &mut Table<'_>, services: &Services) -> Option<Action> {
+pub fn read(t: &mut Table<'_>, services: &Services) -> Option<ActionConfig> {
     let service = t.optional("service", |v| service(v, services));
     let redirect = t.given_table("redirect", "site.redirect").and_then(redirect);
     let respond = t.given_table("respond", "site.respond").map(respond);
@@ -31,20 +31,20 @@ pub fn report_missing(t: &Table<'_>) {
     t.error("nothing answers", t.span(), "give one of service, root, redirect and respond, such as service = \"app\"");
 }
 
-fn service(value: &Value<'_>, services: &Services) -> Result<Action, Mistake> {
+fn service(value: &Value<'_>, services: &Services) -> Result<ActionConfig, Mistake> {
     let name = value.text()?;
     if let Some((name, _)) = services.get_key_value(name.as_ref()) {
-        return Ok(Action::Service(name.clone()));
+        return Ok(ActionConfig::Service(name.clone()));
     }
     let known = services.keys().map(AsRef::as_ref);
     let mistake = Mistake::unknown(format!("there is no service {name:?}"), &name, known);
     Err(if mistake.help.is_some() { mistake } else { mistake.help(format!("add [service.{name}]")) })
 }
 
-fn redirect(mut t: Table<'_>) -> Option<Action> {
+fn redirect(mut t: Table<'_>) -> Option<ActionConfig> {
     let to = t.required("to", "add to = \"/new/\", or an URL", target);
     let status = t.read("status", StatusCode::MOVED_PERMANENTLY, redirect_status);
-    Some(Action::Redirect { to: to?, status })
+    Some(ActionConfig::Redirect { to: to?, status })
 }
 
 fn target(value: &Value<'_>) -> Result<String, Mistake> {
@@ -69,9 +69,9 @@ fn redirect_status(value: &Value<'_>) -> Result<StatusCode, Mistake> {
         .help("301 or 308 for good, 302 or 307 for now, 303 to go on with GET"))
 }
 
-fn respond(mut t: Table<'_>) -> Action {
+fn respond(mut t: Table<'_>) -> ActionConfig {
     let by_default = HeaderValue::from_static("text/plain; charset=utf-8");
-    Action::Respond {
+    ActionConfig::Respond {
         status: t.read("status", StatusCode::OK, |v| status(v, 200, 599)),
         body: t.optional("body", Value::string).unwrap_or_default(),
         content_type: t.read("content_type", by_default, header_value),

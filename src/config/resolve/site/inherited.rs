@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::action;
 use super::context::SiteContext;
-use crate::config::model::{Action, HeaderPolicy, Preset, Route, RoutePath};
+use crate::config::model::{ActionConfig, HeaderPolicy, Preset, RouteConfig, RoutePath};
 use crate::config::read::{Mistake, Table, Value};
 use crate::config::resolve::parse::{network, request_path};
 use crate::config::resolve::{headers, process};
@@ -18,7 +18,7 @@ use crate::config::resolve::{headers, process};
 /// The keys that a site and a route share; what is not given is filled in from above.
 #[derive(Clone)]
 pub struct InheritedKeys {
-    pub action: Option<Action>,
+    pub action: Option<ActionConfig>,
     limit: Vec<Arc<str>>,
     allow: Vec<IpNet>,
     deny: Vec<IpNet>,
@@ -59,8 +59,8 @@ impl InheritedKeys {
     }
 
     /// `None` when nothing answers.
-    pub fn into_route(self, path: RoutePath, strip_prefix: bool) -> Option<Route> {
-        Some(Route {
+    pub fn into_route(self, path: RoutePath, strip_prefix: bool) -> Option<RouteConfig> {
+        Some(RouteConfig {
             path,
             action: self.action?,
             limit: self.limit,

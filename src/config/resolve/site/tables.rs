@@ -6,12 +6,12 @@ use super::context::SiteContext;
 use super::inherited::{self, InheritedKeys};
 use super::{action, hosts};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::model::{Route, RoutePath, Server, Site, SiteTls};
+use crate::config::model::{RouteConfig, RoutePath, Server, SiteConfig, SiteTls};
 use crate::config::read::{Mistake, Table, Value};
 use crate::config::resolve::tls;
 use crate::types::{HostName, HostPattern};
 
-pub fn read(root: &mut Table<'_>, context: &SiteContext<'_>) -> Vec<Site> {
+pub fn read(root: &mut Table<'_>, context: &SiteContext<'_>) -> Vec<SiteConfig> {
     let mut claims = hosts::Claims::new();
     let sites: Vec<_> = root.tables("site", "site").into_iter().map(|t| site(t, context, &mut claims)).collect();
     if sites.is_empty() && !root.has("site") {
@@ -21,7 +21,7 @@ pub fn read(root: &mut Table<'_>, context: &SiteContext<'_>) -> Vec<Site> {
     sites
 }
 
-fn site(mut t: Table<'_>, context: &SiteContext<'_>, claims: &mut hosts::Claims) -> Site {
+fn site(mut t: Table<'_>, context: &SiteContext<'_>, claims: &mut hosts::Claims) -> SiteConfig {
     let hosts = hosts::read(&mut t, claims);
     let given = t.has("tls");
     let tls = t.optional("tls", site_tls).or((!given).then_some(SiteTls::Auto));
@@ -35,7 +35,7 @@ fn site(mut t: Table<'_>, context: &SiteContext<'_>, claims: &mut hosts::Claims)
     let inherited = InheritedKeys::above(context).overlaid(&mut t, context);
     let routes = routes(&mut t, inherited, context);
     let hosts: Vec<HostPattern> = hosts.into_iter().map(|(host, _)| host).collect();
-    Site { name: name(&hosts).into(), hosts, tls, client_auth, canonical_host, routes }
+    SiteConfig { name: name(&hosts).into(), hosts, tls, client_auth, canonical_host, routes }
 }
 
 /// The first exact host, or the first pattern.
@@ -84,8 +84,8 @@ fn canonical(value: &Value<'_>, hosts: &[(HostPattern, Range<usize>)]) -> Result
     Err(if mistake.help.is_some() { mistake } else { mistake.help(format!("add {:?} to `hosts`", host.as_str())) })
 }
 
-fn routes(t: &mut Table<'_>, inherited: InheritedKeys, context: &SiteContext<'_>) -> Vec<Route> {
-    let mut routes: Vec<Route> = Vec::new();
+fn routes(t: &mut Table<'_>, inherited: InheritedKeys, context: &SiteContext<'_>) -> Vec<RouteConfig> {
+    let mut routes: Vec<RouteConfig> = Vec::new();
     let mut paths = Vec::new();
     let mut inherits = false;
     for mut table in t.tables("route", "site.route") {
