@@ -25,12 +25,12 @@ pub struct Challenges {
 
 /// Takes its answer back when it is dropped.
 #[must_use]
-pub struct Answer {
+pub struct ChallengeAnswer {
     challenges: Arc<Challenges>,
-    kind: Kind,
+    kind: AnswerKey,
 }
 
-enum Kind {
+enum AnswerKey {
     Token(Box<str>),
     Name(Box<str>, Arc<CertifiedKey>),
 }
@@ -47,46 +47,46 @@ impl Challenges {
         self.certificates.load().get(name).cloned()
     }
 
-    pub fn answer_token(self: &Arc<Self>, token: &str, key_authorization: String) -> Answer {
+    pub fn answer_token(self: &Arc<Self>, token: &str, key_authorization: String) -> ChallengeAnswer {
         let text = Bytes::from(key_authorization);
         self.tokens.rcu(|tokens| with(tokens, token, text.clone()));
-        Answer { challenges: self.clone(), kind: Kind::Token(token.into()) }
+        ChallengeAnswer { challenges: self.clone(), kind: AnswerKey::Token(token.into()) }
     }
 
-    pub fn answer_name(self: &Arc<Self>, name: &str, certificate: Arc<CertifiedKey>) -> Answer {
+    pub fn answer_name(self: &Arc<Self>, name: &str, certificate: Arc<CertifiedKey>) -> ChallengeAnswer {
         self.certificates.rcu(|certificates| with(certificates, name, certificate.clone()));
-        Answer { challenges: self.clone(), kind: Kind::Name(name.into(), certificate) }
+        ChallengeAnswer { challenges: self.clone(), kind: AnswerKey::Name(name.into(), certificate) }
     }
 
     /// The same, unless the name is being validated: a client that only looks never stands in an authority's way.
-    pub fn try_answer_name(self: &Arc<Self>, name: &str, certificate: Arc<CertifiedKey>) -> Option<Answer> {
+    pub fn try_answer_name(self: &Arc<Self>, name: &str, certificate: Arc<CertifiedKey>) -> Option<ChallengeAnswer> {
         let before = self.certificates.rcu(|all| match all.contains_key(name) {
             true => HashMap::clone(all),
             false => with(all, name, certificate.clone()),
         });
         let is_free = !before.contains_key(name);
-        is_free.then(|| Answer { challenges: self.clone(), kind: Kind::Name(name.into(), certificate) })
+        is_free.then(|| ChallengeAnswer { challenges: self.clone(), kind: AnswerKey::Name(name.into(), certificate) })
     }
 }
 
-impl Answer {
+impl ChallengeAnswer {
     /// Whether it is still what a name is answered with: an answer to an authority takes the place of any other.
     pub fn is_shown(&self) -> bool {
         match &self.kind {
-            Kind::Token(token) => self.challenges.tokens.load().contains_key(token),
-            Kind::Name(name, mine) => {
+            AnswerKey::Token(token) => self.challenges.tokens.load().contains_key(token),
+            AnswerKey::Name(name, mine) => {
                 self.challenges.certificates.load().get(name).is_some_and(|now| Arc::ptr_eq(now, mine))
             }
         }
     }
 }
 
-impl Drop for Answer {
+impl Drop for ChallengeAnswer {
     fn drop(&mut self) {
         match &self.kind {
-            Kind::Token(token) => drop(self.challenges.tokens.rcu(|tokens| without(tokens, token))),
+            AnswerKey::Token(token) => drop(self.challenges.tokens.rcu(|tokens| without(tokens, token))),
             // Another may have taken its place.
-            Kind::Name(name, certificate) => drop(self.challenges.certificates.rcu(|all| match all.get(name) {
+            AnswerKey::Name(name, certificate) => drop(self.challenges.certificates.rcu(|all| match all.get(name) {
                 Some(now) if Arc::ptr_eq(now, certificate) => without(all, name),
                 _ => HashMap::clone(all),
             })),

@@ -14,7 +14,7 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::rr::rdata::CAA;
 use hickory_resolver::proto::rr::{RData, RecordType};
 
-use crate::service::{Endpoint, Pool, Target};
+use crate::service::{Endpoint, Pool, PoolTarget};
 
 /// How often names are looked up again.
 pub const INTERVAL: Duration = Duration::from_secs(5);
@@ -108,7 +108,7 @@ impl Resolver {
 
     /// Looks up every name of a pool, side by side, and tells the pool.
     pub async fn refresh(&self, pool: &Pool) {
-        let targets: Vec<Target> = pool.targets().into_iter().filter(Target::needs_dns).collect();
+        let targets: Vec<PoolTarget> = pool.targets().into_iter().filter(PoolTarget::needs_dns).collect();
         let lookups = targets.iter().map(|target| async {
             let answer = self.lookup(&target.addr.host).await;
             let port = target.addr.port;

@@ -14,7 +14,7 @@ use crate::headers::SecurityHeaders;
 use crate::limit::Limiter;
 use crate::metrics::Metrics;
 use crate::service::Service;
-use crate::site::{Action, Limit, Route, Site, Sites, Target};
+use crate::site::{Limit, Route, RouteAction, ServiceTarget, Site, Sites};
 use crate::trust::BackendTlsSet;
 use crate::types::ListenAddr;
 
@@ -119,17 +119,19 @@ impl Builder<'_> {
         let (action, service) = match &route.action {
             config::ActionConfig::Service(name) => {
                 let definition = self.config.services[name].clone();
-                let target = Target {
+                let target = ServiceTarget {
                     service: self.services[name].clone(),
                     settings: definition,
                     series: self.metrics.service(name),
                 };
-                (Action::Service(target), &**name)
+                (RouteAction::Service(target), &**name)
             }
-            config::ActionConfig::Redirect { to, status } => (Action::Redirect { to: to.clone(), status: *status }, ""),
+            config::ActionConfig::Redirect { to, status } => {
+                (RouteAction::Redirect { to: to.clone(), status: *status }, "")
+            }
             config::ActionConfig::Respond { status, body, content_type } => {
                 let body = Bytes::from(body.clone());
-                (Action::Respond { status: *status, body, content_type: content_type.clone() }, "")
+                (RouteAction::Respond { status: *status, body, content_type: content_type.clone() }, "")
             }
         };
         let label = match &route.path {
@@ -162,7 +164,7 @@ impl Builder<'_> {
             site: "".into(),
             path: config::RoutePath::Prefix("/".into()),
             label: "".into(),
-            action: Action::Respond {
+            action: RouteAction::Respond {
                 status: StatusCode::NOT_FOUND,
                 body: Bytes::new(),
                 content_type: HeaderValue::from_static("text/plain; charset=utf-8"),

@@ -38,7 +38,7 @@ pub struct Manager {
 pub struct AcmeHandle(mpsc::UnboundedSender<ManagerRequest>);
 
 enum ManagerRequest {
-    Renew { host: String, answer: oneshot::Sender<Result<RenewedCertificate, NotRenewed>> },
+    Renew { host: String, answer: oneshot::Sender<Result<Renewal, NotRenewed>> },
     Inspect(InspectionCall),
 }
 
@@ -47,7 +47,7 @@ type InspectionCall = Box<dyn FnOnce(Inspection) + Send>;
 
 /// A certificate that was issued because someone asked.
 #[derive(Debug, Clone)]
-pub struct RenewedCertificate {
+pub struct Renewal {
     pub names: Vec<String>,
     pub issuer: String,
     pub not_after: SystemTime,
@@ -204,7 +204,7 @@ impl Manager {
         }
     }
 
-    fn renew(&self, host: String, answer: oneshot::Sender<Result<RenewedCertificate, NotRenewed>>) {
+    fn renew(&self, host: String, answer: oneshot::Sender<Result<Renewal, NotRenewed>>) {
         let kept = self.kept.borrow();
         let lower = host.to_ascii_lowercase();
         let covers =
@@ -232,7 +232,7 @@ impl Manager {
 
 impl AcmeHandle {
     /// An attempt now, or the one under way; answers when it has ended.
-    pub async fn renew(&self, host: String) -> Result<RenewedCertificate, NotRenewed> {
+    pub async fn renew(&self, host: String) -> Result<Renewal, NotRenewed> {
         let (answer, answered) = oneshot::channel();
         self.0.send(ManagerRequest::Renew { host, answer }).map_err(|_| NotRenewed::Gone)?;
         answered.await.map_err(|_| NotRenewed::Gone)?
@@ -244,9 +244,9 @@ impl AcmeHandle {
     }
 }
 
-fn told(names: Vec<String>, outcome: IssueResult) -> Result<RenewedCertificate, NotRenewed> {
+fn told(names: Vec<String>, outcome: IssueResult) -> Result<Renewal, NotRenewed> {
     match outcome {
-        Ok(issued) => Ok(RenewedCertificate {
+        Ok(issued) => Ok(Renewal {
             names,
             issuer: issued.loaded.issuer.clone(),
             not_after: issued.loaded.not_after,

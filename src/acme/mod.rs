@@ -17,7 +17,7 @@ mod validation;
 
 pub use authority::{AcmeFailure, AuthorityHttp, FailureKind};
 pub use inspection::Inspection;
-pub use manager::{AcmeHandle, Manager, NotRenewed, RenewedCertificate};
+pub use manager::{AcmeHandle, Manager, NotRenewed, Renewal};
 pub use schedule::VALIDATIONS;
 pub use storage::{Attempts, LastFailure};
 pub use text::{chain, one_line, show_time};

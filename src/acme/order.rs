@@ -16,7 +16,7 @@ use super::authority::{AccountClient, AcmeFailure, FailureKind, describe};
 use super::storage::{CertificateFolder, PendingOrder, ValidationLedger};
 use super::text::one_line;
 use super::validation::{hook, hook::HookVerb, present};
-use crate::challenge::{Answer, Challenges};
+use crate::challenge::{ChallengeAnswer, Challenges};
 use crate::config::{Acme, AcmeChallenge, CertificateFiles};
 use crate::tls::{self, CertificateError, Content, LoadedCertificate};
 
@@ -48,7 +48,7 @@ pub struct Certificate {
 /// The answers that an authority can see now.
 #[derive(Default)]
 struct FinishedOrder {
-    answers: Vec<Answer>,
+    answers: Vec<ChallengeAnswer>,
     /// Names whose validation was entered.
     entered: Vec<String>,
 }

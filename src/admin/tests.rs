@@ -32,7 +32,7 @@ use crate::upstream::Upstreams;
 use crate::worker::{Orders, SharedState};
 
 /// A daemon's control side: blue and green answer at `/health/`, unless green is told to be missing.
-struct Daemon {
+struct TestDaemon {
     socket: PathBuf,
     client: AdminClient,
     reloads: mpsc::UnboundedReceiver<ReloadRequest>,
@@ -40,7 +40,7 @@ struct Daemon {
 }
 
 /// Runs a test against a daemon on one thread, as the real control runtime is.
-fn with_daemon<F: Future<Output = ()>>(green_answers: bool, test: impl FnOnce(Daemon) -> F) {
+fn with_daemon<F: Future<Output = ()>>(green_answers: bool, test: impl FnOnce(TestDaemon) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
         let daemon = start(green_answers).await;
@@ -48,7 +48,7 @@ fn with_daemon<F: Future<Output = ()>>(green_answers: bool, test: impl FnOnce(Da
     });
 }
 
-async fn start(green_answers: bool) -> Daemon {
+async fn start(green_answers: bool) -> TestDaemon {
     let (blue, green) = (backend().await, if green_answers { backend().await } else { refusing() });
     let folder = tempfile::tempdir().unwrap();
     let text = format!(
@@ -92,7 +92,7 @@ async fn start(green_answers: bool) -> Daemon {
     let listener = bind(&socket).unwrap();
     // Ends with the test's runtime.
     tokio::spawn(serve(listener, state, std::future::pending()));
-    Daemon { client: AdminClient::new(socket.clone()), socket, reloads, _folder: folder }
+    TestDaemon { client: AdminClient::new(socket.clone()), socket, reloads, _folder: folder }
 }
 
 fn shared(text: &str, folder: &Path) -> Arc<SharedState> {
@@ -137,7 +137,7 @@ fn own_uid(socket: &Path) -> u32 {
 }
 
 /// One request as curl would send it; answers everything up to the connection's end.
-async fn raw(daemon: &Daemon, head: &str, body: &str) -> String {
+async fn raw(daemon: &TestDaemon, head: &str, body: &str) -> String {
     let mut stream = UnixStream::connect(&daemon.socket).await.unwrap();
     let length = body.len();
     let text = format!("{head}\r\nHost: edge\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");

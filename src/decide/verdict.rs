@@ -12,7 +12,7 @@ use super::peer::Peer;
 use crate::config::SiteTls;
 use crate::error::Failure;
 use crate::headers::client_ip;
-use crate::site::{Action, Route, normalized};
+use crate::site::{Route, RouteAction, normalized};
 use crate::snapshot::Snapshot;
 
 /// A request that is understood: its client, its route, and what to do with it.
@@ -93,8 +93,8 @@ fn judge<'s>(
         return Err(Failure::BodyTooLarge);
     }
     Ok(match &route.action {
-        Action::Redirect { to, .. } => RequestVerdict::Redirect(location::by_route(route, to, &path, &head.uri)),
-        Action::Service(..) | Action::Respond { .. } => RequestVerdict::Pass,
+        RouteAction::Redirect { to, .. } => RequestVerdict::Redirect(location::by_route(route, to, &path, &head.uri)),
+        RouteAction::Service(..) | RouteAction::Respond { .. } => RequestVerdict::Pass,
     })
 }
 

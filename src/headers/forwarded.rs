@@ -3,7 +3,7 @@
 //! Sets X-Request-ID, X-Forwarded-For, -Proto, -Host and -Port, X-Real-IP and traceparent, each exactly once. From a
 //! peer that isn't trusted nothing of the kind is taken over; from anyone, X-Client-Cert-* and names that a CGI-like backend
 //! can't tell from ours (`X_Forwarded_For`) are dropped. Values that don't change within a connection are made once, in
-//! [`Sender`]. Which id a request has is decided before: [`crate::http`].
+//! [`ForwardedSender`]. Which id a request has is decided before: [`crate::http`].
 
 use std::net::IpAddr;
 
@@ -25,14 +25,14 @@ mod client;
 
 /// The other end of one connection, with its values ready to send.
 #[derive(Debug, Clone)]
-pub struct Sender {
+pub struct ForwardedSender {
     peer: IpAddr,
     address: HeaderValue,
     scheme: HeaderValue,
     port: HeaderValue,
 }
 
-impl Sender {
+impl ForwardedSender {
     /// `peer` is the address that connected (or that the PROXY protocol names), `port` the one it connected to.
     pub fn new(peer: IpAddr, port: u16, tls: bool) -> Self {
         let peer = peer.to_canonical();
@@ -58,8 +58,8 @@ impl Sender {
 /// What is known about one request when it is sent on.
 #[derive(Debug, Clone, Copy)]
 pub struct Forward<'a> {
-    pub sender: &'a Sender,
-    /// [`Sender::is_trusted`], asked once.
+    pub sender: &'a ForwardedSender,
+    /// [`ForwardedSender::is_trusted`], asked once.
     pub trusted: bool,
     /// What [`client_ip`] found.
     pub client: IpAddr,
@@ -90,7 +90,7 @@ impl Forward<'_> {
     }
 
     fn replace_claims(&self, headers: &mut HeaderMap) {
-        let Sender { address, scheme, port, .. } = self.sender;
+        let ForwardedSender { address, scheme, port, .. } = self.sender;
         headers.insert(X_FORWARDED_FOR, address.clone());
         headers.insert(X_REAL_IP, address.clone());
         headers.insert(X_FORWARDED_PROTO, scheme.clone());
@@ -100,7 +100,7 @@ impl Forward<'_> {
 
     /// What a trusted proxy says stays if it is well-formed; the peer's own address is appended.
     fn extend_claims(&self, headers: &mut HeaderMap) {
-        let Sender { address, scheme, port, .. } = self.sender;
+        let ForwardedSender { address, scheme, port, .. } = self.sender;
         let way = appended(headers, address);
         let claimed = sole(headers, &X_FORWARDED_PROTO, is_scheme);
         let default_port = match claimed.as_ref().map(HeaderValue::as_bytes) {

@@ -22,7 +22,7 @@ use crate::error::Failure;
 use crate::headers::X_REQUEST_ID;
 use crate::limit::{self, LimitVerdict};
 use crate::metrics::LimitMode;
-use crate::site::{Action, Limit, Route};
+use crate::site::{Limit, Route, RouteAction};
 use crate::types::RequestId;
 
 /// hyper's service. Never fails: whatever happens is an answer. What can be answered at once makes no future of its own.
@@ -79,11 +79,11 @@ async fn pass(mut exchange: Box<Exchange>, body: Incoming) -> Response<AnswerBod
         return refuse_limited(exchange, limited);
     }
     match &route.action {
-        Action::Service(target) => forward(exchange, body, target).await,
-        Action::Respond { status, body, content_type } => {
+        RouteAction::Service(target) => forward(exchange, body, target).await,
+        RouteAction::Respond { status, body, content_type } => {
             own(exchange, *status, body.clone(), Some(content_type.clone()), HeaderMap::new())
         }
-        Action::Redirect { .. } => refuse(exchange, Failure::Internal),
+        RouteAction::Redirect { .. } => refuse(exchange, Failure::Internal),
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::config::Limits;
 
@@ -26,13 +28,13 @@ pub struct Admitted {
 impl Admissions {
     /// The count of one listener's connections; shared by all workers.
     pub fn count_of(&self, listener: &str) -> Arc<AtomicUsize> {
-        let mut by_listener = self.by_listener.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_listener = self.by_listener.lock();
         by_listener.entry(listener.to_owned()).or_default().clone()
     }
 
     /// Open connections of every listener there has been.
     pub fn by_listener(&self) -> Vec<(String, usize)> {
-        let by_listener = self.by_listener.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_listener = self.by_listener.lock();
         by_listener.iter().map(|(name, open)| (name.clone(), open.load(Ordering::Relaxed))).collect()
     }
 
@@ -45,7 +47,7 @@ impl Admissions {
             return None;
         }
         if limits.connections_per_ip > 0 {
-            let mut by_ip = self.by_ip.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut by_ip = self.by_ip.lock();
             let count = by_ip.entry(ip).or_default();
             if *count >= limits.connections_per_ip {
                 return None;
@@ -66,7 +68,7 @@ impl Drop for Admitted {
         self.admissions.open.fetch_sub(1, Ordering::Relaxed);
         self.listener.fetch_sub(1, Ordering::Relaxed);
         let Some(ip) = self.ip else { return };
-        let mut by_ip = self.admissions.by_ip.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_ip = self.admissions.by_ip.lock();
         if let Some(count) = by_ip.get_mut(&ip) {
             *count -= 1;
             if *count == 0 {

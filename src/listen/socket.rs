@@ -7,8 +7,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use socket2::{Domain, Protocol, SockAddr, SockFilter, SockRef, Socket, Type};
 
 use crate::types::ListenAddr;
@@ -163,7 +163,7 @@ fn listening_inode(table: &str, port: u16) -> Option<String> {
 impl Listener {
     /// The TCP socket itself, for a server that runs elsewhere than on the workers.
     pub fn into_tcp(self) -> Option<TcpListener> {
-        match self.socket.into_inner().unwrap_or_else(PoisonError::into_inner)? {
+        match self.socket.into_inner()? {
             Bound::Tcp(listener) => Some(listener),
             Bound::Unix(_) => None,
         }
@@ -192,7 +192,7 @@ impl Listener {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Bound>> {
-        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+        self.socket.lock()
     }
 }
 

@@ -43,12 +43,12 @@ pub struct Backend {
     /// Failures in a row of requests, not of probes.
     fails: AtomicU32,
     in_flight: AtomicUsize,
-    state: Mutex<State>,
+    state: Mutex<BackendState>,
     tls: BackendTlsCell,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BackendState {
     health: Health,
     ejections: Ejections,
 }
@@ -226,7 +226,7 @@ impl Backend {
         self.let_in(&state, ended)
     }
 
-    fn let_in(&self, state: &State, ended: Option<Ejected>) -> bool {
+    fn let_in(&self, state: &BackendState, ended: Option<Ejected>) -> bool {
         let Some(ended) = ended else { return false };
         // As good as its next answer: one more failure takes it out again.
         self.fails.store(ended.streak, Ordering::Relaxed);
@@ -251,7 +251,7 @@ impl Backend {
     }
 
     /// Copies the state to where requests read it.
-    fn show(&self, state: &State) {
+    fn show(&self, state: &BackendState) {
         self.up.store(state.health.up, Ordering::Relaxed);
         // Stored before the caller looks at the queue: see `count_in`.
         self.serves.store(state.health.up && state.ejections.present().is_none(), Ordering::SeqCst);

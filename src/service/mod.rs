@@ -30,7 +30,7 @@ pub use ejection::Ejected;
 pub use guests::Era;
 pub use held::HeldTurn;
 pub use in_flight::InFlight;
-pub use pool::{Pool, Target};
+pub use pool::{Pool, PoolTarget};
 pub use queue::{Full, Place, Queue};
 
 use detour::Detours;

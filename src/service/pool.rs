@@ -19,7 +19,7 @@ use crate::types::{BackendAddr, Color, Scheme};
 #[derive(Debug)]
 pub struct Pool {
     color: Option<Color>,
-    targets: Mutex<Vec<Target>>,
+    targets: Mutex<Vec<PoolTarget>>,
     backends: ArcSwap<Vec<Arc<Backend>>>,
     /// Exchanges that are here because the colour serves, has served, or is a canary: what a drain waits for.
     residents: AtomicUsize,
@@ -35,7 +35,7 @@ pub struct Pool {
 
 /// One entry of the config's list and what its name resolved to last.
 #[derive(Debug, Clone)]
-pub struct Target {
+pub struct PoolTarget {
     pub addr: BackendAddr,
     /// The last good answer; kept when a later look-up fails.
     pub endpoints: Vec<Endpoint>,
@@ -43,7 +43,7 @@ pub struct Target {
     pub error: Option<String>,
 }
 
-impl Target {
+impl PoolTarget {
     fn new(addr: BackendAddr) -> Self {
         let endpoints = match (addr.scheme, addr.socket_addr()) {
             (Scheme::Unix, _) => addr.path.clone().map(Endpoint::Unix).into_iter().collect(),
@@ -110,7 +110,7 @@ impl Pool {
         &self.queue
     }
 
-    pub fn targets(&self) -> Vec<Target> {
+    pub fn targets(&self) -> Vec<PoolTarget> {
         self.targets.lock().clone()
     }
 
@@ -173,7 +173,7 @@ impl Pool {
         let mut targets = self.targets.lock();
         let next = addrs.iter().map(|addr| {
             let before = targets.iter().find(|t| t.addr == *addr);
-            before.cloned().unwrap_or_else(|| Target::new(addr.clone()))
+            before.cloned().unwrap_or_else(|| PoolTarget::new(addr.clone()))
         });
         *targets = next.collect();
         self.rebuild(&targets);
@@ -202,7 +202,7 @@ impl Pool {
 
     /// The backends of `targets`; while none of them is healthy, or their names are not known yet, the healthy ones of before
     /// serve on beside them. When no other is left to serve, the ejected ones are let in.
-    fn rebuild(&self, targets: &[Target]) {
+    fn rebuild(&self, targets: &[PoolTarget]) {
         let before = self.backends.load_full();
         let wanted: Vec<(&BackendAddr, &Endpoint)> =
             targets.iter().flat_map(|t| t.endpoints.iter().map(move |e| (&t.addr, e))).collect();

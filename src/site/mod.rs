@@ -11,7 +11,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 pub use path::{BadPath, encoded, normalized};
-pub use route::{Action, Limit, Route, Target};
+pub use route::{Limit, Route, RouteAction, ServiceTarget};
 
 use crate::config;
 use crate::types::{HostName, HostPattern, parent_of};

@@ -22,7 +22,7 @@ pub struct Route {
     pub path: RoutePath,
     /// The path as text, for the log.
     pub label: Arc<str>,
-    pub action: Action,
+    pub action: RouteAction,
     pub limits: Vec<Limit>,
     pub allow: Vec<IpNet>,
     pub deny: Vec<IpNet>,
@@ -36,15 +36,15 @@ pub struct Route {
 }
 
 #[derive(Debug)]
-pub enum Action {
-    Service(Target),
+pub enum RouteAction {
+    Service(ServiceTarget),
     Redirect { to: String, status: StatusCode },
     Respond { status: StatusCode, body: Bytes, content_type: HeaderValue },
 }
 
 /// A service, with this snapshot's settings for it.
 #[derive(Debug)]
-pub struct Target {
+pub struct ServiceTarget {
     pub service: Arc<Service>,
     pub settings: Arc<config::ServiceConfig>,
     pub series: Arc<ServiceSeries>,
@@ -61,8 +61,8 @@ impl Route {
     /// The service's name, for the log.
     pub fn service_name(&self) -> Option<&str> {
         match &self.action {
-            Action::Service(target) => Some(target.service.name()),
-            Action::Redirect { .. } | Action::Respond { .. } => None,
+            RouteAction::Service(target) => Some(target.service.name()),
+            RouteAction::Redirect { .. } | RouteAction::Respond { .. } => None,
         }
     }
 

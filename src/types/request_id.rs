@@ -13,10 +13,10 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 /// Printable, fit for a header and a log. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestId(Kind);
+pub struct RequestId(IdText);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
+enum IdText {
     /// Rendered in place: no allocation until a header asks for one.
     Own([u8; Hyphenated::LENGTH]),
     Client(Arc<str>),
@@ -26,7 +26,7 @@ enum Kind {
 const LONGEST: usize = 128;
 
 impl RequestId {
-    /// A new `UUIDv7`; reads the clock. Random within a millisecond: a counter would be a lock between the cores.
+    /// A new `UUIDv7`; reads the clock. Random within a millisecond: a counter would be a lock between the workers.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "each is different: a default would promise equality")]
     pub fn new() -> Self {
@@ -41,7 +41,7 @@ impl RequestId {
         Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()))
             .hyphenated()
             .encode_lower(&mut text);
-        Self(Kind::Own(text))
+        Self(IdText::Own(text))
     }
 
     /// What a trusted peer sent, if it is 1 to 128 characters of `A-Z a-z 0-9 . _ ~ - : + / = @`.
@@ -49,14 +49,14 @@ impl RequestId {
     pub fn from_client(value: &[u8]) -> Option<Self> {
         let sane = (1..=LONGEST).contains(&value.len()) && value.iter().all(|byte| is_sane(*byte));
         let text = std::str::from_utf8(value).ok().filter(|_| sane)?;
-        Some(Self(Kind::Client(text.into())))
+        Some(Self(IdText::Client(text.into())))
     }
 
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            Kind::Own(text) => std::str::from_utf8(text).unwrap_or_default(),
-            Kind::Client(text) => text,
+            IdText::Own(text) => std::str::from_utf8(text).unwrap_or_default(),
+            IdText::Client(text) => text,
         }
     }
 
@@ -64,8 +64,8 @@ impl RequestId {
     #[must_use]
     pub fn header_value(&self) -> HeaderValue {
         let bytes = match &self.0 {
-            Kind::Own(text) => text.as_slice(),
-            Kind::Client(text) => text.as_bytes(),
+            IdText::Own(text) => text.as_slice(),
+            IdText::Client(text) => text.as_bytes(),
         };
         HeaderValue::from_bytes(bytes).unwrap_or_else(|_| HeaderValue::from_static(""))
     }

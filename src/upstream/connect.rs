@@ -153,9 +153,9 @@ async fn speak_h2(stream: Stream) -> Result<UpstreamSender, ConnectError> {
     Ok(UpstreamSender::H2(sender))
 }
 
-/// Spawns hyper's own tasks on the core they belong to.
+/// Spawns hyper's own tasks on the worker that they belong to.
 #[derive(Clone, Copy)]
-struct LocalExecutor;
+pub struct LocalExecutor;
 
 impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExecutor {
     fn execute(&self, future: F) {

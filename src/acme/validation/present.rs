@@ -10,7 +10,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::CertifiedKey;
 
 use crate::acme::authority::{AcmeFailure, FailureKind};
-use crate::challenge::{Answer, Challenges};
+use crate::challenge::{ChallengeAnswer, Challenges};
 use crate::config::AcmeChallenge;
 
 /// The kind to try: in the config's order, another one after each failure. `None`: the authority offers none of them.
@@ -50,12 +50,16 @@ pub fn record_of(name: &str) -> String {
 }
 
 /// On the plain listeners, until it is dropped.
-pub fn by_token(challenges: &Arc<Challenges>, token: &str, key: &KeyAuthorization) -> Answer {
+pub fn by_token(challenges: &Arc<Challenges>, token: &str, key: &KeyAuthorization) -> ChallengeAnswer {
     challenges.answer_token(token, key.as_str().to_owned())
 }
 
 /// On the TLS listeners, until it is dropped.
-pub fn by_certificate(challenges: &Arc<Challenges>, name: &str, key: &KeyAuthorization) -> Result<Answer, AcmeFailure> {
+pub fn by_certificate(
+    challenges: &Arc<Challenges>,
+    name: &str,
+    key: &KeyAuthorization,
+) -> Result<ChallengeAnswer, AcmeFailure> {
     let certificate = certificate(name, key.digest().as_ref());
     let certificate = certificate.map_err(|why| AcmeFailure::new(FailureKind::Local, format!("tls-alpn-01: {why}")))?;
     Ok(challenges.answer_name(name, Arc::new(certificate)))

@@ -8,8 +8,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 /// From this many bytes on, the next line begins a new file: some ten thousand switches.
 pub const FULL: u64 = 4 * 1024 * 1024;
 
@@ -43,7 +43,7 @@ impl Journal {
     /// Appends one line, which has its newline; it is on disk when this returns. If the file can't be rotated, the line goes
     /// into the old one. What an error has left of a line spoils no other line.
     pub fn append(&self, line: &[u8]) -> io::Result<()> {
-        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut end = self.end.lock();
         if end.file.metadata()?.len() >= self.full {
             match self.rotate() {
                 Ok(file) => *end = JournalEnd { file, is_torn: false },
@@ -56,7 +56,7 @@ impl Journal {
 
     /// All files, newest first. They are opened under the lock, so that each line is in exactly one of them.
     pub fn files(&self) -> io::Result<Vec<File>> {
-        let _lock = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let _lock = self.end.lock();
         let paths = std::iter::once(self.path.clone()).chain((1..=KEPT).map(|number| self.numbered(number)));
         let there = paths.map(File::open).filter(|file| !file.as_ref().is_err_and(is_missing));
         there.collect()

@@ -13,7 +13,7 @@ use crate::types::Color;
 
 /// One client's connection, kept alive.
 #[derive(Default)]
-pub(super) struct Connection {
+pub(super) struct KeptConnection {
     sender: Option<SendRequest<Full<Bytes>>>,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct WholeAnswer {
     pub body: Bytes,
 }
 
-impl Connection {
+impl KeptConnection {
     /// Asks and reads the whole answer, which must be a 200.
     pub async fn ask(&mut self, traffic: &DemoTraffic, request: Request<Full<Bytes>>) -> Result<WholeAnswer, String> {
         let response = self.send(traffic, request).await?;

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use http::StatusCode;
 use http_body_util::BodyExt;
 
-use super::connection::{Connection, broke_off, color_of, request};
+use super::connection::{KeptConnection, broke_off, color_of, request};
 use super::exchange::{DemoTraffic, Judge, PATIENCE};
 use crate::demo::backend::{PIECE, PIECE_EVERY, download_byte};
 use crate::demo::tally::TrafficKind;
@@ -23,7 +23,7 @@ pub(super) async fn lane(traffic: Rc<DemoTraffic>) {
 
 async fn download(traffic: &DemoTraffic, judge: &Judge<'_>, length: Duration) -> Result<(), String> {
     let pieces = length.as_millis() / PIECE_EVERY.as_millis();
-    let mut connection = Connection::default();
+    let mut connection = KeptConnection::default();
     let path = format!("/download/{pieces}");
     let response = connection.send(traffic, request("GET", &path, Bytes::new())?).await?;
     judge.check(color_of(&response, StatusCode::OK)?)?;

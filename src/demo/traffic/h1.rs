@@ -4,13 +4,13 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::connection::{Connection, WholeAnswer, request};
+use super::connection::{KeptConnection, WholeAnswer, request};
 use super::exchange::{DemoTraffic, Judge};
 use crate::demo::backend::greeting;
 use crate::demo::tally::TrafficKind;
 
 pub(super) async fn lane(traffic: Rc<DemoTraffic>) {
-    let mut connection = Connection::default();
+    let mut connection = KeptConnection::default();
     let get = async |judge: &Judge<'_>| {
         let answer = connection.ask(&traffic, request("GET", "/", Bytes::new())?).await?;
         judge.check(answer.color)?;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::connection::{Connection, request};
+use super::connection::{KeptConnection, request};
 use super::exchange::{DemoTraffic, Judge};
 use crate::demo::tally::TrafficKind;
 
@@ -14,7 +14,7 @@ const SIZES: [usize; 4] = [100, 4_000, 40_000, 400_000];
 pub(super) async fn lane(traffic: Rc<DemoTraffic>) {
     let bodies = SIZES.map(|size| std::iter::repeat_with(|| fastrand::u8(..)).take(size).collect::<Bytes>());
     let mut bodies = bodies.iter().cycle();
-    let mut connection = Connection::default();
+    let mut connection = KeptConnection::default();
     let post = async |judge: &Judge<'_>| {
         let body = bodies.next().cloned().unwrap_or_default();
         let answer = connection.ask(&traffic, request("POST", "/upload", body.clone())?).await?;

@@ -10,7 +10,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::connection::{Connection, color_of, no_answer, request};
+use super::connection::{KeptConnection, color_of, no_answer, request};
 use super::exchange::{DemoTraffic, Judge, PATIENCE};
 use crate::demo::tally::TrafficKind;
 
@@ -48,7 +48,7 @@ async fn open(traffic: &DemoTraffic, judge: &Judge<'_>) -> Result<EchoTunnel, St
         (header::SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ=="),
     ];
     request.headers_mut().extend(fields.map(|(name, value)| (name, HeaderValue::from_static(value))));
-    let response = Connection::default().send(traffic, request).await?;
+    let response = KeptConnection::default().send(traffic, request).await?;
     judge.check(color_of(&response, StatusCode::SWITCHING_PROTOCOLS)?)?;
     let upgraded = hyper::upgrade::on(response).await.map_err(|e| no_answer(&e))?;
     Ok(TokioIo::new(upgraded))

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use proptest::prelude::*;
 
-use super::{Forward, Sender, client_ip};
+use super::{Forward, ForwardedSender, client_ip};
 use crate::headers::tests::{map, names};
 
 const OURS: [&str; 7] = [
@@ -23,7 +23,7 @@ fn trusted() -> Vec<IpNet> {
 
 /// Sends the fields on from `peer`; returns them and the trace id.
 fn forward(peer: &str, headers: &mut HeaderMap) -> String {
-    let sender = Sender::new(peer.parse().unwrap(), 443, true);
+    let sender = ForwardedSender::new(peer.parse().unwrap(), 443, true);
     let forward = Forward {
         sender: &sender,
         trusted: sender.is_trusted(&trusted()),

@@ -10,7 +10,7 @@ use crate::http::exchange::Exchange;
 use crate::http::visit::SeeOther;
 use crate::pages;
 use crate::service::Maintenance;
-use crate::site::Action;
+use crate::site::RouteAction;
 
 /// A zone that refused, and what its fields say.
 pub struct Limited {
@@ -78,7 +78,7 @@ pub fn refuse_for_maintenance(exchange: Box<Exchange>, maintenance: &Maintenance
 pub fn redirect(exchange: Box<Exchange>, to: &str) -> Response<AnswerBody> {
     let keeps_method = !matches!(*exchange.request.method(), Method::GET | Method::HEAD);
     let status = match &exchange.route.action {
-        Action::Redirect { status, .. } => *status,
+        RouteAction::Redirect { status, .. } => *status,
         _ if keeps_method => StatusCode::PERMANENT_REDIRECT,
         _ => StatusCode::MOVED_PERMANENTLY,
     };

@@ -12,7 +12,7 @@ use super::stream::ClientStream;
 use crate::config::Limits;
 use crate::decide::Peer;
 use crate::error::Failure;
-use crate::headers::Sender;
+use crate::headers::ForwardedSender;
 use crate::worker::{Connection, ConnectionState, Worker};
 
 /// One client connection. Derefs to what the sweep sees of it.
@@ -21,7 +21,7 @@ pub struct Conn {
     key: Cell<usize>,
     state: ConnectionState,
     peer: Peer,
-    sender: Sender,
+    sender: ForwardedSender,
     bad_head: Cell<Option<Failure>>,
     linger: Cell<bool>,
     takeover: Cell<Option<Box<dyn Takeover>>>,
@@ -43,7 +43,7 @@ impl Conn {
             worker: worker.clone(),
             key: Cell::new(0),
             state: ConnectionState::new(listener, limits),
-            sender: Sender::new(peer.ip, peer.port, peer.tls),
+            sender: ForwardedSender::new(peer.ip, peer.port, peer.tls),
             peer,
             bad_head: Cell::new(None),
             linger: Cell::new(false),
@@ -63,7 +63,7 @@ impl Conn {
     }
 
     /// The forwarded fields that are the same for every request of this connection.
-    pub fn sender(&self) -> &Sender {
+    pub fn sender(&self) -> &ForwardedSender {
         &self.sender
     }
 

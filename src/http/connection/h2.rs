@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,6 +14,7 @@ use super::coalesce::Coalesce;
 use super::conn::Conn;
 use super::handler::Handler;
 use super::stream::ClientStream;
+use crate::upstream::LocalExecutor;
 use crate::worker::{AbortableStream, ConnectionOrder};
 
 /// What a client may send on one stream before we have taken it (SETTINGS_INITIAL_WINDOW_SIZE, RFC 9113, 6.9.2): four times
@@ -74,12 +76,12 @@ pub(super) async fn serve<T: ClientStream + 'static, H: Handler>(conn: Rc<Conn>,
     serving.await;
 }
 
-/// Spawns each stream's task on the worker of its connection.
+/// Makes each stream's task abortable before it is spawned.
 #[derive(Clone, Copy)]
 struct StreamExecutor;
 
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for StreamExecutor {
+impl<F: Future<Output = ()> + 'static> Executor<F> for StreamExecutor {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(AbortableStream::new(future));
+        LocalExecutor.execute(AbortableStream::new(future));
     }
 }

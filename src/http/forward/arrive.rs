@@ -8,12 +8,12 @@ use crate::headers::take_cookies;
 use crate::http::exchange::Exchange;
 use crate::http::visit::{OURS, OurCookie, SeeOther, Sticky, Visitor, is_navigation, see_other, take_token};
 use crate::service::Visit;
-use crate::site::Target;
+use crate::site::ServiceTarget;
 use crate::token::{self, Preview, Signer};
 use crate::types::Color;
 
 /// Reads what the client brings. An error is the answer to a preview's link that was followed.
-pub(super) fn arrive(exchange: &mut Exchange, head: &mut Parts, target: &Target) -> Result<Visit, SeeOther> {
+pub(super) fn arrive(exchange: &mut Exchange, head: &mut Parts, target: &ServiceTarget) -> Result<Visit, SeeOther> {
     let mut visit = Visit::of(exchange.request.client);
     let mut sticky = target.settings.sticky.then(Sticky::default);
     let special = target.service.is_special();
@@ -79,7 +79,7 @@ pub(super) fn entered(exchange: &mut Exchange, visit: &Visit, head: &Parts) {
     }
 }
 
-fn read_preview(token: &str, signer: &Signer, target: &Target) -> Option<(Color, Duration)> {
+fn read_preview(token: &str, signer: &Signer, target: &ServiceTarget) -> Option<(Color, Duration)> {
     let now = SystemTime::now();
     let preview = Preview::read(token, signer, target.service.name(), now)?;
     target.service.is_colored().then(|| (preview.color, preview.left(now)))

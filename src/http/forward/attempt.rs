@@ -17,14 +17,14 @@ use crate::error::{Broken, Failure};
 use crate::headers::Hop;
 use crate::http::exchange::{Exchange, Upload};
 use crate::service::Backend;
-use crate::site::Target;
+use crate::site::ServiceTarget;
 use crate::upstream::{ConnectError, Lease, Outgoing};
 use crate::worker::ExchangeKind;
 
 /// The tries at one request.
 pub(super) struct Attempt<'a> {
     exchange: &'a mut Exchange,
-    target: &'a Target,
+    target: &'a ServiceTarget,
     settings: &'a config::ServiceConfig,
     picker: Picker<'a>,
     /// What is to be sent; `None` while it is on its way.
@@ -38,7 +38,7 @@ pub(super) struct Spare(pub HeaderMap);
 impl<'a> Attempt<'a> {
     pub fn new(
         exchange: &'a mut Exchange,
-        target: &'a Target,
+        target: &'a ServiceTarget,
         request: Request<Incoming>,
         spare: Option<Spare>,
     ) -> Self {

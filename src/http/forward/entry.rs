@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::Failure;
 use crate::http::exchange::Exchange;
 use crate::service::{HeldTurn, InFlight, Maintenance, Shut, Visit};
-use crate::site::Target;
+use crate::site::ServiceTarget;
 
 /// Requests that a pause of one service holds; more are refused.
 const MOST_HELD: usize = 4096;
@@ -23,7 +23,7 @@ pub(super) enum Refused {
 }
 
 /// Counts the exchange into the pool that takes it; while the service is paused, once it is resumed.
-pub(super) async fn enter(exchange: &mut Exchange, target: &Target, visit: &mut Visit) -> Result<(), Refused> {
+pub(super) async fn enter(exchange: &mut Exchange, target: &ServiceTarget, visit: &mut Visit) -> Result<(), Refused> {
     let service = &target.service;
     let max = match service.enter(visit, target.settings.failover) {
         Ok(in_flight) if !service.is_special() || service.held().is_empty() => {
@@ -48,7 +48,7 @@ fn settle(exchange: &mut Exchange, in_flight: InFlight) {
 }
 
 /// Waits for the service to be resumed, and for its turn then; in order with all workers.
-async fn hold(target: &Target, visit: &mut Visit, max: Duration) -> Result<(InFlight, HeldTurn), Refused> {
+async fn hold(target: &ServiceTarget, visit: &mut Visit, max: Duration) -> Result<(InFlight, HeldTurn), Refused> {
     let service = &target.service;
     let until = Instant::now() + max;
     let mut held = HeldTurn::join(service, MOST_HELD).map_err(|_| Refused::For(Failure::Paused))?;

@@ -11,10 +11,10 @@ use super::respond::respond;
 use crate::error::Failure;
 use crate::http::answer::{AnswerBody, refuse, refuse_for_maintenance, see_other};
 use crate::http::exchange::Exchange;
-use crate::site::Target;
+use crate::site::ServiceTarget;
 
 /// Sends the request to the active pool and relays the answer.
-pub async fn forward(mut exchange: Box<Exchange>, body: Incoming, target: &Target) -> Response<AnswerBody> {
+pub async fn forward(mut exchange: Box<Exchange>, body: Incoming, target: &ServiceTarget) -> Response<AnswerBody> {
     let settings = &*target.settings;
     let Some(mut head) = exchange.head.take() else { return refuse(exchange, Failure::Internal) };
     let mut visit = match arrive(&mut exchange, &mut head, target) {
