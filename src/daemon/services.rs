@@ -9,7 +9,7 @@ use crate::service::{Active, Service};
 use crate::trust::BackendTlsSet;
 use crate::types::Color;
 
-/// A service that was not there before.
+/// A service that is new in the config.
 pub(super) fn added(state: &StateFile, definition: &Arc<config::Service>, tls: &BackendTlsSet) -> Arc<Service> {
     let service = Service::new(definition.clone(), initial(state, definition));
     service.verify_backends(tls.of(&definition.name));
@@ -21,7 +21,7 @@ pub(super) fn initial(state: &StateFile, service: &config::Service) -> Active {
     let fresh = Active::new(service.initial, 1, SystemTime::now());
     match service.pools {
         config::Pools::BlueGreen { .. } => state.active(&service.name).unwrap_or(fresh),
-        // It has no colours, but may be paused or in maintenance.
+        // A service without colours may be paused or in maintenance too.
         config::Pools::Single(_) => {
             let known = state.active(&service.name).unwrap_or(fresh);
             Active { color: Color::Blue, previous: None, canary: None, ..known }

@@ -64,7 +64,7 @@ pub struct Visit {
     pub preview: Option<Color>,
     /// From a canary's cookie, verified; a new one is drawn where there is none.
     pub ticket: Option<Ticket>,
-    /// Whether `ticket` was drawn for this very visit and its client has yet to be told.
+    /// Whether `ticket` was drawn for this visit, so that its client has yet to get it.
     pub is_new: bool,
 }
 
@@ -94,7 +94,7 @@ pub enum Way {
 }
 
 impl Way {
-    /// Whether the other colour may take what this one could not; `failover`: as the service has it.
+    /// Whether the other colour may take a request that this one could not; `failover`: as the service is configured.
     pub fn may_turn(self, failover: bool) -> bool {
         match self {
             Self::Active => failover,
@@ -103,7 +103,7 @@ impl Way {
         }
     }
 
-    /// Whether it is not in the way of its colour's drain, where that colour does not serve.
+    /// Whether the drain of its colour ignores it, while that colour does not serve.
     pub fn is_guest(self) -> bool {
         matches!(self, Self::Preview | Self::Failover)
     }
@@ -112,7 +112,7 @@ impl Way {
 /// Why an exchange does not enter now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shut {
-    /// To be held, this long at most.
+    /// It is to be held, for this long at most.
     Paused(Duration),
     Maintenance(Arc<Maintenance>),
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// The longest ejection, however often the backend has failed.
 const LONGEST: Duration = Duration::from_mins(5);
 
-/// A backend is good again, and its next time out a first one, once it has served for this many times as long as it was out.
+/// A backend that has served for this many times as long as it was out counts as good again: its next ejection is a first one.
 const FORGETS_AFTER: u32 = 10;
 
 /// One backend's ejections, the present one and the last.
@@ -26,7 +26,7 @@ pub struct Ejected {
     /// What the last failure was: `connection refused`.
     pub why: String,
     lasts: Duration,
-    /// The failures in a row that it took, less the one that puts it out again at once should it fail when it is back.
+    /// `max_fails` less one: when the backend is back, one failure takes it out again.
     pub(super) streak: u32,
 }
 

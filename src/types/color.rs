@@ -1,6 +1,6 @@
 //! The two colours of a service.
 //!
-//! Owns their names and their order. Which of them serves is a matter of the service's state, not of this module.
+//! Owns their names and their order. Which of them serves is in the service's state, not here.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,7 @@
 //! The id that one request carries through every log, header and error page.
 //!
-//! Ours is a `UUIDv7` (RFC 9562): it sorts by time. A client's own is taken only when its peer is trusted, which is the
-//! caller's to know, and the value is sane, which is decided here.
+//! Ours is a `UUIDv7` (RFC 9562): it sorts by time. A client's own id is taken only if its peer is trusted, which the
+//! caller knows, and if the value is valid, which is decided here.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,14 +26,14 @@ enum Kind {
 const LONGEST: usize = 128;
 
 impl RequestId {
-    /// A new `UUIDv7`; reads the clock. Random within a millisecond: a counter would be a lock between the cores.
+    /// A new `UUIDv7`; reads the clock. Random within a millisecond: a counter would be a lock between the workers.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "each is different: a default would promise equality")]
     pub fn new() -> Self {
         Self::at(SystemTime::now())
     }
 
-    /// As [`RequestId::new`], for a moment that is known already.
+    /// As [`RequestId::new`], for a time that is known already.
     #[must_use]
     pub fn at(now: SystemTime) -> Self {
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The door of a service: which colour takes this request, or why it has to stay outside.
+//! The entry into a service: which colour takes this request, or why none does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::site::Target;
 /// Requests that a pause of one service holds; more are refused.
 const MOST_HELD: usize = 4096;
 
-/// How long a request that has come after the pause waits behind those that were held.
+/// How long a request that comes after a pause waits behind those that were held.
 const BEHIND: Duration = Duration::from_secs(30);
 
 /// Why a request was not let in.
@@ -22,7 +22,7 @@ pub(super) enum Refused {
     ForMaintenance(Arc<Maintenance>),
 }
 
-/// Counts the exchange into the pool that takes it; while the service is paused, once it is resumed.
+/// Counts the exchange into the pool that takes it. While the service is paused, it waits until the service is resumed.
 pub(super) async fn enter(exchange: &mut Exchange, target: &Target, visit: &mut Visit) -> Result<(), Refused> {
     let service = &target.service;
     let max = match service.enter(visit, target.settings.failover) {
@@ -30,7 +30,7 @@ pub(super) async fn enter(exchange: &mut Exchange, target: &Target, visit: &mut 
             settle(exchange, in_flight);
             return Ok(());
         }
-        // Others are held: this one goes behind them.
+        // Other requests are held: this one queues behind them.
         Ok(_) => BEHIND,
         Err(Shut::Paused(max)) => max,
         Err(Shut::Maintenance(maintenance)) => return Err(Refused::ForMaintenance(maintenance)),
@@ -47,7 +47,7 @@ fn settle(exchange: &mut Exchange, in_flight: InFlight) {
     exchange.progress.in_flight = Some(in_flight);
 }
 
-/// Waits for the service to be resumed, and for its turn then; in order with all workers.
+/// Waits until the service is resumed, and then for its turn; the order holds over all workers.
 async fn hold(target: &Target, visit: &mut Visit, max: Duration) -> Result<(InFlight, HeldTurn), Refused> {
     let service = &target.service;
     let until = Instant::now() + max;

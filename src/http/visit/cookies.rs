@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
-/// Every cookie of ours begins so; after the rest of its prefix, the service's name follows.
+/// Every cookie of ours begins with this; the service's name follows after the rest of its prefix.
 pub const OURS: &str = "edge_";
 
 const PREVIEW: &str = "edge_preview_";
