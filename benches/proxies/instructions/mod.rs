@@ -25,7 +25,7 @@ use crate::peers::{Binary, Ground, Kind};
 use callgrind::Counted;
 use kept::Counts;
 
-/// Probes are rare: a probe within a chunk is noise.
+/// Rarely: a probe within a chunk is noise.
 const PROBES: &str = "5m";
 const CHUNKS: usize = 5;
 /// Requests before anything is counted: they make connections to the origin, buffers, lazy tables.

@@ -14,12 +14,12 @@ use crate::load::request::{KIB_64, Page, Request, Shape};
 use crate::load::{Door, tcp};
 use crate::origin::server::{body, field};
 
-/// For a proxy whose backend starts as down: its probes have to pass before anything is served.
+/// A backend that starts as down needs its probes to pass before anything is served.
 const START: Duration = Duration::from_secs(20);
 const HEALTH: Page = Page { path: "/health/", len: 2 };
 const ECHO: Page = Page { path: "/echo", len: 0 };
 
-/// Waits until both doors answer 200.
+/// Waits until both listeners answer 200.
 pub async fn ready(peer: &mut Peer) -> Result<()> {
     let deadline = Instant::now() + START;
     loop {
