@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn who_only_looks_gives_way_to_a_validation() {
+    fn an_answer_for_a_look_gives_way_to_a_validation() {
         let challenges = Arc::new(Challenges::default());
         let is = |certificate: &Arc<CertifiedKey>| {
             challenges.certificate("a.test").is_some_and(|now| Arc::ptr_eq(&now, certificate))

@@ -1,4 +1,4 @@
-//! Whether this process serves, and whether it is to be sent requests.
+//! Whether this process serves, and whether it is to get requests.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ use crate::service::Service;
 const FIRST_PROBES: Duration = Duration::from_secs(10);
 
 impl Daemon {
-    /// Whether this process is to be sent requests; else why not.
+    /// Whether this process is to get requests; the error says why it is not.
     pub fn readiness(&self) -> Arc<dyn Fn() -> Result<(), String> + Send + Sync> {
         let (fit, shared) = (self.fitness(), self.shared.clone());
         Arc::new(move || {
@@ -46,7 +46,7 @@ impl Daemon {
     }
 }
 
-/// Whether the operator lets the service take requests; else what it does instead.
+/// Whether the operator lets the service take requests; the error says what it does instead.
 fn serves(service: &Service) -> Result<(), String> {
     let active = service.active();
     match (&active.maintenance, &active.paused) {

@@ -147,11 +147,15 @@ impl Daemon {
             started_at: Timestamp::now(),
             _lock: lock,
         });
-        daemon.open_doors(&config, prepared).await?;
+        daemon.open_listeners(&config, prepared).await?;
         Ok(daemon)
     }
 
-    async fn open_doors(self: &Rc<Self>, config: &Config, prepared: super::listeners::Prepared) -> Result<(), String> {
+    async fn open_listeners(
+        self: &Rc<Self>,
+        config: &Config,
+        prepared: super::listeners::Prepared,
+    ) -> Result<(), String> {
         self.shared.metrics.reloaded(SystemTime::now());
         if let Some(addr) = config.server.metrics {
             let local = observe::serve(addr, self.observed())?;

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_drawn_is_kept_and_a_larger_share_keeps_its_clients() {
+    fn a_ticket_is_kept_and_a_larger_share_keeps_its_clients() {
         let mut visit = visit();
         assert_eq!(chosen(&canary(5), &mut visit, 400), (Color::Green, Way::Canary));
         assert!(visit.is_new);
@@ -245,14 +245,14 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_of_an_earlier_canary_is_none() {
+    fn a_ticket_of_an_earlier_canary_is_ignored() {
         let mut visit = Visit { ticket: Some(Ticket { id: 3, number: 0 }), ..visit() };
         assert_eq!(chosen(&canary(50), &mut visit, 9_000).0, Color::Blue);
         assert_eq!(visit.ticket, Some(Ticket { id: 7, number: 9_000 }));
     }
 
     #[test]
-    fn what_is_unhealthy_is_stood_in_for() {
+    fn another_colour_stands_in_for_an_unhealthy_one() {
         let sick = |color: Color| move |asked: Color| asked != color;
         let choose =
             |active: &Active, sick_one, failover| active.choose(&mut visit(), || 0, sick(sick_one), failover).unwrap();
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn maintenance_comes_first_and_lets_its_guests_pass() {
+    fn maintenance_comes_first_and_lets_allowed_clients_pass() {
         let maintenance =
             Maintenance { message: None, allow: vec!["192.0.2.0/24".parse().unwrap()], since: SystemTime::UNIX_EPOCH };
         let pause = Pause { max: Duration::from_secs(30), since: SystemTime::UNIX_EPOCH };

@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_down_after_fall_failures_in_a_row() {
+    fn a_backend_goes_down_after_fall_failures_in_a_row() {
         let backend = backend();
         backend.observe(probe(true), 1, 3);
         for _ in 0..2 {

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_down_or_full_or_tried_moves_its_keys_as_if_it_were_gone() {
+    fn a_backend_that_is_down_or_full_or_tried_moves_its_keys_as_if_it_were_gone() {
         let (whole, rest) = (pool(&FIVE), choices(&pool(&FIVE[1..])));
         let first = whole.backends()[0].clone();
         let with = |wanted: Wanted<'_>, key: u32| name(whole.by_hash(HashKey::of(key), wanted));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_choice_hangs_on_addresses_alone_and_never_changes() {
+    fn the_choice_depends_on_addresses_alone_and_never_changes() {
         let reversed: Vec<&str> = FIVE.into_iter().rev().collect();
         assert_eq!(choices(&pool(&FIVE)), choices(&pool(&reversed)), "another process, another order");
         let pool = pool(&FIVE);

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn each_in_a_row_is_twice_as_long_and_none_longer_than_five_minutes() {
+    fn each_ejection_in_a_row_is_twice_as_long_and_none_longer_than_five_minutes() {
         let (mut ejections, mut now) = (Ejections::default(), Instant::now());
         let mut took = Vec::new();
         for _ in 0..7 {
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_time_longer_than_the_longest_is_what_was_asked_for() {
+    fn a_first_ejection_longer_than_the_longest_is_as_configured() {
         let (mut ejections, now) = (Ejections::default(), Instant::now());
         let hour = Duration::from_hours(1);
         assert_eq!(ejections.eject(now, hour, 1, String::new()), hour);

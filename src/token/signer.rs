@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_hmac_sha_256() {
+    fn a_signature_is_hmac_sha_256() {
         // RFC 4231, test case 2, cut.
         let key = hmac::Key::new(HMAC_SHA256, b"Jefe");
         let tag = hmac::sign(&key, b"what do ya want for nothing?");

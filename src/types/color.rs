@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn another_word_is_told_the_two_that_exist() {
+    fn the_error_about_a_colour_names_both() {
         let error = "Blue".parse::<Color>().unwrap_err();
         assert_eq!(error.to_string(), "no colour is called \"Blue\"; use \"blue\" or \"green\"");
     }

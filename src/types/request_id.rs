@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_is_a_version_7_uuid() {
+    fn our_own_id_is_a_version_7_uuid() {
         let id = RequestId::new();
         assert_eq!(Uuid::parse_str(id.as_str()).unwrap().get_version_num(), 7);
         assert_eq!(id.header_value(), id.as_str());
@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clients_is_kept_when_sane() {
+    fn the_id_of_a_client_is_kept_if_valid() {
         let id = RequestId::from_client(b"Root=1-67891233-abcdef012345678912345678").unwrap();
         assert_eq!(id.as_str(), "Root=1-67891233-abcdef012345678912345678");
         assert_eq!(id.header_value(), id.as_str());
     }
 
     #[test]
-    fn a_clients_is_refused_when_not() {
+    fn the_id_of_a_client_is_refused_if_not_valid() {
         for value in [&b""[..], b"a b", b"a\r\nb", b"\"", b"<script>", "é".as_bytes(), &[b'a'; 129]] {
             assert_eq!(RequestId::from_client(value), None, "{value:?}");
         }

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_complete_has_no_error_and_what_the_sweep_ended_has_its() {
+    fn a_complete_exchange_has_no_error_unless_the_sweep_ended_it() {
         assert_eq!(ended(200, true, None).error(), None);
         assert_eq!(ended(200, true, Some(Broken::ClientTooSlow)).error(), Some("client_too_slow"));
         assert_eq!(ended(200, false, None).error(), Some("client_aborted"));

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_happens_what_may_have_been_processed_is_sent_again_only_if_it_can_be_repeated() {
+    fn a_request_that_may_have_been_processed_is_sent_again_only_if_it_can_be_repeated() {
         for end in every_end() {
             for means in every_means() {
                 let is_over = matches!(judge(end, means).next, Stop(_));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_happens_the_retries_bound_the_backends_that_are_tried() {
+    fn in_every_case_the_retries_bound_the_backends_that_are_tried() {
         for end in every_end() {
             for means in every_means().into_iter().filter(|means| means.attempts > means.retries) {
                 assert!(!matches!(judge(end, means).next, OtherBackend(_)), "{end:?} with {means:?}");

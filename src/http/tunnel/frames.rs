@@ -233,7 +233,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_are_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_are_followed_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             Frames::new(Role::Client).follow(&bytes);
             Frames::new(Role::Server).follow(&bytes);
         }
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_the_protocol_is_lost_for_good() {
+    fn after_bytes_that_break_the_protocol_no_border_is_found() {
         let masked = frame(Role::Client, 1, true, b"x");
         for (from, bytes) in [
             (Role::Server, masked.as_slice()),

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ours_are_known_by_their_prefix() {
+    fn our_cookies_are_known_by_their_prefix() {
         assert_eq!(OurCookie::of("edge_preview_app"), Some(OurCookie::Preview("app")));
         assert_eq!(OurCookie::of("edge_canary_a_b"), Some(OurCookie::Canary("a_b")));
         assert_eq!(OurCookie::of("edge_sticky_"), Some(OurCookie::Sticky("")));
