@@ -12,7 +12,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 #[derive(Debug, Clone, Copy)]
 pub struct Cores {
     pub proxy: ProxyCore,
-    /// None: the origin shares the load's core.
+    /// None: the load's own.
     pub origin: Option<usize>,
 }
 
