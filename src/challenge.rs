@@ -70,7 +70,7 @@ impl Challenges {
 }
 
 impl Answer {
-    /// Whether this is still the answer for its name: an answer to an authority takes the place of any other.
+    /// Whether it is still what a name is answered with: an answer to an authority takes the place of any other.
     pub fn is_shown(&self) -> bool {
         match &self.kind {
             Kind::Token(token) => self.challenges.tokens.load().contains_key(token),
@@ -85,7 +85,7 @@ impl Drop for Answer {
     fn drop(&mut self) {
         match &self.kind {
             Kind::Token(token) => drop(self.challenges.tokens.rcu(|tokens| without(tokens, token))),
-            // Another answer may have taken its place.
+            // Another may have taken its place.
             Kind::Name(name, certificate) => drop(self.challenges.certificates.rcu(|all| match all.get(name) {
                 Some(now) if Arc::ptr_eq(now, certificate) => without(all, name),
                 _ => HashMap::clone(all),

@@ -31,7 +31,7 @@ use crate::types::Color;
 use crate::upstream::Upstreams;
 use crate::worker::{Orders, SharedState};
 
-/// A daemon's control side: blue and green answer at `/health/`, unless green is to be missing.
+/// A daemon's control side: blue and green answer at `/health/`, unless green is told to be missing.
 struct Daemon {
     socket: PathBuf,
     client: AdminClient,

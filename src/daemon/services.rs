@@ -9,7 +9,7 @@ use crate::service::{Active, Service};
 use crate::trust::BackendTlsSet;
 use crate::types::Color;
 
-/// A service that is new in the config.
+/// A service that was not there before.
 pub(super) fn added(state: &StateFile, definition: &Arc<config::Service>, tls: &BackendTlsSet) -> Arc<Service> {
     let service = Service::new(definition.clone(), initial(state, definition));
     service.verify_backends(tls.of(&definition.name));

@@ -107,7 +107,7 @@ async fn probe_forever(upstreams: Rc<Upstreams>, service: Arc<Service>, pool: Ar
     }
 }
 
-/// The interval, varied at random by a twentieth up or down, so that many backends are not always probed at once.
+/// Within a tenth of the interval, so that many backends are not asked at once for ever.
 fn jittered(health: &config::Health) -> Duration {
     health.interval.mul_f32(0.95 + 0.1 * fastrand::f32())
 }

@@ -22,7 +22,7 @@ pub(super) enum Refused {
     ForMaintenance(Arc<Maintenance>),
 }
 
-/// Counts the exchange into the pool that takes it. While the service is paused, it waits until the service is resumed.
+/// Counts the exchange into the pool that takes it; while the service is paused, once it is resumed.
 pub(super) async fn enter(exchange: &mut Exchange, target: &Target, visit: &mut Visit) -> Result<(), Refused> {
     let service = &target.service;
     let max = match service.enter(visit, target.settings.failover) {
@@ -47,7 +47,7 @@ fn settle(exchange: &mut Exchange, in_flight: InFlight) {
     exchange.progress.in_flight = Some(in_flight);
 }
 
-/// Waits until the service is resumed, and then for its turn; the order holds over all workers.
+/// Waits for the service to be resumed, and for its turn then; in order with all workers.
 async fn hold(target: &Target, visit: &mut Visit, max: Duration) -> Result<(InFlight, HeldTurn), Refused> {
     let service = &target.service;
     let until = Instant::now() + max;
