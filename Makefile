@@ -1,5 +1,5 @@
-# What a person does with this project; each target works on a fresh Debian machine that has Rust and nothing else.
-# Nothing here is needed to use cargo directly.
+# The commands for people; each target works on a fresh Debian machine that has Rust and nothing else.
+# cargo works without any of this.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -7,7 +7,7 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 # Arguments of the bench harness: make bench BENCH="--quick"
 BENCH ?=
-# The binary that make instructions counts, and the one that it is compared with: by default the release binary, and what is kept.
+# The binary that make instructions counts (default: the release binary), and the one that it is compared with (default: the kept counts).
 BIN ?=
 AGAINST ?=
 # More arguments: make instructions INSTRUCTIONS="--cells h2"; "--keep" writes benches/results/instructions.json
@@ -17,16 +17,16 @@ DEMO ?=
 
 BUILD_TOOLS := cmake cc
 BUILD_PACKAGES := cmake gcc g++ make
-# faketime and strace: for the tests of a clock that is set, and of a kill at the very rename. pebble: a real ACME authority.
-# testssl.sh: other eyes on our TLS.
+# faketime: tests that set the clock. strace: tests that kill the daemon at a rename. pebble: a real ACME authority.
+# testssl.sh: a TLS scanner that is not ours.
 TEST_TOOLS := $(BUILD_TOOLS) curl openssl faketime strace pebble pebble-challtestsrv testssl
 TEST_PACKAGES := $(BUILD_PACKAGES) curl openssl ca-certificates faketime strace pebble testssl.sh
 # wrk and h2load: the load. valgrind: instructions per request.
 BENCH_TOOLS := $(TEST_TOOLS) nginx haproxy wrk h2load valgrind
 BENCH_PACKAGES := $(TEST_PACKAGES) nginx haproxy wrk nghttp2-client valgrind
 
-# $(call need,TOOLS,PACKAGES): installs PACKAGES when a tool is missing; says what to install when it may not.
-# Debian starts a daemon when it installs it, and nginx would take port 80: for as long as it installs, a policy refuses.
+# $(call need,TOOLS,PACKAGES): installs PACKAGES when a tool is missing; without the right to, it says what to install.
+# Debian starts a daemon that it installs, and nginx would take port 80: a policy forbids that during the installation.
 POLICY := /usr/sbin/policy-rc.d
 define need
 	@missing=""; \
@@ -76,7 +76,7 @@ test: ## format, lints, unit and integration tests, docs: what CI runs
 	fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-# The modules that decide: data in, a decision out. Their own tests are to notice nine of ten changes.
+# The modules that decide: data in, a decision out. Their own tests should notice nine of ten changes.
 PURE := src/decide src/http/forward/retry.rs src/http/exchange/outcome.rs src/http/connection/scan.rs src/headers/hop.rs \
 	src/site/path.rs src/limit/quota.rs src/service/active.rs src/service/balance.rs src/service/queue.rs \
 	src/control/watch/verdict.rs src/control/moves/ledger.rs src/control/moves/plan.rs

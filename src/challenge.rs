@@ -1,4 +1,4 @@
-//! What an authority comes to see while it validates a name: the answers to its challenges.
+//! What an authority looks at while it validates a name: the answers to its challenges.
 //!
 //! Filled by [`crate::acme`] for as long as a validation runs, read by [`crate::http`] (http-01, RFC 8555, 8.3) and by
 //! [`crate::tls`] (tls-alpn-01, RFC 8737). Empty most of the time: a look costs one atomic load.
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn who_only_looks_gives_way_to_a_validation() {
+    fn an_answer_for_a_look_gives_way_to_a_validation() {
         let challenges = Arc::new(Challenges::default());
         let is = |certificate: &Arc<CertifiedKey>| {
             challenges.certificate("a.test").is_some_and(|now| Arc::ptr_eq(&now, certificate))

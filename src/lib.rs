@@ -1,7 +1,7 @@
 //! edgectl: the front door for apps deployed with docker compose.
 //!
-//! A guided tour, lowest layer first; a module imports only from those above it here, and `tests/architecture.rs` holds us
-//! to it. A request's way: [`listen`] → [`worker`] → [`tls`] → [`http`] → [`decide`] → [`upstream`]. A switch's way: [`cli`] →
+//! A guided tour, lowest layer first; a module imports only from those above it here, and `tests/architecture/main.rs` checks
+//! that. A request's way: [`listen`] → [`worker`] → [`tls`] → [`http`] → [`decide`] → [`upstream`]. A switch's way: [`cli`] →
 //! [`admin`] → [`control`] → [`service`].
 
 // 0: values

@@ -1,4 +1,4 @@
-//! Certificates that take care of themselves: had from an authority, kept, renewed, and cheap when something fails.
+//! Certificates from an authority: they are issued, kept and renewed without an operator, and a failure costs little.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::support::{Authority, Edge, Identity, Instead, Origin, Pebble, Root, S
 
 const SITE: &str = "[[site]]\nhosts = [\"shop.example\", \"www.shop.example\"]\nservice = \"app\"\n";
 
-/// A real authority, or ours.
+/// A real authority (Pebble), or the small one of the tests.
 trait Ca {
     fn resolvers(&self) -> String;
     fn section(&self, lines: &str) -> String;
@@ -46,7 +46,7 @@ impl Ca for Authority {
     }
 }
 
-/// Against ours, then against Pebble, each with a place of its own.
+/// Runs `test` against the small authority, then against Pebble, each in a place of its own.
 fn against_both(test: &dyn Fn(Setup, &dyn Ca)) {
     let origin = Origin::start("blue");
     let setup = Setup::to(&origin);
@@ -63,20 +63,20 @@ fn start(setup: Setup, ca: &dyn Ca, lines: &str) -> Edge {
 }
 
 #[test]
-fn a_site_serves_at_once_and_with_its_own_certificate_when_it_is_issued() {
+fn a_site_serves_at_once_and_takes_its_certificate_as_soon_as_it_is_issued() {
     let origin = Origin::start("blue");
     let setup = Setup::to(&origin);
     let Some(mut ca) = Pebble::start(&setup.place) else { return };
     ca.down();
     let edge = start(setup, &ca, "");
-    assert!(shown(&edge, "shop.example").issuer.contains("internal CA"), "something stands in");
+    assert!(shown(&edge, "shop.example").issuer.contains("internal CA"), "a certificate of the internal CA stands in");
     let standing_in = certificate(&edge, "shop.example");
     assert_eq!(standing_in["source"], "stand_in", "{standing_in}");
     assert_eq!(edge.metric("edge_certificate_stand_in{host=\"shop.example\"}"), 1.0);
-    eventually("the failure to be told", &edge, || certificate(&edge, "shop.example")["error"].as_str().map(drop));
+    eventually("the failure in the status", &edge, || certificate(&edge, "shop.example")["error"].as_str().map(drop));
     assert!(edge.metric("edge_acme_failures_total{host=\"shop.example\"}") >= 1.0);
     let mut open = edge.tls("app.test");
-    // What has asked for nothing yet is waited for ten seconds.
+    // A request at once: a connection that asks for nothing is closed after ten seconds.
     assert_eq!(open.get("/").status, 200);
     ca.up();
     let first = issued(&edge, "shop.example");
@@ -84,7 +84,7 @@ fn a_site_serves_at_once_and_with_its_own_certificate_when_it_is_issued() {
     assert_eq!(shown(&edge, "www.shop.example"), first);
     let mut client = edge.hello("shop.example").trusting_root(&ca.root()).connect().unwrap();
     assert_eq!(client.get("/").status, 200);
-    assert_eq!(open.get("/").status, 200, "what was open stays open");
+    assert_eq!(open.get("/").status, 200, "an open connection stays open");
     let has = certificate(&edge, "shop.example");
     assert_eq!((&has["source"], &has["error"]), (&Value::from("acme"), &Value::Null), "{has}");
     assert_eq!(edge.metric("edge_certificate_stand_in{host=\"shop.example\"}"), 0.0);
@@ -97,12 +97,12 @@ fn http_01_is_answered_before_the_redirect_and_for_its_token_alone() {
         let edge = start(setup, ca, "challenges = [\"http-01\"]");
         issued(&edge, "shop.example");
         let answer = edge.get("/.well-known/acme-challenge/unknown");
-        assert_eq!((answer.status, answer.text().as_str()), (200, "blue"), "an unknown token is the site's");
+        assert_eq!((answer.status, answer.text().as_str()), (200, "blue"), "an unknown token goes to the site");
     });
 }
 
 #[test]
-fn tls_alpn_01_is_for_those_who_ask_for_it() {
+fn tls_alpn_01_answers_only_handshakes_that_ask_for_it() {
     against_both(&|setup, ca| {
         let edge = start(setup, ca, "challenges = [\"tls-alpn-01\"]");
         issued(&edge, "shop.example");
@@ -114,7 +114,7 @@ fn tls_alpn_01_is_for_those_who_ask_for_it() {
 }
 
 #[test]
-fn a_site_that_lets_nobody_in_is_validated_all_the_same() {
+fn a_site_that_refuses_every_client_is_still_validated() {
     for challenge in ["http-01", "tls-alpn-01"] {
         let origin = Origin::start("blue");
         let setup = Setup::to(&origin);
@@ -125,7 +125,7 @@ fn a_site_that_lets_nobody_in_is_validated_all_the_same() {
              allow = [\"192.0.2.0/24\"]\nlimit = [\"none\"]\nclient_ca = {:?}\n[zone.none]\nkey = \"global\"\nrate = \"1r/h\"\nburst = 0\n",
             setup.path("ca.pem")
         );
-        // What is issued at the start is not what is looked at.
+        // The first order fails, so that the authority looks while the site refuses everything.
         ca.mood("/directory", 1, Instead::Nonsense(503));
         let lines = ca.section(&format!("challenges = [{challenge:?}]"));
         let edge = setup.server(&ca.resolvers()).limits("connections_per_ip = 8").and(&lines).and(&closed).start();
@@ -137,7 +137,7 @@ fn a_site_that_lets_nobody_in_is_validated_all_the_same() {
 }
 
 #[test]
-fn dns_01_has_its_records_set_by_a_program_and_taken_back() {
+fn a_program_sets_the_records_of_dns_01_and_takes_them_back() {
     against_both(&|setup, ca| {
         let hook = ca.hook(setup.place.dir());
         let lines = ca.section(&format!("challenges = [\"dns-01\"]\ndns_hook = {hook:?}"));
@@ -176,7 +176,7 @@ fn an_external_account_is_bound() {
 }
 
 #[test]
-fn a_restart_asks_for_nothing_and_a_copy_works_elsewhere() {
+fn a_restart_orders_nothing_and_a_copy_of_the_state_works_elsewhere() {
     let origin = Origin::start("blue");
     let setup = Setup::to(&origin);
     let Some(mut ca) = Pebble::start(&setup.place) else { return };
@@ -189,7 +189,7 @@ fn a_restart_asks_for_nothing_and_a_copy_works_elsewhere() {
     edge.kill();
     edge.start_again();
     assert_eq!(shown(&edge, "shop.example"), first);
-    assert_eq!(certificate(&edge, "shop.example")["next_renewal"], next.as_str(), "it keeps its day");
+    assert_eq!(certificate(&edge, "shop.example")["next_renewal"], next.as_str(), "the day of the renewal stays");
     let again = Setup::to(&origin);
     let copied = std::process::Command::new("cp").arg("-a").arg(edge.path("state")).arg(again.path("state")).status();
     assert!(copied.unwrap().success());
@@ -200,7 +200,7 @@ fn a_restart_asks_for_nothing_and_a_copy_works_elsewhere() {
 }
 
 #[test]
-fn who_asks_gets_a_new_certificate_with_a_new_key() {
+fn certs_renew_brings_a_new_certificate_with_a_new_key() {
     let origin = Origin::start("blue");
     let setup = Setup::to(&origin);
     let Some(mut ca) = Pebble::start(&setup.place) else { return };
@@ -221,15 +221,15 @@ fn who_asks_gets_a_new_certificate_with_a_new_key() {
     let failed = edge.admin(&["certs", "renew", "shop.example"]);
     assert_eq!(failed.code, Some(1), "{failed:?}");
     assert!(failed.stderr.contains("Connection refused"), "{failed:?}");
-    assert_eq!(shown(&edge, "shop.example"), second, "what serves goes on serving");
-    // It has lost every account meanwhile.
+    assert_eq!(shown(&edge, "shop.example"), second, "the old certificate serves on");
+    // The authority has lost every account meanwhile.
     ca.up();
     edge.admin(&["certs", "renew", "shop.example"]).ok();
     assert_ne!(shown(&edge, "shop.example").serial, second.serial);
 }
 
 #[test]
-fn killed_at_random_moments_it_goes_on_with_one_account() {
+fn a_daemon_killed_at_random_moments_goes_on_with_one_account() {
     let seed = std::env::var("EDGE_SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().unwrap());
     println!("EDGE_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
@@ -238,14 +238,14 @@ fn killed_at_random_moments_it_goes_on_with_one_account() {
     let Some(ca) = Pebble::start(&setup.place) else { return };
     let mut edge = start(setup, &ca, "");
     for round in 0..3 {
-        // With the one below, three: a fourth would have to wait, as a crash loop does.
+        // Three kills with the one below. After a fourth, an attempt would have to wait, as in a crash loop.
         for _ in 0..2 {
             std::thread::sleep(Duration::from_millis(random.u64(0..900)));
             edge.kill();
             edge.start_again();
         }
         issued(&edge, "shop.example");
-        // What was begun comes to its end.
+        // An order that has begun is finished.
         eventually("the order's end", &edge, || kept(&edge, "order.json").is_none().then_some(()));
         private(&edge.path("state/acme"));
         assert!(!edge.stderr().contains("damaged"), "round {round}, EDGE_SEED={seed}");
@@ -260,7 +260,7 @@ fn killed_at_random_moments_it_goes_on_with_one_account() {
 }
 
 #[test]
-fn what_is_damaged_is_kept_aside_and_issued_anew() {
+fn a_damaged_certificate_is_kept_aside_and_issued_anew() {
     let origin = Origin::start("blue");
     let setup = Setup::to(&origin);
     let Some(ca) = Pebble::start(&setup.place) else { return };
@@ -291,10 +291,10 @@ fn a_reload_adds_and_removes_certificates() {
     edge.rewrite(&text.replace("\"www.shop.example\"", "\"m.shop.example\""));
     let changed = issued(&edge, "m.shop.example");
     assert_eq!(changed.names, ["m.shop.example", "shop.example"]);
-    assert!(edge.hello("new.example").shown(&[b"h2"]).is_err(), "no site, no certificate");
+    assert!(edge.hello("new.example").shown(&[b"h2"]).is_err(), "a name without a site has no certificate");
 }
 
-/// As an authority has issued it, and as the daemon keeps it.
+/// Writes a certificate as if an authority had issued it and the daemon had kept it.
 fn keep(state: &Path, name: &str, directory: &str) {
     use std::os::unix::fs::DirBuilderExt;
     let folder = state.join("acme/certificates").join(name);
@@ -309,7 +309,7 @@ fn keep(state: &Path, name: &str, directory: &str) {
 }
 
 #[test]
-fn a_thousand_certificates_are_no_burden() {
+fn a_thousand_certificates_cost_little() {
     let origin = Origin::start("blue");
     let started = |count: usize| {
         let setup = Setup::to(&origin);
@@ -335,6 +335,6 @@ fn a_thousand_certificates_are_no_burden() {
     let (few, many) = (started(10), started(1000));
     println!("10 and 1,000 certificates: start {:?} and {:?}", few.0, many.0);
     println!("handshake {:?} and {:?}, memory {} and {} MiB", few.1, many.1, few.2, many.2);
-    assert!(many.0 < Duration::from_secs(10), "not optimized, on a busy machine, it takes {:?}", many.0);
+    assert!(many.0 < Duration::from_secs(10), "a debug build took {:?} on this machine", many.0);
     assert!(many.2 < few.2 + 100, "{} MiB", many.2);
 }

@@ -22,7 +22,7 @@ fn start(setup: Setup, ca: &Authority, lines: &str) -> Edge {
 }
 
 #[test]
-fn a_wait_beyond_measure_is_none() {
+fn a_retry_after_out_of_range_is_ignored() {
     let origin = Origin::start("blue");
     for beyond in ["18446744073709551615", "4294967296", "-1", "soon"] {
         let (setup, ca) = with(&origin);
@@ -64,7 +64,7 @@ fn an_order_outlives_the_authoritys_trouble() {
 }
 
 #[test]
-fn an_order_that_comes_to_no_end_is_given_up() {
+fn an_order_that_does_not_end_is_given_up() {
     let origin = Origin::start("blue");
     let (setup, ca) = with(&origin);
     ca.mood("/authz", usize::MAX, Instead::Nonsense(200));
@@ -81,7 +81,7 @@ fn an_order_that_comes_to_no_end_is_given_up() {
     assert_eq!(ca.orders().len(), 2);
 }
 
-/// In its place one that no read gets through.
+/// Replaces the file by a link to itself, which no read gets through; returns where the file is now.
 fn make_unreadable(path: &Path) -> PathBuf {
     let aside = path.with_extension("aside");
     fs::rename(path, &aside).unwrap();
@@ -90,7 +90,7 @@ fn make_unreadable(path: &Path) -> PathBuf {
 }
 
 #[test]
-fn what_cannot_be_read_now_is_not_replaced() {
+fn a_file_that_can_not_be_read_now_is_not_replaced() {
     let origin = Origin::start("blue");
     let (setup, ca) = with(&origin);
     let mut edge = start(setup, &ca, "");
@@ -115,7 +115,7 @@ fn what_cannot_be_read_now_is_not_replaced() {
 }
 
 #[test]
-fn what_is_not_on_disk_is_not_begun() {
+fn an_attempt_that_can_not_be_written_down_is_not_begun() {
     let origin = Origin::start("blue");
     let (setup, ca) = with(&origin);
     let edge = start(setup, &ca, "");
@@ -129,7 +129,7 @@ fn what_is_not_on_disk_is_not_begun() {
 }
 
 #[test]
-fn a_contact_that_is_refused_stops_no_renewal() {
+fn a_refused_contact_stops_no_renewal() {
     let origin = Origin::start("blue");
     let (setup, ca) = with(&origin);
     let edge = start(setup, &ca, "");
@@ -143,7 +143,7 @@ fn a_contact_that_is_refused_stops_no_renewal() {
 }
 
 #[test]
-fn who_asks_does_not_wait_for_a_window() {
+fn certs_renew_does_not_wait_for_a_window() {
     let origin = Origin::start("blue");
     let (setup, ca) = with(&origin);
     ca.windows(&[(86_400, 90_000)]);
@@ -152,7 +152,7 @@ fn who_asks_does_not_wait_for_a_window() {
     issued(&edge, "shop.example");
     let begun = std::time::Instant::now();
     edge.admin(&["certs", "renew", "shop.example"]).ok();
-    // An unanswered question ends after thirty.
+    // A request that the authority leaves unanswered is given up after thirty seconds.
     assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
 }
 
@@ -163,7 +163,7 @@ fn wait(edge: &Edge) -> i64 {
 }
 
 #[test]
-fn a_certificate_that_is_of_no_use_is_not_asked_for_again_soon() {
+fn a_useless_certificate_is_not_ordered_again_soon() {
     let origin = Origin::start("blue");
     let (setup, ca) = with(&origin);
     ca.reverses_chains();
@@ -186,7 +186,7 @@ fn a_certificate_that_was_not_handed_out_is_fetched_again() {
 }
 
 #[test]
-fn nobody_is_shown_a_name_that_was_not_asked_for() {
+fn the_hook_never_sees_a_name_that_was_not_ordered() {
     let origin = Origin::start("blue");
     let (setup, ca) = with(&origin);
     ca.misnames("$(reboot).example");
@@ -198,7 +198,7 @@ fn nobody_is_shown_a_name_that_was_not_asked_for() {
 }
 
 #[test]
-fn an_order_that_was_asked_for_goes_on_by_itself() {
+fn an_order_goes_on_by_itself_after_an_error() {
     let origin = Origin::start("blue");
     let (setup, ca) = with(&origin);
     let edge = start(setup, &ca, "");
@@ -210,7 +210,7 @@ fn an_order_that_was_asked_for_goes_on_by_itself() {
 }
 
 #[test]
-fn an_attempt_that_was_killed_behind_its_certificate_has_succeeded() {
+fn an_attempt_killed_after_its_certificate_was_stored_has_succeeded() {
     let origin = Origin::start("blue");
     let (setup, ca) = with(&origin);
     ca.mood("/authz", 1, Instead::Nonsense(200));
@@ -231,7 +231,7 @@ fn an_attempt_that_was_killed_behind_its_certificate_has_succeeded() {
 }
 
 #[test]
-fn however_many_ask_one_order_is_under_way_at_a_time() {
+fn one_order_is_under_way_at_a_time_however_many_are_asked_for() {
     let origin = Origin::start("blue");
     let (setup, ca) = with(&origin);
     let edge = start(setup, &ca, &format!("challenges = [\"dns-01\"]\ndns_hook = {:?}", ca.hook()));

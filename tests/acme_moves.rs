@@ -1,5 +1,5 @@
-//! Sites that change while they are served: renamed, taken apart, removed, with another kind of certificate. Names that have one
-//! never lose it over that.
+//! Sites that change while they serve: they are renamed, split, removed, or get another kind of certificate. A name that has a
+//! certificate never loses it by that.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,11 +17,11 @@ fn site(hosts: &[&str]) -> String {
     format!("[[site]]\nhosts = {hosts:?}\nservice = \"app\"\n")
 }
 
-/// Two names in one certificate.
+/// A site with two names in one certificate.
 struct Stage {
     ca: Authority,
     edge: Edge,
-    /// The config without them.
+    /// The config without the site.
     bare: String,
     _origin: Origin,
 }
@@ -64,7 +64,7 @@ fn a_new_first_name_leaves_the_others_their_certificate() {
 }
 
 #[test]
-fn a_site_of_its_own_has_its_name_from_the_one_before() {
+fn a_name_that_moves_to_a_site_of_its_own_keeps_its_certificate() {
     let stage = stage();
     let first = issued(&stage.edge, "shop.example");
     stage.ca.blind_to("www.shop.example");
@@ -77,7 +77,7 @@ fn a_site_of_its_own_has_its_name_from_the_one_before() {
 }
 
 #[test]
-fn a_name_brings_its_certificate_to_a_site_that_has_one() {
+fn a_name_that_moves_to_another_site_keeps_its_certificate() {
     let mut stage = stage();
     issued(&stage.edge, "shop.example");
     stage.sites(&[site(&["shop.example"]), site(&["blog.example"])]);
@@ -103,7 +103,7 @@ fn a_name_brings_its_certificate_to_a_site_that_has_one() {
 }
 
 #[test]
-fn the_same_names_in_another_order_are_no_reason_to_ask() {
+fn the_same_names_in_another_order_need_no_new_certificate() {
     let stage = stage();
     let first = issued(&stage.edge, "shop.example");
     stage.sites(&[site(&[BOTH[1], BOTH[0]])]);
@@ -112,7 +112,7 @@ fn the_same_names_in_another_order_are_no_reason_to_ask() {
     assert_eq!(stage.ca.orders().len(), 1);
 }
 
-/// Nothing is due for shop.example.
+/// Checks that no attempt is due for shop.example.
 fn assert_rests(edge: &Edge) {
     let next = certificate(edge, "shop.example")["next_renewal"].as_str().unwrap().to_owned();
     let next: jiff::Timestamp = next.parse().unwrap();
@@ -120,7 +120,7 @@ fn assert_rests(edge: &Edge) {
 }
 
 #[test]
-fn a_change_that_is_taken_back_in_the_middle_of_its_order_asks_for_nothing() {
+fn a_change_that_is_taken_back_during_its_order_orders_nothing_more() {
     let stage = stage();
     let first = issued(&stage.edge, "shop.example");
     stage.ca.mood("/challenge", usize::MAX, Instead::Silence);
@@ -134,7 +134,7 @@ fn a_change_that_is_taken_back_in_the_middle_of_its_order_asks_for_nothing() {
 }
 
 #[test]
-fn from_files_to_an_authority_and_back_nobody_sees_a_stand_in() {
+fn a_site_that_moves_between_files_and_an_authority_shows_no_stand_in() {
     let stage = stage();
     issued(&stage.edge, "shop.example");
     let files = Identity::for_names(&BOTH).section(stage.edge.path("").as_path(), "shop");
@@ -159,8 +159,8 @@ fn from_files_to_an_authority_and_back_nobody_sees_a_stand_in() {
     assert_eq!(stage.ca.issued(), 1);
 }
 
-/// Waits until it is the last that the hook was told.
-fn told(edge: &Edge, verb: &str) {
+/// Waits until `verb` is the last thing that the hook was called for.
+fn hook_was_called(edge: &Edge, verb: &str) {
     eventually(verb, edge, || {
         let told = fs::read_to_string(edge.path("hook.log")).unwrap_or_default();
         told.lines().last().filter(|line| line.starts_with(verb)).map(drop)
@@ -168,7 +168,7 @@ fn told(edge: &Edge, verb: &str) {
 }
 
 #[test]
-fn a_site_that_leaves_in_the_middle_of_its_order_leaves_no_record() {
+fn a_site_that_is_removed_during_its_order_leaves_no_record() {
     let origin = Origin::start("blue");
     let setup = Setup::to(&origin).server("");
     let ca = Authority::start(&setup.place);
@@ -178,22 +178,22 @@ fn a_site_that_leaves_in_the_middle_of_its_order_leaves_no_record() {
     let acme = ca.section(&format!("challenges = [\"dns-01\"]\ndns_hook = {:?}", ca.hook()));
     let with_site = format!("{bare}{acme}{}", site(&["shop.example"]));
     let mut edge = setup.and(&acme).and(&site(&["shop.example"])).start();
-    told(&edge, "present");
-    // With all of [acme].
+    hook_was_called(&edge, "present");
+    // The whole section [acme] goes with the site.
     edge.rewrite(&bare);
     edge.admin(&["reload"]).ok();
-    told(&edge, "cleanup");
+    hook_was_called(&edge, "cleanup");
     edge.rewrite(&with_site);
     edge.admin(&["reload"]).ok();
-    told(&edge, "present");
+    hook_was_called(&edge, "present");
     edge.kill();
     edge.rewrite(&format!("{bare}{acme}"));
     edge.start_again();
-    told(&edge, "cleanup");
+    hook_was_called(&edge, "cleanup");
 }
 
 #[test]
-fn who_stops_in_the_middle_of_a_hook_takes_it_along_and_the_next_takes_its_record_back() {
+fn a_stop_during_a_hook_ends_the_hook_and_the_next_start_takes_its_record_back() {
     let origin = Origin::start("blue");
     let setup = Setup::to(&origin).server("");
     let ca = Authority::start(&setup.place);
@@ -205,7 +205,7 @@ fn who_stops_in_the_middle_of_a_hook_takes_it_along_and_the_next_takes_its_recor
     let setup = setup.server(&ca.resolvers());
     let acme = ca.section(&format!("challenges = [\"dns-01\"]\ndns_hook = {hook:?}"));
     let mut edge = setup.and(&acme).and(&site(&["shop.example"])).start();
-    told(&edge, "present");
+    hook_was_called(&edge, "present");
     let process = fs::read_to_string(&pid).unwrap();
     edge.terminate();
     assert_eq!(edge.wait().code(), Some(0));

@@ -1,4 +1,5 @@
-//! Authorities that renew early, refuse, stall and talk nonsense: failures are cheap, told, and harm no other site.
+//! Authorities that want early renewals, refuse, stall and answer nonsense: a failure costs little, is reported, and harms no other
+//! site.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ fn with(origin: &Origin) -> (Setup, Authority) {
     (setup, ca)
 }
 
-/// The last error that the status tells of.
+/// The last error in the status.
 fn error(edge: &Edge) -> String {
     eventually("an error", edge, || certificate(edge, "shop.example")["error"].as_str().map(str::to_owned))
 }
@@ -37,7 +38,7 @@ fn wait(edge: &Edge) -> i64 {
 fn the_authoritys_window_decides_and_the_order_says_what_it_replaces() {
     let origin = Origin::start("blue");
     let (setup, ca) = with(&origin);
-    // The first is to be replaced at once, as after a mass revocation; the second in a day.
+    // The first certificate is to be replaced at once, as after a mass revocation; the second in a day.
     ca.windows(&[(-7200, -3600), (86_400, 90_000)]);
     let edge = start(setup, &ca, "");
     eventually("the renewal", &edge, || (ca.issued() == 2).then_some(()));
@@ -65,7 +66,7 @@ fn a_window_that_is_always_over_is_followed_once() {
 }
 
 #[test]
-fn without_a_window_it_is_renewed_at_two_thirds() {
+fn without_a_window_a_certificate_is_renewed_at_two_thirds_of_its_life() {
     let origin = Origin::start("blue");
     let (setup, ca) = with(&origin);
     ca.lifetimes(&[Duration::from_secs(12), Duration::from_hours(6 * 24)]);
@@ -78,7 +79,7 @@ fn without_a_window_it_is_renewed_at_two_thirds() {
     let meta = kept(&edge, "meta.json").unwrap();
     let [first, second] = ["previous", "issued"].map(|key| meta[key].as_str().unwrap().parse::<Timestamp>().unwrap());
     let seconds = second.duration_since(first).as_secs_f64();
-    // From the whole second before it was issued; later on a full machine.
+    // Counted from the whole second before the first was issued; on a busy machine it takes longer.
     assert!((6.0..30.0).contains(&seconds), "twelve seconds, renewed after {seconds}");
     assert_eq!(ca.accounts(), 1);
 }
@@ -97,7 +98,7 @@ fn a_profile_is_asked_for_and_must_be_known() {
 }
 
 #[test]
-fn retry_after_is_heeded_over_restarts() {
+fn retry_after_holds_over_restarts() {
     let origin = Origin::start("blue");
     let (setup, ca) = with(&origin);
     ca.mood("/order", 1, Instead::Problem(429, "rateLimited", Some("7200".to_owned())));
@@ -137,7 +138,7 @@ fn an_authority_in_trouble_is_tried_again_and_harms_no_other_site() {
 }
 
 #[test]
-fn an_authority_that_never_answers_holds_nobody_up() {
+fn an_authority_that_never_answers_delays_nothing_else() {
     let origin = Origin::start("blue");
     let (setup, silent) = with(&origin);
     silent.mood("/directory", usize::MAX, Instead::Silence);
@@ -149,7 +150,7 @@ fn an_authority_that_never_answers_holds_nobody_up() {
 }
 
 #[test]
-fn a_failed_validation_is_told_in_the_authoritys_words_and_five_an_hour_are_enough() {
+fn a_failed_validation_is_reported_in_the_authoritys_words_and_five_an_hour_are_the_limit() {
     let origin = Origin::start("blue");
     let (setup, ca) = with(&origin);
     ca.blind(true);
@@ -207,9 +208,10 @@ fn the_second_directory_is_asked_when_the_first_fails() {
     ca.cheer_up();
 }
 
-/// Every durable step ends with a rename: killed at the first, at the second, and so on, until it gets through.
+/// Every durable step ends with a rename. The daemon is killed at the first one, then at the second, and so on, until an order gets
+/// through.
 #[test]
-fn killed_in_every_step_of_an_order_it_goes_on() {
+fn a_daemon_killed_at_any_step_of_an_order_goes_on_with_it() {
     if !is_there("strace") {
         return;
     }
@@ -217,7 +219,7 @@ fn killed_in_every_step_of_an_order_it_goes_on() {
     let (mut kills, mut begun_again) = (0, 0);
     loop {
         let (setup, ca) = with(&origin);
-        // What else it renames, it does at its first start.
+        // Other renames happen at the first start, which is not traced.
         let mut edge = setup.server(&ca.resolvers()).start();
         edge.terminate();
         let text = std::fs::read_to_string(edge.path("edge.toml")).unwrap();
@@ -253,7 +255,7 @@ fn killed_in_every_step_of_an_order_it_goes_on() {
     }
     println!("{kills} kills, {begun_again} orders begun again");
     assert!(kills >= 8, "{kills}");
-    // Only the order whose address never came to the disk. strace counts for each thread, and which one renames is chance: the
-    // same step can be met more than once.
+    // Only an order whose address was not on disk yet is begun again. strace counts for each thread, and which thread renames is
+    // chance, so the same step can be met more than once.
     assert!((1..=3).contains(&begun_again), "{begun_again} of {kills}");
 }

@@ -1,4 +1,4 @@
-//! How `https` backends are verified follows the files: a changed `tls_ca` is taken up without a command, a broken one harms
+//! The verification of `https` backends follows the files: a changed `tls_ca` is taken up without a command, a broken one harms
 //! its own service alone, and no connection outlives the roots that it was made under.
 
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::support::edge::replace;
 use crate::support::{Client, Edge, Identity, Origin, Setup, serves_load, wait_until};
 
-/// Its probes decide nothing: what a request meets is what its own connection meets.
+/// No probe and no failure takes a backend out: what a request gets depends on its own connection alone.
 const STEADY: &str = "fall = 1000\nmax_fails = 0";
 
 fn identity() -> Identity {
@@ -29,7 +29,7 @@ fn start(ca: &str) -> (Identity, Origin, Setup) {
     (own, origin, setup.service(&verified_by(&path)))
 }
 
-/// The answers to as many requests as reach the pool of every core, on connections of their own.
+/// The statuses of enough requests, each on a connection of its own, to reach the pool of every worker.
 fn statuses(edge: &Edge) -> Vec<u16> {
     (0..16).map(|_| edge.get("/").status).collect()
 }
@@ -46,7 +46,7 @@ fn a_changed_tls_ca_is_taken_up_without_a_command() {
     assert!(all(&edge, 200));
     for _ in 0..2 {
         replace(&ca, &identity().cert_pem);
-        // Every core has idle connections that the old roots vouched for: none of them is used again.
+        // Every worker has idle connections that the old roots vouched for. None of them is used again.
         wait_until("the other roots to count", || all(&edge, 502));
         fs::write(&ca, &own.cert_pem).unwrap();
         wait_until("the right roots to count", || all(&edge, 200));
@@ -72,7 +72,7 @@ fn an_exchange_that_began_under_the_old_roots_ends_and_its_connection_with_it() 
 }
 
 #[test]
-fn a_broken_tls_ca_keeps_the_roots_read_before_and_is_said() {
+fn a_broken_tls_ca_keeps_the_roots_read_before_and_is_reported() {
     let (_own, _origin, setup) = start("");
     let edge = setup.start();
     let ca = edge.path("ca.pem");
@@ -126,7 +126,7 @@ fn a_tls_ca_that_is_broken_at_the_start_harms_its_own_service_alone() {
 }
 
 #[test]
-fn a_tls_ca_with_a_key_in_it_is_as_good_as_without() {
+fn a_tls_ca_that_also_holds_a_key_works() {
     let own = identity();
     let origin = Origin::start_tls("blue", &own);
     let setup = Setup::to(&origin);
@@ -137,7 +137,7 @@ fn a_tls_ca_with_a_key_in_it_is_as_good_as_without() {
 }
 
 #[test]
-fn what_was_connected_unverified_is_not_used_once_backends_are_verified() {
+fn an_unverified_connection_is_not_used_once_backends_are_verified() {
     let (_own, _origin, setup) = start(&identity().cert_pem);
     let strict = setup.text();
     let setup = setup.service("tls_verify = false");

@@ -1,4 +1,4 @@
-//! A backend that fails requests is left alone for a while; one that is full is not given more than it can take.
+//! A backend that fails requests gets none for a while; a backend that is full gets no more than it can take.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -7,9 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::load::{echo, open_websocket};
-use crate::support::{Client, Edge, Origin, Setup, Then, assert_dressed, serves_load, wait_until};
+use crate::support::{Client, Edge, Origin, Setup, Then, assert_has_our_fields, serves_load, wait_until};
 
-/// Which probes find well, and which resets every request but on `/well`.
+/// A backend that passes its probes, resets requests for `/` and answers all others.
 fn resetting(color: &str) -> Origin {
     let origin = Origin::start(color);
     origin.on("/", |_, _| Then::Close);
@@ -27,7 +27,7 @@ fn ejections(edge: &Edge) -> f64 {
     edge.metric("edge_backend_ejections_total")
 }
 
-/// What status says of the backend of this number.
+/// What the status says of the ejection of backend `number`.
 fn ejected(edge: &Edge, number: usize) -> serde_json::Value {
     edge.status()["pools"][0]["backends"][number]["ejected"].clone()
 }
@@ -42,7 +42,7 @@ fn three_resets_in_a_row_take_a_backend_out_and_no_request_is_lost() {
     let (met, status) = (bad.count("/"), ejected(&edge, 1));
     assert_eq!(met, 3);
     assert!(status["seconds_left"].as_u64().is_some_and(|left| (1..=3).contains(&left)), "{status}");
-    // While it is out it is not asked.
+    // While it is out it gets no requests.
     for _ in 0..40 {
         assert_eq!(edge.get("/").text(), "good");
         let met = bad.count("/");
@@ -64,7 +64,7 @@ fn three_resets_in_a_row_take_a_backend_out_and_no_request_is_lost() {
 }
 
 #[test]
-fn a_backend_that_is_well_again_serves_again() {
+fn a_backend_that_has_recovered_serves_again() {
     let (good, bad) = (Origin::start("good"), resetting("bad"));
     let edge = pool(&[&good, &bad], "fail_timeout = \"500ms\"", "");
     wait_until("it to be out", || edge.get("/").text() == "good" && ejections(&edge) == 1.0);
@@ -88,7 +88,7 @@ fn refused_connections_count_although_the_last_probe_has_passed() {
 }
 
 #[test]
-fn at_most_half_of_a_pool_is_out_and_never_its_last() {
+fn at_most_half_of_a_pool_is_out_and_never_its_last_backend() {
     let [a, b, c] = ["a", "b", "c"].map(resetting);
     let edge = pool(&[&a, &b, &c], "fail_timeout = \"1h\"", "");
     for _ in 0..12 {
@@ -104,7 +104,7 @@ fn at_most_half_of_a_pool_is_out_and_never_its_last() {
 }
 
 #[test]
-fn the_last_that_serves_is_not_taken_out_when_the_others_are_down() {
+fn the_last_backend_that_serves_is_not_taken_out_when_the_others_are_down() {
     let (last, down) = (resetting("last"), Origin::start("down"));
     let edge = pool(&[&last, &down], "fall = 1", "");
     down.set_health(500);
@@ -116,10 +116,10 @@ fn the_last_that_serves_is_not_taken_out_when_the_others_are_down() {
 }
 
 #[test]
-fn an_answer_in_between_ends_the_row() {
+fn an_answer_between_failures_begins_their_count_anew() {
     let (good, bad) = (Origin::start("good"), resetting("bad"));
     let edge = pool(&[&good, &bad], "max_fails = 2", "balance = \"round-robin\"\nretries = 0");
-    // On connections of their own for each: a turn of two requests meets both backends.
+    // Each request has a connection of its own, so two in turn meet both backends.
     for _ in 0..5 {
         let met = [edge.get("/").status, edge.get("/").status];
         assert!(met.contains(&502) && met.contains(&200), "{met:?}");
@@ -130,7 +130,7 @@ fn an_answer_in_between_ends_the_row() {
 }
 
 #[test]
-fn a_connection_that_was_closed_while_idle_is_nobodys_failure() {
+fn a_connection_that_was_closed_while_idle_counts_as_no_failure() {
     let (one, two) = (Origin::start("one"), Origin::start("two"));
     let edge = pool(&[&one, &two], "max_fails = 1", "");
     for _ in 0..20 {
@@ -142,7 +142,7 @@ fn a_connection_that_was_closed_while_idle_is_nobodys_failure() {
 }
 
 #[test]
-fn max_fails_0_leaves_it_to_the_probes() {
+fn with_max_fails_0_only_probes_take_a_backend_out() {
     let (good, bad) = (Origin::start("good"), resetting("bad"));
     let edge = pool(&[&good, &bad], "max_fails = 0", "");
     for _ in 0..20 {
@@ -152,7 +152,7 @@ fn max_fails_0_leaves_it_to_the_probes() {
     assert!(bad.count("/") > 3);
 }
 
-/// On `/slow` it answers when told to, once for each word.
+/// A backend that answers `/slow` once for each message sent to it.
 fn held() -> (Origin, Sender<()>) {
     let origin = Origin::start("held");
     let (release, released) = channel::<()>();
@@ -169,7 +169,7 @@ fn waiting(edge: &Edge, count: usize) {
     wait_until(&format!("{count} in the queue"), || edge.metric("edge_http_requests_queued") == count as f64);
 }
 
-/// Its request is on the way and not answered.
+/// A client whose request is under way and not answered.
 fn asks(edge: &Edge, path: &str) -> Client {
     let mut client = edge.plain();
     client.begin("GET", path, "");
@@ -177,7 +177,7 @@ fn asks(edge: &Edge, path: &str) -> Client {
 }
 
 #[test]
-fn no_backend_ever_has_more_than_its_bound_and_all_are_served() {
+fn no_backend_has_more_than_its_bound_and_every_request_is_served() {
     let origins = [Origin::start("a"), Origin::start("b")];
     let most = origins.each_ref().map(|origin| {
         let (inside, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
@@ -208,7 +208,7 @@ fn no_backend_ever_has_more_than_its_bound_and_all_are_served() {
 }
 
 #[test]
-fn who_waits_is_served_in_the_order_of_coming() {
+fn waiting_requests_are_served_in_the_order_they_came() {
     let (origin, release) = held();
     let edge = pool(&[&origin], "", "max_in_flight = 1");
     let mut clients = vec![asks(&edge, "/slow?0")];
@@ -237,7 +237,7 @@ fn after_queue_timeout_the_answer_is_503_with_retry_after() {
     assert!(begun.elapsed() >= Duration::from_millis(300));
     assert_eq!((answer.status, answer.get("retry-after")), (503, Some("5")));
     assert!(answer.text().contains("all backends are busy"), "{}", answer.text());
-    assert_dressed(&answer);
+    assert_has_our_fields(&answer);
     assert_eq!(edge.logged(answer.id())["error"], "queue_timeout");
     release.send(()).unwrap();
     assert_eq!(first.answer().text(), "done");
@@ -302,7 +302,7 @@ fn a_websocket_takes_a_place_until_it_ends() {
 }
 
 #[test]
-fn a_backend_that_comes_up_takes_those_who_wait() {
+fn a_backend_that_comes_up_serves_the_waiting_requests() {
     let ((full, release), late) = (held(), Origin::start("late"));
     late.set_health(500);
     let edge =
@@ -325,7 +325,7 @@ fn a_backend_that_comes_up_takes_those_who_wait() {
 }
 
 #[test]
-fn who_waits_in_a_pool_that_is_cut_does_not_wait_on() {
+fn a_request_that_waits_in_a_pool_that_is_cut_does_not_wait_on() {
     let ((blue, release), green) = (held(), Origin::start("green"));
     let edge = Setup::colors(&blue, &green).service("max_in_flight = 1\nqueue_timeout = \"30s\"").start();
     let mut first = asks(&edge, "/slow");
@@ -333,7 +333,7 @@ fn who_waits_in_a_pool_that_is_cut_does_not_wait_on() {
     let mut second = asks(&edge, "/");
     waiting(&edge, 1);
     edge.admin(&["switch", "green", "--drain", "100ms"]).ok();
-    // The first is cut; its place may come to the second before its own turn to be cut.
+    // The first is cut. The second may get its place before it is cut itself.
     assert_eq!(first.answer().status, 503);
     assert!([200, 503].contains(&second.answer().status));
     assert_eq!(edge.get("/").text(), "green");
@@ -341,7 +341,7 @@ fn who_waits_in_a_pool_that_is_cut_does_not_wait_on() {
 }
 
 #[test]
-fn one_that_was_taken_out_is_let_in_when_no_other_is_left() {
+fn a_backend_that_is_out_serves_again_when_no_other_is_left() {
     let (well, out) = (Origin::start("well"), resetting("out"));
     let edge = pool(&[&well, &out], "fall = 1\nfail_timeout = \"1h\"", "");
     wait_until("it to be out", || edge.get("/").text() == "well" && ejections(&edge) == 1.0);

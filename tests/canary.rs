@@ -1,4 +1,4 @@
-//! A canary: an exact share of the clients, guarded by a gate, ended by a switch or by its own word.
+//! A canary: an exact share of the clients, guarded by a gate, ended by a switch, a rollback or `canary off`.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ fn start(blue: &Origin, green: &Origin) -> Edge {
     Setup::colors(blue, green).health(HEALTH).start()
 }
 
-/// How many of so many new clients got to green.
+/// How many of `clients` new clients reach green.
 fn greens(edge: &Edge, clients: usize) -> usize {
     let mut client = edge.plain();
     (0..clients).filter(|_| client.get("/").text() == "green").count()
@@ -31,7 +31,7 @@ fn the_share_is_exact() {
 }
 
 #[test]
-fn a_gate_guards_its_start() {
+fn a_gate_guards_the_start_of_a_canary() {
     let (blue, green) = colors();
     green.set_health(503);
     let edge = start(&blue, &green);
@@ -46,7 +46,7 @@ fn a_gate_guards_its_start() {
 }
 
 #[test]
-fn a_switch_to_its_colour_completes_it_and_nothing_is_lost() {
+fn a_switch_to_the_colour_of_a_canary_completes_it_and_nothing_is_lost() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
     let load = Load::start(&edge);
@@ -66,7 +66,7 @@ fn a_switch_to_its_colour_completes_it_and_nothing_is_lost() {
 }
 
 #[test]
-fn its_end_drains_what_it_had() {
+fn the_end_of_a_canary_drains_its_colour() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
     edge.admin(&["canary", "green", "100", "--reason", "a look"]).ok();
@@ -79,7 +79,7 @@ fn its_end_drains_what_it_had() {
     assert_eq!(greens(&edge, 50), 0);
     assert_eq!(edge.status()["pools"][1]["draining"], true);
     echo(&mut websocket, "still here").unwrap();
-    // Another canary of that colour ends the drain: who is left lives on.
+    // Another canary of that colour ends the drain: the connection that is left lives on.
     edge.admin(&["canary", "green", "1"]).ok();
     edge.recorded("drain", "cancelled");
     echo(&mut websocket, "and still").unwrap();
@@ -102,7 +102,7 @@ fn its_end_drains_what_it_had() {
 }
 
 #[test]
-fn it_survives_a_restart() {
+fn a_canary_survives_a_restart() {
     let (blue, green) = colors();
     let mut edge = start(&blue, &green);
     edge.admin(&["canary", "green", "30"]).ok();
@@ -119,9 +119,9 @@ fn it_survives_a_restart() {
 }
 
 #[test]
-fn a_request_that_nobody_of_the_canary_takes_is_answered_by_the_active_colour() {
+fn a_request_that_no_backend_of_the_canary_takes_is_answered_by_the_active_colour() {
     let (blue, green) = colors();
-    // No probe will tell in time.
+    // No probe notices in time.
     let edge = Setup::colors(&blue, &green).health("interval = \"1h\"\nrise = 1").start();
     edge.admin(&["canary", "green", "100"]).ok();
     assert_eq!(edge.get("/").text(), "green");
@@ -132,11 +132,11 @@ fn a_request_that_nobody_of_the_canary_takes_is_answered_by_the_active_colour() 
     let posted = edge.plain().post("/echo", "a body that had not left");
     assert_eq!((posted.status, posted.text().as_str()), (200, "a body that had not left"));
     let pools = edge.status()["pools"].clone();
-    assert_eq!(pools[1]["failed"], json!(21), "whoever judges the canary is to know: {pools}");
+    assert_eq!(pools[1]["failed"], json!(21), "the failures count for the canary: {pools}");
 }
 
 #[test]
-fn a_switch_to_what_serves_does_not_hide_a_canary() {
+fn a_switch_to_the_colour_that_serves_mentions_the_canary() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
     edge.admin(&["canary", "green", "30"]).ok();
@@ -149,7 +149,7 @@ fn a_switch_to_what_serves_does_not_hide_a_canary() {
 }
 
 #[test]
-fn what_it_would_not_heed_is_refused() {
+fn options_that_would_have_no_effect_are_refused() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
     for (command, why) in [

@@ -1,4 +1,4 @@
-//! Certificate files of the user: what is wrong is named with its file and what to do, and what was right goes on.
+//! Certificate files of the user: a mistake is reported with its file and what to do, and the last good pair serves on.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn start(cert: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> (Origin, Edge) {
     (origin, edge)
 }
 
-/// Its row in the status.
+/// The row of the certificate in the status.
 fn row(edge: &Edge) -> Value {
     let status = edge.admin(&["status", "--json"]).json();
     let rows = status["certificates"].as_array().unwrap().clone();
@@ -79,7 +79,7 @@ fn each_mistake_is_named_with_its_file_and_what_to_do() {
         wait_until(&format!("{words:?}"), || words.iter().all(|word| error(&edge).contains(word)));
         assert!(edge.hello("one.example").certificate().is_err());
     }
-    assert_eq!(edge.tls("app.test").get("/").status, 200, "the others never noticed");
+    assert_eq!(edge.tls("app.test").get("/").status, 200, "other sites are not affected");
     let check =
         std::process::Command::new(env!("CARGO_BIN_EXE_edgectl")).arg("check").arg(edge.path("edge.toml")).output();
     assert!(String::from_utf8_lossy(&check.unwrap().stderr).contains("wrong order"));
@@ -98,7 +98,7 @@ fn a_certificate_written_before_its_key_waits_for_it() {
     assert_eq!(open.get("/").status, 200);
 
     fs::write(&cert, &second.cert_pem).unwrap();
-    wait_until("the state to say so", || error(&edge).starts_with("waiting for the key: "));
+    wait_until("the status to say so", || error(&edge).starts_with("waiting for the key: "));
     assert!(error(&edge).contains("the pair before goes on"));
     assert!(shows(&edge, &first), "the old pair serves until both fit");
     assert!(not_after(&edge) > 0.0);
@@ -107,11 +107,11 @@ fn a_certificate_written_before_its_key_waits_for_it() {
     assert_eq!(error(&edge), "");
 
     replace(&key, &third.key_pem);
-    wait_until("the state to say so", || error(&edge).starts_with("waiting for the certificate: "));
+    wait_until("the status to say so", || error(&edge).starts_with("waiting for the certificate: "));
     assert!(shows(&edge, &second));
     replace(&cert, &third.cert_pem);
     wait_until("the newer pair", || shows(&edge, &third));
-    assert_eq!(open.get("/").status, 200, "what was open stays open");
+    assert_eq!(open.get("/").status, 200, "an open connection stays open");
 }
 
 #[test]
@@ -150,15 +150,15 @@ fn a_damaged_or_expired_pair_keeps_the_old_one() {
         assert!(shows(&edge, &good));
     }
     fs::write(&cert, "garbage").unwrap();
-    wait_until("it to be said", || error(&edge).contains("holds no certificate"));
+    wait_until("the error in the status", || error(&edge).contains("holds no certificate"));
     fs::remove_file(&cert).unwrap();
-    wait_until("it to be said", || error(&edge).contains("cannot read"));
+    wait_until("the error in the status", || error(&edge).contains("cannot read"));
     assert!(shows(&edge, &good));
     assert_eq!(not_after(&edge), before, "the metric is about what serves");
 }
 
 #[test]
-fn an_expired_certificate_serves_if_there_is_no_other_and_is_said() {
+fn an_expired_certificate_serves_if_there_is_no_other_and_is_reported() {
     let authority = Root::named("Some CA");
     let old = authority.sign_with(&["one.example"], |params| Identity::valid(params, -9, -1));
     let (_origin, edge) = start(&old.cert_pem, &old.key_pem);
@@ -170,7 +170,7 @@ fn an_expired_certificate_serves_if_there_is_no_other_and_is_said() {
 }
 
 #[test]
-fn a_chain_with_a_gap_is_served_and_warned_of() {
+fn a_chain_with_a_gap_is_served_with_a_warning() {
     let root = Root::named("Root");
     let (middle, stale) = (root.below("Middle"), root.below("Elsewhere"));
     let leaf = middle.sign(&["one.example"]);
@@ -182,7 +182,7 @@ fn a_chain_with_a_gap_is_served_and_warned_of() {
     assert!(edge.admin(&["status"]).ok().stdout.contains("CN=Middle"));
 
     fs::write(&cert, leaf.cert_pem.clone() + &stale.pem + &middle.pem).unwrap();
-    wait_until("the order to be said", || warnings(&edge).contains("wrong order"));
+    wait_until("the warning about the order", || warnings(&edge).contains("wrong order"));
     fs::write(&cert, leaf.cert_pem.clone() + &middle.pem).unwrap();
     wait_until("all to be well", || row(&edge).get("warnings").is_none());
     let trusting = Identity { cert_pem: root.pem.clone(), key_pem: String::new() };
@@ -191,17 +191,19 @@ fn a_chain_with_a_gap_is_served_and_warned_of() {
     let useless = root.sign_with(&["elsewhere.example"], |_: &mut CertificateParams| ());
     fs::write(&key, &useless.key_pem).unwrap();
     fs::write(&cert, useless.cert_pem + &root.pem).unwrap();
-    wait_until("its uselessness to be said", || warnings(&edge).contains("no site has a host that fits it"));
+    wait_until("the warning about the names", || warnings(&edge).contains("no site has a host that fits it"));
 }
 
 #[test]
-fn what_lasts_is_logged_once() {
+fn a_mistake_that_lasts_is_logged_once() {
     let good = Identity::for_names(&["one.example"]);
     let (_origin, edge) = start("", &good.key_pem);
     edge.said("holds no certificate");
     for round in 0..3 {
         fs::write(edge.path("one.key"), format!("{}\n{round}\n", good.key_pem)).unwrap();
-        wait_for("the look", || (edge.stderr().matches("certificates taken up").count() > round).then_some(()));
+        wait_for("the files to be read again", || {
+            (edge.stderr().matches("certificates taken up").count() > round).then_some(())
+        });
     }
     assert_eq!(edge.stderr().matches("holds no certificate").count(), 1, "{}", edge.stderr());
 }

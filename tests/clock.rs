@@ -1,7 +1,7 @@
-//! A wall clock that is set by an hour while the daemon runs changes no timer: what is to take a while takes that long. Only
-//! what shows a time of day follows it.
+//! A wall clock that is set forwards or back by an hour while the daemon runs changes no timer: every wait takes as long as
+//! configured. Only what shows a time of day follows the clock.
 //!
-//! libfaketime stands between the daemon and the wall clock, and reads from a file how far that one is off; the monotonic
+//! libfaketime stands between the daemon and the wall clock, and reads from a file how far the clock is off; the monotonic
 //! clock stays as it is, as it does where an administrator or NTP sets the time.
 
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::support::{Edge, Origin, Setup, Steps, Then, is_there, seconds, serves
 const LASTS: Duration = Duration::from_millis(800);
 const TEXT: &str = "800ms";
 
-/// A daemon whose wall clock is in the test's hand.
+/// A daemon whose wall clock the test sets.
 struct Stage {
     edge: Edge,
     blue: Origin,
@@ -33,7 +33,7 @@ struct Stage {
     offset: i64,
 }
 
-/// Of Debian's package `faketime`; the one for programs with threads.
+/// The library in Debian's package `faketime`: the build for programs with threads.
 fn library() -> Option<PathBuf> {
     let folders = std::fs::read_dir("/usr/lib").ok()?.filter_map(Result::ok);
     folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1")).find(|path| path.exists())
@@ -70,7 +70,7 @@ fn stage(hour: i64) -> Option<Stage> {
     let limited = "[[site.route]]\npath = \"/limited/\"\nlimit = [\"one\"]\nservice = \"app\"\n\
                    [zone.one]\nrate = \"1r/h\"\nburst = 0\n";
     let mut edge = setup.and(limited).start();
-    // What it makes at its first start, certificates among it, it makes by the true clock.
+    // The first start, which makes certificates and more, runs by the true clock.
     edge.terminate();
     let clock = edge.path("clock");
     std::fs::write(&clock, "+0").unwrap();
@@ -87,7 +87,7 @@ fn stage(hour: i64) -> Option<Stage> {
 }
 
 impl Stage {
-    /// An hour more, or less.
+    /// Moves the clock by an hour, forwards or back.
     fn set_the_clock(&mut self) {
         self.offset += self.hour;
         replace(&self.edge.path("clock"), format!("{:+}", self.offset));
@@ -105,7 +105,7 @@ impl Stage {
     }
 }
 
-/// As long as it was to: an hour's difference would be nothing at all, or no end.
+/// Checks that it took as long as configured. With an hour's difference it would end at once or never.
 #[track_caller]
 fn assert_lasted(begun: Instant) {
     let took = begun.elapsed();

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{Edge, Origin, Setup};
 
-/// Enough for both sides; the phases one by one are in `kill`.
+/// Enough kills for both outcomes. The phases one by one are in `kill`.
 const ROUNDS: u32 = 30;
 
 fn start(blue: &Origin, green: &Origin) -> Edge {
@@ -24,7 +24,7 @@ fn other(color: &str) -> &'static str {
     if color == "blue" { "green" } else { "blue" }
 }
 
-/// The generations of the switches that the history tells of.
+/// The generations of the switches in the history.
 fn switched(edge: &Edge) -> Vec<u64> {
     let records = edge.admin(&["history", "--json", "-n", "1000"]).ok().json()["records"].clone();
     let done = records.as_array().unwrap().iter().filter(|record| record["result"] == "switched");
@@ -38,13 +38,13 @@ fn kill_and_start_again(edge: &mut Edge) {
 }
 
 #[test]
-fn killed_at_random_moments_it_keeps_the_old_or_the_new_colour() {
+fn a_daemon_killed_at_random_moments_keeps_the_old_or_the_new_colour() {
     let seed = std::env::var("EDGE_SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().unwrap());
     println!("EDGE_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     let mut edge = start(&blue, &green);
-    // A whole switch on this machine as it is now: kills fall before, into and behind it.
+    // How long a whole switch takes on this machine now: kills fall before, during and after it.
     let begun = Instant::now();
     edge.admin(&["switch", "green", "--no-wait"]).ok();
     let span = (begun.elapsed() * 2).max(Duration::from_millis(80));
@@ -80,12 +80,12 @@ fn killed_at_random_moments_it_keeps_the_old_or_the_new_colour() {
     let names: Vec<_> = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     let known = ["acme", "ca", "history.jsonl", "lock", "state.json", "token.key"];
     let strange: Vec<_> = names.iter().filter(|name| !known.contains(&name.as_str())).collect();
-    // A kill between the temporary file and its rename leaves that one, to be overwritten by the next.
+    // A kill before the rename leaves the temporary file. The next write replaces it.
     assert!(strange.iter().all(|name| *name == "state.tmp"), "files are left behind: {names:?}");
 }
 
 #[test]
-fn killed_while_the_old_colour_drains_it_keeps_the_new_one() {
+fn a_daemon_killed_during_a_drain_keeps_the_new_colour() {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     let mut edge = start(&blue, &green);
     edge.admin(&["switch", "green", "--no-wait"]).ok();
@@ -102,7 +102,7 @@ fn a_torn_record_of_the_history_hides_no_other() {
     edge.admin(&["switch", "green", "--reason", "the first"]).ok();
     edge.kill();
     let mut file = std::fs::File::options().append(true).open(edge.path("state/history.jsonl")).unwrap();
-    // Torn within a character.
+    // The record is torn within a character.
     file.write_all(b"{\"time\":\"2026-01-01T00:00:00Z\",\"reason\":\"f\xc3").unwrap();
     edge.start_again();
     edge.admin(&["rollback", "--reason", "the second"]).ok();

@@ -1,4 +1,4 @@
-//! What goes through arrives whole and as it was, over every kind of connection, and is never held in memory.
+//! Requests and answers arrive whole and unchanged over every kind of connection, and no body is held in memory.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -67,7 +67,7 @@ fn a_backend_with_a_wrong_certificate_gets_no_request() {
     let setup = setup.service(&format!("tls_ca = {ca:?}\ntls_server_name = \"origin.test\""));
     let text = setup.text();
     let edge = Edge::spawn(setup.place.clone(), &text);
-    wait_until("the doors to open", || std::net::TcpStream::connect(edge.http()).is_ok());
+    wait_until("the listeners to open", || std::net::TcpStream::connect(edge.http()).is_ok());
     assert_eq!(edge.get("/").status, 503);
     assert_eq!(origin.seen().len(), 0);
 }
@@ -202,7 +202,7 @@ fn trailers_of_a_chunked_answer_reach_the_client() {
 }
 
 const HUGE: u64 = 200 << 20;
-/// What the daemon may grow by while [`HUGE`] bytes wait for someone: buffers, not bodies.
+/// How many MiB the daemon may grow by while [`HUGE`] bytes wait for a stalled side: buffers, not bodies.
 const BUFFERS: u64 = 24;
 
 #[test]
@@ -228,7 +228,7 @@ fn a_download_waits_in_the_backend_when_its_client_stalls() {
     let mut h2 = edge.h2("app.test");
     let (stalled, _) = h2.begin(h2.request("GET", "/huge"), true).unwrap();
     let mut body = h2.run(stalled).unwrap().into_body();
-    // Until nothing moves any more.
+    // Waits until nothing moves any more.
     while sent.recv_timeout(Duration::from_millis(500)).is_ok() {}
     let grown = edge.memory() - before;
     assert!(grown < BUFFERS, "{grown} MiB more for three stalled downloads");
@@ -333,7 +333,7 @@ fn an_answer_that_comes_before_the_upload_has_ended_reaches_the_client() {
     });
     let edge = Setup::to(&origin).start();
     for mut client in [edge.plain(), edge.tls("app.test")] {
-        // More than the sockets hold: it goes on being sent after the answer.
+        // More than the sockets hold, so the client still sends after the answer.
         client.begin("POST", "/early", "Content-Length: 5000000\r\n").send(vec![b'x'; 1_000_000]);
         let answer = client.answer();
         assert_eq!((answer.status, answer.text().as_str()), (403, "nope"));
@@ -384,7 +384,7 @@ fn a_client_that_leaves_is_noticed_by_the_backend() {
 }
 
 #[test]
-fn an_answer_that_breaks_off_is_not_passed_off_as_whole() {
+fn an_answer_that_breaks_off_does_not_look_whole() {
     let origin = Origin::start("blue");
     for (path, head) in [
         ("/length", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n12345"),

@@ -1,4 +1,4 @@
-//! Names of backends are followed as they change, and DNS that fails takes nothing away.
+//! A backend's name is followed when its addresses change, and a failing DNS takes no backend away.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
@@ -16,12 +16,12 @@ fn origins<const N: usize>(colors: [&str; N]) -> ([Origin; N], [Ipv4Addr; N], u1
     (origins, addresses, port)
 }
 
-/// Started, whether ready or not: while a name doesn't resolve there is no healthy backend.
+/// A daemon that has started, ready or not: while a name doesn't resolve there is no healthy backend.
 fn started(dns: &Dns, port: u16) -> Edge {
     let setup = Setup::pool(&[&format!("backend.example:{port}")]).server(&dns.resolvers()).health("fall = 1");
     let text = setup.text();
     let edge = Edge::spawn(setup.place.clone(), &text);
-    wait_until("the doors to open", || std::net::TcpStream::connect(edge.http()).is_ok());
+    wait_until("the listeners to open", || std::net::TcpStream::connect(edge.http()).is_ok());
     edge
 }
 

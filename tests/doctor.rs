@@ -1,4 +1,4 @@
-//! `acme doctor`: why an authority would not issue, found out without asking it for anything.
+//! `acme doctor` finds out why an authority would not issue a certificate, and asks it for none.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -26,7 +26,7 @@ fn doctor(edge: &Edge, arguments: &[&str]) -> (Option<i32>, Vec<Value>) {
     (ran.code, found)
 }
 
-/// As the admin API has it.
+/// The same over the admin API.
 fn ask(edge: &Edge, body: &str) -> (u16, Value) {
     let fields = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
     let answer = edge.api().ask("POST", "/v1/acme/doctor", &fields, body);
@@ -43,7 +43,7 @@ fn lines(edge: &Edge, check: &str) -> Vec<Line> {
     of_check.map(line).collect()
 }
 
-/// The only one.
+/// The only line of one check.
 fn line(edge: &Edge, check: &str) -> Line {
     let mut lines = lines(edge, check);
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -71,8 +71,8 @@ fn with_names(lines: &str) -> Option<(Edge, Authority, Names)> {
     Some((setup.server(&names.resolvers()).and(&ca.section(lines)).and(SITE).start(), ca, names))
 }
 
-/// Meets every connection like this, on an address of its own.
-fn someone_else(port: u16, meet: impl Fn(TcpStream) + Send + Sync + 'static) -> IpAddr {
+/// Another server than the daemon, on an address of its own: it meets every connection with `meet`.
+fn other_server(port: u16, meet: impl Fn(TcpStream) + Send + Sync + 'static) -> IpAddr {
     let listener = TcpListener::bind((own_address(), port)).unwrap();
     let ip = listener.local_addr().unwrap().ip();
     let meet = Arc::new(meet);
@@ -86,20 +86,20 @@ fn someone_else(port: u16, meet: impl Fn(TcpStream) + Send + Sync + 'static) -> 
 }
 
 fn answers(port: u16, answer: &'static str) -> IpAddr {
-    someone_else(port, move |mut stream| {
+    other_server(port, move |mut stream| {
         let _ = stream.read(&mut [0; 4096]);
         let _ = stream.write_all(answer.as_bytes());
     })
 }
 
 fn speaks_tls(port: u16, config: Arc<ServerConfig>) -> IpAddr {
-    someone_else(port, move |stream| {
+    other_server(port, move |stream| {
         let mut tls = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream);
         let _ = tls.read(&mut [0; 1]);
     })
 }
 
-/// Lets nobody in any more: its queue is full.
+/// A listener that takes no more connections: its queue is full.
 fn blackhole(port: u16) -> (IpAddr, impl Drop) {
     use socket2::{Domain, Socket, Type};
     let address = SocketAddr::from((own_address(), port));
@@ -111,7 +111,7 @@ fn blackhole(port: u16) -> (IpAddr, impl Drop) {
     (address.ip(), Held(listener, queue))
 }
 
-/// Sockets that are open as long as it is.
+/// Keeps sockets open until it is dropped.
 struct Held(socket2::Socket, Vec<TcpStream>);
 
 impl Drop for Held {
@@ -150,7 +150,7 @@ fn where_all_is_well_nothing_fails_and_nothing_is_changed() {
 }
 
 #[test]
-fn it_asks_an_authority_for_nothing() {
+fn the_doctor_asks_the_authority_for_nothing() {
     let origin = Origin::start("blue");
     let setup = Setup::to(&origin);
     let ca = Authority::start(&setup.place);
@@ -158,16 +158,20 @@ fn it_asks_an_authority_for_nothing() {
     let section = ca.section("").replace("email", "#email");
     let edge = setup.server(&ca.resolvers()).and(&section).and(&file).and(SITE).start();
     let (mark, found, advice) = line(&edge, "config");
-    assert_eq!((mark.as_str(), advice.as_str()), ("warn", "set email in [acme]"), "it has a file: {found}");
+    assert_eq!(
+        (mark.as_str(), advice.as_str()),
+        ("warn", "set email in [acme]"),
+        "the site has a certificate file: {found}"
+    );
     for check in ["http-01", "tls-alpn-01", "directory"] {
-        assert_eq!(line(&edge, check).0, "ok", "{check}: what is in the way of one thing hides no other");
+        assert_eq!(line(&edge, check).0, "ok", "{check}: one failed check hides no other");
     }
     assert_eq!((ca.accounts(), ca.orders().len(), ca.looked()), (0, 0, 0));
     assert!(!edge.path("state/acme/accounts").exists());
 }
 
 #[test]
-fn who_answers_http_01_instead_is_told_apart() {
+fn other_servers_that_answer_http_01_are_told_apart() {
     let Some((edge, _ca, names)) = with_names("challenges = [\"http-01\"]") else { return };
     let port = edge.http().port();
     let us = edge.http().ip();
@@ -175,7 +179,7 @@ fn who_answers_http_01_instead_is_told_apart() {
     let away = answers(port, "HTTP/1.1 301 -\r\nLocation: https://other.example/\r\nContent-Length: 0\r\n\r\n");
     let cloud = answers(port, "HTTP/1.1 522 -\r\nServer: cloudflare\r\nCF-RAY: 1\r\nContent-Length: 0\r\n\r\n");
     let other = answers(port, "SSH-2.0-OpenSSH_9.2\r\n");
-    let silent = someone_else(port, |_stream| thread::park());
+    let silent = other_server(port, |_stream| thread::park());
     let refused = IpAddr::from(own_address());
     let (full, _held) = blackhole(port);
     let all = [us, nginx, away, cloud, other, silent, refused, full];
@@ -199,7 +203,7 @@ fn who_answers_http_01_instead_is_told_apart() {
 }
 
 #[test]
-fn who_answers_tls_alpn_01_instead_is_told_apart() {
+fn other_servers_that_answer_tls_alpn_01_are_told_apart() {
     let Some((edge, _ca, names)) = with_names("challenges = [\"tls-alpn-01\"]") else { return };
     issued(&edge, "shop.example");
     let port = edge.https().port();
@@ -238,7 +242,7 @@ fn another_process_with_the_same_name_is_not_this_one() {
 }
 
 #[test]
-fn an_aaaa_record_that_leads_elsewhere_is_called_so() {
+fn an_aaaa_record_that_leads_elsewhere_is_reported() {
     let Some((edge, _ca, names)) = with_names("") else { return };
     issued(&edge, "shop.example");
     names.set("add-aaaa", &json!({ "host": "shop.example.", "addresses": ["::1"] }));
@@ -254,7 +258,7 @@ fn an_aaaa_record_that_leads_elsewhere_is_called_so() {
 fn caa_forbids_allows_or_fails() {
     let Some((edge, ca, names)) = with_names("") else { return };
     assert_eq!(line(&edge, "caa").0, "ok", "none");
-    // At the parent, which counts for all names below.
+    // A record of the parent counts for all names below it.
     let policy = |value: &str| {
         names.set("clear-caa", &json!({ "host": "example." }));
         names.set("add-caa", &json!({ "host": "example.", "policies": [{ "tag": "issue", "value": value }] }));
@@ -279,7 +283,7 @@ fn caa_forbids_allows_or_fails() {
 }
 
 #[test]
-fn a_name_that_does_not_exist_is_said_to() {
+fn a_name_that_does_not_exist_is_reported() {
     let (edge, _ca) = with("");
     let (code, found) = doctor(&edge, &["nowhere.example"]);
     assert_eq!(code, Some(1));
@@ -290,7 +294,7 @@ fn a_name_that_does_not_exist_is_said_to() {
 }
 
 #[test]
-fn a_wrong_clock_is_seen_in_the_authoritys() {
+fn a_wrong_clock_is_found_by_the_authoritys_clock() {
     let (edge, ca) = with("");
     assert_eq!(line(&edge, "clock").0, "skipped", "it tells no time");
     for (ahead, mark) in [(0, "ok"), (60, "warn"), (-60, "warn"), (3600, "fail")] {
@@ -301,7 +305,7 @@ fn a_wrong_clock_is_seen_in_the_authoritys() {
 }
 
 #[test]
-fn the_directory_says_what_it_wants() {
+fn what_the_directory_requires_is_reported() {
     let (edge, ca) = with("");
     ca.meta("externalAccountRequired", json!(true));
     let (mark, found, advice) = line(&edge, "directory");
@@ -330,7 +334,7 @@ fn a_directory_whose_root_is_unknown_needs_a_ca_file() {
 }
 
 #[test]
-fn what_failed_lately_and_until_when_is_told() {
+fn recent_failures_and_the_wait_for_the_next_attempt_are_reported() {
     let origin = Origin::start("blue");
     let setup = Setup::to(&origin);
     let ca = Authority::start(&setup.place);
@@ -350,11 +354,11 @@ fn what_failed_lately_and_until_when_is_told() {
 }
 
 #[test]
-fn without_a_name_all_that_want_one_are_looked_at() {
+fn without_a_name_every_name_that_wants_a_certificate_is_checked() {
     let origin = Origin::start("blue");
     let setup = Setup::to(&origin);
     let ca = Authority::start(&setup.place);
-    // Files could cover the wildcard; they do not.
+    // Files could cover the wildcard, but they do not.
     let files = Identity::for_names(&["other.example"]).section(setup.place.dir(), "other");
     let sites = "[[site]]\nhosts = [\"shop.example\", \"www.shop.example\", \"*.shop.example\"]\nservice = \"app\"\n";
     let edge = setup.server(&ca.resolvers()).and(&ca.section("")).and(&files).and(sites).start();
@@ -374,7 +378,7 @@ fn without_a_name_all_that_want_one_are_looked_at() {
 }
 
 #[test]
-fn a_hook_that_is_not_there_is_told() {
+fn a_hook_that_is_not_there_is_reported() {
     let (edge, _ca) = with("challenges = [\"dns-01\"]\ndns_hook = \"/nowhere/hook\"");
     let (mark, found, advice) = line(&edge, "hook");
     assert_eq!(mark, "fail");

@@ -1,5 +1,5 @@
-//! What one switch promises, two hundred keep: nothing is lost, nothing is late, nothing is left in memory; and a WebSocket
-//! outlives any number of them until its own deadline.
+//! Two hundred switches keep what one promises: nothing is lost, nothing reaches the old colour late, nothing stays in memory. A
+//! WebSocket outlives any number of switches until its own deadline.
 
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use crate::support::frames::{closing, frame, masked};
 use crate::support::load::UPGRADE;
 use crate::support::{Client, Edge, Load, Origin, Setup, Then, Turn, seconds, serves_load, wait_until};
 
-/// A gate that is passed by its first probe, which comes at once.
+/// The first probe comes at once, and passes the gate.
 const HEALTH: &str = "interval = \"200ms\"\nrise = 1\ntimeout = \"2s\"";
 
 const SWITCHES: usize = 200;
@@ -19,14 +19,15 @@ fn turn(edge: &Edge, color: &str) -> Turn {
     Turn { begun, returned: Instant::now(), color: color.to_owned() }
 }
 
-/// What is never given back. A reading falls on whatever the load is doing, and on a busy machine that piles up.
+/// The memory that is never given back. The larger readings include what the load was doing at that moment, which is more on a busy
+/// machine.
 fn least(readings: &[u64]) -> u64 {
     *readings.iter().min().unwrap()
 }
 
-/// Two hundred there and back. What was in memory around the tenth, and at the end.
+/// Two hundred switches, there and back. Returns the memory around the tenth and at the end, in KiB.
 fn switches(edge: &Edge, turns: &mut Vec<Turn>) -> (u64, u64) {
-    // Always at the same point: blue serves again, its switch has just returned, the load goes on.
+    // Memory is always read at the same point: blue serves again, its switch has just returned, the load goes on.
     let mut readings = Vec::new();
     let begun = Instant::now();
     for _ in 0..SWITCHES / 2 {
@@ -49,8 +50,8 @@ fn two_hundred_switches_under_load_lose_nothing_and_leave_nothing_in_memory() {
     let mut turns = Vec::new();
     let (early, late) = switches(&edge, &mut turns);
     let is_more = |early: u64, late: u64| late * 100 > early * 105;
-    // Where the machine is so busy that the load had not come to its height by the tenth switch, the next two hundred tell:
-    // what leaks does so again.
+    // On a machine so busy that the load has not reached its height by the tenth switch, the next two hundred decide: a leak
+    // shows again.
     if is_more(early, late) {
         let (_, last) = switches(&edge, &mut turns);
         assert!(!is_more(late, last), "{early} KiB after the tenth, {late} KiB after 200, {last} KiB after 400");
@@ -81,7 +82,7 @@ fn echoes(color: &'static str) -> Origin {
     origin
 }
 
-/// Echoes until it is told to close; answers when that was, and in which words.
+/// Sends messages and reads their echoes until a Close comes; returns when it came, and its payload.
 fn keep_echoing(mut tunnel: Client) -> (Instant, Vec<u8>) {
     for number in 0.. {
         let text = format!("message {number}");
@@ -91,7 +92,7 @@ fn keep_echoing(mut tunnel: Client) -> (Instant, Vec<u8>) {
         assert!(!is_masked);
         if first == 0x88 {
             tunnel.send(masked(8, &payload[..2]));
-            // Perhaps the echo was on its way; the Close was the last that was said.
+            // The echo may have been on its way. The Close is the last frame.
             assert!(tunnel.closes_within(seconds(5)));
             return (now, payload);
         }
@@ -106,16 +107,16 @@ fn open(edge: &Edge, color: &str) -> JoinHandle<(Instant, Vec<u8>)> {
     tunnel.begin("GET", "/ws", UPGRADE);
     let head = tunnel.head().expect("an answer");
     assert_eq!((head.word(1), head.get("x-color")), ("101", Some(color)));
-    // Ends with its tunnel; the test joins it.
+    // The thread ends with its tunnel; the test joins it.
     thread::spawn(move || keep_echoing(tunnel))
 }
 
-/// They end by this switch, and by nothing before: after its deadline, one after another, each told why.
+/// Checks that this switch ends the tunnels and nothing before it does: after its deadline, one after another, each with a reason.
 fn assert_cut_by(edge: &Edge, color: &str, tunnels: Vec<JoinHandle<(Instant, Vec<u8>)>>) {
     const DRAIN: Duration = Duration::from_millis(1200);
     let begun = Instant::now();
     edge.admin(&["switch", color, "--drain", "1200ms", "--no-wait"]).ok();
-    // The drain began somewhere in between: the gate takes as long as it takes.
+    // The drain began at some moment in between, after the gate.
     let returned = begun.elapsed();
     let count = tunnels.len();
     let mut ended = Vec::new();

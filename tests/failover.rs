@@ -1,4 +1,4 @@
-//! While the colour that serves has no healthy backend, the other one stands in, where the service has it so.
+//! While the active colour has no healthy backend, the other one stands in, if the service is configured so.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -41,10 +41,10 @@ fn a_colour_that_dies_loses_nothing_and_takes_over_again_when_it_is_back() {
 }
 
 fn dies_and_comes_back(edge: &Edge, blue: &Origin) {
-    // Gone without a word: until a probe has seen it, a request is the first to meet it.
+    // The backend goes without notice: until a probe sees it, a request is the first to meet it.
     let addr = blue.addr();
     blue.stop();
-    assert_eq!(edge.get("/").text(), "green", "the moment it happens");
+    assert_eq!(edge.get("/").text(), "green", "from the first request on");
     wait_until("the failover to be known", || edge.status()["detour"] == "failover");
     let generation = edge.status()["generation"].clone();
     assert_eq!((&generation, &edge.status()["active"]), (&Value::from(1), &Value::from("blue")), "it is not a switch");
@@ -62,7 +62,7 @@ fn dies_and_comes_back(edge: &Edge, blue: &Origin) {
 }
 
 #[test]
-fn an_unhealthy_colour_is_stood_in_for_even_without_traffic() {
+fn the_other_colour_stands_in_even_without_traffic() {
     let (blue, green) = colors();
     let edge = start(&blue, &green, "failover = \"other-color\"");
     blue.set_health(503);
@@ -74,7 +74,7 @@ fn an_unhealthy_colour_is_stood_in_for_even_without_traffic() {
 }
 
 #[test]
-fn without_it_nobody_stands_in() {
+fn without_failover_no_colour_stands_in() {
     let (blue, green) = colors();
     let edge = start(&blue, &green, "");
     blue.set_health(503);
@@ -85,7 +85,7 @@ fn without_it_nobody_stands_in() {
 }
 
 #[test]
-fn where_nobody_is_healthy_the_answer_is_503() {
+fn without_a_healthy_backend_in_either_colour_the_answer_is_503() {
     let (blue, green) = colors();
     let edge = start(&blue, &green, "failover = \"other-color\"");
     blue.set_health(503);
@@ -94,7 +94,7 @@ fn where_nobody_is_healthy_the_answer_is_503() {
 }
 
 #[test]
-fn a_canary_without_a_healthy_backend_falls_back_and_says_so() {
+fn a_canary_without_a_healthy_backend_falls_back_and_is_reported() {
     let (blue, green) = colors();
     let edge = start(&blue, &green, "");
     edge.admin(&["canary", "green", "100"]).ok();
@@ -109,7 +109,7 @@ fn a_canary_without_a_healthy_backend_falls_back_and_says_so() {
 }
 
 #[test]
-fn who_was_taken_in_belongs_there_once_the_colour_serves() {
+fn requests_taken_in_by_failover_belong_to_the_colour_once_it_serves() {
     let (blue, green) = colors();
     let edge = start(&blue, &green, "failover = \"other-color\"");
     blue.set_health(503);
@@ -117,7 +117,7 @@ fn who_was_taken_in_belongs_there_once_the_colour_serves() {
     let (mut websocket, color) = open_websocket(edge.http()).unwrap();
     assert_eq!(color, "green");
     echo(&mut websocket, "taken in").unwrap();
-    // Green was deployed as it stood there, then blue anew: the drain of green is to know whom it still has.
+    // A switch to green, which has the WebSocket already, then back to blue: the drain of green must count the WebSocket.
     edge.admin(&["switch", "green", "--drain", "100ms"]).ok();
     blue.set_health(200);
     let ran = edge.admin(&["switch", "blue", "--drain", "300ms"]).ok();
@@ -126,7 +126,7 @@ fn who_was_taken_in_belongs_there_once_the_colour_serves() {
 }
 
 #[test]
-fn a_reload_that_ends_it_says_so() {
+fn a_reload_that_ends_a_failover_reports_it() {
     let (blue, green) = colors();
     let setup = Setup::colors(&blue, &green).health(HEALTH);
     let without = setup.text();
@@ -137,12 +137,12 @@ fn a_reload_that_ends_it_says_so() {
     edge.rewrite(&without);
     edge.admin(&["reload"]).ok();
     assert_eq!(edge.get("/").status, 503);
-    assert_eq!(edge.status()["detour"], Value::Null, "nobody stands in");
+    assert_eq!(edge.status()["detour"], Value::Null, "no colour stands in");
     edge.recorded("failover", "recovered");
 }
 
 #[test]
-fn who_waits_for_a_colour_that_goes_down_goes_to_the_other() {
+fn requests_that_wait_for_a_colour_that_goes_down_go_to_the_other() {
     let (blue, green) = colors();
     blue.on("/slow", |_, wire| {
         wire.closes_within(PATIENCE);

@@ -1,6 +1,6 @@
 //! Ambiguous and broken requests are refused, their connection is closed, and nothing that follows reaches a backend.
 
-use crate::support::{Edge, Origin, Setup, assert_dressed, seconds};
+use crate::support::{Edge, Origin, Setup, assert_has_our_fields, seconds};
 
 /// A request that some server on the way might read differently.
 struct Hostile {
@@ -15,7 +15,7 @@ fn hostile(name: &'static str, raw: &str, status: u16, reason: &'static str) -> 
     Hostile { name, raw: raw.replace('\n', "\r\n").replace("\\LF", "\n").replace("\\0", "\0"), status, reason }
 }
 
-/// Each on a connection of its own, another request right behind it.
+/// Sends each request on a connection of its own, with another request right behind it.
 fn assert_refused(edge: &Edge, origin: &Origin, requests: &[Hostile]) {
     let mut refused = Vec::new();
     for Hostile { name, raw, status, reason } in requests {
@@ -23,7 +23,7 @@ fn assert_refused(edge: &Edge, origin: &Origin, requests: &[Hostile]) {
         client.send(raw).send("GET /second HTTP/1.1\r\nHost: plain.test\r\n\r\n");
         let answer = client.try_answer().unwrap_or_else(|| panic!("{name}: closed without an answer"));
         assert_eq!(answer.status, *status, "{name}: {:?}", answer.head);
-        assert_dressed(&answer);
+        assert_has_our_fields(&answer);
         assert_eq!(answer.get("connection"), Some("close"), "{name}: {:?}", answer.head);
         assert!(client.try_answer().is_none(), "{name}: the request behind it was answered");
         assert!(client.closes_within(seconds(5)), "{name}: not closed");
@@ -104,7 +104,7 @@ fn a_broken_chunk_ends_the_connection_and_no_request_follows() {
 }
 
 #[test]
-fn chunk_extensions_and_trailers_are_no_offence() {
+fn chunk_extensions_and_trailers_are_accepted() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).start();
     let mut client = edge.plain();
@@ -185,7 +185,7 @@ fn the_absolute_form_is_served_when_it_agrees_with_host() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_by_its_own_status() {
+fn a_head_that_is_too_large_is_refused_with_its_own_status() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).limits("header_size = \"8KiB\"\nheaders = 20").start();
     let long = "a".repeat(9 * 1024);
@@ -209,7 +209,7 @@ fn what_is_too_large_is_refused_by_its_own_status() {
 }
 
 #[test]
-fn what_was_answered_before_a_refusal_stays_answered() {
+fn requests_before_a_refused_one_are_answered() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).start();
     let mut client = edge.plain();

@@ -1,6 +1,7 @@
-//! Every answer is dressed, every backend is told the truth about the client, and nothing of one hop reaches the next.
+//! Every answer carries the security headers, every backend gets the truth about the client, and no field of one hop reaches the
+//! next.
 
-use crate::support::{Answer, Origin, Setup, assert_dressed};
+use crate::support::{Answer, Origin, Setup, assert_has_our_fields};
 
 #[test]
 fn every_answer_carries_the_security_headers_and_an_id() {
@@ -38,7 +39,7 @@ fn every_answer_carries_the_security_headers_and_an_id() {
     ];
     for (status, answer) in &answers {
         assert_eq!(answer.status, *status, "{:?}", answer.head);
-        assert_dressed(answer);
+        assert_has_our_fields(answer);
         assert_eq!(edge.logged(answer.id())["status"], *status);
     }
     assert_eq!(answers[1].1.get("location"), Some("/new/page"));
@@ -50,7 +51,7 @@ fn every_answer_carries_the_security_headers_and_an_id() {
 }
 
 #[test]
-fn what_the_backend_set_itself_is_kept_and_what_it_tells_of_itself_is_not() {
+fn fields_that_the_backend_sets_are_kept_except_those_that_describe_it() {
     let origin = Origin::start("blue");
     origin.answers(
         "/own",
@@ -66,7 +67,7 @@ fn what_the_backend_set_itself_is_kept_and_what_it_tells_of_itself_is_not() {
 }
 
 #[test]
-fn the_backend_is_told_the_client_and_forgeries_are_dropped() {
+fn the_backend_gets_the_clients_address_and_forged_fields_are_dropped() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).start();
     let forged = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-Host: evil\r\n\
@@ -100,13 +101,13 @@ fn a_trusted_proxy_is_believed_and_appended_to() {
     let answer = edge.plain().ask("GET", "/", told, "");
     let head = origin.saw("/").head;
     assert_eq!(head.all("x-forwarded-for").join(", "), "6.6.6.6, 203.0.113.7, 10.1.1.1, 127.0.0.1");
-    assert_eq!(head.get("x-real-ip"), Some("203.0.113.7"), "the nearest that is not a proxy of ours");
+    assert_eq!(head.get("x-real-ip"), Some("203.0.113.7"), "the nearest address that is not a trusted proxy");
     assert_eq!(head.get("x-forwarded-proto"), Some("https"));
     assert_eq!((answer.id(), head.get("x-request-id")), ("from-the-balancer-1", Some("from-the-balancer-1")));
     assert!(head.get("traceparent").unwrap().starts_with("00-11111111111111111111111111111111-"));
     assert_eq!(edge.logged("from-the-balancer-1")["client"], "203.0.113.7");
     let answer = edge.plain().ask("GET", "/", "X-Request-ID: <script>\r\n", "");
-    assert_eq!(answer.id().len(), 36, "an insane id is replaced");
+    assert_eq!(answer.id().len(), 36, "an invalid id is replaced");
 }
 
 #[test]
@@ -135,7 +136,7 @@ fn hop_by_hop_headers_stop_in_both_directions() {
 }
 
 #[test]
-fn connection_may_not_nominate_what_must_arrive() {
+fn the_connection_field_can_not_remove_what_must_arrive() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).start();
     let mut refused = Vec::new();

@@ -48,7 +48,7 @@ fn asides(edge: &Edge) -> usize {
 }
 
 #[test]
-fn its_root_vouches_for_local_names_alone() {
+fn the_root_vouches_for_local_names_alone() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).start();
     let path = edge.path("state/ca/root.pem");
@@ -60,7 +60,7 @@ fn its_root_vouches_for_local_names_alone() {
     }
     assert!(text.contains("CA:TRUE, pathlen:0"), "{text}");
 
-    // Whoever gets hold of the key can sign what they want, and nobody believes it.
+    // With the key one can sign any name, but clients accept local names alone.
     let key = KeyPair::from_pem(&fs::read_to_string(edge.path("state/ca/root.key")).unwrap()).unwrap();
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -86,7 +86,7 @@ fn path(edge: &Edge) -> String {
 }
 
 #[test]
-fn its_leafs_live_for_a_week() {
+fn leafs_live_for_a_week() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).start();
     let leaf = edge.hello("app.test").certificate().unwrap();
@@ -98,7 +98,7 @@ fn its_leafs_live_for_a_week() {
 }
 
 #[test]
-fn a_root_without_constraints_is_kept_and_said() {
+fn a_root_without_constraints_is_kept_and_reported() {
     let (pem, key) = unconstrained(SystemTime::now() + Duration::from_hours(24 * 400));
     let (_origin, edge) = start_with(&pem, &key);
     edge.said("may sign for ANY name");
@@ -151,7 +151,7 @@ fn the_root_is_printed_with_how_to_trust_it() {
     let der = CertificateDer::from_pem_slice(json["pem"].as_str().unwrap().as_bytes()).unwrap();
     let file = CertificateDer::from_pem_file(Path::new(&path(&edge))).unwrap();
     assert_eq!(der, file);
-    // As it says: who trusts that file, trusts the site.
+    // A client that trusts the file trusts the site, as the text says.
     let trusting = edge.path("edgectl-ca.pem");
     fs::write(&trusting, &ran.stdout).unwrap();
     let url = format!("https://app.test:{}/", edge.https().port());

@@ -1,4 +1,4 @@
-//! `kill -9` in every phase of a switch: what serves is the old or the new, what was acknowledged stays, the next switch works.
+//! `kill -9` in every phase of a switch: the old or the new colour serves, what was acknowledged stays, the next switch works.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::load::open_websocket;
 use crate::support::{Edge, Origin, PATIENCE, Setup, Steps, Then, is_there, wait_until};
 
-/// In a warm-up, or in what is shown of one.
+/// The path of the warm-up.
 const SLOW: &str = "/slow";
 
 struct Stage {
@@ -35,7 +35,7 @@ impl Stage {
         Steps::of(&self.edge, "switch", &to_green(more))
     }
 
-    /// Killed now and started again, `color` serves with this generation.
+    /// Kills the daemon and starts it again: `color` serves, with this generation.
     #[track_caller]
     fn comes_back_with(&mut self, color: &str, generation: u64) {
         self.edge.kill();
@@ -46,7 +46,7 @@ impl Stage {
         assert!(!log.contains("DAMAGED"), "{log}");
     }
 
-    /// No lock is left, nothing is in the way.
+    /// Checks that no lock is left: the next switch works.
     #[track_caller]
     fn goes_on(&self) {
         let before = self.edge.status();
@@ -60,7 +60,7 @@ impl Stage {
         assert!(generations.is_sorted(), "{generations:?}");
     }
 
-    /// Every line of the file: a kill of the process tears none that the kernel has taken.
+    /// Every line of the file, each of them whole: a kill of the process tears no line that the kernel has taken.
     fn history(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.edge.path("state/history.jsonl")).unwrap_or_default();
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
@@ -102,10 +102,10 @@ fn in_the_warm_up() {
     stage.goes_on();
 }
 
-/// Holds the daemon at `rename`, where the new state becomes the state: before it, or after it.
+/// Holds the daemon at the `rename` that makes the new state count: before it, or after it.
 fn held_at_the_rename(moment: &str) -> Stage {
     let mut stage = stage("");
-    // What else it renames, it does at its first start.
+    // Other renames happen at the first start, which is not traced.
     stage.edge.terminate();
     let inject = format!("inject=/^rename:{moment}=60s:when=1");
     let strace = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=/^rename", "-e", &inject];
@@ -119,7 +119,7 @@ fn generation_in(edge: &Edge, name: &str) -> Option<u64> {
 }
 
 #[test]
-fn when_the_new_state_is_written_but_is_not_the_state() {
+fn when_the_new_state_is_written_but_does_not_count_yet() {
     if !is_there("strace") {
         return;
     }
@@ -127,14 +127,14 @@ fn when_the_new_state_is_written_but_is_not_the_state() {
     let _steps = stage.switching(json!({}));
     wait_until("the new state beside the old", || generation_in(&stage.edge, "state.tmp") == Some(2));
     assert_eq!(generation_in(&stage.edge, "state.json"), None);
-    assert_eq!(stage.edge.get("/").text(), "blue", "nothing is seen of what is not durable");
+    assert_eq!(stage.edge.get("/").text(), "blue", "a state that is not durable does not serve");
     stage.comes_back_with("blue", 1);
     assert_eq!(stage.history(), Vec::<Value>::new());
     stage.goes_on();
 }
 
 #[test]
-fn when_the_new_state_is_the_state_and_nobody_knows() {
+fn when_the_new_state_counts_but_is_not_announced_yet() {
     if !is_there("strace") {
         return;
     }
@@ -157,7 +157,7 @@ fn at_the_flip() {
 }
 
 #[test]
-fn in_the_watch_and_it_says_so_once() {
+fn in_the_watch_which_is_reported_once() {
     let mut stage = stage("");
     stage.switching(json!({ "watch": "60s" })).until("watching");
     stage.comes_back_with("green", 2);
@@ -171,17 +171,17 @@ fn in_the_watch_and_it_says_so_once() {
     assert!(stage.edge.admin(&["history"]).ok().stdout.contains("restarted during the watch"));
     stage.edge.admin(&["rollback"]).ok();
     stage.comes_back_with("blue", 3);
-    assert_eq!(stage.recorded("watch", "inconclusive").len(), 1, "a switch that was not watched");
+    assert_eq!(stage.recorded("watch", "inconclusive").len(), 1, "the rollback was not watched");
     stage.goes_on();
 }
 
 #[test]
-fn behind_a_watch_that_had_its_verdict() {
+fn after_the_verdict_of_a_watch() {
     let mut stage = stage("");
     stage.edge.admin(&["switch", "green", "--watch", "200ms"]).ok();
     assert_eq!(stage.recorded("watch", "inconclusive").len(), 1, "too few requests");
     stage.comes_back_with("green", 2);
-    assert_eq!(stage.recorded("watch", "inconclusive").len(), 1, "the restart has nothing to tell");
+    assert_eq!(stage.recorded("watch", "inconclusive").len(), 1, "the restart has nothing to report");
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn at_each_step_of_a_stepwise_switch() {
     stage.edge.admin(&["switch", "green"]).ok();
     assert_eq!(stage.edge.status()["canary"], Value::Null);
     stage.comes_back_with("green", generation + 1);
-    assert_eq!(stage.recorded("canary", "kept").len(), 3, "told once each");
+    assert_eq!(stage.recorded("canary", "kept").len(), 3, "each is reported once");
     stage.goes_on();
 }
 
@@ -234,7 +234,7 @@ fn during_a_canary() {
     stage.edge.admin(&["canary", "green", "30"]).ok();
     stage.comes_back_with("blue", 2);
     assert_eq!(stage.edge.status()["canary"], json!({ "color": "green", "percent": 30 }));
-    assert_eq!(stage.recorded("canary", "kept"), Vec::<Value>::new(), "by hand it is what it was");
+    assert_eq!(stage.recorded("canary", "kept"), Vec::<Value>::new(), "a canary by hand is not reported");
     stage.edge.admin(&["canary", "green", "60"]).ok();
     stage.comes_back_with("blue", 3);
     assert_eq!(stage.edge.status()["canary"]["percent"], 60);

@@ -1,16 +1,16 @@
-//! Limits are exact, what they remember is bounded, and a refusal reaches the one who is refused.
+//! Limits are exact, their memory is bounded, and a refused client gets to read the refusal.
 
 use std::time::Duration;
 
 use crate::support::{Answer, Client, Edge, Origin, Setup, Then, seconds, wait_until};
 
-/// The TLS-less site behind a zone of 21 requests, one more an hour.
+/// The site without TLS behind a zone that passes 21 requests, and one more an hour.
 fn limited(origin: &Origin, more: &str) -> Setup {
     let zone = format!("[zone.api]\nrate = \"1r/h\"\nburst = 20\n{more}\n");
     Setup::to(origin).site("limit = [\"api\"]").and(&zone)
 }
 
-/// As a client behind a trusted proxy.
+/// Asks as a client behind a trusted proxy.
 fn from(client: &mut Client, ip: &str) -> Answer {
     client.ask("GET", "/", &format!("X-Forwarded-For: {ip}\r\n"), "")
 }
@@ -65,7 +65,7 @@ fn a_delaying_zone_lets_requests_wait_for_their_turn() {
 }
 
 #[test]
-fn the_wait_for_a_turn_is_not_the_backends() {
+fn the_wait_for_a_turn_is_not_counted_as_the_backends_time() {
     let origin = Origin::start("blue");
     origin.on("/slow", |_, wire| {
         std::thread::sleep(Duration::from_millis(300));
@@ -108,7 +108,7 @@ fn bursts_from_many_addresses_keep_keys_and_memory_bounded() {
     assert_eq!(edge.metric("edge_rate_limit_keys{zone=\"api\"}"), 1000.0);
     let grown = edge.memory().saturating_sub(before);
     assert!(grown < 8, "{grown} MiB more");
-    assert_eq!(edge.metric("edge_rate_limited_total"), 0.0, "no innocent was refused");
+    assert_eq!(edge.metric("edge_rate_limited_total"), 0.0, "no client within its limit was refused");
 }
 
 /// 5,000 requests, each from another address.
@@ -140,7 +140,7 @@ fn exempt_networks_are_not_counted() {
 }
 
 #[test]
-fn a_dry_run_counts_and_refuses_nobody() {
+fn a_dry_run_counts_and_refuses_nothing() {
     let origin = Origin::start("blue");
     let edge = limited(&origin, "dry_run = true").start();
     let mut client = edge.plain();
@@ -163,7 +163,7 @@ fn a_routes_zones_replace_the_sites() {
 }
 
 #[test]
-fn one_address_opens_so_many_connections_and_others_are_served() {
+fn the_connections_of_one_address_are_bounded_and_others_are_served() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).limits("connections_per_ip = 5").start();
     let mut open: Vec<Client> = (0..5).map(|_| edge.plain()).collect();
@@ -182,7 +182,7 @@ fn one_address_opens_so_many_connections_and_others_are_served() {
 }
 
 #[test]
-fn so_many_connections_are_open_in_all() {
+fn the_connections_of_all_clients_are_bounded() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).limits("connections = 5").start();
     let mut open: Vec<Client> = (0..5).map(|_| edge.plain()).collect();
@@ -198,7 +198,7 @@ fn a_body_too_large_is_refused_and_the_answer_is_readable_while_the_client_sends
         let connect = || if tls { edge.tls("app.test") } else { edge.plain() };
         let mut client = connect();
         client.begin("POST", "/echo", "Content-Length: 5000000\r\n").send(vec![b'x'; 500_000]);
-        assert_eq!(client.answer().status, 413, "announced");
+        assert_eq!(client.answer().status, 413, "the announced length is too large");
         assert!(client.closes_within(seconds(5)));
 
         let mut client = connect();
@@ -207,7 +207,7 @@ fn a_body_too_large_is_refused_and_the_answer_is_readable_while_the_client_sends
             client.send(format!("{:x}\r\n{}\r\n", 10_000, "x".repeat(10_000)));
         }
         let answer = client.answer();
-        assert_eq!(answer.status, 413, "found out");
+        assert_eq!(answer.status, 413, "the body is found to be too large");
         assert!(client.closes_within(seconds(5)));
         assert_eq!(edge.logged(answer.id())["error"], "body_too_large");
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Edge, Identity, Origin, Root, Setup, wait_until};
 
-/// A daemon with this many sites, and how long it took to a handshake with the last one.
+/// A daemon with `count` sites, and the time from its start to a handshake with the last one.
 fn start(origin: &Origin, count: usize) -> (Edge, Duration) {
     let authority = Root::named("Some CA");
     let setup = Setup::to(origin);
@@ -27,7 +27,7 @@ fn start(origin: &Origin, count: usize) -> (Edge, Duration) {
     (edge, took)
 }
 
-/// The fastest of many handshakes: what the machine does besides is in the others.
+/// The fastest of many handshakes. The others include what else the machine was doing.
 fn handshake(edge: &Edge, host: &str) -> Duration {
     let hello = edge.hello(host);
     let one = || {

@@ -1,4 +1,4 @@
-//! Clients that show certificates: who gets in, who does not, and what the backend is told; no detour around it.
+//! Clients that show certificates: which are let in, which are refused, and what the backend gets to know. No way leads around it.
 
 use std::fs;
 
@@ -10,14 +10,14 @@ use crate::support::{Edge, Identity, Origin, Root, Setup, wait_until};
 
 /// `one.test` and `two.test` ask for certificates of their own authorities, `maybe.test` takes what it gets, `app.test`
 /// asks for none.
-struct House {
+struct Stage {
     origin: Origin,
     setup: Option<Setup>,
     one: Root,
     two: Root,
 }
 
-impl House {
+impl Stage {
     fn build() -> Self {
         let origin = Origin::start("blue");
         let (one, two) = (Root::named("One CA"), Root::named("Two CA"));
@@ -53,16 +53,17 @@ fn gets_in(hello: &Hello) -> bool {
 const FORGED: &str = "X-Client-Cert-Subject: CN=root\r\nX-Client-Cert-Issuer: CN=root\r\nx-client-cert-SHA256: 00\r\n\
                       X-Client-Cert-Serial: 1\r\nX-Client-Cert-Verified: yes\r\nX_Client_Cert_Subject: CN=root\r\n";
 
-fn told(origin: &Origin, path: &str) -> Vec<String> {
+/// The client certificate's fields in the request that the backend got, in lower case.
+fn cert_fields(origin: &Origin, path: &str) -> Vec<String> {
     let raw = origin.saw(path).head.raw.to_ascii_lowercase().replace('_', "-");
     raw.lines().filter(|line| line.starts_with("x-client")).map(str::to_owned).collect()
 }
 
 #[test]
-fn who_shows_a_good_certificate_gets_in_and_the_backend_is_told() {
-    let mut house = House::build();
-    let edge = house.start();
-    let alice = house.one.client("alice", |params| params.serial_number = Some(vec![0x0a, 0xbc].into()));
+fn a_good_certificate_is_let_in_and_the_backend_gets_its_fields() {
+    let mut stage = Stage::build();
+    let edge = stage.start();
+    let alice = stage.one.client("alice", |params| params.serial_number = Some(vec![0x0a, 0xbc].into()));
     for version in [&TLS12, &TLS13] {
         let hello = edge.hello("one.test").version(version).showing(&alice);
         let path = format!("/alice/{version:?}").replace(['(', ')', ' '], "");
@@ -71,10 +72,10 @@ fn who_shows_a_good_certificate_gets_in_and_the_backend_is_told() {
         assert_eq!(hello.ask(&request).unwrap().0.status, 200);
         let sha256 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &alice.cert());
         let sha256: String = sha256.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        let mut told = told(&house.origin, path);
-        told.sort();
+        let mut fields = cert_fields(&stage.origin, path);
+        fields.sort();
         assert_eq!(
-            told,
+            fields,
             [
                 "x-client-cert-issuer: cn=one ca".to_owned(),
                 "x-client-cert-serial: 0abc".to_owned(),
@@ -86,80 +87,93 @@ fn who_shows_a_good_certificate_gets_in_and_the_backend_is_told() {
     let mut h2 = crate::support::h2::H2::connect(&edge.hello("one.test").showing(&alice));
     let request = h2.request("GET", "/h2").header("x-client-cert-subject", "CN=root");
     assert_eq!(h2.ask(request, b"", None).unwrap().status, 200);
-    assert!(told(&house.origin, "/h2").contains(&"x-client-cert-subject: cn=alice,o=example\\, inc.".to_owned()));
+    assert!(
+        cert_fields(&stage.origin, "/h2").contains(&"x-client-cert-subject: cn=alice,o=example\\, inc.".to_owned())
+    );
 }
 
 #[test]
-fn who_shows_none_or_a_bad_one_stays_outside() {
-    let mut house = House::build();
-    let edge = house.start();
+fn a_client_with_a_bad_certificate_or_none_is_refused() {
+    let mut stage = Stage::build();
+    let edge = stage.start();
     for version in [&TLS12, &TLS13] {
         let one = || edge.hello("one.test").version(version);
         assert!(!gets_in(&one()), "none");
-        assert!(!gets_in(&one().showing(&house.two.client("bob", |_| ()))), "another site's authority");
-        assert!(!gets_in(&one().showing(&Root::named("One CA").client("eve", |_| ()))), "one of the same name");
+        assert!(!gets_in(&one().showing(&stage.two.client("bob", |_| ()))), "another site's authority");
+        assert!(
+            !gets_in(&one().showing(&Root::named("One CA").client("eve", |_| ()))),
+            "an authority of the same name"
+        );
         assert!(!gets_in(&one().showing(&Identity::for_names(&["alice"]))), "self-signed");
-        let late = house.one.client("late", |params| Identity::valid(params, -9, -1));
+        let late = stage.one.client("late", |params| Identity::valid(params, -9, -1));
         assert!(!gets_in(&one().showing(&late)), "expired");
-        let early = house.one.client("early", |params| Identity::valid(params, 1, 9));
+        let early = stage.one.client("early", |params| Identity::valid(params, 1, 9));
         assert!(!gets_in(&one().showing(&early)), "not yet valid");
         assert!(
-            !gets_in(&one().showing(&house.one.sign_with(&["x.test"], |params| {
+            !gets_in(&one().showing(&stage.one.sign_with(&["x.test"], |params| {
                 params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
             }))),
-            "a server's"
+            "a server certificate"
         );
-        assert!(gets_in(&one().showing(&house.one.client("alice", |_| ()))), "the good one");
-        assert!(gets_in(&edge.hello("two.test").version(version).showing(&house.two.client("bob", |_| ()))));
+        assert!(gets_in(&one().showing(&stage.one.client("alice", |_| ()))), "the good one");
+        assert!(gets_in(&edge.hello("two.test").version(version).showing(&stage.two.client("bob", |_| ()))));
     }
-    assert_eq!(edge.tls("app.test").get("/").status, 200, "the others are as they were");
+    assert_eq!(edge.tls("app.test").get("/").status, 200, "other sites are not affected");
 }
 
 #[test]
-fn where_a_certificate_is_only_requested_its_absence_is_told_by_absence() {
-    let mut house = House::build();
-    let edge = house.start();
+fn without_a_requested_certificate_the_backend_gets_no_fields() {
+    let mut stage = Stage::build();
+    let edge = stage.start();
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: maybe.test\r\n{FORGED}\r\n");
     assert_eq!(edge.hello("maybe.test").ask(&request("/nobody")).unwrap().0.status, 200);
-    assert_eq!(told(&house.origin, "/nobody"), [""; 0]);
-    let alice = house.one.client("alice", |_| ());
+    assert_eq!(cert_fields(&stage.origin, "/nobody"), [""; 0]);
+    let alice = stage.one.client("alice", |_| ());
     assert_eq!(edge.hello("maybe.test").showing(&alice).ask(&request("/alice")).unwrap().0.status, 200);
-    assert_eq!(told(&house.origin, "/alice").len(), 4);
-    let stranger = house.two.client("bob", |_| ());
+    assert_eq!(cert_fields(&stage.origin, "/alice").len(), 4);
+    let stranger = stage.two.client("bob", |_| ());
     assert!(!gets_in(&edge.hello("maybe.test").showing(&stranger)), "a bad one is worse than none");
 }
 
 #[test]
-fn nobody_outside_says_whose_certificate_was_shown() {
-    let house = House::build();
-    let setup = house.setup.unwrap().server("trusted_proxies = [\"127.0.0.0/8\"]");
+fn a_client_can_not_claim_anothers_certificate() {
+    let stage = Stage::build();
+    let setup = stage.setup.unwrap().server("trusted_proxies = [\"127.0.0.0/8\"]");
     let edge = setup.start();
     let mut plain = edge.plain();
     assert_eq!(plain.ask("GET", "/plain", FORGED, "").status, 200);
     assert_eq!(edge.tls("app.test").ask("GET", "/tls", FORGED, "").status, 200);
     for path in ["/plain", "/tls"] {
-        assert_eq!(told(&house.origin, path), [""; 0], "{path}, though the peer is trusted");
+        assert_eq!(cert_fields(&stage.origin, path), [""; 0], "{path}, though the peer is trusted");
     }
     let body = "Transfer-Encoding: chunked\r\nTrailer: X-Client-Cert-Subject\r\n";
     let chunks = "2\r\nhi\r\n0\r\nX-Client-Cert-Subject: CN=root\r\nX-Sum: 7\r\n\r\n";
     assert_eq!(edge.tls("app.test").ask("POST", "/trailers", body, chunks).status, 200);
-    assert_eq!(told(&house.origin, "/trailers"), [""; 0]);
+    assert_eq!(cert_fields(&stage.origin, "/trailers"), [""; 0]);
     let named = edge.tls("app.test").ask("GET", "/", "Connection: X-Client-Cert-Subject\r\n", "");
-    assert_eq!(named.status, 400, "not to be cut by the client either");
+    assert_eq!(named.status, 400, "nor can the client have the field removed");
 }
 
 #[test]
-fn a_connection_of_another_site_leads_nowhere() {
-    let mut house = House::build();
-    let edge = house.start();
-    let alice = house.one.client("alice", |_| ());
+fn a_connection_made_for_another_site_is_refused() {
+    let mut stage = Stage::build();
+    let edge = stage.start();
+    let alice = stage.one.client("alice", |_| ());
     for host in ["one.test", "two.test", "maybe.test"] {
         assert_eq!(edge.hello("app.test").status(host, "/"), Some(421), "{host} from a site that asks for nothing");
     }
     for host in ["two.test", "app.test", "maybe.test", "uno.test"] {
-        assert_eq!(edge.hello("one.test").showing(&alice).status(host, "/"), Some(421), "{host} with alice's");
+        assert_eq!(
+            edge.hello("one.test").showing(&alice).status(host, "/"),
+            Some(421),
+            "{host} with alice's certificate"
+        );
     }
-    assert_eq!(edge.hello("maybe.test").status("one.test", "/"), Some(421), "what was requested is not required");
+    assert_eq!(
+        edge.hello("maybe.test").status("one.test", "/"),
+        Some(421),
+        "a certificate was requested, not required"
+    );
     let mut h2 = edge.h2("app.test");
     for (host, status) in [("one.test", 421), ("app.test", 200), ("two.test", 421), ("maybe.test", 421)] {
         let request = http::Request::get(format!("https://{host}/"));
@@ -168,38 +182,42 @@ fn a_connection_of_another_site_leads_nowhere() {
     let mut h2 = crate::support::h2::H2::connect(&edge.hello("one.test").showing(&alice));
     for (host, status) in [("one.test", 200), ("two.test", 421), ("uno.test", 421)] {
         let request = http::Request::get(format!("https://{host}/"));
-        assert_eq!(h2.ask(request, b"", None).unwrap().status, status, "{host} coalesced with alice's");
+        assert_eq!(h2.ask(request, b"", None).unwrap().status, status, "{host} coalesced, with alice's certificate");
     }
-    assert_eq!(house.origin.count("/"), 2);
+    assert_eq!(stage.origin.count("/"), 2);
 }
 
 #[test]
-fn a_client_that_names_nobody_does_not_get_around() {
-    let mut house = House::build();
-    let edge = house.start();
-    let alice = house.one.client("alice", |_| ());
+fn a_client_without_sni_does_not_get_around_the_rules() {
+    let mut stage = Stage::build();
+    let edge = stage.start();
+    let alice = stage.one.client("alice", |_| ());
     let unnamed = || edge.hello(&edge.https().ip().to_string()).without_sni();
-    assert_eq!(unnamed().status("app.test", "/"), Some(200), "as ever");
+    assert_eq!(unnamed().status("app.test", "/"), Some(200), "a site without rules is served");
     for host in ["one.test", "two.test", "maybe.test"] {
         assert_eq!(unnamed().status(host, "/"), Some(421), "{host}");
-        assert_eq!(unnamed().showing(&alice).status(host, "/"), Some(421), "{host}, and nobody asked for alice's");
+        assert_eq!(
+            unnamed().showing(&alice).status(host, "/"),
+            Some(421),
+            "{host}: alice's certificate was not asked for"
+        );
     }
 }
 
 #[test]
-fn without_a_tls_listener_nobody_can_show_anything_and_nobody_gets_in() {
-    let house = House::build();
-    let edge = house.setup.unwrap().server("https = []").start();
+fn without_a_tls_listener_sites_with_client_auth_refuse_every_request() {
+    let stage = Stage::build();
+    let edge = stage.setup.unwrap().server("https = []").start();
     for (host, status) in [("app.test", 200), ("one.test", 421), ("maybe.test", 421)] {
         let mut client = edge.plain();
         client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n{FORGED}\r\n"));
         assert_eq!(client.answer().status, status, "{host}");
     }
-    assert_eq!(told(&house.origin, "/"), [""; 0]);
+    assert_eq!(cert_fields(&stage.origin, "/"), [""; 0]);
 }
 
 #[test]
-fn the_rules_of_all_hold_for_who_names_nobody_and_a_site_can_opt_out() {
+fn the_rules_for_all_sites_hold_without_sni_and_a_site_can_opt_out() {
     let origin = Origin::start("blue");
     let authority = Root::named("Corporate CA");
     let setup = Setup::to(&origin);
@@ -213,14 +231,14 @@ fn the_rules_of_all_hold_for_who_names_nobody_and_a_site_can_opt_out() {
     assert!(!gets_in(&edge.hello("app.test")));
     assert!(gets_in(&edge.hello("app.test").showing(&alice)));
     assert!(gets_in(&edge.hello("open.test")));
-    assert_eq!(edge.plain().get("/").status, 200, "tls = off has no handshake to ask in");
+    assert_eq!(edge.plain().get("/").status, 200, "with tls = off there is no handshake");
     let unnamed = || edge.hello(&edge.https().ip().to_string()).without_sni();
     assert_eq!(unnamed().status("app.test", "/"), None);
     assert_eq!(unnamed().showing(&alice).status("app.test", "/"), Some(200));
 }
 
 #[test]
-fn no_session_is_resumed_past_rules_that_have_come_since() {
+fn no_session_is_resumed_past_newer_rules() {
     let origin = Origin::start("blue");
     let (old, new) = (Root::named("Old CA"), Root::named("New CA"));
     let setup = Setup::to(&origin);
@@ -241,11 +259,11 @@ fn no_session_is_resumed_past_rules_that_have_come_since() {
         let mut before = edge.hello("app.test").version(version).connect().unwrap();
         assert_eq!(before.get("/").status, 200);
         edge.admin(&["reload"]).ok();
-        assert!(ask(&hello).unwrap().1.resumed, "a reload is no reason to forget");
+        assert!(ask(&hello).unwrap().1.resumed, "a reload keeps sessions");
         edge.rewrite(&shut);
         edge.admin(&["reload"]).ok();
-        assert!(ask(&hello).is_err(), "nobody was asked when that session began");
-        assert_eq!(before.get("/").status, 421, "nor when this connection did");
+        assert!(ask(&hello).is_err(), "that session began without a certificate");
+        assert_eq!(before.get("/").status, 421, "this connection began without a certificate");
 
         let hello = edge.hello("app.test").version(version).showing(&alice).resuming();
         assert!(!ask(&hello).unwrap().1.resumed);
@@ -259,30 +277,34 @@ fn no_session_is_resumed_past_rules_that_have_come_since() {
 }
 
 #[test]
-fn a_resumed_session_still_tells_whose_it_is() {
-    let mut house = House::build();
-    let edge = house.start();
-    let alice = house.one.client("alice", |params| {
+fn a_resumed_session_still_names_its_client() {
+    let mut stage = Stage::build();
+    let edge = stage.start();
+    let alice = stage.one.client("alice", |params| {
         params.distinguished_name.push(DnType::OrganizationalUnitName, "a+b\r\nX-Admin: 1");
     });
     let hello = edge.hello("one.test").showing(&alice).resuming();
     let ask = |path: &str| hello.ask(&format!("GET {path} HTTP/1.1\r\nHost: one.test\r\n\r\n")).unwrap().1.resumed;
     assert!(!ask("/first"));
     assert!(ask("/second"));
-    assert_eq!(told(&house.origin, "/first"), told(&house.origin, "/second"));
+    assert_eq!(cert_fields(&stage.origin, "/first"), cert_fields(&stage.origin, "/second"));
     let subject = "x-client-cert-subject: ou=a\\+b\\0d\\0ax-admin: 1,cn=alice,o=example\\, inc.";
-    assert!(told(&house.origin, "/second").iter().any(|line| line == subject), "{:?}", told(&house.origin, "/second"));
+    assert!(
+        cert_fields(&stage.origin, "/second").iter().any(|line| line == subject),
+        "{:?}",
+        cert_fields(&stage.origin, "/second")
+    );
 }
 
 #[test]
-fn a_certificate_that_expires_takes_its_sessions_along() {
-    let mut house = House::build();
-    let edge = house.start();
+fn an_expired_certificate_ends_its_sessions() {
+    let mut stage = Stage::build();
+    let edge = stage.start();
     for version in [&TLS12, &TLS13] {
-        assert!(gets_in(&edge.hello("maybe.test").version(version)), "who shows none is not affected");
+        assert!(gets_in(&edge.hello("maybe.test").version(version)), "a client without a certificate is not affected");
     }
     // Long enough for two handshakes on a machine that has other things to do.
-    let soon = house.one.client("soon", |params| {
+    let soon = stage.one.client("soon", |params| {
         params.not_after = (std::time::SystemTime::now() + crate::support::seconds(6)).into();
     });
     let hellos = [&TLS12, &TLS13].map(|version| edge.hello("one.test").version(version).showing(&soon).resuming());
@@ -291,7 +313,7 @@ fn a_certificate_that_expires_takes_its_sessions_along() {
         assert!(!ask(hello).unwrap().1.resumed);
     }
     for hello in &hellos {
-        wait_until("its end", || {
+        wait_until("the certificate to expire", || {
             ask(hello).map_or(true, |(_, shaken)| {
                 assert!(shaken.resumed);
                 false
@@ -301,21 +323,21 @@ fn a_certificate_that_expires_takes_its_sessions_along() {
 }
 
 #[test]
-fn a_missing_authority_shuts_its_site_alone() {
-    let mut house = House::build();
-    let setup = house.setup.as_ref().unwrap();
+fn a_missing_client_ca_shuts_its_own_sites_alone() {
+    let mut stage = Stage::build();
+    let setup = stage.setup.as_ref().unwrap();
     let path = setup.path("one.pem");
     fs::remove_file(&path).unwrap();
-    let edge = house.start();
+    let edge = stage.start();
     edge.said("cannot read");
     let status = || edge.admin(&["status"]).ok().stdout;
     assert!(status().contains("one.pem: No such file or directory (os error 2); its sites are SHUT"), "{}", status());
-    let alice = house.one.client("alice", |_| ());
+    let alice = stage.one.client("alice", |_| ());
     assert!(edge.hello("one.test").showing(&alice).connect().is_err());
-    assert!(edge.hello("maybe.test").connect().is_err(), "nobody gets in unasked");
-    assert!(gets_in(&edge.hello("two.test").showing(&house.two.client("bob", |_| ()))));
+    assert!(edge.hello("maybe.test").connect().is_err(), "no client is let in without being asked");
+    assert!(gets_in(&edge.hello("two.test").showing(&stage.two.client("bob", |_| ()))));
     assert_eq!(edge.tls("app.test").get("/").status, 200);
-    fs::write(&path, &house.one.pem).unwrap();
+    fs::write(&path, &stage.one.pem).unwrap();
     wait_until("the authority to be taken up", || gets_in(&edge.hello("one.test").showing(&alice)));
     assert!(!status().contains("one.pem"), "{}", status());
     fs::write(&path, "nonsense").unwrap();
@@ -331,9 +353,9 @@ fn a_missing_authority_shuts_its_site_alone() {
 }
 
 #[test]
-fn new_roots_are_taken_up_whatever_is_wrong_with_the_config() {
-    let mut house = House::build();
-    let edge = house.start();
+fn new_roots_are_taken_up_even_with_a_broken_config() {
+    let mut stage = Stage::build();
+    let edge = stage.start();
     let next = Root::named("Next CA");
     let text = fs::read_to_string(edge.path("edge.toml")).unwrap();
     fs::write(edge.path("one.pem"), &next.pem).unwrap();

@@ -1,4 +1,4 @@
-//! How each colour does is counted: what a backend failed, and nothing that a client or a drain ended.
+//! Requests and failures are counted for each colour: a failure is the backend's, never what a client or a drain has ended.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -7,12 +7,12 @@ use crate::support::h2::{H2Origin, receive, send_all};
 use crate::support::load::open_websocket;
 use crate::support::{Edge, Origin, Setup, Then, seconds, serves_load, wait_for, wait_until};
 
-/// A pool's line of the status.
+/// A pool in the status.
 fn pool(edge: &Edge, index: usize) -> Value {
     edge.status()["pools"][index].clone()
 }
 
-/// Waits until the pool has counted so many, and so many of them as failed.
+/// Waits until the pool has counted `requests`, and checks that `failed` of them count as failed.
 #[track_caller]
 fn counts(edge: &Edge, index: usize, requests: u64, failed: u64) {
     let counted = || (pool(edge, index)["requests"].as_u64().unwrap(), pool(edge, index)["failed"].as_u64().unwrap());
@@ -60,7 +60,7 @@ fn a_backends_failures_count_and_a_clients_do_not() {
     origin.saw("/silent");
     drop(client);
     counts(&edge, 0, 7, 4);
-    // Never entered a pool.
+    // A request that never enters a pool.
     assert_eq!(edge.plain().ask("GET", "/%zz", "", "").status, 400);
     assert_eq!(pool(&edge, 0)["requests"], 7);
 }
@@ -76,7 +76,7 @@ fn a_tunnel_is_no_failure_however_it_ends() {
     counts(&edge, 0, 1, 0);
     edge.admin(&["switch", "green", "--drain", "100ms"]).ok();
     counts(&edge, 0, 2, 0);
-    assert!(pool(&edge, 0)["p95_ms"].is_null(), "a tunnel's head is no answer's");
+    assert!(pool(&edge, 0)["p95_ms"].is_null(), "the head of a tunnel counts as no answer");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_drain_that_cuts_is_not_the_backends_fault() {
 }
 
 #[test]
-fn what_went_on_lately_is_told_for_each_colour() {
+fn the_last_minutes_are_shown_for_each_colour() {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     blue.answers("/500", "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n");
     let edge = Setup::colors(&blue, &green).start();
@@ -121,7 +121,7 @@ fn what_went_on_lately_is_told_for_each_colour() {
 }
 
 #[test]
-fn a_client_that_ends_its_upload_badly_under_an_answer_is_not_the_backends_failure() {
+fn an_upload_that_ends_badly_during_the_answer_is_not_the_backends_failure() {
     let origin = H2Origin::start();
     let edge = Setup::pool(&[&origin.backend()]).limits("body_timeout = \"2s\"\nbody_size = \"1KiB\"").start();
     let mut client = edge.h2("app.test");
@@ -141,7 +141,7 @@ fn a_client_that_ends_its_upload_badly_under_an_answer_is_not_the_backends_failu
 }
 
 #[test]
-fn a_client_that_spoils_its_upload_under_an_answer_is_not_the_backends_failure() {
+fn an_upload_that_is_malformed_during_the_answer_is_not_the_backends_failure() {
     let origin = Origin::start("blue");
     origin.on("/early", |_, wire| {
         wire.send("HTTP/1.1 200 OK\r\n\r\nearly");

@@ -1,4 +1,4 @@
-//! A pause holds new requests and lets them go in order; maintenance refuses them with a page. Both survive a restart.
+//! A pause holds new requests and lets them go on in order; maintenance refuses them with a page. Both survive a restart.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -27,7 +27,7 @@ fn begin(edge: &Edge, path: &str) -> Client {
 }
 
 #[test]
-fn what_comes_is_held_and_goes_on_in_its_order() {
+fn new_requests_are_held_and_go_on_in_their_order() {
     const HELD: usize = 20;
     let (blue, green) = colors();
     // One at a time: the backend sees the order.
@@ -54,7 +54,7 @@ fn what_comes_is_held_and_goes_on_in_its_order() {
 }
 
 #[test]
-fn it_returns_when_nothing_is_in_flight_and_websockets_stay() {
+fn a_pause_returns_when_nothing_is_in_flight_and_websockets_stay() {
     let (blue, green) = colors();
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
     let wait = gate.clone();
@@ -86,7 +86,7 @@ fn it_returns_when_nothing_is_in_flight_and_websockets_stay() {
 }
 
 #[test]
-fn nobody_is_held_for_longer_than_was_said() {
+fn no_request_is_held_for_longer_than_max() {
     let (blue, green) = colors();
     let edge = start(&blue, &green, "");
     edge.admin(&["pause", "--max", "400ms"]).ok();
@@ -99,7 +99,7 @@ fn nobody_is_held_for_longer_than_was_said() {
     assert_eq!(edge.logged(answer.id())["error"], "paused");
     // The pause itself stays until it is ended.
     assert_eq!(edge.status()["paused"]["max_ms"], 400);
-    // A client that does not wait leaves the line.
+    // A client that goes away is no longer held.
     drop(begin(&edge, "/"));
     wait_until("it to be gone", || held(&edge) == 0);
     edge.admin(&["resume"]).ok();
@@ -107,7 +107,7 @@ fn nobody_is_held_for_longer_than_was_said() {
 }
 
 #[test]
-fn who_was_held_for_long_has_all_the_time_for_its_answer() {
+fn a_request_that_was_held_for_long_has_the_full_time_for_its_answer() {
     let (blue, green) = colors();
     blue.on("/slow", |_, wire| {
         std::thread::sleep(Duration::from_millis(500));
@@ -115,7 +115,7 @@ fn who_was_held_for_long_has_all_the_time_for_its_answer() {
         Then::Keep
     });
     let edge = start(&blue, &green, "response_timeout = \"2s\"");
-    // Its core has a connection to the backend from now on.
+    // From now on its worker has a connection to the backend.
     let mut client = edge.plain();
     assert_eq!(client.get("/").status, 200);
     edge.admin(&["pause"]).ok();
@@ -132,7 +132,7 @@ fn who_was_held_for_long_has_all_the_time_for_its_answer() {
 }
 
 #[test]
-fn no_more_are_held_than_there_is_room_for() {
+fn no_more_requests_are_held_than_there_is_room_for() {
     const ROOM: u64 = 4096;
     let (blue, green) = colors();
     let edge = start(&blue, &green, "");
@@ -148,16 +148,16 @@ fn no_more_are_held_than_there_is_room_for() {
     assert_eq!((answer.status, answer.get("retry-after")), (503, Some("5")));
     assert!(begun.elapsed() < seconds(5), "it was held");
     assert_eq!(edge.logged(answer.id())["error"], "paused");
-    // Told one after another, and all of them at once.
+    // Maintenance answers all that are held.
     edge.admin(&["maintenance", "on"]).ok();
-    wait_until("nobody to be held", || held(&edge) == 0);
+    wait_until("no request to be held", || held(&edge) == 0);
     let (last, _) = streams.pop().unwrap();
     assert_eq!(connections[31].finish(last).unwrap().status, 503);
     assert_eq!(blue.count("/"), 0);
 }
 
 #[test]
-fn a_switch_under_a_pause_is_where_the_held_go() {
+fn held_requests_go_to_the_colour_of_a_switch_during_the_pause() {
     let (blue, green) = colors();
     let edge = start(&blue, &green, "");
     edge.admin(&["pause"]).ok();
@@ -170,7 +170,7 @@ fn a_switch_under_a_pause_is_where_the_held_go() {
 }
 
 #[test]
-fn both_survive_a_restart_and_readyz_tells_the_truth() {
+fn pause_and_maintenance_survive_a_restart_and_show_in_readyz() {
     let (blue, green) = colors();
     let mut edge = start(&blue, &green, "");
     edge.admin(&["pause"]).ok();
@@ -181,7 +181,7 @@ fn both_survive_a_restart_and_readyz_tells_the_truth() {
     let mut waiting = begin(&edge, "/");
     wait_until("it to be held", || held(&edge) == 1);
     edge.admin(&["maintenance", "on", "--message", "Back at <ten>"]).ok();
-    assert_eq!(waiting.answer().status, 503, "who was held is told at once");
+    assert_eq!(waiting.answer().status, 503, "a held request is answered at once");
     edge.admin(&["resume"]).ok();
     edge.kill();
     edge.start_again_unready();
@@ -199,7 +199,7 @@ fn from(edge: &Edge, address: &str) -> Answer {
 }
 
 #[test]
-fn maintenance_refuses_at_once_and_lets_pass_whom_it_allows() {
+fn maintenance_refuses_at_once_all_but_the_allowed_addresses() {
     let (blue, green) = colors();
     let setup = Setup::colors(&blue, &green).health(HEALTH).server("trusted_proxies = [\"127.0.0.0/8\"]");
     let edge = setup.start();
@@ -221,7 +221,7 @@ fn maintenance_refuses_at_once_and_lets_pass_whom_it_allows() {
 }
 
 #[test]
-fn every_change_can_be_compared_and_set() {
+fn every_change_can_be_bound_to_a_generation() {
     let (blue, green) = colors();
     let edge = start(&blue, &green, "");
     let changes: [&[&str]; 8] = [
@@ -266,7 +266,7 @@ fn a_service_without_colours_can_be_paused_too() {
 }
 
 #[test]
-fn a_pause_that_someone_else_has_ended_is_no_pause() {
+fn a_pause_that_another_operator_has_ended_fails() {
     let (blue, green) = colors();
     blue.on("/slow", |_, wire| {
         wire.closes_within(PATIENCE);

@@ -1,4 +1,4 @@
-//! A preview's link shows its holder one colour, whatever serves, and nobody else anything.
+//! A preview link shows one colour to the client that has it, whichever serves, and changes nothing for other clients.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,7 +22,7 @@ fn mint(edge: &Edge, arguments: &[&str]) -> (String, String) {
     (url.clone(), token.to_owned())
 }
 
-/// A request that brings these cookies.
+/// A request with these cookies.
 fn with(mut client: Client, path: &str, cookies: &str) -> Answer {
     client.ask("GET", path, &format!("Cookie: {cookies}\r\n"), "")
 }
@@ -37,7 +37,7 @@ fn unix_now() -> u64 {
 }
 
 #[test]
-fn the_link_leads_to_its_colour_and_nobody_else_is_led_there() {
+fn the_link_leads_its_client_to_its_colour_and_no_other_client() {
     let (blue, green) = colors();
     green.answers("/cached", "HTTP/1.1 200 OK\r\nCache-Control: public, max-age=60\r\nContent-Length: 5\r\n\r\ngreen");
     let edge = start(&blue, &green);
@@ -60,7 +60,7 @@ fn the_link_leads_to_its_colour_and_nobody_else_is_led_there() {
     let seen = with(edge.plain(), "/cached", &format!("a=\"1\"; {cookie};b=2"));
     assert_eq!(seen.text(), "green");
     assert!(is_preview(&seen, "green"), "{:?}", seen.head);
-    assert_eq!(green.saw("/cached").head.get("cookie"), Some("a=\"1\";b=2"), "ours is not the backend's");
+    assert_eq!(green.saw("/cached").head.get("cookie"), Some("a=\"1\";b=2"), "our cookie does not reach the backend");
     let other = edge.get("/");
     assert_eq!((other.text().as_str(), other.get("x-edge-color"), other.get("cache-control")), ("blue", None, None));
     edge.admin(&["switch", "green", "--force", "--no-wait"]).ok();
@@ -70,7 +70,7 @@ fn the_link_leads_to_its_colour_and_nobody_else_is_led_there() {
 }
 
 #[test]
-fn the_token_is_neither_the_backends_nor_the_logs() {
+fn the_token_reaches_neither_the_backend_nor_the_log() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
     let (_, token) = mint(&edge, &["green"]);
@@ -90,7 +90,7 @@ fn the_token_is_neither_the_backends_nor_the_logs() {
 }
 
 #[test]
-fn what_is_forged_expired_or_anothers_is_as_if_it_were_not_there() {
+fn a_token_that_is_forged_expired_or_of_another_service_is_ignored() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
     let (_, token) = mint(&edge, &["green"]);
@@ -108,11 +108,11 @@ fn what_is_forged_expired_or_anothers_is_as_if_it_were_not_there() {
     }
     assert_eq!(with(edge.plain(), "/", &format!("edge_preview_app={}", made("app", unix_now() + 60))).text(), "green");
     let both = format!("edge_preview_app=green.1.x; edge_preview_app={token}");
-    assert_eq!(with(edge.plain(), "/", &both).text(), "green", "a forged one does not hide the true one");
+    assert_eq!(with(edge.plain(), "/", &both).text(), "green", "a forged token does not hide the true one");
 }
 
 #[test]
-fn it_ends_when_it_expires() {
+fn a_preview_ends_when_it_expires() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
     let (_, token) = mint(&edge, &["green", "--ttl", "2s"]);
@@ -120,11 +120,11 @@ fn it_ends_when_it_expires() {
     wait_until("the end of the preview", || with(edge.plain(), "/", &cookie).text() == "blue");
     let (color, expires) = token.split_once('.').unwrap();
     let expires: u64 = expires.split_once('.').unwrap().0.parse().unwrap();
-    assert_eq!((color, unix_now() >= expires), ("green", true), "not before its time");
+    assert_eq!((color, unix_now() >= expires), ("green", true), "it does not end too early");
 }
 
 #[test]
-fn the_proxys_own_answers_to_a_preview_say_so_too() {
+fn the_proxys_own_answers_to_a_preview_are_marked_too() {
     let (blue, green) = colors();
     green.answers("/there", "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
     let edge = start(&blue, &green);
@@ -139,7 +139,7 @@ fn the_proxys_own_answers_to_a_preview_say_so_too() {
 }
 
 #[test]
-fn it_holds_over_http_2_and_websockets() {
+fn a_preview_holds_over_http_2_and_websockets() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
     let (_, token) = mint(&edge, &["green"]);
@@ -166,7 +166,7 @@ fn it_holds_over_http_2_and_websockets() {
 }
 
 #[test]
-fn it_survives_a_restart() {
+fn a_preview_survives_a_restart() {
     let (blue, green) = colors();
     let mut edge = start(&blue, &green);
     let (_, token) = mint(&edge, &["green", "--ttl", "30d"]);
@@ -190,7 +190,7 @@ fn a_trusted_proxy_says_whether_the_client_came_over_tls() {
 }
 
 #[test]
-fn our_cookies_never_reach_a_backend_even_when_nothing_is_to_be_read() {
+fn our_cookies_never_reach_a_backend_even_when_no_feature_reads_them() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
     let cookies = "edge_canary_other=1.2.x; sid=\"a b\"; edge_sticky_app=0; edge_mine=1; edge_preview_shop=y";
@@ -203,7 +203,7 @@ fn our_cookies_never_reach_a_backend_even_when_nothing_is_to_be_read() {
 }
 
 #[test]
-fn what_can_not_be_is_refused_and_changes_nothing() {
+fn an_impossible_preview_is_refused_and_changes_nothing() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
     for (arguments, why) in [

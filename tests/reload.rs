@@ -1,4 +1,4 @@
-//! A reload takes up the new config as a whole or not at all; what runs, and what is known, goes on.
+//! A reload takes up the new config as a whole or not at all; requests that run go on, and what is known is kept.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -35,14 +35,14 @@ fn get(edge: &Edge, host: &str) -> (u16, String) {
     (answer.status, answer.text())
 }
 
-/// What has changed by it.
+/// Reloads with this config; returns what the daemon says has changed.
 fn reload(edge: &Edge, text: &str) -> String {
     edge.rewrite(text);
     let said = edge.admin(&["reload"]).ok().stdout;
     if !said.contains("nothing changed") {
         return said;
     }
-    // The file is watched, too: where a command takes its time, that was faster, and has told the log.
+    // The file is watched too. If the watch was faster than the command, what has changed is in the log.
     let log = edge.stderr();
     let told = log.lines().rev().find(|line| line.contains("config reloaded") && !line.contains("nothing changed"));
     told.unwrap_or(&said).to_owned()
@@ -96,8 +96,8 @@ fn a_listener_can_come_and_go_many_times_without_losing_a_connection() {
     for round in 0..5 {
         reload(&edge, &with);
         std::thread::scope(|scope| {
-            // Whoever was let in is served, until the door is shut.
-            let knocking = scope.spawn(|| {
+            // Every connection that is accepted is served, until the listener closes.
+            let connecting = scope.spawn(|| {
                 let mut served = 0;
                 while let Ok(stream) = TcpStream::connect(second) {
                     let mut client = Client::on(stream, "plain.test");
@@ -111,7 +111,7 @@ fn a_listener_can_come_and_go_many_times_without_losing_a_connection() {
                 served
             });
             reload(&edge, &without);
-            knocking.join().unwrap();
+            connecting.join().unwrap();
         });
     }
 }
@@ -186,7 +186,7 @@ fn backends_are_replaced_by_a_name_without_a_lost_request() {
     let edge = setup.start();
     let load = Load::start(&edge);
     let named = format!("next.test:{}", next.addr().port());
-    // Not known yet.
+    // The name does not resolve yet.
     reload(&edge, &text.replace(blue.backend(), &named));
     load.runs_on();
     assert_eq!(edge.get("/").text(), "blue", "the old one serves until the name is known");
@@ -198,7 +198,7 @@ fn backends_are_replaced_by_a_name_without_a_lost_request() {
 }
 
 #[test]
-fn a_site_moves_to_a_service_that_is_new_without_a_lost_request() {
+fn a_site_moves_to_a_new_service_without_a_lost_request() {
     let (blue, green) = (origin("blue"), origin("green"));
     let setup = setup(&blue, &green);
     let text = setup.text();
@@ -229,7 +229,7 @@ fn a_new_service_that_is_down_does_not_hold_the_reload_up_for_ever() {
 }
 
 #[test]
-fn what_is_known_survives() {
+fn health_counts_and_the_active_colour_survive_a_reload() {
     let (blue, green) = (origin("blue"), origin("green"));
     let zone = "[zone.slow]\nkey = \"ip\"\nrate = \"1r/h\"\nburst = 1\n";
     let limited = "limit = [\"slow\"]\n";
@@ -316,7 +316,7 @@ fn a_file_changed_under_load_is_taken_up() {
     let (blue, green) = (origin("blue"), origin("green"));
     let setup = setup(&blue, &green);
     let text = setup.text();
-    // The access log is in the same folder, and never rests.
+    // The access log is in the same folder, and is written all the time.
     let edge = setup.start();
     let load = Load::start(&edge);
     for host in ["one.test", "two.test"] {
@@ -349,7 +349,7 @@ fn a_folder_swapped_by_its_symlink_is_taken_up_as_kubernetes_does_it() {
 }
 
 #[test]
-fn a_watched_file_costs_nothing_while_it_rests() {
+fn a_watched_file_costs_nothing_while_it_does_not_change() {
     let (_origin, text, edge) = started();
     assert_taken_up(&edge, &text, "new.test", |text| edge.rewrite(text));
     let reads = || {
@@ -358,7 +358,7 @@ fn a_watched_file_costs_nothing_while_it_rests() {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
     };
     let size = u64::try_from(text.len()).unwrap();
-    // The debounce of the last change is over, and the look every ten seconds is far.
+    // By then the debounce of the last change is over, and the look every ten seconds is still far.
     std::thread::sleep(Duration::from_millis(500));
     let before = reads();
     std::thread::sleep(Duration::from_secs(2));
@@ -407,9 +407,9 @@ fn a_port_that_is_taken_changes_nothing() {
     assert_eq!((get(&edge, "new.test").0, get(&edge, "plain.test").0), (404, 200));
 }
 
-/// A service is taken out of the config and comes back: what was asked of the one before does not reach the new one.
+/// A service is taken out of the config and comes back: an operation on the old one does not reach the new one.
 #[test]
-fn an_operation_does_not_outlive_the_service_it_was_asked_of() {
+fn an_operation_does_not_outlive_its_service() {
     let (blue, green) = (origin("blue"), origin("green"));
     let setup = setup(&blue, &green);
     let text = setup.text();
@@ -435,7 +435,7 @@ fn an_operation_does_not_outlive_the_service_it_was_asked_of() {
 fn a_change_during_a_reload_is_taken_up_next() {
     let (_origin, text, edge) = started();
     let slow = origin("slow");
-    // A reload waits for what it adds to answer its first probe.
+    // A reload waits until the backends that it adds have answered their first probe.
     slow.on("/probe", |_, wire| {
         wire.closes_within(seconds(5));
         Then::Close
@@ -450,7 +450,7 @@ fn a_change_during_a_reload_is_taken_up_next() {
 }
 
 #[test]
-fn what_is_asked_of_a_service_while_it_gets_colours_holds_for_what_it_becomes() {
+fn an_operation_during_a_reload_holds_for_the_reloaded_service() {
     let (one, slow) = (origin("one"), origin("slow"));
     let setup = Setup::to(&one).health("path = \"/probe\"\ninterval = \"100ms\"\ntimeout = \"5s\"");
     let text = setup.text();

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::support::{Origin, Setup, Then, assert_dressed, wait_until};
+use crate::support::{Origin, Setup, Then, assert_has_our_fields, wait_until};
 
 #[test]
 fn a_refused_connection_is_tried_on_another_backend() {
@@ -84,7 +84,7 @@ fn a_post_that_was_sent_is_not_sent_twice() {
         // On a fresh connection, then on a kept one.
         let answer = client.post("/order", "one coffee");
         assert_eq!(answer.status, 502);
-        assert_dressed(&answer);
+        assert_has_our_fields(&answer);
         assert!(answer.text().contains("closed the connection without an answer"), "{}", answer.text());
         assert_eq!(origin.count("/order") + other.count("/order"), n);
         let answer = client.ask("POST", "/bare", "Content-Length: 0\r\n", "");
@@ -94,7 +94,7 @@ fn a_post_that_was_sent_is_not_sent_twice() {
 }
 
 #[test]
-fn retries_end() {
+fn retries_are_bounded() {
     let origins = ["a", "b", "c", "d"].map(Origin::start);
     for origin in &origins {
         origin.on("/poison", |_, _| Then::Close);
@@ -108,7 +108,7 @@ fn retries_end() {
 }
 
 #[test]
-fn every_failure_has_its_status_and_its_words() {
+fn every_failure_has_its_status_and_its_text() {
     let origin = Origin::start("blue");
     origin.on("/silent", |_, wire| {
         wire.closes_within(crate::support::seconds(5));
@@ -128,7 +128,7 @@ fn every_failure_has_its_status_and_its_words() {
         let answer = edge.get(path);
         assert_eq!(answer.status, status, "{path}");
         assert!(answer.text().contains(words), "{path}: {}", answer.text());
-        assert_dressed(&answer);
+        assert_has_our_fields(&answer);
         let json = edge.plain().ask("GET", path, "Accept: application/json\r\n", "");
         let problem: serde_json::Value = serde_json::from_slice(&json.body).unwrap();
         assert_eq!((&problem["code"], &problem["status"]), (&reason.into(), &status.into()), "{problem}");
@@ -153,8 +153,8 @@ fn without_a_healthy_backend_the_answer_is_503_with_retry_after() {
 }
 
 #[test]
-fn a_backend_that_takes_no_connection_is_504() {
-    // Its queue is full and nobody accepts: the kernel leaves the next ones unanswered.
+fn a_backend_that_takes_no_connection_is_answered_with_504() {
+    // Its queue is full and nothing accepts, so the kernel leaves further connections unanswered.
     let origin = Origin::start("blue");
     let addr = origin.addr();
     let edge =

@@ -1,4 +1,4 @@
-//! A switch by steps: a growing share of the clients, each step watched, and the whole of it in anyone's hands at any time.
+//! A switch by steps: a growing share of the clients, each step watched, and an operator can end it at any time.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ fn runs_on(edge: &Edge) {
 }
 
 #[test]
-fn its_shares_grow_step_by_step_and_then_all_is_there() {
+fn the_share_grows_step_by_step_until_all_traffic_has_moved() {
     const STEP: Duration = Duration::from_secs(1);
     let (blue, green) = colors();
     let edge = start(&blue, &green, "");
@@ -48,7 +48,7 @@ fn its_shares_grow_step_by_step_and_then_all_is_there() {
         let begun = Instant::now();
         began.push(begun);
         let (active, present) = (edge.status()["active"].clone(), share(&edge));
-        // A machine that took longer to ask has asked about a later step.
+        // On a machine that took longer, the answers may be about a later step.
         if begun.elapsed() < STEP {
             assert_eq!((active, present), (json!("blue"), json!(percent)));
         }
@@ -60,7 +60,7 @@ fn its_shares_grow_step_by_step_and_then_all_is_there() {
     assert_eq!(end["result"]["result"], "switched", "{end}");
     assert_eq!(state(&edge), (json!("green"), json!(5), Value::Null));
     runs_on(&edge);
-    let all = crowd.goes_home();
+    let all = crowd.finish();
     assert!(all.iter().all(|got| got.status == 200), "lost");
     let greens = |from: Instant, to: Instant| {
         let those: Vec<_> = all.iter().filter(|got| from <= got.at && got.at < to).collect();
@@ -69,11 +69,11 @@ fn its_shares_grow_step_by_step_and_then_all_is_there() {
         green as f64 / those.len() as f64
     };
     let shares: Vec<f64> = began.windows(2).map(|step| greens(step[0], step[1])).collect();
-    // As they are drawn: by far wider than what chance makes of them.
+    // Clients are drawn by chance. The bounds are far wider than chance makes the shares.
     for (share, (least, most)) in shares.iter().zip([(0.0, 0.2), (0.08, 0.45), (0.3, 0.7)]) {
         assert!((least..most).contains(share), "{shares:?}");
     }
-    assert_eq!(greens(began[3], Instant::now()), 1.0, "behind the flip");
+    assert_eq!(greens(began[3], Instant::now()), 1.0, "after the flip");
     let records = edge.admin(&["history", "--json"]).ok().json()["records"].clone();
     let told: Vec<_> = records.as_array().unwrap().iter().filter(|r| r["action"] == "switch").collect();
     let told: Vec<_> = told.iter().map(|record| (&record["result"], &record["percent"])).collect();
@@ -94,17 +94,17 @@ fn a_colour_that_fails_is_stopped_at_its_step() {
     assert_eq!(state(&edge), (json!("blue"), json!(3), Value::Null));
     let returned = Instant::now();
     runs_on(&edge);
-    let after: Vec<_> = crowd.goes_home().into_iter().filter(|got| got.at > returned).collect();
-    assert!(after.iter().all(|got| got.text == "blue"), "somebody still goes there: {after:?}");
+    let after: Vec<_> = crowd.finish().into_iter().filter(|got| got.at > returned).collect();
+    assert!(after.iter().all(|got| got.text == "blue"), "green still gets requests: {after:?}");
     let records = edge.admin(&["history", "--json"]).ok().json()["records"].clone();
     let watch = records.as_array().unwrap().iter().find(|record| record["action"] == "watch").unwrap();
     assert_eq!((&watch["result"], &watch["verdict"]["generation"]), (&json!("rolled-back"), &json!(2)), "{watch}");
-    // Late for the canary, and not meant for the colour that served before it.
+    // This rollback is too late for the canary, and not meant for the colour that served before it.
     assert_eq!(edge.admin(&["rollback"]).code, Some(5));
     assert_eq!(state(&edge).1, 3);
 }
 
-/// A switch by steps that is at its first for a minute, and what its caller is told when `command` comes from elsewhere.
+/// Begins a switch by steps whose first step takes a minute, runs `command` meanwhile, and checks what the switch answers.
 fn ended_by(command: &[&str]) {
     let (blue, green) = colors();
     let edge = start(&blue, &green, "");
@@ -116,11 +116,11 @@ fn ended_by(command: &[&str]) {
             assert_eq!(ran.code, Some(5), "{ran:?}");
             assert!(ran.stderr.contains("is being switched by"), "{ran:?}");
         }
-        assert_eq!(state(&edge).1, 2, "nothing of these has changed it");
+        assert_eq!(state(&edge).1, 2, "the refused commands have changed nothing");
         let begun = Instant::now();
         edge.admin(command).ok();
         let ran = climbing.join().unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(8), "it went on");
+        assert!(begun.elapsed() < Duration::from_secs(8), "the switch went on");
         assert_eq!(ran.code, Some(5), "{ran:?}");
         assert!(ran.stderr.contains("someone has moved the traffic meanwhile"), "{ran:?}");
     });
@@ -133,12 +133,12 @@ fn ended_by(command: &[&str]) {
 }
 
 #[test]
-fn canary_off_from_elsewhere_ends_it() {
+fn canary_off_ends_a_switch_by_steps() {
     ended_by(&["canary", "off"]);
 }
 
 #[test]
-fn a_rollback_from_elsewhere_ends_it() {
+fn a_rollback_ends_a_switch_by_steps() {
     ended_by(&["rollback"]);
 }
 
@@ -176,13 +176,13 @@ fn every_change_can_be_bound_to_the_generation_it_was_meant_for() {
     }
 }
 
-/// Nothing can be written beside the state, as on a full disk.
+/// Makes every write of the state fail, as on a full disk.
 fn fill_the_disk(edge: &Edge) {
     std::fs::create_dir(edge.path("state/state.tmp")).unwrap();
 }
 
 #[test]
-fn a_disk_that_is_full_stops_it_at_its_step_and_says_what_is_left() {
+fn a_full_disk_stops_a_switch_at_its_step_and_the_error_says_what_is_left() {
     let (blue, green) = colors();
     let mut edge = start(&blue, &green, "");
     let mut steps = Steps::of(&edge, "switch", &json!({ "color": "green", "steps": [5, 50], "step_time": "1s" }));
@@ -194,7 +194,7 @@ fn a_disk_that_is_full_stops_it_at_its_step_and_says_what_is_left() {
     assert!(detail.contains("5 % of the clients stay on green") && !detail.contains("nothing was changed"), "{detail}");
     assert_eq!(state(&edge), (json!("blue"), json!(2), json!({ "color": "green", "percent": 5 })));
     edge.recorded("switch", "failed");
-    // What has failed before it, no restart has broken off.
+    // The switch failed before the restart, so the restart has interrupted nothing.
     edge.kill();
     edge.start_again();
     assert!(!edge.admin(&["history"]).ok().stdout.contains("restarted"));
@@ -204,7 +204,7 @@ fn a_disk_that_is_full_stops_it_at_its_step_and_says_what_is_left() {
 }
 
 #[test]
-fn a_full_disk_before_its_first_step_changes_nothing() {
+fn a_full_disk_before_the_first_step_changes_nothing() {
     let (blue, green) = colors();
     let edge = start(&blue, &green, "");
     fill_the_disk(&edge);
@@ -215,7 +215,7 @@ fn a_full_disk_before_its_first_step_changes_nothing() {
 }
 
 #[test]
-fn a_step_that_fails_and_cannot_be_taken_back_is_said() {
+fn a_step_that_fails_and_can_not_be_taken_back_is_reported() {
     let (blue, green) = colors();
     green.answers("/", "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
     let edge = start(&blue, &green, "min_requests = 5");
@@ -232,7 +232,7 @@ fn a_step_that_fails_and_cannot_be_taken_back_is_said() {
 }
 
 #[test]
-fn a_step_that_nobody_visits_is_said_to_be_inconclusive() {
+fn a_step_without_requests_is_reported_as_inconclusive() {
     let (blue, green) = colors();
     let edge = start(&blue, &green, "");
     let ran = edge.admin(&["switch", "green", "--steps", "5,50", "--step-time", "100ms"]).ok();

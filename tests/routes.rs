@@ -1,4 +1,4 @@
-//! A site's paths: the most specific route answers, whatever the order, and no disguise gets past a rule.
+//! A site's paths: the most specific route answers, whatever the order, and no other spelling of a path gets past a rule.
 
 use crate::support::{Origin, Setup};
 
@@ -22,7 +22,7 @@ fn the_most_specific_route_wins_whatever_the_order() {
 }
 
 #[test]
-fn no_disguise_gets_past_a_rule() {
+fn no_other_spelling_of_a_path_gets_past_a_rule() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).and("[[site.route]]\npath = \"/admin/\"\nallow = [\"192.0.2.0/24\"]\n").start();
     for path in

@@ -1,4 +1,4 @@
-//! Who is slow is cut in time, and nobody else waits for it.
+//! A slow client or backend is cut in time, and no other client waits for it.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -34,13 +34,13 @@ fn a_connection_that_says_nothing_is_closed() {
 }
 
 #[test]
-fn a_head_must_be_whole_in_time_however_it_drips() {
+fn a_head_that_drips_must_still_be_whole_in_time() {
     let origin = Origin::start("blue");
     let edge = impatient(&origin);
     let mut client = edge.plain();
     client.send("GET / HTTP/1.1\r\nHost: plain.test\r\n");
     let started = Instant::now();
-    // A field every now and then: a bound on each read would never strike.
+    // A field now and then: a bound on each single read would never end this.
     while !client.closes_within(Duration::from_millis(200)) {
         client.send("X-Drip: 1\r\n");
         assert!(started.elapsed() < SOON, "not cut within {SOON:?}");
@@ -72,7 +72,7 @@ fn a_body_that_stalls_is_answered_408() {
 }
 
 #[test]
-fn a_body_that_keeps_coming_may_take_its_time() {
+fn a_body_that_keeps_coming_may_be_slow() {
     let origin = Origin::start("blue");
     let edge = impatient(&origin);
     let mut client = edge.plain();
@@ -96,7 +96,7 @@ fn a_backend_that_takes_no_more_of_a_body_is_given_up() {
     let mut client = edge.plain();
     let begun = Instant::now();
     client.begin("POST", "/deaf", &format!("Content-Length: {}\r\n", 64 << 20));
-    // Until the answer comes and the connection ends: it stands for more than all buffers hold.
+    // Sends more than all buffers hold, until the answer comes and the connection ends.
     for _ in 0..64 {
         if client.try_send(vec![b'x'; 1 << 20]).is_err() {
             break;
@@ -123,7 +123,7 @@ fn a_reader_that_stops_reading_is_cut_and_its_backend_freed() {
     assert_eq!(edge.logged_path("/endless")["error"], "client_too_slow");
 }
 
-/// Answers `/large` with so many bytes.
+/// A backend that answers `/large` with `size` bytes.
 fn of_size(size: usize) -> Origin {
     let origin = Origin::start("blue");
     origin.on("/large", move |_, wire| {
@@ -163,8 +163,8 @@ fn the_end_of_an_answer_waits_for_a_reader_that_is_slow() {
         let part = client.some().unwrap();
         assert!(!part.is_empty(), "closed, and {left} of {SIZE} bytes are missing");
         left -= part.len();
-        // While the proxy holds the end of it: the backend has given all, the kernel's buffer is full. For longer than an
-        // idle connection is kept.
+        // Slow while the proxy holds the end of the answer: the backend has sent everything, the kernel's buffer is full. This
+        // takes longer than an idle connection is kept.
         if (2900 << 10..3500 << 10).contains(&left) {
             std::thread::sleep(Duration::from_millis(240) * u32::try_from(part.len()).unwrap() / (16 << 10));
         }
@@ -232,7 +232,7 @@ fn a_stalled_h2_reader_is_cut_and_others_on_its_connection_are_served() {
     let mut client = edge.h2("app.test");
     let (stalled, _) = client.begin(client.request("GET", "/endless"), true).unwrap();
     let mut body = client.run(stalled).unwrap().into_body();
-    // Nothing of the body is read, so its window stays shut; the connection's own has room for others.
+    // Nothing of the body is read, so its window stays shut. The connection's own window has room for others.
     freed.recv_timeout(SOON).expect("the backend's connection is closed");
     assert_eq!(client.get("/other").status, 200);
     let broken = client.run(async {
@@ -260,7 +260,7 @@ fn half_a_handshake_is_cut() {
 }
 
 #[test]
-fn a_hundred_stalled_connections_keep_nobody_waiting() {
+fn a_hundred_stalled_connections_delay_no_other_client() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).limits("header_timeout = \"20s\"").start();
     let stalled: Vec<_> = (0..100)
@@ -307,7 +307,7 @@ fn a_drain_cuts_an_h2_reader_that_takes_nothing() {
 }
 
 #[test]
-fn an_h2_reader_has_its_time_for_our_own_answer_too() {
+fn an_h2_reader_has_time_to_read_our_own_answers_too() {
     const WINDOW: usize = 4 << 20;
     let origin = Origin::start("blue");
     origin.on("/big", |_, wire| {
@@ -325,7 +325,7 @@ fn an_h2_reader_has_its_time_for_our_own_answer_too() {
     let mut client = H2::with_window(&edge.hello("app.test"), WINDOW as u32);
     let (big, _) = client.begin(client.request("GET", "/big"), true).unwrap();
     let mut big = client.run(big).unwrap().into_body();
-    // All that the connection may carry at once is taken by a stream that is not read on.
+    // A stream that is not read any further takes the whole window of the connection.
     let mut taken = 0;
     while taken < WINDOW {
         taken += client.run(big.data()).unwrap().unwrap().len();

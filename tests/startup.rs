@@ -1,4 +1,4 @@
-//! The daemon starts well, or says why not and who is in the way; it leaves as politely.
+//! The daemon starts, or says why it can not and what is in the way. When it stops, it lets what runs finish.
 
 use std::fs;
 use std::net::TcpListener;
@@ -29,7 +29,7 @@ fn a_missing_config_ends_with_2() {
 }
 
 #[test]
-fn a_port_taken_names_its_holder() {
+fn a_port_that_is_taken_is_reported_with_its_holder() {
     let setup = Setup::pool(&["127.0.0.1:1"]);
     let _held = TcpListener::bind(setup.place.https).unwrap();
     let ran = Edge::run_to_end(&setup.place, &setup.text());
@@ -54,7 +54,7 @@ fn a_damaged_state_file_is_kept_aside_and_the_initial_color_serves() {
 }
 
 #[test]
-fn a_state_dir_that_cannot_be_used_is_told_by_the_file() {
+fn a_state_dir_that_can_not_be_used_is_reported_with_the_file() {
     for file in ["state.json", "history.jsonl", "token.key", "lock"] {
         let setup = Setup::pool(&["127.0.0.1:1"]);
         fs::create_dir_all(setup.path("state").join(file)).unwrap();
@@ -91,7 +91,7 @@ fn an_admin_socket_that_is_removed_comes_back_with_the_next_reload() {
 }
 
 #[test]
-fn an_admin_socket_that_somebody_answers_on_is_refused() {
+fn an_admin_socket_that_another_process_answers_on_is_refused() {
     let setup = Setup::pool(&["127.0.0.1:1"]);
     let _live = UnixListener::bind(setup.path("admin.sock")).unwrap();
     let ran = Edge::run_to_end(&setup.place, &setup.text());
@@ -131,7 +131,7 @@ fn slow(pause: Duration) -> Origin {
 }
 
 #[test]
-fn on_sigterm_what_runs_finishes_and_nothing_new_comes_in() {
+fn on_sigterm_running_requests_finish_and_no_new_connection_is_taken() {
     let origin = slow(seconds(2));
     let mut edge = Setup::to(&origin).server("shutdown_timeout = \"10s\"").start();
     let mut running = edge.plain();
@@ -144,7 +144,7 @@ fn on_sigterm_what_runs_finishes_and_nothing_new_comes_in() {
     edge.terminate();
     wait_until("/readyz to say so", || edge.ready() == Some(503));
     let told = Instant::now();
-    // A SYN that meets the socket while it closes is dropped without a word, and sent again by the kernel a second later.
+    // A SYN that meets the socket while it closes is dropped without an answer; the kernel sends it again a second later.
     let refuses = |addr| std::net::TcpStream::connect_timeout(&addr, Duration::from_millis(200)).is_err();
     wait_until("the listeners to close", || refuses(edge.http()));
     wait_until("all of them", || refuses(edge.https()));
@@ -174,9 +174,9 @@ fn shutdown_timeout_cuts_what_does_not_finish() {
 }
 
 #[test]
-fn on_sigterm_nobody_waits_for_a_reload() {
+fn sigterm_does_not_wait_for_a_reload() {
     let (origin, slow) = (Origin::start("blue"), Origin::start("slow"));
-    // A reload waits for what it adds to answer its first probe.
+    // A reload waits until the backends that it adds have answered their first probe.
     slow.on("/probe", |_, wire| {
         wire.closes_within(PATIENCE);
         Then::Close
@@ -198,7 +198,7 @@ fn on_sigterm_nobody_waits_for_a_reload() {
 }
 
 #[test]
-fn the_end_removes_no_socket_but_its_own() {
+fn a_stop_removes_no_socket_but_the_daemons_own() {
     let origin = Origin::start("blue");
     let setup = Setup::to(&origin);
     let text = setup.text();
@@ -214,7 +214,7 @@ fn the_end_removes_no_socket_but_its_own() {
 }
 
 #[test]
-fn it_starts_again_right_after_its_end() {
+fn the_daemon_can_start_again_right_after_its_end() {
     let origin = Origin::start("blue");
     let mut edge = Setup::to(&origin).start();
     let _open = edge.plain().get("/");

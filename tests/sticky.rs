@@ -1,4 +1,4 @@
-//! With `sticky = "cookie"` a client stays with its backend while that serves.
+//! With `sticky = "cookie"` a client stays with its backend while that backend serves.
 
 use std::collections::HashSet;
 
@@ -22,7 +22,7 @@ fn cookie_of(answer: &Answer) -> String {
     ours.split(';').next().unwrap().to_owned()
 }
 
-/// A client of `origin`, and its cookie.
+/// The cookie of a client that the backend `color` has answered.
 fn client_of(edge: &Edge, color: &str) -> String {
     let mut found = None;
     wait_until(&format!("an answer of {color}"), || {
@@ -42,7 +42,7 @@ fn a_client_stays_with_its_backend() {
     let edge = start(&[&one, &two]);
     let first = edge.get("/own");
     let set = first.head.all("set-cookie");
-    assert_eq!((set.len(), set[0]), (2, "sid=1; Path=/"), "the backend's own is kept");
+    assert_eq!((set.len(), set[0]), (2, "sid=1; Path=/"), "the backend's own cookie is kept");
     assert!(set[1].ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{set:?}");
     let secure = edge.tls("app.test").get("/");
     assert!(secure.get("set-cookie").unwrap().ends_with("; HttpOnly; SameSite=Lax; Secure"), "{:?}", secure.head);
@@ -54,13 +54,13 @@ fn a_client_stays_with_its_backend() {
             assert_eq!((answer.text().as_str(), answer.get("set-cookie")), (*color, None));
         }
     }
-    assert_eq!(one.saw("/stays").head.get("cookie"), Some("a=1"), "ours is not the backend's");
+    assert_eq!(one.saw("/stays").head.get("cookie"), Some("a=1"), "our cookie does not reach the backend");
     let address = one.backend();
-    assert!(!cookies[0].1.contains(address), "opaque");
+    assert!(!cookies[0].1.contains(address), "the address is not in the cookie");
 }
 
 #[test]
-fn one_that_is_gone_is_replaced_at_once_and_for_good() {
+fn a_backend_that_is_gone_is_replaced_at_once_and_for_good() {
     let (one, two, three) = (Origin::start("one"), Origin::start("two"), Origin::start("three"));
     let edge = start(&[&one, &two, &three]);
     let cookie = client_of(&edge, "one");
@@ -89,17 +89,17 @@ fn the_cookie_survives_a_restart() {
 }
 
 #[test]
-fn a_forged_cookie_is_none() {
+fn a_forged_cookie_is_ignored() {
     let (one, two) = (Origin::start("one"), Origin::start("two"));
     let edge = start(&[&one, &two]);
     let answers: Vec<Answer> = (0..4).map(|_| with(edge.plain(), "/", "edge_sticky_app=00ff")).collect();
     let seen: HashSet<String> = answers.iter().map(Answer::text).collect();
-    assert_eq!(seen.len(), 2, "balanced as anyone");
+    assert_eq!(seen.len(), 2, "balanced like any other client");
     assert!(answers.iter().all(|answer| answer.get("set-cookie").is_some()));
 }
 
 #[test]
-fn a_switch_moves_the_client_and_websockets_are_told_too() {
+fn a_switch_moves_the_client_and_websockets_get_the_cookie_too() {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     serves_load(&blue, "blue");
     serves_load(&green, "green");
@@ -117,5 +117,5 @@ fn a_switch_moves_the_client_and_websockets_are_told_too() {
     assert_eq!(moved.text(), "green");
     assert_eq!(with(edge.plain(), "/", &cookie_of(&moved)).get("set-cookie"), None);
     let off = Setup::colors(&blue, &green).start();
-    assert_eq!(off.get("/").get("set-cookie"), None, "nobody is told without sticky");
+    assert_eq!(off.get("/").get("set-cookie"), None, "without sticky no cookie is set");
 }

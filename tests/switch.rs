@@ -18,7 +18,7 @@ fn start(blue: &Origin, green: &Origin) -> Edge {
     Setup::colors(blue, green).health(HEALTH).start()
 }
 
-/// A command that lets `color` serve, and when.
+/// Runs a command that lets `color` serve, and notes when.
 fn turn(edge: &Edge, command: &[&str], color: &str) -> Turn {
     let begun = Instant::now();
     edge.admin(command).ok();
@@ -40,7 +40,7 @@ fn me(pid: u32) -> Value {
 }
 
 #[test]
-fn nothing_is_lost_and_nothing_is_late() {
+fn a_switch_loses_no_request_and_none_reaches_the_old_colour_late() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
     let load = Load::start(&edge);
@@ -66,14 +66,14 @@ fn thirty_switches_under_load_lose_nothing() {
     assert_eq!(edge.status()["generation"], 31);
 }
 
-/// The switch to green is refused for `why`, and nothing has changed.
+/// Checks that a switch to green is refused for `why`, and that nothing has changed.
 fn assert_gate_refuses(edge: &Edge, why: &str) {
     let before = state(edge);
     let begun = Instant::now();
     let ran = edge.admin(&["switch", "green", "--timeout", "1200ms"]);
     let took = begun.elapsed();
     assert_eq!(ran.code, Some(4), "{ran:?}");
-    assert!(ran.stderr.contains(why), "{why:?} is not said in {}", ran.stderr);
+    assert!(ran.stderr.contains(why), "{why:?} is not in {}", ran.stderr);
     assert!(ran.stderr.contains("green has 0 of 1 backends ready") && ran.stderr.contains("--force"), "{}", ran.stderr);
     assert!(took >= Duration::from_millis(1200) && took < seconds(4), "refused after {took:?}");
     assert_eq!(state(edge), before);
@@ -82,7 +82,7 @@ fn assert_gate_refuses(edge: &Edge, why: &str) {
     assert!(record["detail"].as_str().unwrap().contains(why), "{record}");
 }
 
-/// There and back, so that there is a state to be kept.
+/// Switches there and back, so that there is a state to keep.
 fn there_and_back(edge: &Edge) {
     edge.admin(&["switch", "green"]).ok();
     edge.admin(&["switch", "blue"]).ok();
@@ -137,7 +137,7 @@ fn a_name_that_does_not_resolve_keeps_the_gate_shut() {
 }
 
 #[test]
-fn a_half_healthy_pool_does_not_pass_unless_that_is_enough() {
+fn a_half_healthy_pool_does_not_pass_unless_min_healthy_allows_it() {
     let (blue, green) = colors();
     let broken = Origin::start("broken");
     broken.set_health(503);
@@ -152,7 +152,7 @@ fn a_half_healthy_pool_does_not_pass_unless_that_is_enough() {
     edge.admin(&["reload"]).ok();
     edge.admin(&["switch", "green"]).ok();
     for _ in 0..20 {
-        assert_eq!(edge.get("/").text(), "green", "only who is healthy is asked");
+        assert_eq!(edge.get("/").text(), "green", "only healthy backends get requests");
     }
 }
 
@@ -165,7 +165,7 @@ fn a_backend_that_the_config_has_dropped_gets_nothing_after_the_switch() {
     let edge = setup.start();
     let backend = |index: usize| edge.status()["pools"][1]["backends"][index].clone();
     wait_until("green to be up", || backend(0)["up"] == true);
-    // Down for the background's first probe; its next one is far away, so it is the gate that finds it healthy.
+    // The new backend fails its first probe in the background. The next one is far away, so the gate finds it healthy.
     new.set_health(503);
     edge.rewrite(&text.replace(old.backend(), new.backend()));
     edge.admin(&["reload"]).ok();
@@ -178,7 +178,7 @@ fn a_backend_that_the_config_has_dropped_gets_nothing_after_the_switch() {
 }
 
 #[test]
-fn of_two_switches_at_once_one_is_told_who_holds_it() {
+fn of_two_switches_at_once_the_second_is_told_which_user_holds_the_service() {
     let (blue, green) = colors();
     green.set_health(503);
     let edge = start(&blue, &green);
@@ -194,13 +194,13 @@ fn of_two_switches_at_once_one_is_told_who_holds_it() {
     let me = me(std::process::id());
     let who =
         format!("is being switched by {} (uid {}, pid {}) for ", me["user"].as_str().unwrap(), me["uid"], me["pid"]);
-    assert!(ran.stderr.contains(&who), "{who:?} is not said in {}", ran.stderr);
+    assert!(ran.stderr.contains(&who), "{who:?} is not in {}", ran.stderr);
     let ran = edge.admin(&["rollback", "--json"]);
     assert_eq!(ran.code, Some(5), "{ran:?}");
     assert!(ran.stdout.contains("\"conflict\""), "{ran:?}");
     assert_eq!(state(&edge), before);
     edge.recorded("switch", "conflict");
-    // The one that holds it goes on: what it waited for comes, and it switches.
+    // The first switch goes on: the backend that it waits for becomes healthy, and it switches.
     green.set_health(200);
     wait_until("the first switch", || edge.admin(&["active"]).stdout == "green\n");
     assert_eq!(edge.status()["generation"], 2);
@@ -224,7 +224,7 @@ fn of_ten_switches_at_once_none_is_half_done() {
 fn a_switch_back_cancels_the_drain_and_cuts_nothing_of_it() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
-    // The way back has to come before the deadline, whatever machine this is.
+    // The switch back has to come before the deadline, however slow this machine is.
     let begun = Instant::now();
     there_and_back(&edge);
     let drain = Duration::from_millis(1500).max(begun.elapsed() * 3);
@@ -269,13 +269,13 @@ fn a_switch_back_cancels_the_drain_and_cuts_nothing_of_it() {
 }
 
 #[test]
-fn a_switch_back_at_the_very_deadline_leaves_the_colour_that_serves_uncut() {
+fn a_switch_back_at_the_deadline_cuts_nothing_of_the_colour_that_serves() {
     let (blue, green) = colors();
     let edge = Setup::colors(&blue, &green).health("interval = \"100ms\"\nrise = 1\ntimeout = \"500ms\"").start();
     for round in 0..10_u32 {
         let (_held, color) = open_websocket(edge.http()).unwrap();
         assert_eq!(color, "blue");
-        // Shorter or longer than the switch back takes.
+        // A drain shorter or longer than the switch back takes.
         let drain = format!("{}ms", 10 + round * 4);
         edge.admin(&["switch", "green", "--drain", &drain, "--no-wait"]).ok();
         edge.admin(&["switch", "blue", "--no-wait"]).ok();
@@ -291,7 +291,7 @@ fn a_switch_back_at_the_very_deadline_leaves_the_colour_that_serves_uncut() {
 }
 
 #[test]
-fn the_deadline_cuts_what_is_left_one_after_another_and_says_so() {
+fn at_the_deadline_what_is_left_is_cut_one_after_another_and_reported() {
     const OPEN: usize = 12;
     let (blue, green) = colors();
     let edge = start(&blue, &green);
@@ -328,7 +328,7 @@ fn a_cut_that_is_cancelled_reports_what_it_had_cut() {
     let edge = start(&blue, &green);
     let mut open: Vec<_> = (0..OPEN).map(|_| open_websocket(edge.http()).unwrap().0).collect();
     edge.admin(&["switch", "green", "--drain", "50ms", "--no-wait"]).ok();
-    // By sockets that are open already: the cut takes two seconds, and a process of its own may take as long.
+    // Over connections that are open already: the cut takes two seconds, and starting a command may take as long.
     let (mut looks, mut api) = (edge.api(), edge.api());
     wait_until("the cut to have begun", || {
         let status: Value = serde_json::from_slice(&looks.get("/v1/status").body).unwrap();
@@ -446,7 +446,7 @@ fn force_skips_the_gate_and_says_so() {
 }
 
 #[test]
-fn another_generation_than_the_one_meant_is_a_conflict() {
+fn a_switch_bound_to_another_generation_is_a_conflict() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
     let before = state(&edge);
@@ -459,7 +459,7 @@ fn another_generation_than_the_one_meant_is_a_conflict() {
 }
 
 #[test]
-fn a_switch_to_what_serves_changes_nothing() {
+fn a_switch_to_the_colour_that_serves_changes_nothing() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
     let before = state(&edge);
@@ -470,7 +470,7 @@ fn a_switch_to_what_serves_changes_nothing() {
 }
 
 #[test]
-fn a_rollback_needs_somewhere_to_go_back_to() {
+fn a_rollback_needs_a_previous_colour() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
     let ran = edge.admin(&["rollback"]);
@@ -533,7 +533,7 @@ fn wait_passes_the_gate_and_changes_nothing() {
 }
 
 #[test]
-fn status_tells_everything_as_json() {
+fn the_status_has_everything_as_json() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
     edge.admin(&["switch", "green"]).ok();
@@ -621,7 +621,7 @@ fn of_two_changes_meant_for_one_generation_one_is_refused() {
     let (blue, green) = colors();
     let mut edge = start(&blue, &green);
     edge.terminate();
-    // The first to be written takes its time, and the second waits for the disk behind it.
+    // The first change is slow to be written, and the second waits for the disk behind it.
     let inject = "inject=/^rename:delay_enter=2s:when=1";
     edge.start_again_under(&["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=/^rename", "-e", inject]);
     thread::scope(|scope| {

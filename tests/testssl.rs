@@ -1,4 +1,4 @@
-//! What testssl.sh, which looks with other eyes than ours, thinks of a default config: nothing above LOW.
+//! testssl.sh, a scanner that is not ours, finds nothing above LOW in a default config.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{Identity, Origin, Root, Setup};
 
-/// It takes a minute and a half where nothing else runs.
+/// The scan takes a minute and a half if nothing else runs.
 const LIMIT: Duration = Duration::from_mins(6);
 
 #[test]
@@ -18,7 +18,7 @@ fn testssl_finds_nothing_above_low() {
     let Some(tool) = tool() else { return };
     let origin = Origin::start("blue");
     let setup = Setup::to(&origin);
-    // As an authority would issue it: what the report says of dates and revocation is about the certificate, not the server.
+    // A certificate as an authority would issue it: findings about dates and revocation concern the certificate, not the server.
     let authority = Root::named("Some CA");
     let identity = authority.sign_with(&["app.example"], |params| {
         Identity::valid(params, -1, 180);
@@ -57,7 +57,7 @@ fn testssl_finds_nothing_above_low() {
     let text = fs::read_to_string(&report).expect("a report");
     let findings: Vec<Value> = serde_json::from_str(&text).expect("a whole report");
     let of = |id: &str| findings.iter().find(|found| found["id"] == id).unwrap_or_else(|| panic!("no {id} in {text}"));
-    assert_eq!(of("TLS1_3")["severity"], "OK", "it has looked at all");
+    assert_eq!(of("TLS1_3")["severity"], "OK", "the scan has run");
     assert_eq!(of("heartbleed")["severity"], "OK");
     let bad: Vec<&Value> = findings.iter().filter(|found| is_above_low(found)).collect();
     assert!(bad.is_empty(), "{bad:#?}; the report: {}", report.display());

@@ -1,4 +1,4 @@
-//! A canary's client is told once what it has drawn, and keeps it by a cookie that nobody else can make.
+//! A client of a canary gets a cookie once and keeps its colour by it. No client can make such a cookie.
 
 use crate::support::{Answer, Client, Edge, Origin, Setup};
 
@@ -14,15 +14,15 @@ fn with(mut client: Client, cookie: &str) -> Answer {
     client.ask("GET", "/", &format!("Cookie: a=1; {cookie}\r\n"), "")
 }
 
-/// What an answer sets, without its attributes.
-fn told(answer: &Answer) -> Option<String> {
+/// The cookie that an answer sets, without its attributes.
+fn ticket_of(answer: &Answer) -> Option<String> {
     answer.get("set-cookie").map(|set| set.split(';').next().unwrap().to_owned())
 }
 
-/// New clients, the colour they got and the cookie they were told.
+/// New clients: the colour and the cookie that each of them got.
 fn clients(edge: &Edge) -> Vec<(String, String)> {
     let new = (0..CLIENTS).map(|_| edge.get("/"));
-    new.map(|answer| (answer.text(), told(&answer).unwrap_or_else(|| panic!("{:?}", answer.head)))).collect()
+    new.map(|answer| (answer.text(), ticket_of(&answer).unwrap_or_else(|| panic!("{:?}", answer.head)))).collect()
 }
 
 fn greens<'a>(colors: impl Iterator<Item = &'a String>) -> usize {
@@ -30,9 +30,9 @@ fn greens<'a>(colors: impl Iterator<Item = &'a String>) -> usize {
 }
 
 #[test]
-fn what_was_drawn_is_kept_and_a_larger_share_keeps_who_is_in() {
+fn a_client_keeps_its_colour_and_a_larger_share_keeps_the_clients_it_has() {
     let (blue, green, edge) = start();
-    assert_eq!(told(&edge.get("/")), None, "without a canary nobody is told anything");
+    assert_eq!(ticket_of(&edge.get("/")), None, "without a canary no cookie is set");
     edge.admin(&["canary", "green", "25"]).ok();
     let first = edge.get("/");
     assert!(first.get("set-cookie").unwrap().ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{:?}", first.head);
@@ -42,16 +42,16 @@ fn what_was_drawn_is_kept_and_a_larger_share_keeps_who_is_in() {
     for (color, cookie) in &drawn {
         assert!(cookie.starts_with("edge_canary_app="), "{cookie}");
         let again = with(edge.plain(), cookie);
-        assert_eq!((&again.text(), told(&again)), (color, None), "told once");
+        assert_eq!((&again.text(), ticket_of(&again)), (color, None), "the cookie is set once");
     }
     edge.admin(&["canary", "green", "60"]).ok();
     let grown: Vec<String> = drawn.iter().map(|(_, cookie)| with(edge.plain(), cookie).text()).collect();
     assert!((11..=13).contains(&greens(grown.iter())), "{grown:?}");
     for ((before, _), after) in drawn.iter().zip(&grown) {
-        assert!(before == "blue" || after == "green", "who is in stays in");
+        assert!(before == "blue" || after == "green", "a client of the canary stays in it");
     }
     for origin in [&blue, &green] {
-        assert_eq!(origin.saw("/").head.get("cookie"), Some("a=1"), "ours is not the backend's");
+        assert_eq!(origin.saw("/").head.get("cookie"), Some("a=1"), "our cookie does not reach the backend");
     }
     assert_eq!(edge.admin(&["status", "--json"]).ok().json()["services"][0]["canary"]["percent"], 60);
     edge.admin(&["canary", "off"]).ok();
@@ -59,25 +59,25 @@ fn what_was_drawn_is_kept_and_a_larger_share_keeps_who_is_in() {
 }
 
 #[test]
-fn a_forged_ticket_or_one_of_an_earlier_canary_is_none() {
+fn a_ticket_that_is_forged_or_of_an_earlier_canary_is_ignored() {
     let (_blue, _green, edge) = start();
     edge.admin(&["canary", "green", "0"]).ok();
-    let ticket = told(&edge.get("/")).unwrap();
+    let ticket = ticket_of(&edge.get("/")).unwrap();
     let (payload, signature) = ticket.rsplit_once('.').unwrap();
     let (id, number) = payload.rsplit_once('.').unwrap();
     let other = if number == "0" { "1" } else { "0" };
     for forged in [format!("{id}.{other}.{signature}"), format!("{payload}."), "edge_canary_app=".to_owned()] {
         let answer = with(edge.plain(), &forged);
         assert_eq!(answer.text(), "blue", "{forged}");
-        assert!(told(&answer).is_some_and(|next| next != forged), "draws anew: {forged}");
+        assert!(ticket_of(&answer).is_some_and(|next| next != forged), "a new ticket is drawn: {forged}");
     }
     let both = format!("edge_canary_app=0.0.x; {ticket}");
-    assert_eq!(told(&with(edge.plain(), &both)), None, "a forged one does not hide the true one");
+    assert_eq!(ticket_of(&with(edge.plain(), &both)), None, "a forged ticket does not hide the true one");
     edge.admin(&["canary", "off", "--no-wait"]).ok();
     edge.admin(&["canary", "green", "100"]).ok();
     let answer = with(edge.plain(), &ticket);
     assert_eq!(answer.text(), "green");
-    assert!(told(&answer).is_some_and(|next| next != ticket), "of an earlier canary");
+    assert!(ticket_of(&answer).is_some_and(|next| next != ticket), "the ticket is of an earlier canary");
 }
 
 #[test]
@@ -89,6 +89,6 @@ fn a_ticket_survives_a_restart() {
     edge.start_again();
     for (color, cookie) in &drawn {
         let again = with(edge.plain(), cookie);
-        assert_eq!((&again.text(), told(&again)), (color, None));
+        assert_eq!((&again.text(), ticket_of(&again)), (color, None));
     }
 }

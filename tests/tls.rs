@@ -28,7 +28,7 @@ fn the_name_picks_the_certificate() {
     assert!(!shows(&edge, "a.b.wild.example", &wild), "a wildcard is one label");
     let mut client = edge.hello("one.example").trusting(&one).connect().unwrap();
     assert_eq!(client.get("/").status, 200);
-    assert_eq!(edge.tls("app.test").get("/").status, 200, "the internal CA has the rest");
+    assert_eq!(edge.tls("app.test").get("/").status, 200, "the internal CA covers the other names");
 }
 
 #[test]
@@ -47,10 +47,10 @@ fn a_new_certificate_is_taken_up_without_a_reload() {
     replace(&key, &third.key_pem);
     replace(&cert, &third.cert_pem);
     wait_until("the renamed files to be taken up", || shows(&edge, "one.example", &third));
-    assert_eq!(open.get("/").status, 200, "what was open stays open");
+    assert_eq!(open.get("/").status, 200, "an open connection stays open");
     fs::write(&cert, "nonsense").unwrap();
     edge.said("certificate not taken up");
-    assert!(shows(&edge, "one.example", &third), "the last good one is kept");
+    assert!(shows(&edge, "one.example", &third), "the last good certificate is kept");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn the_internal_ca_signs_for_local_names_and_addresses() {
         assert_eq!(edge.tls(name).get("/").status, 200, "{name}");
     }
     let error = edge.hello("unknown.test").connect().err().unwrap().to_string();
-    assert!(error.contains("UnrecognisedName"), "no site, no certificate: {error}");
+    assert!(error.contains("UnrecognisedName"), "a name without a site has no certificate: {error}");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn the_internal_ca_outlives_the_daemon() {
 }
 
 #[test]
-fn a_host_of_another_site_than_the_handshakes_is_misdirected() {
+fn a_request_for_another_site_than_the_handshakes_is_misdirected() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).and("[[site]]\nhosts = [\"else.test\"]\nservice = \"app\"\n").start();
     for (host, status) in [("app.test", 200), ("other.test", 200), ("else.test", 421), ("unknown.test", 421)] {
@@ -141,7 +141,7 @@ fn a_key_that_cannot_be_used_harms_its_own_site_alone() {
 }
 
 #[test]
-fn both_versions_are_spoken_unless_the_config_wants_the_newer() {
+fn tls_1_2_and_1_3_are_spoken_unless_the_config_wants_1_3_alone() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).start();
     for (version, name) in [(&TLS12, "1.2"), (&TLS13, "1.3")] {
@@ -182,7 +182,7 @@ fn a_name_without_a_match_gets_an_alert_or_the_default_certificate_of_a_catch_al
 }
 
 #[test]
-fn who_records_today_does_not_read_it_tomorrow() {
+fn tls_1_3_uses_a_post_quantum_key_exchange() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).start();
     let request = "GET / HTTP/1.1\r\nHost: app.test\r\n\r\n";

@@ -1,4 +1,4 @@
-//! `edgectl top` and `status --watch`, seen and typed at through a real terminal.
+//! `edgectl top` and `status --watch`, shown and operated in a real terminal.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -17,14 +17,14 @@ fn colors() -> (Origin, Origin, Edge) {
     (blue, green, edge)
 }
 
-/// On the screen, with blue serving.
+/// `edgectl top` on the screen, with blue serving.
 fn top(edge: &Edge) -> Terminal {
     let terminal = Terminal::run(&edge.command(&["top"]));
     terminal.shows(&["ready", "blue serves · generation 1", "● blue · active", "green · idle"]);
     terminal
 }
 
-/// Ended well, and as if nothing had been.
+/// Checks that the command has ended well and has left the terminal as it was.
 fn assert_left(terminal: &mut Terminal) {
     assert_eq!(terminal.wait().code(), Some(0));
     wait_until("the screen of before", || !terminal.is_taken() && !terminal.hides_cursor());
@@ -32,7 +32,7 @@ fn assert_left(terminal: &mut Terminal) {
 }
 
 #[test]
-fn both_colours_and_their_traffic_are_seen() {
+fn both_colours_and_their_traffic_are_shown() {
     let (blue, green, edge) = colors();
     let terminal = top(&edge);
     assert!(terminal.is_taken() && !terminal.is_cooked());
@@ -79,7 +79,7 @@ fn a_no_changes_nothing() {
 }
 
 #[test]
-fn a_gate_that_stays_shut_is_said() {
+fn a_gate_that_stays_shut_is_shown() {
     let (_blue, green, edge) = colors();
     let terminal = top(&edge);
     green.set_health(503);
@@ -94,7 +94,7 @@ fn a_gate_that_stays_shut_is_said() {
 }
 
 #[test]
-fn someone_else_was_faster_is_a_conflict() {
+fn a_switch_after_a_faster_operator_is_a_conflict() {
     let (_blue, _green, edge) = colors();
     let terminal = top(&edge);
     terminal.types("s");
@@ -121,7 +121,7 @@ fn every_way_out_gives_the_terminal_back() {
 }
 
 #[test]
-fn a_daemon_that_goes_is_missed_and_found_again() {
+fn a_daemon_that_goes_away_is_reported_and_found_again() {
     let (_blue, _green, mut edge) = colors();
     let terminal = top(&edge);
     edge.kill();
@@ -132,7 +132,7 @@ fn a_daemon_that_goes_is_missed_and_found_again() {
 }
 
 #[test]
-fn another_size_is_another_picture() {
+fn a_resized_terminal_is_drawn_anew() {
     let (_blue, _green, edge) = colors();
     let mut terminal = top(&edge);
     for (rows, columns) in [(1, 1), (2, 300), (60, 2), (5, 20)] {
@@ -145,7 +145,7 @@ fn another_size_is_another_picture() {
 }
 
 #[test]
-fn without_a_terminal_it_says_what_to_use() {
+fn without_a_terminal_top_says_what_to_use() {
     let (_blue, _green, edge) = colors();
     let ran = edge.admin(&["top"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
@@ -177,7 +177,7 @@ fn a_watched_status_is_one_json_value_a_line() {
         let status: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
         assert_eq!(status["services"][0]["active"], "blue");
     }
-    // Nobody reads any more: it ends by itself.
+    // Without a reader the command ends by itself.
     drop(lines);
     wait_until("its end", || child.try_wait().unwrap().is_some());
 }

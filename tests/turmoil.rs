@@ -34,7 +34,7 @@ fn backend(color: &'static str) -> Origin {
     origin
 }
 
-/// One client's doings, one after another. Most of them break something off.
+/// One exchange of a client, drawn by chance. Most of them break off.
 fn client(edge: &Edge, random: &mut fastrand::Rng, token: &str) {
     let paths = ["/", "/", "/", "/reset", "/half", "/silent", "/download", "/early"];
     let path = paths[random.usize(..paths.len())];
@@ -84,7 +84,7 @@ fn many_streams(edge: &Edge, random: &mut fastrand::Rng, path: &str) {
     }
 }
 
-/// What an operator asks for; refusals are as good as anything.
+/// Asks for an operation; a refusal is as good as a success.
 fn ask(edge: &Edge, verb: &str, ask: &Value) -> Value {
     let answer = edge.api().post(&format!("/v1/services/app/{verb}"), &ask.to_string());
     let said: Value = serde_json::from_slice(&answer.body).unwrap();
@@ -163,7 +163,7 @@ fn nothing_is_left_behind() {
         let operators: Vec<_> = (0..2)
             .map(|number| {
                 let (edge, origins) = (&edge, &origins);
-                // One writes the file.
+                // Only the first operator writes the config.
                 let configs =
                     if number == 0 { vec![config.clone(), changed.clone(), fewer.clone()] } else { Vec::new() };
                 scope.spawn(move || {

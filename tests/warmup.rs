@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Edge, H2Origin, Origin, PATIENCE, Setup, Then, seconds, wait_until};
 
-/// Probes come once at the start and once a switch, and not between: what else connects is what is tested.
+/// Probes run once at the start and once a switch, so that every other connection is one that the test is about.
 const RARELY: &str = "interval = \"1h\"\nrise = 1";
 
 fn start(workers: usize, blue: &Origin, green: &[&str], warmup: &str) -> Edge {
@@ -23,7 +23,7 @@ fn each_path_is_asked_once_of_each_backend_before_any_traffic() {
     let (blue, one, two) = (Origin::start("blue"), Origin::start("green"), Origin::start("green"));
     let edge = start(2, &blue, &[one.backend(), two.backend()], "[\"/a\", \"/b?x=1\", \"/c\"]");
     edge.admin(&["wait", "green"]).ok();
-    assert!(paths(&one).is_empty(), "waiting warms nothing up");
+    assert!(paths(&one).is_empty(), "wait does not warm up");
     let ran = edge.admin(&["switch", "green"]).ok();
     assert!(ran.stderr.contains("warmed up with 6 requests in "), "{}", ran.stderr);
     for origin in [&one, &two] {
@@ -40,7 +40,7 @@ fn each_path_is_asked_once_of_each_backend_before_any_traffic() {
     assert_eq!(paths(&one).len(), 3, "--force skips it");
 }
 
-/// The first requests come on the connections that the warm-up has opened, on every core.
+/// The first requests come on the connections that the warm-up has opened, on every worker.
 fn assert_carried(workers: usize) {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     let edge = start(workers, &blue, &[green.backend()], "[\"/\"]");
@@ -53,7 +53,7 @@ fn assert_carried(workers: usize) {
         used.len()
     };
     assert_eq!(edge.get("/").text(), "green");
-    wait_until("a request on every core", || {
+    wait_until("a request on every worker", || {
         edge.get("/");
         used() == workers
     });
@@ -61,17 +61,17 @@ fn assert_carried(workers: usize) {
 }
 
 #[test]
-fn the_only_core_finds_its_connection_warm() {
+fn the_only_worker_finds_its_connection_warm() {
     assert_carried(1);
 }
 
 #[test]
-fn every_core_finds_a_connection_warm() {
+fn every_worker_finds_a_connection_warm() {
     assert_carried(2);
 }
 
 #[test]
-fn a_path_that_fails_keeps_the_gate_shut_in_time() {
+fn a_path_that_fails_keeps_the_gate_shut_until_the_timeout() {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     green.answers("/a", "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
     let edge = start(2, &blue, &[green.backend()], "[\"/ok\", \"/a\"]");
@@ -88,7 +88,7 @@ fn a_path_that_fails_keeps_the_gate_shut_in_time() {
 }
 
 #[test]
-fn a_backend_that_needs_a_moment_is_given_it() {
+fn a_path_that_fails_at_first_is_asked_again() {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     let asked = Arc::new(AtomicUsize::new(0));
     green.on("/slow", {
@@ -128,12 +128,12 @@ fn a_warm_up_that_hangs_ends_with_the_timeout() {
     assert!(begun.elapsed() < seconds(4));
     assert!(ran.stdout.contains("warm-up of /hangs: no answer yet"), "{}", ran.stdout);
     let again = edge.admin(&["switch", "green", "--timeout", "300ms"]);
-    assert_eq!(again.code, Some(4), "nothing of the first is in the way: {again:?}");
+    assert_eq!(again.code, Some(4), "the first warm-up is not in the way: {again:?}");
     assert_eq!(edge.status()["active"], "blue");
 }
 
 #[test]
-fn it_asks_over_http_2_for_the_probes_host() {
+fn a_warm_up_asks_over_http_2_for_the_probes_host() {
     let (blue, green) = (Origin::start("blue"), H2Origin::start());
     let setup = Setup::blue_green(blue.backend(), &green.backend()).health(RARELY).health("host = \"probe.test\"");
     let edge = setup.switch("warmup = [\"/warm\"]").start();

@@ -1,4 +1,4 @@
-//! What a switch has let in is watched: out of bounds, the old colour serves again, by itself, and it is said why.
+//! A switch watches the new colour: if that goes out of bounds, the old colour serves again by itself, and the reason is reported.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use crate::support::{Crowd, Edge, Origin, PATIENCE, Setup, Steps, Then, seconds,
 const FAILED: &str = "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n";
 const GREEN: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ngreen";
 
-/// A backend that does well until it is told to do `harm`; the number of the request is its argument.
+/// A backend that answers well until [`Green::does_harm`]; from then on `harm` answers, with the number of the request.
 struct Green {
     origin: Origin,
     is_harmful: Arc<AtomicBool>,
@@ -61,7 +61,7 @@ fn active(edge: &Edge) -> (String, u64) {
     (status["active"].as_str().unwrap().to_owned(), status["generation"].as_u64().unwrap())
 }
 
-/// Switches under load; after the flip, `harm` is done. What the command said and the record of its watch.
+/// Switches under load and calls `harm` after the flip; checks that the watch rolls back, and returns its record.
 fn rolled_back(edge: &Edge, green: &Origin, harm: impl FnOnce()) -> Value {
     let crowd = Crowd::of(4, edge);
     let ran = thread::scope(|scope| {
@@ -78,9 +78,9 @@ fn rolled_back(edge: &Edge, green: &Origin, harm: impl FnOnce()) -> Value {
     let answered = || edge.metric("edge_http_requests_total");
     let until = answered() + 30.0;
     wait_until("requests after the rollback", || answered() >= until);
-    let after: Vec<_> = crowd.goes_home().into_iter().filter(|got| got.at > returned).collect();
+    let after: Vec<_> = crowd.finish().into_iter().filter(|got| got.at > returned).collect();
     assert!(!after.is_empty() && after.iter().all(|got| got.text == "blue"), "{after:?}");
-    assert_eq!(green.count("/"), asked, "nobody goes there any more");
+    assert_eq!(green.count("/"), asked, "green gets no more requests");
     let watches = records(edge, "watch");
     assert_eq!(watches.len(), 1, "{watches:?}");
     let record = &watches[0];
@@ -90,7 +90,7 @@ fn rolled_back(edge: &Edge, green: &Origin, harm: impl FnOnce()) -> Value {
     record.clone()
 }
 
-/// More failures than the bound, of enough requests.
+/// Checks that the verdict is for more failures than the bound, of enough requests.
 fn assert_judged_by_failures(record: &Value) {
     let verdict = &record["verdict"];
     let (requests, failed) = (verdict["requests"].as_f64().unwrap(), verdict["failed"].as_f64().unwrap());
@@ -122,13 +122,13 @@ fn answers_that_do_not_come_in_time_count_as_failed() {
 }
 
 #[test]
-fn what_hangs_is_told_long_before_its_time_is_up() {
+fn a_backend_that_hangs_is_found_long_before_its_time_is_up() {
     let blue = Origin::start("blue");
     let green = Green::that(|_, wire| {
         wire.closes_within(PATIENCE);
         Then::Close
     });
-    // An answer may take a minute, the watch is shorter.
+    // An answer may take a minute; the watch is shorter.
     let edge = Setup::colors(&blue, &green.origin).health(HEALTH).start();
     let crowd = Crowd::of(30, &edge);
     let ran = thread::scope(|scope| {
@@ -161,7 +161,7 @@ fn answers_that_break_off_count_as_failed() {
 }
 
 #[test]
-fn a_process_that_is_gone_is_told_by_the_requests_it_refuses() {
+fn a_process_that_is_gone_is_found_by_the_requests_it_refuses() {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     let setup = Setup::colors(&blue, &green).service(SERVICE).health("interval = \"1h\"\nrise = 1");
     let edge = setup.start();
@@ -170,7 +170,7 @@ fn a_process_that_is_gone_is_told_by_the_requests_it_refuses() {
 }
 
 #[test]
-fn a_process_that_is_gone_is_told_by_its_probes_where_nobody_asks() {
+fn a_process_that_is_gone_is_found_by_its_probes_without_traffic() {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     let edge = start(&blue, &green, "");
     let mut steps = Steps::of(&edge, "switch", &json!({ "color": "green", "watch": "30s" }));
@@ -190,7 +190,7 @@ fn slow_answers_are_judged_by_those_of_the_old_colour() {
         wire.send(GREEN);
         Then::Keep
     });
-    // So that the bound is wide of what a busy machine does to the old colour's.
+    // The old colour is slow enough that a busy machine alone does not lift its answers over the bound.
     blue.on("/", |_, wire| {
         thread::sleep(Duration::from_millis(15));
         wire.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nblue");
@@ -228,7 +228,7 @@ fn few_requests_are_no_verdict_and_the_new_colour_is_kept() {
 
 type Harm = fn(&mut Wire) -> Then;
 
-/// A site that nobody visits, with a path to warm up by that does `harm` behind the flip, if any.
+/// A site without traffic, with a path for warming up that does `harm`, if any, after the flip.
 fn verdict_without_traffic(harm: Option<Harm>, watch: &str) -> (Option<i32>, Value) {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     let is_harmful = Arc::<AtomicBool>::default();
@@ -317,14 +317,14 @@ fn a_rollback_by_hand_ends_the_watch() {
     assert_eq!(end["result"]["verdict"]["verdict"], "ended", "{end}");
     let record = wait_for("its record", || records(&edge, "watch").first().cloned());
     assert_eq!(record["result"], "ended");
-    // What fails now has nobody to watch it.
+    // What fails now is no longer watched.
     green.stop();
     let moves = records(&edge, "switch").len() + records(&edge, "rollback").len();
     assert_eq!((active(&edge), moves), (("blue".to_owned(), 3), 2));
 }
 
 #[test]
-fn where_the_old_colour_is_down_the_new_one_stays_and_it_is_said_why() {
+fn if_the_old_colour_is_down_the_new_one_stays_and_the_reason_is_reported() {
     let (blue, green) = (Origin::start("blue"), Green::fails_one_in_five());
     let edge = start(&blue, &green.origin, "");
     let crowd = Crowd::of(2, &edge);
@@ -344,7 +344,7 @@ fn where_the_old_colour_is_down_the_new_one_stays_and_it_is_said_why() {
 }
 
 #[test]
-fn who_does_not_wait_is_rolled_back_all_the_same() {
+fn a_switch_with_no_wait_is_rolled_back_too() {
     let (blue, green) = (Origin::start("blue"), Green::fails_one_in_five());
     let edge = start(&blue, &green.origin, "watch = \"30s\"");
     let crowd = Crowd::of(4, &edge);
@@ -370,24 +370,24 @@ fn a_rollback_that_comes_too_late_does_not_undo_that_of_the_watch() {
     assert_eq!(ran.code, Some(5), "{ran:?}");
     assert!(ran.stderr.contains("the watch has taken the traffic back already"), "{ran:?}");
     assert_eq!(active(&edge), ("blue".to_owned(), 3));
-    // What moves no traffic changes nothing about that.
+    // An operation that moves no traffic does not change that.
     edge.admin(&["maintenance", "on"]).ok();
     edge.admin(&["maintenance", "off"]).ok();
     assert_eq!(edge.admin(&["rollback"]).code, Some(5));
     assert_eq!(active(&edge), ("blue".to_owned(), 5));
-    // Whoever says so by name is taken at his word.
+    // A switch that names the colour is carried out.
     edge.admin(&["switch", "green", "--force", "--no-wait"]).ok();
     edge.admin(&["rollback", "--reason", "by hand"]).ok();
     assert_eq!(active(&edge), ("blue".to_owned(), 7));
 }
 
 #[test]
-fn a_colour_that_the_other_one_stands_in_for_is_judged_by_what_it_failed() {
+fn a_colour_under_failover_is_judged_by_its_own_failures() {
     let blue = Origin::start("blue");
     let green = Green::that(|_, _| Then::Close);
     let setup = Setup::colors(&blue, &green.origin).service("failover = \"other-color\"").health(HEALTH);
     let edge = setup.start();
-    // Its probes pass, and no client notices anything: blue answers in its stead.
+    // Its probes pass, and no client notices anything: blue answers in its place.
     let record = rolled_back(&edge, &green.origin, || green.does_harm());
     assert_judged_by_failures(&record);
 }

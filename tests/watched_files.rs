@@ -1,4 +1,4 @@
-//! Files that the config names are watched, and what else goes on in their folders costs nothing.
+//! Files that the config names are watched, and other files in their folders cost nothing.
 
 use std::fs;
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Edge, Identity, Origin, Setup, wait_until};
 
-/// How often a thread of the daemon has gone to sleep and been woken: (the watcher's, the main one's).
+/// How often two threads of the daemon have been woken: the watcher and the main thread.
 fn wakes(edge: &Edge) -> (u64, u64) {
     let (mut watcher, mut main) = (None, None);
     for task in fs::read_dir(format!("/proc/{}/task", edge.pid())).unwrap() {
@@ -30,13 +30,13 @@ const OWN_WAKES: u64 = 500;
 fn started() -> (Origin, Edge) {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).start();
-    // Ready, and nothing left to be read of how it started.
+    // The daemon is ready, and has read all events of its start.
     assert_eq!(edge.get("/").status, 200);
     (origin, edge)
 }
 
 #[test]
-fn the_kernel_wakes_nobody_for_reads_beside_the_config_nor_for_a_log_that_grows_there() {
+fn reads_beside_the_config_and_a_log_that_grows_there_wake_no_thread() {
     let (_origin, edge) = started();
     let foreign = edge.path("page.html");
     fs::write(&foreign, "hello").unwrap();
@@ -61,7 +61,7 @@ fn the_kernel_wakes_nobody_for_reads_beside_the_config_nor_for_a_log_that_grows_
 }
 
 #[test]
-fn other_files_that_are_written_beside_the_config_end_at_the_watcher() {
+fn other_files_that_are_written_beside_the_config_wake_the_watcher_alone() {
     let (_origin, edge) = started();
     let before = wakes(&edge).1;
     for round in 0..5_000 {

@@ -68,7 +68,7 @@ fn the_clients_first_bytes_may_come_with_the_request() {
 }
 
 #[test]
-fn silence_longer_than_every_other_timeout_is_no_reason_to_close() {
+fn silence_longer_than_every_other_timeout_closes_no_websocket() {
     let origin = origin();
     let edge = Setup::to(&origin)
         .limits("header_timeout = \"1s\"\nbody_timeout = \"1s\"\nkeepalive = \"1s\"")
@@ -82,7 +82,7 @@ fn silence_longer_than_every_other_timeout_is_no_reason_to_close() {
 }
 
 #[test]
-fn silence_longer_than_its_own_timeout_is() {
+fn silence_longer_than_its_own_timeout_closes_a_websocket() {
     let origin = origin();
     let edge = Setup::to(&origin).service("websocket_idle_timeout = \"500ms\"").start();
     let mut client = open(edge.plain());
@@ -91,7 +91,7 @@ fn silence_longer_than_its_own_timeout_is() {
 }
 
 #[test]
-fn three_hundred_at_once_lose_nothing() {
+fn three_hundred_websockets_at_once_lose_nothing() {
     let origin = origin();
     let edge = Setup::to(&origin).start();
     let mut all: Vec<Client> = std::thread::scope(|scope| {
@@ -158,7 +158,7 @@ fn a_refused_upgrade_is_an_ordinary_answer() {
 }
 
 #[test]
-fn a_101_that_nobody_asked_for_is_a_bad_gateway() {
+fn a_101_that_was_not_asked_for_is_a_bad_gateway() {
     let origin = Origin::start("blue");
     origin.answers("/ws", SWITCH);
     let edge = Setup::to(&origin).start();
@@ -196,7 +196,7 @@ fn a_large_message_waits_for_a_slow_reader() {
     assert_eq!(client.exactly(SIZE).unwrap().len(), SIZE);
 }
 
-/// A frame of the backend's with a payload of 64 KiB, in two halves.
+/// A frame from the backend with a payload of 64 KiB, in two halves.
 fn large() -> (Vec<u8>, Vec<u8>) {
     let mut frame = vec![0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0];
     frame.extend(vec![0x88; 0x1_0000]);
@@ -204,7 +204,7 @@ fn large() -> (Vec<u8>, Vec<u8>) {
     (frame, rest)
 }
 
-/// Echoes frames, answers a Close with the same, tells which frame was the last.
+/// A backend that echoes frames, answers a Close with the same, and reports the last frame.
 fn speaking() -> (Origin, Receiver<(u8, bool, Vec<u8>)>) {
     let origin = Origin::start("blue");
     let (heard, hearing) = channel();
@@ -222,7 +222,7 @@ fn speaking() -> (Origin, Receiver<(u8, bool, Vec<u8>)>) {
     (origin, hearing)
 }
 
-/// Past the 101 and the first message.
+/// Opens a WebSocket and goes past the 101 and the first messages.
 fn speak(mut client: Client) -> Client {
     client.begin("GET", "/ws", ASK);
     assert_eq!(client.head().expect("an answer").word(1), "101");
@@ -237,7 +237,7 @@ fn cut(edge: &Edge) {
 }
 
 #[test]
-fn a_drain_that_cuts_says_service_restart_to_both_sides_and_hears_their_answer() {
+fn a_drain_that_cuts_sends_service_restart_to_both_sides_and_waits_for_their_answers() {
     for tls in [false, true] {
         let ((blue, heard), green) = (speaking(), Origin::start("green"));
         let edge = Setup::colors(&blue, &green).start();
@@ -256,12 +256,13 @@ fn a_drain_that_cuts_says_service_restart_to_both_sides_and_hears_their_answer()
 }
 
 #[test]
-fn a_frame_on_its_way_is_finished_before_the_farewell() {
+fn a_frame_under_way_is_finished_before_the_close() {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     blue.on("/ws", |_, wire| {
         let (half, rest) = large();
         wire.send(SWITCH).send(half);
-        // Told at once: in this direction no frame is on its way. Then what is missing, and a frame that comes too late.
+        // The Close comes at once, since no frame is under way in this direction. Then follow the rest of the frame, and one that
+        // comes too late.
         assert_eq!(frame(wire).unwrap().2, closing(1012, "service restart"));
         wire.send(rest).send([0x81, 2, b'n', b'o']).send([0x88, 0]);
         wire.closes_within(seconds(3));
@@ -283,7 +284,7 @@ fn a_frame_on_its_way_is_finished_before_the_farewell() {
 }
 
 #[test]
-fn a_frame_that_does_not_end_is_not_spoken_into() {
+fn no_close_is_sent_inside_a_frame_that_does_not_end() {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     blue.on("/ws", |_, wire| {
         wire.send(SWITCH).send(large().0);
@@ -296,7 +297,7 @@ fn a_frame_that_does_not_end_is_not_spoken_into() {
     client.head().unwrap();
     client.exactly(large().0.len()).unwrap();
     cut(&edge);
-    assert_eq!(client.some().unwrap(), b"", "nothing but the end");
+    assert_eq!(client.some().unwrap(), b"", "nothing comes but the end");
 }
 
 #[test]
@@ -304,7 +305,7 @@ fn another_protocol_than_websocket_is_simply_closed() {
     let (blue, green) = (Origin::start("blue"), Origin::start("green"));
     blue.on("/chat", |_, wire| {
         wire.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\nhi");
-        assert_eq!(wire.some().unwrap(), b"", "nothing of ours is put into it");
+        assert_eq!(wire.some().unwrap(), b"", "the proxy adds nothing");
         Then::Close
     });
     let edge = Setup::colors(&blue, &green).start();
@@ -318,7 +319,7 @@ fn another_protocol_than_websocket_is_simply_closed() {
 }
 
 #[test]
-fn who_was_silent_too_long_and_who_is_left_at_the_shutdown_hear_going_away() {
+fn websockets_that_are_silent_too_long_or_left_at_the_shutdown_get_going_away() {
     let (origin, heard) = speaking();
     let edge = Setup::to(&origin).service("websocket_idle_timeout = \"500ms\"").start();
     let mut client = speak(edge.plain());
@@ -336,7 +337,7 @@ fn who_was_silent_too_long_and_who_is_left_at_the_shutdown_hear_going_away() {
 }
 
 #[test]
-fn a_close_of_their_own_is_passed_on_and_not_followed_by_ours() {
+fn a_close_of_either_side_is_passed_on_and_no_second_one_follows() {
     let (origin, heard) = speaking();
     let edge = Setup::to(&origin).start();
     let mut client = speak(edge.plain());

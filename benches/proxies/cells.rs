@@ -1,8 +1,8 @@
 //! What is measured, and how good it must be: the list of cells and the bars on them.
 //!
 //! A cell of requests runs for a fixed time under a load that never lets the proxy rest, and its figure is CPU time per request: a slow
-//! proxy answers less, and is charged for what it answers. `STEADY` are the cells that are also asked at a constant rate. The cells
-//! without a bar inform.
+//! proxy answers less, and is charged for what it answers. `STEADY` are the cells that are also asked at a constant rate. Cells
+//! without a bar are for information.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! What a proxy costs the machine: CPU time and memory of a process and all its descendants, from `/proc`, and pinning.
 //!
-//! Never samples: both are read before and after, and the difference is the cost.
+//! Takes no samples: both are read before and after, and the difference is the cost.
 
 use std::fs;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Who runs where.
+/// Which process runs on which core.
 #[derive(Debug, Clone, Copy)]
 pub struct Cores {
     pub load: Core,
@@ -41,7 +41,7 @@ impl Core {
         ["taskset".to_owned(), "-c".to_owned(), self.0.to_string()]
     }
 
-    /// Time that the core was in use so far, by whomever; time stolen by the hypervisor is. To 10 ms.
+    /// How long the core was in use so far, by any process; time stolen by the hypervisor counts too. Precise to 10 ms.
     pub fn busy(self) -> Result<Duration> {
         let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
         let name = format!("cpu{} ", self.0);

@@ -1,7 +1,7 @@
 //! The bench: `compare` measures edgectl beside other proxies (`make bench`), `instructions` counts what edgectl spends on a request
 //! (`make instructions`), `origin` is the application behind both, which they start themselves.
 //!
-//! `compare/` and `instructions/` say what is measured and how, `peers/` how the proxies are set up, `load/` who asks, `origin/` who
+//! `compare/` and `instructions/` say what is measured and how, `peers/` how the proxies are set up, `load/` asks, `origin/`
 //! answers.
 
 mod cells;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Deploys an image to the colour that does not serve, then lets it serve: ./deploy.sh IMAGE
 #
-# Exit 4: the new version did not become healthy; the old one serves as if nothing had happened.
+# Exit 4: the new version did not become healthy; the old one still serves, and nothing has changed.
 # The old colour runs on, for `docker compose exec edge edgectl rollback`.
 set -eu
 cd "$(dirname "$0")"

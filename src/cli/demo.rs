@@ -1,4 +1,4 @@
-//! `edgectl demo`: the front door with two backends in one process, switched under load.
+//! `edgectl demo`: edgectl with two backends in one process, switched under load.
 
 use std::io::IsTerminal;
 use std::time::Duration;

@@ -15,7 +15,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// Returns when the daemon was told to stop and everything in flight has ended.
+    /// Returns when the daemon has stopped and everything in flight has ended.
     pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         daemon::serve(&config::find(self.config.as_deref())).map_err(|error| match error {
             ServeError::Config(diagnostics) => CommandFailure::invalid_config(&diagnostics, context.output.color_err),

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_with_a_verdict_was_not() {
+    fn a_watch_with_a_verdict_was_not_interrupted() {
         for result in ["passed", "inconclusive", "rolled-back", "failed"] {
             assert_eq!(found(&[watched("switch", 2), verdict(result, 2, 3)], &serving(3)), [], "{result}");
         }

@@ -1,4 +1,4 @@
-//! The admin socket of this process, made again where it was removed.
+//! The admin socket of this process. It is made again if it was removed.
 
 use std::cell::{Cell, RefCell};
 use std::os::unix::net::UnixListener;
@@ -7,12 +7,12 @@ use std::{fs, io};
 
 use crate::admin::{self, AdminState};
 
-/// The admin socket, whatever the config says since the start.
+/// The admin socket as it was configured at the start; a reload does not move it.
 pub(super) struct AdminSocket {
     path: PathBuf,
-    /// Bound, and not answered yet.
+    /// Bound, and nothing answers on it yet.
     bound: Cell<Option<UnixListener>>,
-    /// What is shown there, once it is answered.
+    /// What is shown there, once it answers.
     state: RefCell<Option<AdminState>>,
 }
 
@@ -29,7 +29,7 @@ impl AdminSocket {
         }
     }
 
-    /// Made again where it was removed: without it nothing is switched before the next start.
+    /// Makes the socket again if it was removed: without it no switch is possible until the next start.
     pub fn keep(&self) {
         let is_gone = matches!(self.path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound);
         let (true, Some(state)) = (is_gone, self.state.borrow().clone()) else { return };

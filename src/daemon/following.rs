@@ -1,4 +1,4 @@
-//! What is kept up for the services of the present snapshot: probes, addresses, samples.
+//! What runs for the services of the present snapshot: probes, look-ups of names, samples.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ use crate::worker::SharedState;
 /// How long a reload waits for the first probes of a service that it adds.
 const NEW_SERVICES: Duration = Duration::from_secs(5);
 
-/// How often it is noted how the colours do.
+/// How often the figures of the colours are sampled.
 const SAMPLES: Duration = Duration::from_secs(1);
 
 impl Daemon {
@@ -29,7 +29,7 @@ impl Daemon {
         self.operator.follow(snapshot.services.values());
     }
 
-    /// The services that `next` adds, probed before anyone is sent to them: a site that moves to a new service loses nothing.
+    /// The services that `next` adds, probed before any request is sent to them: a site that moves to a new service loses nothing.
     ///
     /// Ends when each can serve, or shows that it can't, or has had its time.
     pub async fn warm_up(&self, next: &Config, tls: &BackendTlsSet) -> BTreeMap<Arc<str>, Arc<Service>> {
@@ -73,7 +73,7 @@ impl Daemon {
         });
     }
 
-    /// Notes once a second how the colours do.
+    /// Samples the figures of the colours once a second.
     pub fn keep_sampling(&self) {
         let shared = self.shared.clone();
         // Ends with the control runtime.

@@ -21,7 +21,7 @@ pub(super) struct Prepared {
 }
 
 impl Listeners {
-    /// Accepts no new connection; for the end of the daemon.
+    /// Stops accepting connections, at the end of the daemon.
     pub fn close(&self) {
         for listener in self.open.borrow().iter() {
             listener.close();
@@ -43,7 +43,8 @@ impl Listeners {
         Ok(Prepared { added: added.collect::<Result<_, _>>()?, removed })
     }
 
-    /// New ones accept, then old ones close: what they have accepted finishes. Answers what changed, in words.
+    /// New listeners accept first, then old ones close; the connections that they have accepted finish. Returns what has changed,
+    /// in words.
     pub async fn apply(&self, prepared: Prepared, workers: &Orders) -> Vec<String> {
         let mut changes = Vec::new();
         for listener in prepared.added {

@@ -1,7 +1,7 @@
 //! The composition root: everything made once, in order, and taken down in order.
 //!
 //! Two kinds of threads: the workers, which serve, and this one, the control runtime, which probes, resolves, switches,
-//! reloads and answers the admin socket. The control runtime can stall without a request noticing.
+//! reloads and answers the admin socket. If the control runtime stalls, no request is affected.
 
 mod admin_socket;
 mod admin_view;
@@ -26,7 +26,8 @@ use tokio::task::LocalSet;
 use crate::config::{self, Diagnostics, Loaded};
 use running::Daemon;
 
-/// How often certificates and ticket keys are looked through for what has had its time: soon after a machine has slept, too.
+/// How often certificates and ticket keys are checked for those whose time is over: often, so that it is soon after a machine has
+/// slept, too.
 const RENEWAL: Duration = Duration::from_mins(5);
 
 /// Why the daemon did not start, or did not end well.
@@ -80,7 +81,7 @@ async fn run(config_path: &Path, seen: u64, loaded: Loaded, stop: impl Future<Ou
     Ok(())
 }
 
-/// Does what is asked for, and what its time has come for. Never ends.
+/// Does what is asked for, and what is due by the clock. Never ends.
 async fn live(daemon: &Rc<Daemon>, mut hangup: Signal, mut reopen: Signal) {
     let mut asked = daemon.open_admin();
     let mut changes = daemon.watch_files();

@@ -1,4 +1,4 @@
-//! Whether this process serves, and whether it is to be sent requests.
+//! Whether this process serves, and whether it is to get requests.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::running::Daemon;
 use crate::service::Service;
 
-/// How long readiness waits for the first probes before it is said anyway.
+/// How long readiness waits for the first probes; then the daemon is ready anyway.
 const FIRST_PROBES: Duration = Duration::from_secs(10);
 
 impl Daemon {
-    /// Whether this process is to be sent requests; else why not.
+    /// Whether this process is to get requests; the error says why it is not.
     pub fn readiness(&self) -> Arc<dyn Fn() -> Result<(), String> + Send + Sync> {
         let (fit, shared) = (self.fitness(), self.shared.clone());
         Arc::new(move || {
@@ -20,7 +20,7 @@ impl Daemon {
         })
     }
 
-    /// Whether the process itself is able to serve, whatever the operator has closed.
+    /// Whether the process itself is able to serve, even if the operator has paused services.
     pub fn fitness(&self) -> Arc<dyn Fn() -> Result<(), String> + Send + Sync> {
         let (ready, stopping) = (self.ready.clone(), self.stopping.clone());
         Arc::new(move || match (stopping.load(Ordering::Relaxed), ready.load(Ordering::Relaxed)) {
@@ -34,7 +34,7 @@ impl Daemon {
         self.ready.load(Ordering::Relaxed)
     }
 
-    /// Ready once every active pool has a healthy backend, or has had time enough to show one.
+    /// Ready once every active pool has a healthy backend, or has had enough time to get one.
     pub fn look_whether_ready(&self) {
         let snapshot = self.shared.snapshot.load();
         let serves = snapshot.services.values().all(|s| s.pool(s.active().color).has_healthy());
@@ -46,7 +46,7 @@ impl Daemon {
     }
 }
 
-/// Whether the service takes requests, by the operator's will; else what it does instead.
+/// Whether the operator lets the service take requests; the error says what it does instead.
 fn serves(service: &Service) -> Result<(), String> {
     let active = service.active();
     match (&active.maintenance, &active.paused) {

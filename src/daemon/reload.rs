@@ -35,7 +35,7 @@ impl Daemon {
     /// Rereads the config; `why` goes into the log.
     pub async fn reload(self: &Rc<Self>, why: &str) -> Result<Reloaded, NotReloaded> {
         self.admin.keep();
-        // Before it is read: a change from here on is one to be taken up next.
+        // Taken before the file is read: a change from here on is taken up by the next reload.
         self.fingerprints.set((config_fingerprint(&self.config_path), self.fingerprints.get().1));
         let result = self.reload_config().await;
         match &result {
@@ -46,7 +46,7 @@ impl Daemon {
             Err(error) => {
                 self.shared.metrics.reload_failed();
                 tracing::error!(why, "config NOT reloaded, what runs goes on running\n{error}");
-                // It may have been asked for because of them.
+                // The reload may have been asked for because of new certificates.
                 self.take_certificates_up().await;
             }
         }
@@ -62,7 +62,7 @@ impl Daemon {
         let failed = |e: &dyn std::fmt::Display| NotReloaded::Failed(e.to_string());
         let prepared = self.listeners.prepare(&next.server).map_err(|e| failed(&e))?;
         let rules = self.tls.prepare(&next).map_err(|e| failed(&e))?;
-        // Without servers of the config's choice they are those of /etc/resolv.conf, which may have changed.
+        // Without servers in the config, those of /etc/resolv.conf are used, and that file may have changed.
         if before.server.resolvers != next.server.resolvers || next.server.resolvers.is_empty() {
             let resolver = Resolver::new(&next.server.resolvers);
             self.operator.set_resolver(resolver.clone());
@@ -75,7 +75,7 @@ impl Daemon {
         let build = |present: &Snapshot, state: &StateFile| {
             let add = |service: &Arc<config::ServiceConfig>| match warm.get(&service.name) {
                 Some(known) => {
-                    // Meanwhile the one that it takes the place of may have been paused.
+                    // The service whose place it takes may have been paused meanwhile.
                     known.publish(initial(state, service));
                     known.clone()
                 }
@@ -83,12 +83,12 @@ impl Daemon {
             };
             Ok::<_, NotReloaded>(Snapshot::build(next.clone(), backend_tls.clone(), Some(present), &metrics, &add))
         };
-        // Together: what is on disk of a certificate that no file covers any more serves from the first moment on.
+        // Both together: if no file covers a name any more, its certificate on disk serves from the first moment on.
         self.certificates.load(&next);
         self.acme.follow(&next.acme);
         let installed = self.writer.publish(build).await?;
         installed.backend_tls.say();
-        // Right behind the snapshot: a handshake under rules that the sites don't know yet is a request misdirected.
+        // Right after the snapshot: after a handshake under rules that the sites don't know yet, requests would be misdirected.
         let troubles = rules.troubles().to_vec();
         self.tls.install(rules);
         self.follow_services();
@@ -106,7 +106,7 @@ impl Daemon {
         Ok(Reloaded { changes, warnings })
     }
 
-    /// Files have been touched: reload what really differs.
+    /// Files may have changed: takes up what really differs.
     pub async fn files_changed(self: &Rc<Self>) {
         let (config_before, certs_before) = self.fingerprints.get();
         let config_now = config_fingerprint(&self.config_path);

@@ -1,4 +1,4 @@
-//! Everything that lives as long as the daemon, made in the order in which it depends on each other.
+//! Everything that lives as long as the daemon, made in the order in which one part needs another.
 
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
@@ -147,11 +147,15 @@ impl Daemon {
             started_at: Timestamp::now(),
             _lock: lock,
         });
-        daemon.open_doors(&config, prepared).await?;
+        daemon.open_listeners(&config, prepared).await?;
         Ok(daemon)
     }
 
-    async fn open_doors(self: &Rc<Self>, config: &Config, prepared: super::listeners::Prepared) -> Result<(), String> {
+    async fn open_listeners(
+        self: &Rc<Self>,
+        config: &Config,
+        prepared: super::listeners::Prepared,
+    ) -> Result<(), String> {
         self.shared.metrics.reloaded(SystemTime::now());
         if let Some(addr) = config.server.metrics {
             let local = observe::serve(addr, self.observed())?;
@@ -162,7 +166,7 @@ impl Daemon {
         self.keep_sampling();
         self.operator.tell_what_broke_off(self.shared.snapshot.load().services.values());
         self.follow_services();
-        // What is on disk serves from the first handshake on. An authority that comes at once waits in a socket's queue.
+        // Certificates on disk serve from the first handshake on. An authority that connects at once waits in a socket's queue.
         self.acme.follow(&config.acme);
         self.listeners.apply(prepared, self.workers.orders()).await;
         self.show_listeners();
@@ -195,7 +199,7 @@ impl Daemon {
         self.access.reopen();
     }
 
-    /// Not ready, doors shut, what runs finishes, the log is on disk.
+    /// Reports not ready, closes the listeners, lets what runs finish, and writes the log to disk.
     pub async fn shut_down(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -212,7 +216,7 @@ impl Daemon {
     }
 }
 
-/// Its folder is made, as that of `state_dir` is.
+/// Opens the access log. Makes its folder if it is missing.
 fn open_access_log(log: &config::Log) -> Result<AccessLog, String> {
     let AccessTarget::File(path) = &log.access else { return AccessLog::open(log).map_err(|e| e.to_string()) };
     let folder = path.parent().unwrap_or(Path::new("."));

@@ -21,7 +21,7 @@ pub(super) fn initial(state: &StateFile, service: &config::ServiceConfig) -> Act
     let fresh = Active::new(service.initial, 1, SystemTime::now());
     match service.pools {
         config::Pools::BlueGreen { .. } => state.active(&service.name).unwrap_or(fresh),
-        // It has no colours, but may be paused or in maintenance.
+        // A service without colours may be paused or in maintenance too.
         config::Pools::Single(_) => {
             let known = state.active(&service.name).unwrap_or(fresh);
             Active { color: Color::Blue, previous: None, canary: None, ..known }

@@ -71,7 +71,7 @@ fn judge<'s>(
             Err(Failure::Misdirected)
         };
     }
-    // Whatever brought the request here, the site's own rules were those of the handshake: no SNI, a reload since, no TLS.
+    // The handshake may have been under other rules than the site's: it had no SNI, a reload came since, or there is no TLS.
     if site.client_auth.is_some() && site.client_auth != peer.client_auth {
         return Err(Failure::Misdirected);
     }

@@ -54,16 +54,16 @@ async fn play(options: &DemoOptions) -> Result<(), String> {
 }
 
 async fn show(options: &DemoOptions, stage: &Stage, reporter: &Reporter) -> Result<(), String> {
-    let door = stage.open().await?;
-    reporter.step(&Step::Started { url: door.url(), run_for_ms: report::millis(options.run_for) });
-    let performance = script::perform(options.run_for, &door, stage.admin(), reporter);
+    let listener = stage.open().await?;
+    reporter.step(&Step::Started { url: listener.url(), run_for_ms: report::millis(options.run_for) });
+    let performance = script::perform(options.run_for, &listener, stage.admin(), reporter);
     let tally = tokio::select! {
         tally = performance => tally?,
         () = interrupted() => return Err("interrupted".to_owned()),
     };
     reporter.result(&tally);
     if options.stay {
-        reporter.step(&stage.invitation(&door));
+        reporter.step(&stage.invitation(&listener));
         interrupted().await;
     }
     match tally.lost() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep_until;
 
 use super::report::{Reporter, Step, Turn, millis};
-use super::stage::Door;
+use super::stage::DemoListener;
 use super::tally::ExchangeTally;
 use super::traffic::{self, DemoTraffic};
 use crate::admin::AdminClient;
@@ -19,12 +19,12 @@ const SERVICE: &str = "app";
 /// Plays it. The tally counts what every kind of traffic has seen.
 pub(super) async fn perform(
     run_for: Duration,
-    door: &Door,
+    listener: &DemoListener,
     admin: AdminClient,
     reporter: &Reporter,
 ) -> Result<Rc<ExchangeTally>, String> {
     let started = Instant::now();
-    let traffic = Rc::new(DemoTraffic::new(door, run_for, Color::Blue)?);
+    let traffic = Rc::new(DemoTraffic::new(listener, run_for, Color::Blue)?);
     let lanes = traffic::start(&traffic);
     let play = Play { traffic, admin, reporter, started };
     sleep_until((started + run_for / 3).into()).await;

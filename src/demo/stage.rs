@@ -13,7 +13,7 @@ use super::report::Step;
 use crate::admin::AdminClient;
 use crate::daemon::{self, ServeError};
 
-/// The name in the door's certificate: every client resolves it to loopback.
+/// The name in the certificate: every client resolves it to loopback.
 pub(super) const HOST: &str = "localhost";
 
 /// How long the daemon may take to be ready: two probes of each backend, and time to spare on a busy machine.
@@ -28,13 +28,13 @@ pub(super) struct Stage {
 }
 
 /// Where clients connect.
-pub(super) struct Door {
+pub(super) struct DemoListener {
     pub addr: SocketAddr,
     /// The root that signed its certificate.
     pub ca: PathBuf,
 }
 
-impl Door {
+impl DemoListener {
     pub fn url(&self) -> String {
         format!("https://{HOST}:{}/", self.addr.port())
     }
@@ -60,7 +60,7 @@ impl Stage {
     }
 
     /// Waits until the daemon serves.
-    pub async fn open(&self) -> Result<Door, String> {
+    pub async fn open(&self) -> Result<DemoListener, String> {
         let deadline = Instant::now() + PATIENCE;
         while !self.admin().health().await.is_ok_and(|health| health.ready) {
             if self.daemon.is_finished() || Instant::now() >= deadline {
@@ -71,7 +71,7 @@ impl Stage {
         let status = self.admin().status().await.map_err(|e| e.to_string())?;
         let addr = status.listeners.iter().find(|l| l.tls).and_then(|l| l.local);
         let addr = addr.ok_or("the demo's daemon has no TLS listener")?;
-        Ok(Door { addr, ca: self.folder.path().join("state/ca/root.pem") })
+        Ok(DemoListener { addr, ca: self.folder.path().join("state/ca/root.pem") })
     }
 
     pub fn admin(&self) -> AdminClient {
@@ -79,12 +79,12 @@ impl Stage {
     }
 
     /// What to try by hand while the demo stays up.
-    pub fn invitation(&self, door: &Door) -> Step {
+    pub fn invitation(&self, listener: &DemoListener) -> Step {
         let program = std::env::current_exe().unwrap_or_else(|_| "edgectl".into());
         let edgectl = format!("{} --socket {}", program.display(), self.socket().display());
         Step::Stays {
             lines: vec![
-                format!("curl --cacert {} {}", door.ca.display(), door.url()),
+                format!("curl --cacert {} {}", listener.ca.display(), listener.url()),
                 format!("{edgectl} switch green"),
                 format!("{edgectl} rollback"),
                 format!("{edgectl} status"),

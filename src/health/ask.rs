@@ -1,7 +1,7 @@
-//! A request of ours for a path of the app: is it answered below 500?
+//! A request of ours for a path of the app, which succeeds if the status is below 500.
 //!
-//! A worker asks so to warm up its way to a backend, and a watch to have something to judge where few clients come. Never
-//! says anything of a backend's health.
+//! A worker asks to warm up its connection to a backend; a watch asks so that it has something to judge where few clients come.
+//! Says nothing about a backend's health.
 
 use std::rc::Rc;
 

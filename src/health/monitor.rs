@@ -12,7 +12,7 @@ use crate::config;
 use crate::service::{Backend, Pool, ProbeOutcome, Service};
 use crate::upstream::Upstreams;
 
-/// The pause between the first probes of a backend that passes them: it need not wait `rise` intervals to be let in.
+/// The pause between the first probes of a backend that passes them, so that it does not wait `rise` intervals until it serves.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Owns the probe tasks of all services; they end with it, or with their backend.
@@ -34,7 +34,7 @@ impl Monitor {
             let entry = kept.unwrap_or_else(|| (service.clone(), self.start(service)));
             next.insert(service.name().clone(), entry);
         }
-        // What is left over is dropped here, and its tasks with it.
+        // Services that are left over are dropped here, and their tasks with them.
         self.services = next;
     }
 

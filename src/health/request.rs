@@ -6,7 +6,7 @@ use crate::config;
 use crate::service::Backend;
 use crate::upstream::Outgoing;
 
-/// What a request of ours differs in.
+/// What differs between requests of ours.
 pub(super) struct OwnRequest<'a> {
     pub path: &'a str,
     pub user_agent: &'static str,

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::socket::{Bound, Listener};
 
-/// How long accepting rests after it has failed: out of descriptors, mostly. The kernel's queue holds what comes meanwhile.
+/// The pause after accepting has failed, mostly for lack of descriptors. The kernel's queue holds what comes meanwhile.
 const REST: Duration = Duration::from_millis(50);
 
 /// A socket that was accepted.
@@ -45,7 +45,7 @@ pub struct Accepting {
 }
 
 impl Accepting {
-    /// Gives every client to `take`, which must not block. Runs on the current thread.
+    /// Gives every accepted socket to `take`, which must not block. Runs on the current thread.
     pub fn start(listener: &Arc<Listener>, take: impl Fn(Accepted) + 'static) -> io::Result<Self> {
         let socket = AsyncSocket::new(listener.share()?)?;
         let (stop, stopped) = oneshot::channel();

@@ -1,4 +1,4 @@
-//! Where connections come in: sockets, accepting, admission, the PROXY protocol. Never reads what a client says beyond that.
+//! Where connections come in: sockets, accepting, admission, the PROXY protocol. Reads nothing that a client sends beyond that.
 //!
 //! A listening socket is one file description that every worker polls. Not SO_REUSEPORT: with it a second daemon would bind
 //! the same port without an error, and connections queued to a worker that goes away would be lost.

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refuses_what_is_not_one() {
+    async fn bytes_that_are_no_header_are_refused() {
         for bad in [&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], b"PROXY TCP4 nonsense\r\n", b"PROXY TCP4 "] {
             assert!(parse(bad).await.is_err());
         }

@@ -64,7 +64,7 @@ pub struct Visit {
     pub preview: Option<Color>,
     /// From a canary's cookie, verified; a new one is drawn where there is none.
     pub ticket: Option<Ticket>,
-    /// Whether `ticket` was drawn for this very visit and its client has yet to be told.
+    /// Whether `ticket` was drawn for this visit, so that its client has yet to get it.
     pub is_new: bool,
 }
 
@@ -94,7 +94,7 @@ pub enum Way {
 }
 
 impl Way {
-    /// Whether the other colour may take what this one could not; `failover`: as the service has it.
+    /// Whether the other colour may take a request that this one could not; `failover`: as the service is configured.
     pub fn may_turn(self, failover: bool) -> bool {
         match self {
             Self::Active => failover,
@@ -103,7 +103,7 @@ impl Way {
         }
     }
 
-    /// Whether it is not in the way of its colour's drain, where that colour does not serve.
+    /// Whether the drain of its colour ignores it, while that colour does not serve.
     pub fn is_guest(self) -> bool {
         matches!(self, Self::Preview | Self::Failover)
     }
@@ -112,7 +112,7 @@ impl Way {
 /// Why an exchange does not enter now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shut {
-    /// To be held, this long at most.
+    /// It is to be held, for this long at most.
     Paused(Duration),
     Maintenance(Arc<Maintenance>),
 }
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_drawn_is_kept_and_a_larger_share_keeps_its_clients() {
+    fn a_ticket_is_kept_and_a_larger_share_keeps_its_clients() {
         let mut visit = visit();
         assert_eq!(chosen(&canary(5), &mut visit, 400), (Color::Green, Way::Canary));
         assert!(visit.is_new);
@@ -245,14 +245,14 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_of_an_earlier_canary_is_none() {
+    fn a_ticket_of_an_earlier_canary_is_ignored() {
         let mut visit = Visit { ticket: Some(Ticket { id: 3, number: 0 }), ..visit() };
         assert_eq!(chosen(&canary(50), &mut visit, 9_000).0, Color::Blue);
         assert_eq!(visit.ticket, Some(Ticket { id: 7, number: 9_000 }));
     }
 
     #[test]
-    fn what_is_unhealthy_is_stood_in_for() {
+    fn another_colour_stands_in_for_an_unhealthy_one() {
         let sick = |color: Color| move |asked: Color| asked != color;
         let choose =
             |active: &Active, sick_one, failover| active.choose(&mut visit(), || 0, sick(sick_one), failover).unwrap();
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn maintenance_comes_first_and_lets_its_guests_pass() {
+    fn maintenance_comes_first_and_lets_allowed_clients_pass() {
         let maintenance =
             Maintenance { message: None, allow: vec!["192.0.2.0/24".parse().unwrap()], since: SystemTime::UNIX_EPOCH };
         let pause = Pause { max: Duration::from_secs(30), since: SystemTime::UNIX_EPOCH };

@@ -140,7 +140,7 @@ impl Backend {
         &self.name
     }
 
-    /// Its address as a number, the same in every process: what a hash balance tells it from others by.
+    /// Its address as a number, the same in every process: a hash balance tells backends apart by it.
     pub(super) fn hash_seed(&self) -> u64 {
         self.hash_seed
     }
@@ -168,9 +168,9 @@ impl Backend {
         self.state.lock().ejections.present().cloned()
     }
 
-    /// It has answered a request: the failures before are forgotten.
+    /// It has answered a request: earlier failures are forgotten.
     pub fn answered(&self) {
-        // Looked at first: the cache line is shared by all workers, and a store would take it from them.
+        // Read first: all workers share the cache line, and a store would take it from them.
         if self.fails.load(Ordering::Relaxed) != 0 {
             self.fails.store(0, Ordering::Relaxed);
         }
@@ -197,7 +197,7 @@ impl Backend {
         }
         let changed = health.up != was;
         if changed {
-            // What failed before it was down, or new, says nothing about what it is now.
+            // Failures from before it was down say nothing about the backend now.
             self.fails.store(0, Ordering::Relaxed);
         }
         self.show(&state);
@@ -228,7 +228,7 @@ impl Backend {
 
     fn let_in(&self, state: &BackendState, ended: Option<Ejected>) -> bool {
         let Some(ended) = ended else { return false };
-        // As good as its next answer: one more failure takes it out again.
+        // One more failure takes it out again.
         self.fails.store(ended.streak, Ordering::Relaxed);
         self.show(state);
         true
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_down_after_fall_failures_in_a_row() {
+    fn a_backend_goes_down_after_fall_failures_in_a_row() {
         let backend = backend();
         backend.observe(probe(true), 1, 3);
         for _ in 0..2 {

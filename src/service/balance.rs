@@ -9,7 +9,7 @@ use super::{Backend, Pool};
 /// What a hash balance goes by, taken from the request: the client's address, a header, a cookie.
 ///
 /// No seed of this process is in it: the same key leads to the same address after a restart, and on every node that has the
-/// same backends. A client that chooses its key can choose its backend; so it can with nginx's `hash`.
+/// same backends. A client that chooses its key can choose its backend, as with nginx's `hash`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HashKey(u64);
 
@@ -69,7 +69,7 @@ impl Pool {
         (0..backends.len()).map(|i| &backends[(start + i) % backends.len()]).find(|b| wanted.fits(b)).cloned()
     }
 
-    /// That one, if it is such.
+    /// This one, if it is wanted.
     pub fn one(&self, id: u64, wanted: Wanted<'_>) -> Option<Arc<Backend>> {
         self.backends().iter().find(|b| b.id() == id && wanted.fits(b)).cloned()
     }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_down_or_full_or_tried_moves_its_keys_as_if_it_were_gone() {
+    fn a_backend_that_is_down_or_full_or_tried_moves_its_keys_as_if_it_were_gone() {
         let (whole, rest) = (pool(&FIVE), choices(&pool(&FIVE[1..])));
         let first = whole.backends()[0].clone();
         let with = |wanted: Wanted<'_>, key: u32| name(whole.by_hash(HashKey::of(key), wanted));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_choice_hangs_on_addresses_alone_and_never_changes() {
+    fn the_choice_depends_on_addresses_alone_and_never_changes() {
         let reversed: Vec<&str> = FIVE.into_iter().rev().collect();
         assert_eq!(choices(&pool(&FIVE)), choices(&pool(&reversed)), "another process, another order");
         let pool = pool(&FIVE);
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!([&b"alice"[..], b"bob", b"carol", b""].map(of), PINNED);
     }
 
-    /// Whoever changes these sends every client of a `hash:` service to another backend.
+    /// A change of these sends every client of a `hash:` service to another backend.
     const PINNED: [&str; 4] = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.2:80", "10.0.0.5:80"];
 
     #[test]

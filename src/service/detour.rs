@@ -1,10 +1,10 @@
-//! One colour standing in for the other, and how those who watch learn of it.
+//! One colour standing in for the other, and how control gets to know of it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::watch;
 
-/// A standing in of one colour for the other.
+/// One colour stands in for the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detour {
     /// The other colour serves: the one that should has no healthy backend.
@@ -22,17 +22,17 @@ impl Detour {
     }
 }
 
-/// The detour that exchanges of a service take now. The exchanges of all workers say so; only a change is told.
+/// The detour that exchanges of a service take now. The exchanges of all workers report it; only a change wakes the watchers.
 #[derive(Debug, Default)]
 pub(super) struct Detours {
-    /// That of the last exchange: 0 is none. Beside `told`, so that an exchange that changes nothing takes no lock.
+    /// That of the last exchange: 0 is none. Beside `published`, so that an exchange that changes nothing takes no lock.
     code: AtomicU8,
-    told: watch::Sender<Option<Detour>>,
+    published: watch::Sender<Option<Detour>>,
 }
 
 impl Detours {
     pub fn present(&self) -> Option<Detour> {
-        *self.told.borrow()
+        *self.published.borrow()
     }
 
     /// Whether there is one, as far as the last exchange knew.
@@ -42,7 +42,7 @@ impl Detours {
 
     /// Wakes when a detour begins or ends.
     pub fn watch(&self) -> watch::Receiver<Option<Detour>> {
-        self.told.subscribe()
+        self.published.subscribe()
     }
 
     pub fn take(&self, detour: Option<Detour>) {
@@ -52,7 +52,7 @@ impl Detours {
             Some(Detour::Fallback) => 2,
         };
         if self.code.load(Ordering::Relaxed) != code && self.code.swap(code, Ordering::Relaxed) != code {
-            self.told.send_replace(detour);
+            self.published.send_replace(detour);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// The longest ejection, however often the backend has failed.
 const LONGEST: Duration = Duration::from_mins(5);
 
-/// A backend is good again, and its next time out a first one, once it has served for this many times as long as it was out.
+/// A backend that has served for this many times as long as it was out counts as good again: its next ejection is a first one.
 const FORGETS_AFTER: u32 = 10;
 
 /// One backend's ejections, the present one and the last.
@@ -26,7 +26,7 @@ pub struct Ejected {
     /// What the last failure was: `connection refused`.
     pub why: String,
     lasts: Duration,
-    /// The failures in a row that it took, less the one that puts it out again at once should it fail when it is back.
+    /// `max_fails` less one: when the backend is back, one failure takes it out again.
     pub(super) streak: u32,
 }
 
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn each_in_a_row_is_twice_as_long_and_none_longer_than_five_minutes() {
+    fn each_ejection_in_a_row_is_twice_as_long_and_none_longer_than_five_minutes() {
         let (mut ejections, mut now) = (Ejections::default(), Instant::now());
         let mut took = Vec::new();
         for _ in 0..7 {
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_time_longer_than_the_longest_is_what_was_asked_for() {
+    fn a_first_ejection_longer_than_the_longest_is_as_configured() {
         let (mut ejections, now) = (Ejections::default(), Instant::now());
         let hour = Duration::from_hours(1);
         assert_eq!(ejections.eject(now, hour, 1, String::new()), hour);

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// How many there are, and since which [`Era`]: in one word, so that a guest leaves as what it is at that moment.
+/// How many there are, and the present [`Era`]. Both are in one word, so that a guest that leaves is counted as what it is then.
 #[derive(Debug, Default)]
 pub(super) struct Guests(AtomicU64);
 
@@ -33,7 +33,7 @@ impl Guests {
         era(self.0.load(Ordering::Relaxed)) == of
     }
 
-    /// From here on they are counted among `residents`; for a moment in both, never in neither.
+    /// From here on they count among `residents`. For a moment they count in both, but never in neither.
     pub fn become_residents(&self, residents: &AtomicUsize) {
         let mut word = self.0.load(Ordering::SeqCst);
         loop {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::Service;
 use super::queue::{Full, Place};
 
-/// A place in the line of held requests. By drop it is given up, and the turn goes to the next: a request that was let go
-/// keeps it until it has a backend, so that the next can't overtake it there.
+/// A place in the queue of held requests. Dropping it gives the turn to the next. A request that is let go keeps its place until
+/// it has a backend, so that the next can't overtake it there.
 #[derive(Debug)]
 pub struct HeldTurn {
     /// `None` only while it is dropped.
@@ -15,13 +15,13 @@ pub struct HeldTurn {
 }
 
 impl HeldTurn {
-    /// At the end of the line; an error when `most` wait already.
+    /// A place at the end of the queue; an error when `most` wait already.
     pub fn join(service: &Arc<Service>, most: usize) -> Result<Self, Full> {
         let place = service.held().join(most)?;
         let turn = Self { place: Some(place), service: service.clone() };
         service.look_whether_special();
         if service.active().paused.is_none() {
-            // Resumed while this one was on its way into the line.
+            // The service was resumed while this request was joining the queue.
             service.let_go();
         }
         Ok(turn)
@@ -34,7 +34,7 @@ impl HeldTurn {
         }
     }
 
-    /// The turn can't be used: back to the place in the line.
+    /// The turn can't be used: back to its place in the queue.
     pub fn pass(&mut self) {
         if let Some(place) = &mut self.place {
             place.pass();

@@ -1,4 +1,4 @@
-//! Being in flight: a guard from the moment an exchange enters a pool until its last byte, or its tunnel's end.
+//! A guard that counts an exchange as in flight, from its entry into a pool until its last byte, or the end of its tunnel.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use super::active::Way;
 use super::guests::Era;
 use super::{Backend, Pool};
 
-/// Counts one exchange in its pool and, once chosen, on its backend. Leaves both by drop, whatever ended the exchange:
-/// an aborted task can't be missed.
+/// Counts one exchange in its pool and, once chosen, on its backend. Dropping it leaves both, whatever ended the exchange: an
+/// aborted task is counted out too.
 #[derive(Debug)]
 pub struct InFlight {
     pool: Arc<Pool>,

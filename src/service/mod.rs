@@ -1,4 +1,4 @@
-//! What answers behind the front door: services, their two pools, the backends in them, and which exchanges are in flight where.
+//! What answers behind edgectl: services, their two pools, the backends in them, and which exchanges are in flight where.
 //!
 //! Owns the active colour of each service and the exact count of exchanges in each pool. Never opens a socket and never
 //! decides a switch: that is done in `control`, and published here with one store. Backends are picked in `http`.
@@ -47,7 +47,7 @@ pub struct Service {
     pools: [Arc<Pool>; 2],
     tls: BackendTlsCell,
     active: ArcSwap<Active>,
-    /// That of `active`, to be looked at again without taking it again.
+    /// The generation of `active`, which can be read again without loading `active` again.
     generation: AtomicU64,
     /// Whether `active` is anything but one colour, or requests are held.
     special: AtomicBool,
@@ -144,7 +144,7 @@ impl Service {
                 (Way::Canary, true) => Way::Fallback,
                 // The canary's colour serves meanwhile, and no colour may take its place.
                 (Way::Canary, false) if !failover => return false,
-                // A switch has come first: it is no guest there.
+                // A switch came first: the exchange is no guest there.
                 (_, true) => Way::Active,
                 (_, false) => Way::Failover,
             };
@@ -157,7 +157,7 @@ impl Service {
         }
     }
 
-    /// Whether anything but the active colour may be the answer to [`Service::enter`]: only then is a client worth a look.
+    /// Whether [`Service::enter`] may answer anything but the active colour: only then the client's cookies have to be read.
     pub fn is_special(&self) -> bool {
         self.special.load(Ordering::Relaxed)
     }
@@ -208,8 +208,8 @@ impl Service {
         self.held.wake_one();
     }
 
-    /// To be called when what makes a service special may have changed: what is published, which requests are held, and now and then for
-    /// previews that have expired.
+    /// Call it when what makes a service special may have changed: what is published, which requests are held; and now and then,
+    /// for previews that have expired.
     pub fn look_whether_special(&self) {
         let look = || !self.active.load().is_plain(SystemTime::now()) || !self.held.is_empty();
         loop {
@@ -240,12 +240,12 @@ impl Service {
         self.detours.present()
     }
 
-    /// Looks whether a detour has begun or ended, without an exchange to tell it: called when health has changed.
+    /// Checks whether a detour has begun or ended, without an exchange that reports it: called when health has changed.
     pub fn look_at_detour(&self) {
         let active = self.active();
         let healthy = |color: Color| self.pools[color.index()].has_healthy();
         let stands_in = self.config.load().failover && !healthy(active.color) && healthy(active.color.other());
-        // A colour that is about to come up, at the start say, is not one that has failed.
+        // A colour that is about to come up, as at the start, has not failed.
         let comes_up = self.detour().is_none() && self.pools[active.color.index()].may_come_up();
         let failover = stands_in && !comes_up;
         let falls_back = active.canary.is_some_and(|canary| canary.percent > 0 && !healthy(canary.color));
@@ -262,7 +262,7 @@ impl Service {
         match way {
             Way::Failover => self.detours.take(Some(Detour::Failover)),
             Way::Fallback => self.detours.take(Some(Detour::Fallback)),
-            // One exchange that takes none does not end what another takes: a look at health does.
+            // An exchange without a detour does not end the detour of another; only a check of health does.
             Way::Active | Way::Canary if self.detours.any() => self.look_at_detour(),
             Way::Active | Way::Canary | Way::Preview => {}
         }

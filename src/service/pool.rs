@@ -21,7 +21,7 @@ pub struct Pool {
     color: Option<Color>,
     targets: Mutex<Vec<PoolTarget>>,
     backends: ArcSwap<Vec<Arc<Backend>>>,
-    /// Exchanges that are here because the colour serves, has served, or is a canary: what a drain waits for.
+    /// Exchanges that are here because the colour serves, has served, or is a canary: a drain waits for these.
     residents: AtomicUsize,
     guests: Guests,
     tunnels: AtomicUsize,
@@ -118,7 +118,7 @@ impl Pool {
         self.backends().iter().any(|b| b.is_up())
     }
 
-    /// Has no healthy backend yet, and one that has not failed its last probe either.
+    /// Whether it has no healthy backend yet, but one that has not failed its last probe.
     pub fn may_come_up(&self) -> bool {
         let untold = |health: Health| health.last.is_none_or(|probe| probe.outcome.passed());
         !self.has_healthy() && self.backends().iter().any(|backend| untold(backend.health()))
@@ -149,7 +149,7 @@ impl Pool {
         Some(lasts)
     }
 
-    /// Lets those in again whose time out is over, and answers which.
+    /// Lets backends in again whose time out is over; returns which.
     pub fn readmit(&self, now: Instant) -> Vec<Arc<Backend>> {
         let back: Vec<_> = self.backends().iter().filter(|b| b.readmit(now)).cloned().collect();
         if !back.is_empty() {
@@ -193,8 +193,8 @@ impl Pool {
         self.rebuild(&targets);
     }
 
-    /// A backend has come up or gone down: lets go of those that were only kept until one of their successors is healthy, and
-    /// wakes a request that waits for room.
+    /// A backend has come up or gone down: drops backends that were only kept until one of their successors is healthy, and wakes a
+    /// request that waits for room.
     pub fn settle(&self) {
         let targets = self.targets.lock();
         self.rebuild(&targets);
@@ -243,12 +243,12 @@ impl Pool {
     }
 
     /// The drain's deadline has passed: every exchange still inside is to end. Each sees it within the sweep's interval
-    /// and ends after a jitter of its own; undone by [`Pool::uncut`].
+    /// and ends after a random delay; undone by [`Pool::uncut`].
     pub fn cut(&self) {
         self.cut.store(true, Ordering::SeqCst);
     }
 
-    /// Traffic may enter again: a switch back found this pool cut.
+    /// Traffic may enter again, after a switch back to a pool that was cut.
     pub fn uncut(&self) {
         self.cut.store(false, Ordering::SeqCst);
     }
@@ -257,7 +257,7 @@ impl Pool {
         self.cut.load(Ordering::Relaxed)
     }
 
-    /// Exchanges that a cut has ended, ever: what a drain has cut is the difference.
+    /// How many exchanges cuts have ended so far; for one drain, the difference of two readings.
     pub fn cuts(&self) -> usize {
         self.cuts.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! A hash that is the same in every process, on every node and after every restart: std's hashers promise that to no one.
+//! A hash that is the same in every process, on every node and after every restart: std's hashers don't promise that.
 
 use std::hash::{Hash, Hasher};
 

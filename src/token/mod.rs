@@ -1,7 +1,7 @@
-//! What we give to clients and have to know again when it comes back: signed with a key that never leaves `state_dir`.
+//! What we give to clients and have to recognize when it comes back: signed with a key that never leaves `state_dir`.
 //!
-//! Owns the key, the signature, and the text of a preview's token and of a canary's ticket. Previews are handed out in
-//! `admin`; tokens are met again in `http`.
+//! Owns the key, the signature, and the text of a preview's token and of a canary's ticket. `admin` hands out
+//! previews; `http` reads the tokens that come back.
 
 mod preview;
 mod signed;

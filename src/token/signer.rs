@@ -15,7 +15,7 @@ const KEY_LENGTH: usize = 32;
 /// Bytes of a signature that are kept.
 const CUT: usize = 16;
 
-/// What a signature is for: one made for another is none.
+/// What a signature is for. A signature for another purpose is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     Preview,
@@ -23,7 +23,7 @@ pub enum Purpose {
     Sticky,
 }
 
-/// Signs, and knows its signatures again over restarts.
+/// Signs, and verifies its signatures over restarts too.
 pub struct Signer {
     key: hmac::Key,
 }
@@ -33,8 +33,8 @@ pub struct Signer {
 pub struct Signature([u8; 2 * CUT]);
 
 impl Signer {
-    /// With the key in `token.key`, which is made when there is none. One that is damaged is set aside, and every link and
-    /// cookie signed with it is void. Blocks on the disk.
+    /// Signs with the key in `token.key`, which is made when there is none. A damaged key is set aside, and every link and cookie
+    /// that was signed with it becomes void. Blocks on the disk.
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         let path = state_dir.join("token.key");
         match fs::read(&path) {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_hmac_sha_256() {
+    fn a_signature_is_hmac_sha_256() {
         // RFC 4231, test case 2, cut.
         let key = hmac::Key::new(HMAC_SHA256, b"Jefe");
         let tag = hmac::sign(&key, b"what do ya want for nothing?");

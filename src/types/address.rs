@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_backend_is_told_a_good_one() {
+    fn the_error_about_a_backend_shows_a_good_one() {
         for (text, help) in [
             ("app", "\"app:8000\""),
             ("app:0", "1 to 65535"),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_target_is_known_in_another_dress() {
+    fn the_same_target_is_recognized_in_another_spelling() {
         let same = |a: &str, b: &str| a.parse::<BackendAddr>().unwrap().is_same_target(&b.parse().unwrap());
         assert!(same("app:80", "http://App"));
         assert!(!same("app:80", "h2c://app:80"));

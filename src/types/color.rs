@@ -1,6 +1,6 @@
 //! The two colours of a service.
 //!
-//! Owns their names and their order. Which of them serves is a matter of the service's state, not of this module.
+//! Owns their names and their order. Which of them serves is in the service's state, not here.
 
 use std::fmt;
 use std::str::FromStr;
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn another_word_is_told_the_two_that_exist() {
+    fn the_error_about_a_colour_names_both() {
         let error = "Blue".parse::<Color>().unwrap_err();
         assert_eq!(error.to_string(), "no colour is called \"Blue\"; use \"blue\" or \"green\"");
     }

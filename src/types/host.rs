@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused_with_a_way_out() {
+    fn what_is_no_name_is_refused_with_what_to_do() {
         for (text, help) in [
             ("example.com:443", "leave the port"),
             ("https://example.com", "scheme"),

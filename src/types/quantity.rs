@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_duration_is_told_a_good_one() {
+    fn the_error_about_a_duration_shows_a_good_one() {
         for (text, help) in
             [("30", "\"30s\""), ("5M", "\"5m\""), ("1.5s", "whole numbers"), ("", "whole"), ("-1s", "whole")]
         {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_as_nginx_writes_it_is_told_ours() {
+    fn the_error_about_a_size_of_nginx_shows_ours() {
         for (text, help) in
             [("10m", "\"10MiB\""), ("64k", "\"64KiB\""), ("1GB", "\"1GiB\""), ("10", "\"10B\""), ("x", "KiB")]
         {

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_rate_is_told_a_good_one() {
+    fn the_error_about_a_rate_shows_a_good_one() {
         for (text, help) in
             [("10/s", "write \"10r/s\""), ("10r", "10r/s"), ("0r/s", "deny"), ("-1r/s", "5r/m"), ("10r/d", "1000r/h")]
         {

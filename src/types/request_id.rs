@@ -1,7 +1,7 @@
 //! The id that one request carries through every log, header and error page.
 //!
-//! Ours is a `UUIDv7` (RFC 9562): it sorts by time. A client's own is taken only when its peer is trusted, which is the
-//! caller's to know, and the value is sane, which is decided here.
+//! Ours is a `UUIDv7` (RFC 9562): it sorts by time. A client's own id is taken only if its peer is trusted, which the
+//! caller knows, and if the value is valid, which is decided here.
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ impl RequestId {
         Self::at(SystemTime::now())
     }
 
-    /// As [`RequestId::new`], for a moment that is known already.
+    /// As [`RequestId::new`], for a time that is known already.
     #[must_use]
     pub fn at(now: SystemTime) -> Self {
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_is_a_version_7_uuid() {
+    fn our_own_id_is_a_version_7_uuid() {
         let id = RequestId::new();
         assert_eq!(Uuid::parse_str(id.as_str()).unwrap().get_version_num(), 7);
         assert_eq!(id.header_value(), id.as_str());
@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clients_is_kept_when_sane() {
+    fn the_id_of_a_client_is_kept_if_valid() {
         let id = RequestId::from_client(b"Root=1-67891233-abcdef012345678912345678").unwrap();
         assert_eq!(id.as_str(), "Root=1-67891233-abcdef012345678912345678");
         assert_eq!(id.header_value(), id.as_str());
     }
 
     #[test]
-    fn a_clients_is_refused_when_not() {
+    fn the_id_of_a_client_is_refused_if_not_valid() {
         for value in [&b""[..], b"a b", b"a\r\nb", b"\"", b"<script>", "é".as_bytes(), &[b'a'; 129]] {
             assert_eq!(RequestId::from_client(value), None, "{value:?}");
         }

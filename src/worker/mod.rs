@@ -1,7 +1,7 @@
 //! A serving thread: a current-thread runtime that owns everything of the connections it has accepted.
 //!
-//! Owns the threads, what they are ordered to do, what they share, and the tables of what is live, by which the sweep bounds
-//! every connection and exchange in time without a timer for each. Knows neither TLS nor HTTP: an accepted socket is handed
+//! Owns the threads, their orders, what they share, and the tables of what is live. By these the sweep bounds every connection
+//! and exchange in time, without a timer for each. Knows neither TLS nor HTTP: an accepted socket is handed
 //! to an [`Entrance`], which the daemon chooses. A worker shares nothing mutable with the others but atomics. Where sockets
 //! come from: [`crate::listen`]; what is served on them: `http`.
 

@@ -22,7 +22,7 @@ pub trait Entrance: Send + Sync {
     fn serve(&self, worker: &Rc<Worker>, arrival: Arrival);
 }
 
-/// A client that was let in.
+/// An accepted and admitted connection.
 pub struct Arrival {
     pub socket: Accepted,
     /// The other end of the socket, IPv4 as such.
@@ -39,11 +39,11 @@ pub(super) struct Doorway {
     pub admissions: Arc<Admissions>,
 }
 
-/// Runs until it is told to stop and the last connection has finished, or the orders' sender is gone.
+/// Runs until it has the order to stop and the last connection has finished, or until the sender of its orders is gone.
 pub(super) async fn run(doorway: Rc<Doorway>, mut orders: mpsc::UnboundedReceiver<WorkerOrder>) {
     let worker = doorway.worker.clone();
     let mut accepting: HashMap<usize, Accepting> = HashMap::new();
-    // Of its own, not begun anew with each order: frequent orders would keep it from ever coming.
+    // The sweep has a timer of its own. If each order began it anew, frequent orders would keep it from ever firing.
     let mut next_sweep = std::pin::pin!(tokio::time::sleep(SWEEP));
     loop {
         tokio::select! {

@@ -9,7 +9,7 @@ use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
 use crate::token::Signer;
 
-/// One for the whole process.
+/// There is one for the whole process.
 pub struct SharedState {
     pub snapshot: ArcSwap<Snapshot>,
     pub metrics: Arc<Metrics>,

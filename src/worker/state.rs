@@ -64,7 +64,7 @@ impl Worker {
         made
     }
 
-    /// Puts a connection under the sweep, under the key that is returned. A worker that stops tells it to finish at once.
+    /// Puts a connection under the sweep, under the key that is returned. A worker that stops lets it finish at once.
     pub fn add_connection(&self, connection: Weak<dyn Connection>, state: &ConnectionState) -> usize {
         if self.is_stopping() {
             state.finish();

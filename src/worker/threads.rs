@@ -16,13 +16,13 @@ use super::state::Worker;
 use crate::access::{AccessLog, WorkerLog};
 use crate::listen::Admissions;
 
-/// Tasks run before sockets are looked at again; under load they come in bursts of about this many.
+/// How many tasks run before sockets are polled again; under load tasks come in bursts of about this many.
 const EVENT_INTERVAL: u32 = 128;
 
-/// What aborted connections have to come to their end.
+/// How long aborted connections have to end.
 const ABORT_TIME: Duration = Duration::from_secs(2);
 
-/// How often a stop looks whether the threads have ended.
+/// How often a stop checks whether the threads have ended.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// All workers.

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use crate::sources::{code, root, show, sources, test_modules, text};
 
-/// Folder to the arrows among its children.
+/// For each folder, the arrows among its children.
 type Arrows = BTreeMap<PathBuf, BTreeMap<String, BTreeSet<String>>>;
 
-/// Every circle, one line each.
+/// Every circle, in one line each.
 pub fn found() -> Vec<String> {
     let mut all = Vec::new();
     for (folder, arrows) in arrows() {
@@ -78,7 +78,7 @@ fn child_of(folder: &Path, file: &Path) -> String {
     inside.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
 }
 
-/// Up to the tests at the end of the file; of a `mod.rs`, without its re-exports.
+/// The code up to the tests at the end of the file; for a `mod.rs`, without its re-exports.
 fn product_code(file: &Path) -> String {
     let lines = code(file).map(|(_, line)| line).take_while(|line| line.trim() != "#[cfg(test)]");
     let text = lines.collect::<Vec<_>>().join("\n");

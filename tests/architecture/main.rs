@@ -1,7 +1,7 @@
-//! The house's shape, kept by a test: layers, docs, no panics, files of a size to read, papers that name what exists.
+//! The shape of the sources, kept by tests: layers, docs, no panics, files short enough to read, documents that name existing files.
 //!
-//! The layers are where a reader meets them, in the comments of `src/lib.rs`; beside them, here, only which siblings may
-//! know each other. Sources are read as text: what is cheap to fool is cheap to read, too.
+//! The layers are in the comments of `src/lib.rs`, where a reader meets them. The list here says which siblings may know each
+//! other. Sources are read as text: that is easy to fool, and easy to read.
 
 #![allow(clippy::unwrap_used, reason = "what helpers of a test can't read is a failed test")]
 
@@ -29,11 +29,11 @@ const SIBLINGS: &[(&str, &[&str])] = &[
     ("demo", &["admin", "daemon"]),
 ];
 
-/// Lines a file may have.
-const ROOM: usize = 400;
+/// How many lines a file may have.
+const MAX_LINES: usize = 400;
 
-/// Files a folder may have, `mod.rs` included.
-const DOORS: usize = 12;
+/// How many files a folder may have, `mod.rs` included.
+const MAX_FILES: usize = 12;
 
 /// Folders that may have more: `src` holds the modules of the tour, `src/cli` one file for each command.
 const CROWDED: &[&str] = &["src", "src/cli"];
@@ -41,7 +41,7 @@ const CROWDED: &[&str] = &["src", "src/cli"];
 /// Which files have more lines, and why.
 const LONGER: &[(&str, &str)] = &[];
 
-/// Named in the papers before they are there. Strike them as they come.
+/// Files that the documents name before they exist. Remove each entry when its file exists.
 const COMING: &[&str] = &[];
 
 #[test]
@@ -59,7 +59,7 @@ fn a_module_imports_from_lower_layers_and_listed_siblings_alone() {
 }
 
 #[test]
-fn what_siblings_may_know_is_used_and_makes_no_ring() {
+fn listed_siblings_are_used_and_make_no_circle() {
     let used: BTreeSet<_> = imports().into_iter().map(|(from, to, _)| (from, to)).collect();
     let mut wrong = Vec::new();
     for (from, to) in SIBLINGS.iter().flat_map(|(from, all)| all.iter().map(move |to| (*from, *to))) {
@@ -100,12 +100,12 @@ fn files_and_folders_beside_each_other_make_no_circle() {
 }
 
 #[test]
-fn a_folder_has_few_enough_doors_to_know_them() {
+fn a_folder_has_few_enough_files_to_know_them() {
     let mut files_in: BTreeMap<PathBuf, usize> = BTreeMap::new();
     for file in sources() {
         *files_in.entry(file.parent().unwrap().to_owned()).or_default() += 1;
     }
-    let is_crowded = |(folder, files): &(PathBuf, usize)| *files > DOORS && !CROWDED.contains(&&*show(folder));
+    let is_crowded = |(folder, files): &(PathBuf, usize)| *files > MAX_FILES && !CROWDED.contains(&&*show(folder));
     let wrong = files_in.into_iter().filter(is_crowded);
     none(
         &wrong
@@ -115,12 +115,12 @@ fn a_folder_has_few_enough_doors_to_know_them() {
 }
 
 #[test]
-fn a_file_is_of_a_size_to_read() {
+fn a_file_is_short_enough_to_read() {
     let mut wrong = Vec::new();
     for file in sources() {
         let lines = text(&file).lines().count();
         let reason = LONGER.iter().find(|(name, _)| *name == show(&file));
-        match (lines > ROOM, reason) {
+        match (lines > MAX_LINES, reason) {
             (true, None) => wrong.push(format!("{} has {lines} lines: split it, or say why not", show(&file))),
             (false, Some(_)) => wrong.push(format!("{} fits again: strike it from LONGER", show(&file))),
             _ => {}
@@ -130,15 +130,15 @@ fn a_file_is_of_a_size_to_read() {
 }
 
 #[test]
-fn papers_name_files_that_exist() {
+fn documents_name_files_that_exist() {
     let mut wrong = Vec::new();
-    for paper in papers() {
-        for name in named_in(&text(&paper)) {
-            let beside = paper.parent().unwrap_or(Path::new(""));
+    for document in documents() {
+        for name in named_in(&text(&document)) {
+            let beside = document.parent().unwrap_or(Path::new(""));
             let is_there = root().join(&name).exists() || beside.join(&name).exists();
             let is_coming = COMING.iter().any(|coming| name.starts_with(coming));
             if !is_there && !is_coming {
-                wrong.push(format!("{}: no {name}", show(&paper)));
+                wrong.push(format!("{}: no {name}", show(&document)));
             }
         }
     }
@@ -206,10 +206,10 @@ fn module_of(file: &Path) -> String {
 }
 
 /// The README, what lies beside it, and `docs/`.
-fn papers() -> Vec<PathBuf> {
-    let mut papers = files_under(&root().join("docs"), "md");
-    papers.extend(["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| root().join(name)));
-    papers
+fn documents() -> Vec<PathBuf> {
+    let mut documents = files_under(&root().join("docs"), "md");
+    documents.extend(["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| root().join(name)));
+    documents
 }
 
 /// Relative link targets, and paths in code marks that begin with a folder of the project.

@@ -9,7 +9,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::edge::Edge;
 
-/// What a certificate says of itself.
+/// What a certificate says about itself.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Shown {
     pub issuer: String,
@@ -37,7 +37,7 @@ pub fn shown(edge: &Edge, name: &str) -> Shown {
     }
 }
 
-/// An authority, its network and a full machine take longer than what is inside of one process.
+/// Waits longer than [`super::wait_for`]: an authority, its network and a busy machine take longer than one process.
 pub fn eventually<T>(what: &str, edge: &Edge, mut found: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + Duration::from_mins(1);
     loop {
@@ -62,13 +62,13 @@ pub fn certificate(edge: &Edge, name: &str) -> Value {
     found.as_array().unwrap().iter().find(has).cloned().unwrap_or_else(|| panic!("{name} is not in {found}"))
 }
 
-/// What is on disk of a certificate.
+/// A file that is kept on disk for a certificate.
 pub fn kept(edge: &Edge, file: &str) -> Option<Value> {
     let text = fs::read(edge.path("state/acme/certificates/shop.example").join(file)).ok()?;
     Some(serde_json::from_slice(&text).unwrap())
 }
 
-/// 0700 for folders, 0600 for files, nothing half-written.
+/// Checks what is below `folder`: 0700 for folders, 0600 for files, nothing half-written.
 pub fn private(folder: &Path) {
     use std::os::unix::fs::PermissionsExt;
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {

@@ -52,7 +52,7 @@ impl Client {
         self.answer_to(method)
     }
 
-    /// Sends a head; what follows is the test's own.
+    /// Sends a head; the test sends what follows.
     pub fn begin(&mut self, method: &str, path: &str, fields: &str) -> &mut Self {
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n", self.host);
         self.send(head);

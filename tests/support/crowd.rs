@@ -1,4 +1,4 @@
-//! Clients that ask for `/` whatever comes back, without cookies: for what is to fail.
+//! Clients that ask for `/` again and again, without cookies and whatever comes back: for tests in which requests are to fail.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use super::client::Client;
 use super::edge::Edge;
 
-/// Between two requests of one client.
+/// The pause between two requests of one client.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Asks until dropped or [`Crowd::goes_home`].
+/// Asks until dropped or [`Crowd::finish`].
 pub struct Crowd {
     stop: Arc<AtomicBool>,
     clients: Vec<JoinHandle<Vec<Got>>>,
@@ -22,7 +22,7 @@ pub struct Crowd {
 #[derive(Debug, Clone)]
 pub struct Got {
     pub at: Instant,
-    /// 0: none, or not whole.
+    /// 0: there was no answer, or not a whole one.
     pub status: u16,
     pub text: String,
 }
@@ -30,13 +30,13 @@ pub struct Got {
 impl Crowd {
     pub fn of(clients: usize, edge: &Edge) -> Self {
         let stop: Arc<AtomicBool> = Arc::default();
-        // Each ends with the crowd, after its last answer.
+        // Each client ends with the crowd, after its last answer.
         let clients = (0..clients).map(|_| client(stop.clone(), edge.http()));
         Self { clients: clients.collect(), stop }
     }
 
-    /// Stops asking; all that was got, in order of time.
-    pub fn goes_home(mut self) -> Vec<Got> {
+    /// Stops asking; returns all answers, in order of time.
+    pub fn finish(mut self) -> Vec<Got> {
         self.stop.store(true, Ordering::SeqCst);
         let mut all: Vec<Got> = self.clients.drain(..).flat_map(|client| client.join().unwrap()).collect();
         all.sort_by_key(|got| got.at);

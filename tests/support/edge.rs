@@ -20,7 +20,7 @@ use super::wait::{wait_for, wait_for_start, wait_until};
 pub struct Edge {
     place: Place,
     process: Child,
-    /// By strace, which holds on to a thread that it delays, even to one that was killed.
+    /// Whether strace runs it. strace holds a thread that it delays, even one that was killed.
     is_traced: bool,
     ended: Option<ExitStatus>,
 }
@@ -74,7 +74,7 @@ impl Edge {
         });
     }
 
-    /// What `/readyz` answers; `None`: nobody listens.
+    /// What `/readyz` answers; `None`: nothing listens.
     pub fn ready(&self) -> Option<u16> {
         self.observe("/readyz").map(|answer| answer.status)
     }
@@ -108,7 +108,7 @@ impl Edge {
         H2::connect(&self.hello(host))
     }
 
-    /// A handshake to be shaped.
+    /// A handshake that the test shapes.
     pub fn hello(&self, host: &str) -> Hello {
         Hello::new(self.place.https, host, tls::roots(&self.place.path("state/ca/root.pem")))
     }
@@ -139,7 +139,7 @@ impl Edge {
         run(&mut self.command(arguments))
     }
 
-    /// The same, to be run by the test.
+    /// The same command, which the test runs itself.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_edgectl"));
         command.args(arguments).arg("--socket").arg(self.path("admin.sock"));
@@ -168,7 +168,7 @@ impl Edge {
     }
 
     #[allow(dead_code, reason = "for the tests of reloading")]
-    /// The config file anew, put in place by a rename as an editor does it. Says nothing about when it is taken up.
+    /// The config file anew, put in place by a rename as an editor does it. Does not wait until it is taken up.
     pub fn rewrite(&self, config: &str) {
         replace(&self.path("edge.toml"), config);
     }
@@ -260,18 +260,18 @@ impl Edge {
         self.start_again_under(&[]);
     }
 
-    /// On the same files, under a program that may end it at any moment: waits for nothing.
+    /// Starts it again on the same files, under a program that may end it at any moment; waits for nothing.
     pub fn spawn_again_under(&mut self, program: &[&str]) {
         self.spawn_again(program);
     }
 
-    /// The same by another program, one that becomes the daemon and keeps its process id.
+    /// Starts it again through a program that becomes the daemon and keeps its process id.
     pub fn start_again_under(&mut self, program: &[&str]) {
         self.spawn_again(program);
         self.wait_ready();
     }
 
-    /// The same where `/readyz` is not to say so: paused, or in maintenance.
+    /// Starts it again where `/readyz` does not say that it is ready: paused, or in maintenance.
     pub fn start_again_unready(&mut self) {
         self.spawn_again(&[]);
         wait_for_start("the admin socket", || self.admin(&["health"]).code == Some(0));

@@ -36,7 +36,7 @@ impl H2 {
         Self::with_window(hello, 65_535)
     }
 
-    /// Takes so many bytes of each answer before it has to be asked for more.
+    /// Takes `window` bytes of each answer before the test has to ask for more.
     pub fn with_window(hello: &Hello, window: u32) -> Self {
         let runtime = runtime();
         let sender = runtime.block_on(async {
@@ -45,7 +45,7 @@ impl H2 {
             assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]), "h2 was not agreed on");
             let (sender, connection) = h2::client::Builder::new()
                 .initial_window_size(window)
-                // Room for others beside a stream that a test holds still.
+                // Room for other streams beside one that a test holds still.
                 .initial_connection_window_size(4 << 20)
                 .handshake(tls)
                 .await
@@ -87,7 +87,7 @@ impl H2 {
         self.finish(answer)
     }
 
-    /// Sends a head; what follows is the test's own.
+    /// Sends a head; the test sends what follows.
     pub fn begin(
         &mut self,
         request: http::request::Builder,

@@ -15,7 +15,7 @@ use super::origin::{Origin, Then};
 use super::tls::Hello;
 use super::wait::wait_until;
 
-/// Between two exchanges of one client: load, not a test of how fast a debug build is.
+/// The pause between two exchanges of one client: this is load, not a test of how fast a debug build is.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// A download comes in parts, this far apart.
@@ -39,7 +39,7 @@ struct Shared {
     account: Mutex<Account>,
 }
 
-/// What came of the load.
+/// The result of the load.
 #[derive(Default)]
 pub struct Account {
     pub done: Vec<Done>,
@@ -55,7 +55,7 @@ pub struct Done {
     pub color: String,
 }
 
-/// A colour that began to serve somewhere between the two.
+/// A colour that began to serve at some moment between the two times.
 #[derive(Debug, Clone)]
 pub struct Turn {
     pub begun: Instant,
@@ -71,7 +71,7 @@ pub fn colors() -> (Origin, Origin) {
     (blue, green)
 }
 
-/// Teaches a backend what the load asks for: `/ws` echoes, `/download` is long and slow.
+/// Makes a backend serve what the load asks for: `/ws` echoes, `/download` is long and slow.
 pub fn serves_load(origin: &Origin, color: &'static str) {
     origin.on("/ws", move |_, wire| {
         wire.send(format!(
@@ -117,7 +117,7 @@ impl Load {
         load
     }
 
-    /// Waits until every kind has been served anew: what began before this call does not count.
+    /// Waits until every kind has been served again; exchanges that began before this call do not count.
     pub fn runs_on(&self) {
         let since = Instant::now();
         let before = self.shared.account.lock().unwrap().done.len();
@@ -146,7 +146,7 @@ impl Account {
     /// Every exchange that began after one turn had returned and before the next had begun was answered by its colour.
     pub fn assert_follows(&self, turns: &[Turn]) {
         let mut judged = 0;
-        // A message on an open WebSocket goes where the WebSocket goes.
+        // A message on an open WebSocket goes to the colour of the WebSocket.
         for done in self.done.iter().filter(|done| done.kind != "kept websocket") {
             let Some(turn) = turns.iter().rev().find(|turn| turn.begun <= done.started) else { continue };
             if done.started < turn.returned {
@@ -178,7 +178,7 @@ impl Shared {
     }
 }
 
-/// A thread that does `exchange` until the load ends or the first is lost. Ends with the load.
+/// A thread that does `exchange` until the load ends or an exchange is lost. It ends with the load.
 fn client(
     shared: &Arc<Shared>,
     kind: &'static str,
@@ -237,7 +237,7 @@ fn downloads(shared: &Arc<Shared>, hello: Hello) -> JoinHandle<()> {
     })
 }
 
-/// WebSockets with so many messages each; of one that stays open every message counts.
+/// WebSockets with `messages` messages each. If one stays open, every message counts as an exchange.
 fn websockets(shared: &Arc<Shared>, to: SocketAddr, kind: &'static str, messages: usize) -> JoinHandle<()> {
     let mut open: Option<(Client, String)> = None;
     let keeps = messages == usize::MAX;

@@ -1,5 +1,6 @@
-//! What the tests are told with: the daemon ([`Edge`]), its config ([`Setup`]), backends ([`Origin`], [`H2Origin`]),
-//! clients ([`Client`], [`h2::H2`]) and whole crowds of them ([`Load`]), name servers ([`Dns`]), authorities ([`Pebble`], [`Authority`]), a screen and a keyboard ([`Terminal`]).
+//! What the tests are built from: the daemon ([`Edge`]), its config ([`Setup`]), backends ([`Origin`], [`H2Origin`]), clients
+//! ([`Client`], [`h2::H2`]) and whole crowds of them ([`Load`]), name servers ([`Dns`]), authorities ([`Pebble`], [`Authority`]),
+//! a screen and a keyboard ([`Terminal`]).
 
 pub mod authority;
 pub mod certs;
@@ -43,8 +44,8 @@ pub const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// What every answer carries, whoever made it.
-pub fn assert_dressed(answer: &Answer) {
+/// Checks what every answer carries, from a backend or from the proxy itself.
+pub fn assert_has_our_fields(answer: &Answer) {
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "SAMEORIGIN"),

@@ -1,4 +1,4 @@
-//! A backend: says its colour, remembers what it was asked, and does on chosen paths whatever a test tells it to.
+//! A backend: says its colour, remembers its requests, and does on chosen paths what a test wants.
 //!
 //! Plain sockets and a thread for each connection. Health probes are answered and not remembered.
 
@@ -21,7 +21,7 @@ pub struct Origin {
     state: Arc<State>,
 }
 
-/// What a handler leaves behind.
+/// What becomes of the connection after a handler.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     Keep,
@@ -101,7 +101,7 @@ impl Origin {
         self.addr.expect("a TCP address")
     }
 
-    /// What happens on one path, its query apart, instead of saying the colour.
+    /// Sets what happens on one path, whatever its query, instead of saying the colour.
     pub fn on(&self, path: &str, handler: impl Fn(&Head, &mut Wire) -> Then + Send + Sync + 'static) -> &Self {
         self.state.handlers.lock().unwrap().insert(path.to_owned(), Arc::new(handler));
         self
@@ -116,12 +116,12 @@ impl Origin {
         })
     }
 
-    /// Connections taken in so far, of probes too.
+    /// Connections accepted so far, those of probes too.
     pub fn accepted(&self) -> usize {
         self.state.sockets.lock().unwrap().len()
     }
 
-    /// What probes are told from now on.
+    /// The status that probes get from now on.
     pub fn set_health(&self, status: u16) {
         self.state.health.store(status, Ordering::SeqCst);
     }
@@ -149,7 +149,7 @@ impl Origin {
         }
     }
 
-    /// Gone: connections closed, the port refuses.
+    /// Takes the backend away: connections are closed, the port refuses.
     pub fn stop(&self) {
         if self.state.stopped.swap(true, Ordering::SeqCst) {
             return;
@@ -217,7 +217,7 @@ impl State {
     }
 
     fn serve(&self, mut wire: Wire) {
-        // An idle connection of a pool is not a failure of the test.
+        // A connection that idles in a pool does not fail the test.
         wire.patience(PATIENCE * 6);
         let mut number = None;
         while let Some(head) = wire.head() {
@@ -254,7 +254,7 @@ impl State {
         let length = said.len();
         let head_only = head.word(0) == "HEAD";
         let head = format!("HTTP/1.1 200 OK\r\nX-Color: {}\r\nContent-Length: {length}\r\n\r\n", self.color);
-        // At once, so that a backend that is stopped has answered whole or not at all.
+        // In one write, so that a backend that is stopped has answered whole or not at all.
         let mut answer = head.into_bytes();
         if !head_only {
             answer.extend(said);

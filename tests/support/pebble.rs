@@ -16,7 +16,7 @@ use super::tls::Identity;
 use super::tools::is_there;
 use super::wait::wait_for_start;
 
-/// The authority with its name server; both end with it.
+/// The authority with its name server; both end when it is dropped.
 pub struct Pebble {
     dir: TempDir,
     identity: Identity,
@@ -35,7 +35,7 @@ pub struct Names {
 }
 
 impl Pebble {
-    /// One that validates where this place's daemon listens. `None`, and said: it is not installed here. CI has it.
+    /// Starts one that validates where this place's daemon listens. `None`, with a notice, where it is not installed; CI has it.
     pub fn start(place: &Place) -> Option<Self> {
         Self::start_with(place, "")
     }
@@ -67,7 +67,7 @@ impl Pebble {
         Some(pebble)
     }
 
-    /// Starts it; it remembers nothing of an earlier life.
+    /// Starts it; it remembers nothing of an earlier run.
     pub fn up(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap();
         let mut command = Command::new("pebble");
@@ -142,7 +142,7 @@ impl Names {
         assert_eq!(answer.status, 200, "{verb} {body}");
     }
 
-    /// A program for `dns_hook` in `folder`; what it was told is in `hook.log` beside it.
+    /// A program for `dns_hook` in `folder`; its calls are in `hook.log` beside it.
     pub fn hook(&self, folder: &Path) -> PathBuf {
         let (hook, log, management) = (folder.join("hook"), folder.join("hook.log"), self.management);
         let text = format!(
@@ -172,7 +172,7 @@ pub fn section(directory: &str, ca_file: &Path, lines: &str) -> String {
     )
 }
 
-/// Two that are free.
+/// Two addresses that are free.
 fn addresses(ip: IpAddr) -> [SocketAddr; 2] {
     let held = [(); 2].map(|()| TcpListener::bind((ip, 0)).unwrap());
     held.each_ref().map(|listener| listener.local_addr().unwrap())

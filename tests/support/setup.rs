@@ -1,4 +1,4 @@
-//! The config of a test's daemon: what every test needs, and beside it only what this one is about.
+//! The config of a test's daemon: what every test needs, and only the lines that one test is about beside it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -156,7 +156,7 @@ fn section(name: &str, defaults: &[String], own: &str) -> String {
 impl Place {
     pub fn new() -> Self {
         let ip = own_address();
-        // Held together, so that the three differ; free again a moment later, on an address that is ours alone.
+        // All three are held at once, so that they differ. They are free a moment later, on an address that no other test has.
         let held = [(); 3].map(|()| TcpListener::bind((ip, 0)).unwrap());
         let [http, https, metrics] = held.each_ref().map(|listener| listener.local_addr().unwrap());
         Self { dir: Arc::new(tempfile::tempdir().unwrap()), http, https, metrics }
@@ -171,7 +171,7 @@ impl Place {
     }
 }
 
-/// 127.16.0.0 and up, by process and by call: tests run side by side, in one process or in many.
+/// An address from 127.16.0.0 up, different for each process and call: tests run side by side, in one process or in many.
 pub fn own_address() -> Ipv4Addr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = (std::process::id() << 4).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));

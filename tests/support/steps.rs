@@ -1,4 +1,4 @@
-//! An operation on the admin socket, step by step as it happens, in the hands of a test.
+//! An operation on the admin socket, which a test reads step by step as it happens.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::client::Client;
 use super::edge::Edge;
 
-/// A stream of NDJSON; dropped, its caller is gone, and the operation goes on.
+/// A stream of NDJSON. When it is dropped, the caller is gone and the operation goes on.
 pub struct Steps {
     client: Client,
     rest: Vec<u8>,
@@ -45,7 +45,7 @@ impl Steps {
     pub fn until(&mut self, event: &str) -> Value {
         let mut told = Vec::new();
         loop {
-            let step = self.step().unwrap_or_else(|error| panic!("{event} was not told, {told:?} was: {error}"));
+            let step = self.step().unwrap_or_else(|error| panic!("no step {event}, only {told:?}: {error}"));
             if step["event"] == event {
                 return step;
             }

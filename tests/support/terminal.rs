@@ -1,4 +1,4 @@
-//! A terminal with a command in it: what is typed, what is on the screen, and how it is left.
+//! A terminal with a command in it: what is typed, what is on the screen, and how the command leaves it.
 
 use std::io::{Read, Write};
 use std::num::NonZero;
@@ -20,7 +20,7 @@ const COLUMNS: u16 = 110;
 pub struct Terminal {
     child: Child,
     keyboard: Arc<Pty>,
-    /// Held: a terminal that nobody has open forgets its mode.
+    /// Kept open: a terminal that no process has open forgets its mode.
     side: Pts,
     parser: Arc<Mutex<vt100::Parser>>,
 }
@@ -37,7 +37,7 @@ impl Terminal {
         let (output, screen) = (keyboard.clone(), parser.clone());
         thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // Until every other end is closed.
+            // Reads until every other end is closed.
             while let Ok(count @ 1..) = (&*output).read(&mut bytes) {
                 screen.lock().unwrap().process(&bytes[..count]);
             }
@@ -69,7 +69,7 @@ impl Terminal {
         }
     }
 
-    /// Whether the screen is the command's own, beside the one with what was there before.
+    /// Whether the command shows a screen of its own (the alternate screen).
     pub fn is_taken(&self) -> bool {
         self.parser.lock().unwrap().screen().alternate_screen()
     }

@@ -29,7 +29,7 @@ pub struct Hello {
     versions: Vec<&'static SupportedProtocolVersion>,
     with_sni: bool,
     shown: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
-    /// One config for all handshakes: sessions are its own.
+    /// One config for all handshakes, which keeps their sessions.
     kept: Option<OnceLock<Arc<ClientConfig>>>,
 }
 
@@ -75,7 +75,7 @@ impl Hello {
         self
     }
 
-    /// The certificate that the daemon shows, whoever signed it.
+    /// The certificate that the daemon shows, whatever signed it.
     pub fn shown(&self, alpn: &[&[u8]]) -> io::Result<CertificateDer<'static>> {
         let mut config = ClientConfig::clone(&self.config(alpn));
         config.dangerous().set_certificate_verifier(Arc::new(Anyone));
@@ -87,7 +87,7 @@ impl Hello {
         self
     }
 
-    /// As the client of this certificate.
+    /// Shows this certificate as the client's.
     pub fn showing(self, identity: &Identity) -> Self {
         let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).unwrap();
         Self { shown: Some((identity.chain(), key)), ..self }
@@ -97,7 +97,7 @@ impl Hello {
         Self { with_sni: false, ..self }
     }
 
-    /// Resumes in each handshake what it got in those before.
+    /// Resumes the sessions of earlier handshakes.
     pub fn resuming(self) -> Self {
         Self { kept: Some(OnceLock::new()), ..self }
     }
@@ -122,7 +122,7 @@ impl Hello {
     }
 
     fn new_config(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
-        // As browsers do it: a share for the hybrid, and one for what everybody speaks.
+        // As browsers do it: a key share for the hybrid group, and one for the group that every server speaks.
         let kx_groups = vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1];
         let provider = CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() };
         let config = ClientConfig::builder_with_provider(Arc::new(provider))
@@ -138,7 +138,7 @@ impl Hello {
         Arc::new(config)
     }
 
-    /// The handshake, one request, and how both went: TLS 1.3 says no only once the client thinks it is through.
+    /// The handshake, one request, and how both went: under TLS 1.3 a refusal comes after the client's part of the handshake.
     pub fn ask(&self, request: &str) -> io::Result<(Answer, Shaken)> {
         let stream = self.handshake()?;
         let shaken = Shaken {
@@ -150,7 +150,7 @@ impl Hello {
         Ok((client.try_answer().ok_or_else(|| io::Error::other("closed without an answer"))?, shaken))
     }
 
-    /// The status of `GET /path` for this host; `None`: not let in.
+    /// The status of `GET /path` for this host; `None`: refused.
     pub fn status(&self, host: &str, path: &str) -> Option<u16> {
         let asked = self.ask(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
         asked.ok().map(|(answer, _)| answer.status)
@@ -228,7 +228,7 @@ impl Root {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
-    /// One that this one has signed; its `pem` is an intermediate then.
+    /// A root that this one has signed: its `pem` is an intermediate certificate.
     pub fn below(&self, name: &str) -> Self {
         let (params, key) = (Self::params(name), KeyPair::generate().unwrap());
         let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
@@ -249,7 +249,7 @@ impl Root {
         self.sign_with(names, |_| ())
     }
 
-    /// For a client, and whatever `change` makes of it.
+    /// For a client; `change` may alter it.
     pub fn client(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Identity {
         self.sign_with(&[], |params| {
             params.distinguished_name = DistinguishedName::new();
@@ -270,7 +270,7 @@ impl Root {
 }
 
 impl Identity {
-    /// The first one's dates put in days from now.
+    /// Sets the dates, in days from now.
     pub fn valid(params: &mut CertificateParams, from: i64, to: i64) {
         let day = |days: i64| {
             let span = std::time::Duration::from_hours(days.unsigned_abs() * 24);

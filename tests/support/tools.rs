@@ -1,7 +1,7 @@
 //! Programs that some tests need and not every machine has.
 
 /// Whether `program` is there. Where tests must not be skipped, in CI or with `EDGE_REQUIRE_TOOLS` set, its absence fails the
-/// test; elsewhere it is said.
+/// test; elsewhere a notice is printed.
 #[must_use]
 pub fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,11 +1,11 @@
-//! Waiting for a condition with a deadline, never for a while.
+//! Waiting for a condition with a deadline, never for a fixed time.
 
 use std::time::{Duration, Instant};
 
-/// What any step of a test may take before it has failed.
+/// How long any step of a test may take before it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a process may take to come up on a full machine, keys and all.
+/// How long a process may take to come up on a busy machine, with making its keys.
 pub const START: Duration = Duration::from_mins(1);
 
 /// Asks until `found` has something; panics with `what` after [`PATIENCE`].
@@ -13,7 +13,7 @@ pub fn wait_for<T>(what: &str, found: impl FnMut() -> Option<T>) -> T {
     wait_within(PATIENCE, what, found)
 }
 
-/// As [`wait_for`], for something that is or is not.
+/// As [`wait_for`], for a condition.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     wait_for(what, || is_so().then_some(()));
 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand, byte for byte: what client and backend share. A codec would hide what these tests are about.
+//! HTTP/1.1 by hand, byte for byte: client and backend both use it. A codec would hide what these tests are about.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::wait::PATIENCE;
 
-/// One end of a connection, whatever carries it.
+/// One end of a connection: TCP, a unix socket, or TLS.
 pub trait Duplex: Read + Write + Send {
     fn patience(&self, limit: Duration);
     fn half_close(&mut self);
@@ -82,7 +82,7 @@ impl Wire {
         Self { io: Box::new(io), buffer: Vec::new() }
     }
 
-    /// Sends all of it; the other side may be gone, which the next read tells.
+    /// Sends all of it. The other side may be gone, which the next read shows.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         let _ = self.try_send(bytes);
         self
@@ -157,7 +157,7 @@ impl Wire {
         closed
     }
 
-    /// Whether what comes next is the end, said as it should be: over TLS, with its closing alert.
+    /// Whether the connection ends now, and properly: over TLS, with the closing alert.
     pub fn ends_well(&mut self) -> bool {
         self.buffer.is_empty() && matches!(self.io.read(&mut [0]), Ok(0))
     }
@@ -174,7 +174,7 @@ impl Wire {
         self.io.cut();
     }
 
-    /// One chunk of a body; empty behind the last, where the trailers begin.
+    /// One chunk of a body; empty after the last, where the trailers begin.
     pub fn chunk(&mut self) -> io::Result<Vec<u8>> {
         let line = self.line()?;
         let size = line.split(';').next().unwrap_or_default();
@@ -222,7 +222,7 @@ impl Wire {
     fn more(&mut self) -> io::Result<usize> {
         let mut part = [0; 16 * 1024];
         let n = match self.io.read(&mut part) {
-            // TLS without its closing alert: closed all the same.
+            // TLS without the closing alert is closed too.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
             other => other?,
         };

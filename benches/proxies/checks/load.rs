@@ -1,4 +1,4 @@
-//! What is asked, when it is due, and quantiles of how long it took.
+//! The requests, when they are due, and quantiles of how long they took.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is answered.
+//! What the origin answers.
 
 use crate::origin::server::{Answers, field};
 

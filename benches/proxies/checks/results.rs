@@ -21,7 +21,7 @@ fn report(cpu: &str, costs: [f64; 2]) -> Report {
 }
 
 #[test]
-fn a_median_is_of_the_middle() {
+fn a_median_is_the_middle_value() {
     assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
     assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
 }
@@ -66,7 +66,7 @@ fn files_are_named_by_the_processor() {
 }
 
 #[test]
-fn a_processor_without_a_number_is_told_by_family_and_model() {
+fn a_processor_without_a_number_is_named_by_family_and_model() {
     let cpuinfo = "cpu family\t: 6\nmodel\t\t: 207\nmodel name\t: Intel(R) Xeon(R) Processor\n";
     assert_eq!(processor(cpuinfo), "Intel(R) Xeon(R) Processor (family 6, model 207)");
     assert_eq!(processor("cpu family\t: 25\nmodel\t: 1\nmodel name\t: AMD EPYC 7B13\n"), "AMD EPYC 7B13");

@@ -1,4 +1,4 @@
-//! What the load's tools print.
+//! Reading what the load's tools print.
 
 use std::time::Duration;
 

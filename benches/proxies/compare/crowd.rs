@@ -1,5 +1,5 @@
-//! Many sites with a certificate each: how long a start takes until one of them is served, how long a reload that adds one, how much
-//! memory. Served is a handshake that presents the site's own certificate; the site asked for is the last of the config.
+//! Many sites with a certificate each: how long a start takes until one of them is served, how long a reload that adds one takes,
+//! how much memory. A site is served when a handshake presents its own certificate; the site asked for is the last of the config.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -13,11 +13,11 @@ use crate::load::tls::{Certificate, Client};
 use crate::peers::sites::{CrowdFiles, Sites, covered, of_crowd};
 use crate::peers::{Binary, Ground, PROBES, Peer};
 
-/// Between two tries. A try costs the proxy little: no certificate, no handshake.
+/// The pause between two tries. A try costs the proxy little: without the certificate there is no handshake.
 const TRY: Duration = Duration::from_millis(10);
-/// Some read a certificate in 4 ms on a busy machine, which makes 40 s of 10,000.
+/// Some proxies read a certificate in 4 ms on a busy machine: 40 s for 10,000.
 const PATIENCE: Duration = Duration::from_mins(4);
-/// Before memory is read.
+/// The pause before memory is read.
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// The three figures.

@@ -1,10 +1,11 @@
 //! `make bench`: edgectl beside nginx and HAProxy, with the features that their users turn on. Those two set the bars; Caddy and
-//! Envoy, where they are installed, stand beside in the cells of one site, for information.
+//! Envoy, where they are installed, are measured in the cells of one site for information.
 //!
-//! Every round starts all proxies afresh, each pinned to the same core, and takes each cell of one after the other, so
-//! that a change of the machine's mood hits all; memory is read of a process that did nothing else. The load and the origin, processes
-//! of their own, share the other core; with a third core the origin has it. What counts is the CPU time of all of the proxy's processes and
-//! threads per request; figures are medians over the rounds. After the rounds, `steady.rs` asks at constant rates.
+//! Every round starts all proxies afresh, each pinned to the same core, and takes each cell of one after the other, so that a
+//! change of the machine's speed affects all; memory is read from a process that did nothing else. The load and the origin,
+//! processes of their own, share the other core; if there is a third core, the origin has it. What counts is the CPU time of all of
+//! the proxy's processes and threads per request; figures are medians over the rounds. After the rounds, `steady.rs` asks at
+//! constant rates.
 //!
 //! `cells.rs` says what is measured and the bars, `take.rs` takes a cell, `crowd.rs` those of many sites, `results/` shows what comes
 //! out.
@@ -57,7 +58,7 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
-/// What to measure, of whom, how often, how long.
+/// What to measure, of which proxies, how often, how long.
 pub struct Plan {
     binaries: Vec<Binary>,
     cells: Vec<Cell>,
@@ -79,7 +80,7 @@ pub struct Bench {
     cores: Cores,
     origin: Origin,
     grounds: [Ground; 2],
-    /// When a cell asks for it.
+    /// Present when a cell asks for it.
     crowd: Option<CrowdFiles>,
 }
 
@@ -87,10 +88,10 @@ pub struct Bench {
 pub async fn run(args: &Args) -> Result<ExitCode> {
     let plan = Plan::new(args)?;
     if plan.whole {
-        // What can't be read is better known before the figures are taken than after.
+        // A file that can't be read is better noticed before the figures are taken than after.
         publish::kept(&published())?;
     }
-    // Before anything is started, for it inherits the core.
+    // Before anything is started, because what is started inherits the core.
     let bench = Bench::new(Cores::split()?, &plan)?;
     let versions = plan.binaries.iter().map(|binary| (binary.kind.name().to_owned(), binary.version.clone()));
     let mut report = Report::new(Machine::read(), versions.collect(), &plan.cells, plan.rounds);

@@ -1,4 +1,4 @@
-//! A round: each cell of each proxy once. Who goes first changes with the round.
+//! A round: each cell of each proxy once. Which proxy goes first changes with the round.
 
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ impl Running {
         Ok(sample)
     }
 
-    /// Requests that others have asked of it.
+    /// Counts requests that were made elsewhere.
     pub fn count(&mut self, requests: usize) {
         self.answered += requests;
     }

@@ -1,7 +1,7 @@
 //! Latency at constant rates, of all proxies at the same: shares of what the slowest of them can do.
 //!
-//! At its limit a proxy's latency says how many clients wait, not how fast it is; people run it below that. The capacity is the throughput
-//! that the busy cell has shown. The runs of all rounds are one spread.
+//! At its limit a proxy's latency shows how many clients wait, not how fast it is; operators run it below that. The capacity is the
+//! throughput that the busy cell has shown. The runs of all rounds are one spread.
 
 use std::time::{Duration, Instant};
 
@@ -19,9 +19,9 @@ use crate::results::report::{Report, SteadyPeer, SteadyReport};
 
 /// Runs of each rate, at most.
 const ROUNDS: usize = 3;
-/// Beyond the time that the schedule takes. More: the proxy does not keep up.
+/// Time beyond the schedule's. If a run takes longer, the proxy does not keep up.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Before a run, as fast as they come.
+/// Requests before a run, as fast as the answers come.
 const WARM_UP: usize = 2000;
 
 /// Takes every cell of `STEADY` that the plan has, and adds it to the report.

@@ -1,7 +1,7 @@
 //! One cell of one proxy: what it costs, and how many requests it has answered for that.
 //!
 //! Busy cells are asked by `tools/`. Handshakes and idle connections are asked by our own client: no tool makes a full handshake for each
-//! request, nor holds connections that did one request and nothing since.
+//! request, nor holds connections that have made one request and nothing since.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,9 +17,9 @@ use crate::peers::Peer;
 use crate::results::report::{Pace, Sample, micros};
 use crate::tools::{self, Order};
 
-/// After the last answer: what a proxy still does for it (log, close) is its cost too.
+/// The pause after the last answer: what a proxy still does for it (log, close) is part of its cost.
 const SETTLE: Duration = Duration::from_millis(50);
-/// Before memory is read: buffers that are freed when idle have been.
+/// The pause before memory is read: by then, buffers that are freed when idle have been freed.
 const SETTLE_IDLE: Duration = Duration::from_secs(1);
 
 pub async fn take(cell: &Cell, peer: &Peer, times: &Times, bench: &Bench) -> Result<(Sample, usize)> {

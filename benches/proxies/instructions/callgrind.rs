@@ -39,14 +39,14 @@ impl Counted {
         Ok(Counted { peer, folder, dumps: 0 })
     }
 
-    /// Begins to count anew.
+    /// Sets the counter to zero.
     pub fn zero(&self) -> Result<()> {
         self.tell("zero")
     }
 
     /// Instructions since the counter was zero, which it is again afterwards.
     pub fn take(&mut self) -> Result<u64> {
-        // The last one has been left lying, for those who want to look at it.
+        // The last dump was left there, to be looked at.
         fs::remove_file(self.dump()).ok();
         self.tell("dump")?;
         self.dumps += 1;

@@ -28,9 +28,9 @@ use kept::Counts;
 /// Rarely, for a probe within a chunk is noise; and with patience, for the first one is answered while valgrind still translates.
 const PROBES: &str = "interval = \"5m\"\ntimeout = \"1m\"";
 const CHUNKS: usize = 5;
-/// Asked before anything is counted: connections to the origin, buffers, lazy tables.
+/// Requests before anything is counted: they make connections to the origin, buffers, lazy tables.
 const WARM_UP: usize = 20;
-/// After the last answer of a chunk: its log line is its cost too.
+/// The pause after the last answer of a chunk: its log line is part of the cost.
 const SETTLE: Duration = Duration::from_millis(100);
 /// How long the idle program is counted.
 const IDLE: Duration = Duration::from_secs(2);
@@ -192,7 +192,7 @@ async fn idle(counted: &mut Counted) -> Result<f64> {
     Ok(counted.take()? as f64 / spent.as_secs_f64())
 }
 
-/// Who asks: one connection, one thing at a time.
+/// The client: one connection, one request at a time.
 enum Client {
     Requests { lane: Box<Lane>, request: Box<Request> },
     Messages(Box<WebSocket<Stream>>),

@@ -73,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Reads to the buffer from `at` on; a closed connection is an error, for an answer is always awaited here.
+    /// Reads into the buffer from `at` on; a closed connection is an error, because an answer is always awaited here.
     async fn read(&mut self, at: usize) -> Result<usize> {
         match self.io.read(&mut self.buffer[at..]).await.context("cannot read the answer")? {
             0 => bail!("closed the connection before the end of the answer"),

@@ -40,7 +40,7 @@ impl Lane {
             .handshake(io)
             .await
             .context("cannot start h2")?;
-        // What goes wrong with the connection is told by the requests on it.
+        // The requests on the connection report what goes wrong with it.
         let driver = tokio::spawn(async move { drop(connection.await) });
         Ok(Lane { requests, _driver: Arc::new(Driver(driver)) })
     }

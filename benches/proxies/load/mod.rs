@@ -27,7 +27,7 @@ pub const H1_CONNECTIONS: usize = 32;
 pub const H2_CONNECTIONS: usize = 4;
 pub const H2_STREAMS: usize = 16;
 
-/// The way into a proxy.
+/// By which listener and protocol a proxy is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {
     H1Plain,
@@ -47,7 +47,7 @@ pub enum Lane {
     Plain(h1::Connection<TcpStream>),
     Tls(Box<h1::Connection<tls::Stream>>),
     H2(h2::Lane),
-    /// Connects anew for each request: a full handshake, for the client keeps no session.
+    /// Connects anew for each request: a full handshake, because the client keeps no session.
     Fresh(Connector),
 }
 
@@ -68,7 +68,7 @@ impl Lane {
 }
 
 impl Connector {
-    /// The usual lanes of a door: 32 connections of h1, 4 × 16 streams of h2.
+    /// The usual lanes of a listener: 32 connections of h1, 4 × 16 streams of h2.
     pub async fn lanes(&self, door: Door) -> Result<Vec<Lane>> {
         let connections = if door == Door::H2Tls { H2_CONNECTIONS } else { H1_CONNECTIONS };
         let mut lanes = Vec::new();
@@ -106,7 +106,7 @@ impl Connector {
         Ok(lanes)
     }
 
-    /// One lane of a door, on a connection of its own.
+    /// One lane of a listener, on a connection of its own.
     pub async fn lane(&self, door: Door) -> Result<Lane> {
         Ok(match door {
             Door::H1Plain => Lane::Plain(h1::Connection::new(tcp(self.addr).await?)),

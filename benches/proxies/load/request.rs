@@ -1,4 +1,4 @@
-//! What is asked: pages of the origin, and requests of three shapes, ready for every protocol.
+//! What the load asks for: pages of the origin, and requests of three shapes, ready for every protocol.
 //!
 //! `Small` is what a script sends, `Browser` what a browser with a full cookie jar sends, `Post` an upload.
 

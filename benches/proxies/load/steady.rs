@@ -20,9 +20,9 @@ use super::spread::Spread;
 
 /// What one run has seen.
 pub struct Seen {
-    /// From due to the answer's last byte.
+    /// From the moment when a request was due to the answer's last byte.
     pub latency: Spread,
-    /// From due to when the schedule said so.
+    /// From the moment when a request was due to when the schedule said so.
     pub late: Spread,
 }
 
@@ -55,7 +55,7 @@ pub async fn steady(lanes: Vec<Lane>, request: &Arc<Request>, rate: f64, count: 
     Ok(Seen { latency, late })
 }
 
-/// Says when each request is due, until all are or nobody listens. Gives back how late it said so.
+/// Says when each request is due, until all are or nothing listens. Returns how late it said so.
 pub fn keep(rate: f64, count: usize, mut say: impl FnMut(Instant) -> bool) -> Spread {
     // A nanosecond instead of 50 µs: how much later than asked the kernel may wake this thread. Without it figures are worse, not wrong.
     rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).ok();

@@ -14,7 +14,7 @@ use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// Buffered, for rustls alone reads 4 KiB at a time.
+/// Buffered, because rustls alone reads 4 KiB at a time.
 pub type Stream = tokio_rustls::client::TlsStream<BufReader<TcpStream>>;
 
 /// The certificate of all proxies: ECDSA P-256, as ACME gives it. PEM.

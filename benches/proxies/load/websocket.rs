@@ -1,4 +1,4 @@
-//! A WebSocket as far as a proxy sees one: the upgrade, then bytes both ways. The origin echoes them as they are, mask and all.
+//! A WebSocket as a proxy sees it: the upgrade, then bytes both ways. The origin echoes them as they are, mask and all.
 
 use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};

@@ -1,7 +1,8 @@
 //! The application behind the proxies, as a process of its own: this binary again, as `proxies origin`.
 //!
-//! A process, because an origin that shares a runtime with the load answers in batches which no proxy ever meets. It prints its address,
-//! then serves until its standard input ends; so it ends with the bench, however that ends. `server.rs` says what it answers.
+//! It is a process, because an origin that shares a runtime with the load answers in batches, as no real application does. It
+//! prints its address, then serves until its standard input ends; so it ends with the bench, however that ends. `server.rs` says
+//! what it answers.
 
 pub mod server;
 

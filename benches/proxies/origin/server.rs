@@ -21,11 +21,11 @@ use crate::load::websocket;
 /// Between head and body of a page that is sent `apart`: longer than any proxy needs for a head, under valgrind too.
 const APART: Duration = Duration::from_millis(8);
 
-/// Serves until the standard input ends. `ready` is told the address.
+/// Serves until the standard input ends. `ready` gets the address.
 pub async fn serve(ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot bind the origin")?;
     ready(listener.local_addr()?);
-    // Ends when the bench does, for that holds the other end.
+    // Ends with the bench, which holds the other end.
     let parent = spawn_blocking(|| std::io::stdin().read(&mut [0]));
     tokio::select! {
         () = accept(listener) => {}
@@ -34,7 +34,7 @@ pub async fn serve(ready: impl FnOnce(SocketAddr)) -> Result<()> {
     Ok(())
 }
 
-/// The body of a page. Never compressible to nothing, never random: the same in each run.
+/// The body of a page: not compressible to nothing, not random, the same in each run.
 pub fn body(page: Page) -> Vec<u8> {
     (0..page.len).map(|at| b'a' + ((at * 7 + at / 97) % 26) as u8).collect()
 }
@@ -103,7 +103,7 @@ impl Answer {
     }
 }
 
-/// A connection of a proxy. An error on it is seen by the load as the proxy's answer.
+/// A connection of a proxy. The load sees an error on it in the proxy's answer.
 struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,

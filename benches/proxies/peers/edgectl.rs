@@ -1,4 +1,4 @@
-//! edgectl with its defaults; only addresses, paths, one worker, the sites and their zones are said.
+//! edgectl with its defaults; only addresses, paths, one worker, the sites and their zones are set.
 
 use std::path::PathBuf;
 
@@ -121,7 +121,7 @@ fn crowd(setting: &Setting, count: usize) -> String {
     all
 }
 
-/// High enough to refuse nobody; it counts all the same.
+/// A rate that is high enough to refuse nothing; it counts all the same.
 fn zone(name: &str) -> String {
     format!("\n[zone.{name}]\nkey = \"ip\"\nrate = \"1000000r/s\"\nburst = 100000\n")
 }

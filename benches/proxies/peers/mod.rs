@@ -97,7 +97,7 @@ struct Setting<'a> {
     version: &'a str,
 }
 
-/// A config file and how to start with it.
+/// A config file and how to start a proxy with it.
 struct Recipe {
     file: &'static str,
     config: String,
@@ -184,7 +184,7 @@ impl Binary {
     pub fn launch(&self, launcher: &[String], ground: &Ground) -> Result<Peer> {
         let Ground { certificate, sites, .. } = ground;
         let folder = TempDir::with_prefix("edgectl-bench-").context("cannot make a folder for the proxy")?;
-        // nginx's worker gives up root and must still get in.
+        // nginx's worker gives up root and must still be able to read the folder.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         fs::write(folder.path().join("cert.pem"), &certificate.cert)?;
         fs::write(folder.path().join("key.pem"), &certificate.key)?;
@@ -198,7 +198,7 @@ impl Binary {
             .arg(&self.path)
             .args(&recipe.arguments)
             .current_dir(folder.path())
-            // Where Caddy leaves what it keeps.
+            // Where Caddy keeps its files.
             .envs(["XDG_CONFIG_HOME", "XDG_DATA_HOME"].map(|name| (name, folder.path())))
             .stdin(Stdio::null())
             .stdout(File::create(folder.path().join("stdout.log"))?)
@@ -247,7 +247,7 @@ impl Peer {
         }
     }
 
-    /// Waits until it answers on both doors.
+    /// Waits until it answers on both listeners.
     pub async fn ready(&mut self) -> Result<()> {
         let waited = proof::ready(self).await;
         waited.with_context(|| self.told())
@@ -308,7 +308,7 @@ impl Peer {
         let deadline = Instant::now() + Duration::from_secs(3);
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
-                // Not yet waited for, so the ids are still theirs.
+                // They are not waited for yet, so the ids are still theirs.
                 for pid in &members {
                     signal(*pid, Signal::KILL);
                 }
@@ -327,7 +327,7 @@ impl Drop for Peer {
 
 fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // Gone already is as good.
+        // A process that is gone already is fine.
         kill_process(pid, signal).ok();
     }
 }

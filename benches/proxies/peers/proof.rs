@@ -19,7 +19,7 @@ const START: Duration = Duration::from_secs(80);
 const HEALTH: Page = Page { path: "/health/", len: 2 };
 const ECHO: Page = Page { path: "/echo", len: 0 };
 
-/// Waits until both doors answer 200.
+/// Waits until both listeners answer 200.
 pub async fn ready(peer: &mut Peer) -> Result<()> {
     let deadline = Instant::now() + START;
     loop {

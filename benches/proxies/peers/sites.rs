@@ -16,7 +16,7 @@ use crate::load::tls::Certificate;
 /// edgectl serves a site over TLS or in the clear, not both.
 pub const TLS_HOST: &str = "bench.test";
 pub const PLAIN_HOST: &str = "plain.test";
-/// Which of the ten is asked: neither the first nor the last.
+/// Which of the ten sites is asked for: neither the first nor the last.
 const ASKED: &str = "s6.bench.test";
 const TEN: usize = 10;
 
@@ -29,7 +29,7 @@ pub enum Sites {
 }
 
 impl Sites {
-    /// The host that is asked at a door.
+    /// The host that is asked for at a listener.
     pub fn host(self, door: Door) -> &'static str {
         match (door, self) {
             (Door::H1Plain, _) => PLAIN_HOST,

@@ -1,7 +1,7 @@
 //! The figures as a picture: horizontal bars in groups, one group a cell, lengths relative to nginx.
 //!
-//! Costs run from 15 µs to milliseconds, so no common scale shows them all; each bar bears its own figure instead. Colours
-//! carry on light and on dark: text follows the reader's scheme, the ground is clear.
+//! Costs run from 15 µs to milliseconds, so no common scale shows them all; each bar has its own figure instead. Colours work
+//! on light and on dark: text follows the reader's scheme, the background is transparent.
 
 use std::fmt::Write;
 

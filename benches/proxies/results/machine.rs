@@ -19,7 +19,7 @@ impl Machine {
         let chosen = hugepages.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(chosen, _)| chosen);
         Machine {
             cpu: processor(&read("/proc/cpuinfo")),
-            // What follows the number names the one who built it.
+            // What follows the number may name the person or machine that built the kernel.
             kernel: kernel.trim().split('-').next().unwrap_or_default().to_owned(),
             transparent_hugepages: chosen.unwrap_or("unknown").to_owned(),
         }

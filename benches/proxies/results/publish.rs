@@ -10,7 +10,7 @@ use super::{chart, table, worst};
 
 const BEGIN: &str = "<!-- bench -->\n";
 const END: &str = "<!-- /bench -->";
-/// Beside the reports, but none.
+/// Lies beside the reports, but is none.
 const COUNTS: &str = "instructions.json";
 
 /// Writes what one processor has shown.

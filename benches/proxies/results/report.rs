@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::machine::Machine;
 use crate::cells::{Cell, Unit, bar_of};
 
-/// Whose costs are compared with everyone else's.
+/// The proxy whose costs are compared with those of the others.
 const OWN: &str = "edgectl";
 
 /// Shown where nothing was measured.
@@ -139,14 +139,14 @@ impl Report {
         self.cells.iter().find(|cell| cell.id == id)
     }
 
-    /// Every bar is held and could be judged, and nobody forgot to log.
+    /// Whether every bar is held and could be judged, and no proxy forgot a log line.
     pub fn passes(&self) -> bool {
         let ratios: Vec<Ratio> = self.cells.iter().flat_map(CellReport::ratios).collect();
         let has_logged = self.access_logs.values().all(|log| log.lines >= log.requests);
         !ratios.is_empty() && ratios.iter().all(|ratio| ratio.ok() != Some(false)) && has_logged
     }
 
-    /// In one line: who ran where.
+    /// In one line: which versions ran on which machine.
     pub fn setting(&self) -> String {
         let versions: Vec<_> = self.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
         let Machine { cpu, kernel, .. } = &self.machine;

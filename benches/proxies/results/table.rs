@@ -6,7 +6,7 @@ use super::report::{NONE, PeerReport, Ratio, Report, SteadyPeer, SteadyReport};
 use super::worst;
 use crate::cells::{CELLS, bar_of};
 
-/// More than this share of the proxies' core for other programs, and the figures deserve a warning.
+/// If other programs take more than this share of the proxies' core, the figures get a warning.
 const QUIET: f64 = 0.05;
 /// More than this share of the load's own core, and it can't keep its schedule.
 const LOADED: f64 = 0.9;
@@ -86,7 +86,7 @@ fn tables(reports: &[Report]) -> String {
     out
 }
 
-/// Whether any cell has a bar to it; the others inform.
+/// Whether any cell has a bar for this peer; other peers are for information.
 fn has_bars(ratio: &Ratio) -> bool {
     CELLS.iter().any(|cell| bar_of(cell.id, &ratio.to).is_some())
 }

@@ -19,7 +19,7 @@ use tokio::process::Command;
 use crate::load::Door;
 use crate::load::request::{Page, Shape};
 
-/// What is asked of whom, for how long.
+/// What is asked of which proxy, for how long.
 pub struct Order<'a> {
     pub door: Door,
     pub addr: SocketAddr,

@@ -1,4 +1,4 @@
-//! From the body of a verb to what control is to do; what does not make sense together is refused here.
+//! From the body of a verb to what control is to do; fields that make no sense together are refused here.
 
 use std::net::IpAddr;
 use std::time::Duration;

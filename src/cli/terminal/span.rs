@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_told_in_the_unit_that_fits() {
+    fn spans_are_shown_in_the_unit_that_fits() {
         for (micros, text) in [(312, "312µs"), (48_000, "48ms"), (1_240_000, "1.2s"), (31_000_000, "31s")] {
             assert_eq!(took(Duration::from_micros(micros)), text);
         }

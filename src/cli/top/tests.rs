@@ -141,7 +141,7 @@ fn whatever_is_not_a_yes_is_a_no() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said() {
+fn what_can_not_be_done_is_shown() {
     let mut first = model(1);
     first.take(TopInput::Key(PressedKey::Rollback));
     assert_shows(&screen(&first, 100, 30), &["there is no colour to go back to"]);
@@ -191,7 +191,7 @@ fn what_is_out_of_the_ordinary_is_seen() {
 }
 
 #[test]
-fn a_daemon_that_is_gone_is_told_and_asked_nothing() {
+fn a_daemon_that_is_gone_is_shown_and_gets_no_orders() {
     let mut model = model(1);
     model.take(TopInput::Key(PressedKey::Switch));
     model.take(TopInput::Status(Box::new(Err("no daemon answers".into())), Instant::now()));

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_are_found_across_files() {
+    fn the_last_records_are_found_across_files() {
         let folder = tempfile::tempdir().unwrap();
         let history = History(Journal::open(folder.path().join("history.jsonl"), 300).unwrap());
         for generation in 1..=10 {

@@ -6,7 +6,7 @@ use super::done::DrainReport;
 use super::verdict::WatchVerdict;
 use crate::types::Color;
 
-/// One step of a running operation, told when it happens; a line of NDJSON on the admin socket.
+/// One step of a running operation, sent when it happens; a line of NDJSON on the admin socket.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum OperationEvent {
@@ -26,7 +26,7 @@ pub enum OperationEvent {
     GatePassed {
         took_ms: u64,
     },
-    /// Every backend that passed has answered every warm-up path; each core has a connection to each of them.
+    /// Every backend that passed has answered every warm-up path; each worker has a connection to each of them.
     WarmedUp {
         requests: usize,
         took_ms: u64,

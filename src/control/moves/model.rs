@@ -392,7 +392,7 @@ fn no_order_of_three_operations_goes_wrong() {
 }
 
 #[test]
-fn no_order_of_a_whole_deploy_with_second_thoughts_goes_wrong() {
+fn no_order_of_a_whole_deploy_with_changes_of_mind_goes_wrong() {
     let to_green = [ModelGoal::Steps(Color::Green), ModelGoal::CanaryOff, ModelGoal::Switch(Color::Green)];
     explore(&[&to_green[..], &[ModelGoal::Switch(Color::Blue)]].concat());
 }

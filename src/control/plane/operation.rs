@@ -1,4 +1,4 @@
-//! One operation under way: what was asked, of which service, and where its steps are told.
+//! One operation under way: what was asked, of which service, and where its steps are sent.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::control::moves::{LedgerEntry, TrafficLedger, plan};
 use crate::service::{Active, Service};
 use crate::types::Color;
 
-/// Where the steps of an operation are told; the receiver may be gone.
+/// Where the steps of an operation are sent; the receiver may be gone.
 pub type EventSender = mpsc::UnboundedSender<OperationEvent>;
 
 /// Cheap to clone: a drain or a watch that runs on has a clone of its own.

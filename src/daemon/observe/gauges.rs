@@ -1,4 +1,4 @@
-//! What is read at scrape time, not counted: from the services, the limiters, the listeners and the certificates.
+//! Figures that are read at scrape time instead of being counted: of the services, limiters, listeners and certificates.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -51,14 +51,14 @@ impl Gauges {
 
     fn certificates(&self, text: &mut Text) {
         text.family("edge_certificate_not_after_seconds", "When a certificate expires, Unix time.", MetricKind::Gauge);
-        // A name that two certificates have is shown the first one.
-        let mut told = HashSet::new();
+        // If two certificates have a name, clients are shown the first one.
+        let mut seen = HashSet::new();
         let status = self.certificates.status();
         for certificate in &status {
             let Some(at) = certificate.not_after.and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()) else {
                 continue;
             };
-            for name in certificate.names.iter().filter(|name| told.insert(name.as_str())) {
+            for name in certificate.names.iter().filter(|name| seen.insert(name.as_str())) {
                 text.sample(&[("host", name)], at.as_secs());
             }
         }
@@ -67,9 +67,9 @@ impl Gauges {
             "1 while the internal CA's certificate stands in for one that is not issued yet.",
             MetricKind::Gauge,
         );
-        told.clear();
+        seen.clear();
         for certificate in status.iter().filter(|c| matches!(c.source, CertSource::Acme | CertSource::StandIn)) {
-            for name in certificate.names.iter().filter(|name| told.insert(name.as_str())) {
+            for name in certificate.names.iter().filter(|name| seen.insert(name.as_str())) {
                 text.sample(&[("host", name)], u64::from(certificate.source == CertSource::StandIn));
             }
         }

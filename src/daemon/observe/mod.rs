@@ -1,4 +1,4 @@
-//! What is seen of the daemon from outside without the admin socket: the metrics port, and the gauges read at scrape time.
+//! What the daemon shows without the admin socket: the metrics port, and the gauges read at scrape time.
 
 mod gauges;
 mod port;

@@ -106,7 +106,7 @@ fn the_name_of_the_handshake_and_the_host_belong_to_one_site() {
 }
 
 #[test]
-fn plain_goes_to_tls_and_what_has_none_is_not_there() {
+fn plain_requests_go_to_tls_unless_the_site_has_none() {
     assert_eq!(verdict(&get("/x?y", "app.test:80"), &over_plain()), redirects("https://app.test:8443/x?y"));
     assert_eq!(verdict(&get("/", "plain.test"), &over_plain()), RequestVerdict::Pass);
     assert_eq!(verdict(&get("/", "plain.test"), &over_tls(None)), refuses(Failure::Misdirected));

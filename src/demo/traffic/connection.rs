@@ -1,4 +1,4 @@
-//! HTTP/1.1 to the door: a connection that is kept while it works, and replaced when it does not.
+//! HTTP/1.1 to edgectl: a connection that is kept while it works, and replaced when it does not.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
@@ -30,7 +30,8 @@ impl KeptConnection {
         whole(response).await
     }
 
-    /// Asks, and returns before the answer's body is read. A connection that the door has closed between exchanges is replaced.
+    /// Asks, and returns before the answer's body is read. A connection that edgectl has closed between exchanges is
+    /// replaced.
     pub async fn send(
         &mut self,
         traffic: &DemoTraffic,
@@ -53,14 +54,14 @@ impl KeptConnection {
 }
 
 async fn open(traffic: &DemoTraffic) -> Result<SendRequest<Full<Bytes>>, String> {
-    let io = traffic.trust.h1(traffic.door).await?;
+    let io = traffic.trust.h1(traffic.listener).await?;
     let (sender, connection) = http1::handshake(io).await.map_err(|e| format!("no HTTP/1.1: {e}"))?;
     // Ends when the sender is dropped, or the tunnel that it became. Its requests see what goes wrong.
     tokio::task::spawn_local(connection.with_upgrades());
     Ok(sender)
 }
 
-/// A request to the door, in HTTP/1.1's form.
+/// A request to edgectl, in HTTP/1.1's form.
 pub(super) fn request(method: &str, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, String> {
     let request = Request::builder().method(method).uri(path).header(header::HOST, HOST);
     request.body(Full::new(body)).map_err(|e| e.to_string())

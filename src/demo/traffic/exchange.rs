@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::trust::Trust;
-use crate::demo::stage::Door;
+use crate::demo::stage::DemoListener;
 use crate::demo::tally::{ExchangeTally, TrafficKind};
 use crate::demo::turns::{TurnTicket, Turns};
 use crate::types::Color;
@@ -19,7 +19,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What all lanes share.
 pub struct DemoTraffic {
-    pub door: SocketAddr,
+    pub listener: SocketAddr,
     pub trust: Trust,
     pub turns: Turns,
     pub tally: Rc<ExchangeTally>,
@@ -28,10 +28,10 @@ pub struct DemoTraffic {
 }
 
 impl DemoTraffic {
-    pub fn new(door: &Door, run_for: Duration, serves: Color) -> Result<Self, String> {
+    pub fn new(listener: &DemoListener, run_for: Duration, serves: Color) -> Result<Self, String> {
         Ok(Self {
-            door: door.addr,
-            trust: Trust::in_root(&door.ca)?,
+            listener: listener.addr,
+            trust: Trust::in_root(&listener.ca)?,
             turns: Turns::new(serves),
             tally: Rc::default(),
             run_for,

@@ -42,9 +42,9 @@ async fn lane(shared: &SharedConnection) {
 }
 
 impl SharedConnection {
-    /// Asks on the connection, or on a new one if the door has ended the old one before this was sent (RFC 9113, 6.8).
+    /// Asks on the connection, or on a new one if edgectl has ended the old one before this was sent (RFC 9113, 6.8).
     async fn get(&self) -> Result<WholeAnswer, String> {
-        let uri = format!("https://{HOST}:{}/", self.traffic.door.port());
+        let uri = format!("https://{HOST}:{}/", self.traffic.listener.port());
         let mut request = Request::get(uri).body(Full::default()).map_err(|e| e.to_string())?;
         loop {
             match self.sender().await?.try_send_request(request).await {
@@ -66,7 +66,7 @@ impl SharedConnection {
         {
             return Ok(kept);
         }
-        let io = self.traffic.trust.h2(self.traffic.door).await?;
+        let io = self.traffic.trust.h2(self.traffic.listener).await?;
         let opened = http2::handshake(TokioExecutor::new(), io).await;
         let (sender, connection) = opened.map_err(|e| format!("no HTTP/2: {e}"))?;
         // Ends with the last sender. Its requests see what goes wrong.

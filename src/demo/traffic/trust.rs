@@ -1,4 +1,4 @@
-//! TLS to the door, by the demo's own root.
+//! TLS to edgectl, by the demo's own root.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -38,17 +38,17 @@ impl Trust {
         Ok(Self { h1: connector(b"http/1.1"), h2: connector(b"h2") })
     }
 
-    pub async fn h1(&self, door: SocketAddr) -> Result<TokioIo<TlsStream<TcpStream>>, String> {
-        connect(&self.h1, door).await
+    pub async fn h1(&self, listener: SocketAddr) -> Result<TokioIo<TlsStream<TcpStream>>, String> {
+        connect(&self.h1, listener).await
     }
 
-    pub async fn h2(&self, door: SocketAddr) -> Result<TokioIo<TlsStream<TcpStream>>, String> {
-        connect(&self.h2, door).await
+    pub async fn h2(&self, listener: SocketAddr) -> Result<TokioIo<TlsStream<TcpStream>>, String> {
+        connect(&self.h2, listener).await
     }
 }
 
-async fn connect(tls: &TlsConnector, door: SocketAddr) -> Result<TokioIo<TlsStream<TcpStream>>, String> {
-    let stream = TcpStream::connect(door).await.map_err(|e| format!("cannot connect: {e}"))?;
+async fn connect(tls: &TlsConnector, listener: SocketAddr) -> Result<TokioIo<TlsStream<TcpStream>>, String> {
+    let stream = TcpStream::connect(listener).await.map_err(|e| format!("cannot connect: {e}"))?;
     stream.set_nodelay(true).map_err(|e| format!("cannot connect: {e}"))?;
     let name = ServerName::try_from(HOST).map_err(|e| e.to_string())?;
     let stream = tls.connect(name, stream).await.map_err(|e| format!("no TLS: {e}"))?;

@@ -38,7 +38,7 @@ pub(super) async fn lane(traffic: Rc<DemoTraffic>, open_for: Duration) {
     }
 }
 
-/// RFC 6455, 4.1. No frames are sent inside: the door only passes bytes.
+/// RFC 6455, 4.1. No frames are sent inside: edgectl only passes bytes.
 async fn open(traffic: &DemoTraffic, judge: &Judge<'_>) -> Result<EchoTunnel, String> {
     let mut request = request("GET", "/echo", Bytes::new())?;
     let fields = [

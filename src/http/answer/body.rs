@@ -1,6 +1,6 @@
 //! The bodies of answers: our own bytes, or a backend's passed on frame by frame.
 //!
-//! Nothing is held whole: a frame is taken from the backend when the client has taken the one before.
+//! No body is held whole: a frame is taken from the backend when the client has taken the one before.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -64,7 +64,7 @@ impl AnswerBody {
 }
 
 impl Relayed {
-    /// The backend has said everything: its connection is free for the next exchange.
+    /// The backend's body has ended: its connection is free for the next exchange.
     fn finish(&mut self) {
         self.exchange.outcome.complete = true;
         self.timer = None;
@@ -87,7 +87,7 @@ impl Relayed {
                 if self.body.is_end_stream() {
                     self.finish();
                 }
-                // The last, too: over HTTP/2 the codec keeps it until the client has room for it.
+                // The last frame too: over HTTP/2 the codec keeps it until the client has room for it.
                 if !self.exchange.outcome.complete || self.exchange.request.is_h2() {
                     self.exchange.live.client_owes(Instant::now());
                 }

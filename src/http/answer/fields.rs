@@ -1,4 +1,4 @@
-//! What every answer carries, whichever made it.
+//! What every answer carries, from a backend or from the proxy itself.
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -17,7 +17,7 @@ pub fn finish_headers(exchange: &Exchange, headers: &mut HeaderMap) {
         visitor.tell(service, &conn.worker().shared.signer, answered.map(|backend| &**backend), headers);
     }
     let mut id = exchange.request.id_value.clone();
-    // Never indexed (RFC 7541, 6.2.3): each is new, and would push what repeats out of the compression table.
+    // Never indexed (RFC 7541, 6.2.3): each value is new, and would push repeated fields out of the compression table.
     id.set_sensitive(exchange.request.is_h2());
     headers.insert(X_REQUEST_ID, id);
     if conn.is_finishing() && !exchange.request.is_h2() {

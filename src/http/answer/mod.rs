@@ -1,4 +1,4 @@
-//! The heads and bodies of answers: our own, and what every answer carries, whichever made it.
+//! The heads and bodies of answers: our own, and what every answer carries.
 //!
 //! Owns the pages of refusals, redirects, and the body that the codec sends. Never asks a backend.
 

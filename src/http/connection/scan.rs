@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn ambiguous_heads_are_told() {
+    fn ambiguous_heads_are_found() {
         let bad = [
             "GET / HTTP/1.1\nHost: a\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\n\r\n",
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn it_knows_where_a_body_ends() {
+    fn the_scan_knows_where_a_body_ends() {
         let post = |fields: &str, body: &str| state_after(&format!("POST / HTTP/1.1\r\n{fields}\r\n\r\n{body}"));
         for (length, body, state) in [
             ("0", "", ScanState::Head),
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn it_knows_where_a_chunked_body_ends() {
+    fn the_scan_knows_where_a_chunked_body_ends() {
         let post = |body: &str| state_after(&format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{body}"));
         let chunked = ScanState::Chunked;
         for (body, state) in [

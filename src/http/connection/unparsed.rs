@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_bare_refusal_of_the_codec_is_taken_for_one() {
+    fn only_a_bare_answer_of_the_codec_is_taken_for_its_refusal() {
         let status = |written: &str| status_of_bare(written.as_bytes()).map(|status| status.as_u16());
         let bare = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
         assert_eq!(status(bare), Some(400));

@@ -1,7 +1,7 @@
 //! One exchange: what was asked, how far it has come, how it ended.
 //!
 //! Owns the record that is logged and counted when it is dropped, whatever ended the exchange, and the request's body on its
-//! way. Decides nothing and sends nothing: `forward` and `answer` write down here what they do.
+//! way. Decides nothing and sends nothing: `forward` and `answer` note here what they do.
 
 mod outcome;
 mod progress;

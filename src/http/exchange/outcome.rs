@@ -7,7 +7,7 @@ use crate::error::{Broken, Failure};
 /// nginx's code for a client that left before the answer: only in logs and metrics, never sent.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// Written down as it becomes known.
+/// How an exchange ended, noted as it becomes known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// 0 until a head was answered.
@@ -48,11 +48,11 @@ impl Outcome {
     }
 
     /// Whether it is the backend's fault. Never what the client did (4xx, 499), nor a tunnel, nor what a drain has cut.
-    /// `answered`: the head is the backend's own.
+    /// `answered`: the head came from the backend.
     pub fn backend_failed(&self, answered: bool) -> bool {
         let ended_by = |why: Broken| self.error == Some(why.reason());
         match self.status {
-            // A head of the backend's own is its failure even where the drain then cut the body.
+            // A head that came from the backend is its failure, even if a drain then cut the body.
             500.. => answered || !ended_by(Broken::DrainCut),
             200..400 => ended_by(Broken::UpstreamAborted) || ended_by(Broken::UpstreamTooSlow),
             _ => false,
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_complete_has_no_error_and_what_the_sweep_ended_has_its() {
+    fn a_complete_exchange_has_no_error_unless_the_sweep_ended_it() {
         assert_eq!(ended(200, true, None).error(), None);
         assert_eq!(ended(200, true, Some(Broken::ClientTooSlow)).error(), Some("client_too_slow"));
         assert_eq!(ended(200, false, None).error(), Some("client_aborted"));

@@ -15,22 +15,23 @@ use crate::types::Color;
 pub struct Progress {
     /// Some of the request's body is still to come, on a connection that carries nothing else meanwhile.
     pub unread: bool,
-    /// How the request's body fares on its way to the backend, where there is one.
+    /// How far the request's body has come on its way to the backend, if there is one.
     pub upload: Option<Rc<UploadProgress>>,
     /// Counted by the upload, where there is one.
     pub bytes_in: Option<Rc<Cell<u64>>>,
     pub bytes_out: u64,
-    /// Until the backend's head, since it was asked.
+    /// The time from asking the backend to its head.
     pub upstream: Option<Duration>,
     pub attempts: u32,
-    /// The zone that has held it up or refused it.
+    /// The zone that has delayed or refused it.
     pub limited: Option<Arc<str>>,
-    /// For a place, a pause's end or a zone's turn: the exchange is older than what it asks of its backend.
+    /// Whether it has waited for room at a backend, for the end of a pause or for its turn in a zone: then it is older than its
+    /// request to the backend.
     pub has_waited: bool,
     pub in_flight: Option<InFlight>,
-    /// It was held by a pause, and the next behind it waits for it to have a backend.
+    /// A pause has held it, and the next held request waits until this one has a backend.
     pub held: Option<Box<HeldTurn>>,
-    /// What the answer is to tell a client that we know again, or are to know again.
+    /// What the answer gives to a client that we recognize, or are to recognize the next time.
     pub visitor: Option<Box<Visitor>>,
 }
 

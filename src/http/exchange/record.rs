@@ -22,7 +22,7 @@ pub struct Exchange {
     conn: Rc<Conn>,
     pub route: Arc<Route>,
     pub request: ClientRequest,
-    /// Until it is sent on; here, so that no future on the way has room for a copy of it.
+    /// The head until it is sent on. It is kept here, so that no future on the way needs room for a copy.
     pub head: Option<Parts>,
     pub progress: Progress,
     pub outcome: Outcome,
@@ -47,8 +47,8 @@ impl Exchange {
         &self.conn
     }
 
-    /// Why the backend's answer broke off: by its own doing, unless the client has spoilt a body that was still coming, which
-    /// ends both.
+    /// Why the backend's answer broke off: the backend is the cause, unless the client's own body broke off meanwhile, which ends
+    /// both.
     pub fn lost_upstream(&mut self) -> Broken {
         let Some(failure) = self.progress.upload.as_ref().and_then(|upload| upload.failure()) else {
             return Broken::UpstreamAborted;
@@ -59,7 +59,7 @@ impl Exchange {
         Broken::ClientAborted
     }
 
-    /// The backends of this colour have failed it, whichever answers in their stead.
+    /// The backends of this colour have failed it, even if another colour answers it.
     pub fn fails_in(&self, color: Option<Color>) {
         self.route.series.outcome(self.conn.worker().id, color, true, None);
     }
@@ -70,7 +70,7 @@ impl Exchange {
         let Outcome { status, .. } = self.outcome;
         series.record(worker, color, self.request.method(), status, took, self.progress.bytes_out);
         if self.progress.in_flight.is_some() {
-            // A tunnel's head may be hours old: it says nothing of how fast the backend answers now.
+            // The head of a tunnel may be hours old: it says nothing about how fast the backend answers now.
             let head_after = self.progress.upstream.filter(|_| !self.outcome.is_tunnel());
             let failed = self.outcome.backend_failed(self.progress.upstream.is_some());
             series.outcome(worker, color, failed, head_after);

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_for_those_who_name_it_and_no_html() {
+    fn json_is_for_clients_that_accept_it_and_no_html() {
         for (accept, wants) in [
             (None, false),
             (Some("*/*"), false),

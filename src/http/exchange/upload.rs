@@ -23,12 +23,12 @@ pub struct Upload {
     timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     bytes: Rc<Cell<u64>>,
-    /// Learns whether the client or the backend is waited for.
+    /// Notes whether the exchange waits for the client or for the backend.
     live: Rc<ExchangeState>,
     progress: Rc<UploadProgress>,
 }
 
-/// What is seen of an upload from outside.
+/// What the exchange sees of its upload.
 #[derive(Default)]
 pub struct UploadProgress {
     failure: Cell<Option<Failure>>,

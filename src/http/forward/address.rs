@@ -7,7 +7,7 @@ use crate::config::UpstreamHost;
 use crate::headers::Hop;
 use crate::service::Backend;
 
-/// To be called anew for each try: the next connection may speak another version.
+/// Call it again for each try: the next connection may speak another version.
 pub(super) fn address<B>(request: &mut Request<B>, is_h2: bool, backend: &Backend, host: &UpstreamHost, hop: &Hop) {
     match host {
         UpstreamHost::Preserve => {}

@@ -59,7 +59,7 @@ pub(super) fn arrive(exchange: &mut Exchange, head: &mut Parts, target: &Service
     Ok(visit)
 }
 
-/// The pool is known: notes a ticket that was drawn, and looks for the backend that the client was with.
+/// Called when the pool is known: notes a ticket that was drawn, and looks for the backend that the client was with.
 pub(super) fn entered(exchange: &mut Exchange, visit: &Visit, head: &Parts) {
     if exchange.progress.visitor.is_none() && !visit.is_new {
         return;
@@ -85,7 +85,7 @@ fn read_preview(token: &str, signer: &Signer, target: &ServiceTarget) -> Option<
     target.service.is_colored().then(|| (preview.color, preview.left(now)))
 }
 
-/// Whether the client came over TLS, to us or to a proxy whose word counts.
+/// Whether the client came over TLS, to us or to a trusted proxy.
 fn is_https(exchange: &Exchange, head: &Parts) -> bool {
     let claimed = || head.headers.get("x-forwarded-proto");
     exchange.conn().peer().tls || exchange.request.is_trusted && claimed().is_some_and(|scheme| scheme == "https")

@@ -89,7 +89,7 @@ impl<'a> Attempt<'a> {
         if let Some(request) = &mut self.request {
             address(request, lease.is_h2(), backend, &self.settings.host, hop);
         }
-        // The first try is as old as the exchange, but for what it took to decide.
+        // The first try begins with the exchange: the time to decide is short enough to leave out.
         let progress = &self.exchange.progress;
         let first = lease.reused() && !self.picker.has_tried_any() && !progress.has_waited;
         let started = if first { self.exchange.request.started() } else { Instant::now() };
@@ -135,7 +135,7 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    /// The backend for the next try: the one assigned already unless it was given up.
+    /// The backend for the next try: the one that is assigned already, unless it was given up.
     fn next_backend(&mut self) -> Option<Arc<Backend>> {
         let in_flight = self.exchange.progress.in_flight.as_mut()?;
         if let Some(assigned) = in_flight.backend().filter(|b| !self.picker.has_tried(b)) {
@@ -146,32 +146,32 @@ impl<'a> Attempt<'a> {
         Some(backend)
     }
 
-    /// No backend of this colour has taken it, and their health may not show it yet: on to the colour that stands in, for a
-    /// canary and where the service has it so. Answers whether there is one.
+    /// No backend of this colour has taken the request, which their health may not show yet. Moves the exchange to the colour that
+    /// stands in, if it is a canary's or the service has a failover. Returns whether it has moved.
     fn fail_over(&mut self) -> bool {
         let left = self.exchange.progress.color();
         let Some(in_flight) = self.exchange.progress.in_flight.as_mut() else { return false };
-        // What is only full is waited for.
+        // A backend that is only full is waited for.
         let failover = self.settings.failover;
         if self.picker.may_wait(in_flight.pool()) || !self.target.service.stand_in(in_flight, failover) {
             return false;
         }
         self.exchange.live.enter(in_flight);
         if self.picker.has_tried_any() {
-            // The client does not notice, but the colour is judged by its answers, too.
+            // The client notices nothing, but the failure counts for the colour.
             self.exchange.fails_in(left);
         }
         true
     }
 
-    /// All that serve are full: waits until one has room, and has the exchange assigned to it, or until none serves any more
-    /// and another colour is to be asked. Without any: `failure`.
+    /// All backends that serve are full: waits until one has room and is assigned, or until none serves any more and another
+    /// colour is to be asked. If none serves at all: `failure`.
     async fn wait_for_backend(&mut self, failure: Failure) -> Result<(), Failure> {
         let in_flight = self.exchange.progress.in_flight.as_mut().ok_or(failure)?;
         if !self.picker.may_wait(in_flight.pool()) {
             return Err(failure);
         }
-        // Boxed: rare, and the room it needs would be kept by every client connection.
+        // Boxed, because it is rare: otherwise every client connection would hold the memory for it.
         let waited = Box::pin(self.picker.wait(in_flight, &self.exchange.live)).await;
         let has_room = waited.inspect_err(|why| self.count_failure(*why))?;
         self.exchange.progress.has_waited = true;
@@ -184,7 +184,7 @@ impl<'a> Attempt<'a> {
         if !fresh_only && let Some(lease) = upstreams.reuse(backend) {
             return Ok(lease);
         }
-        // Boxed: rare and large, and the room it needs would be kept by every client connection.
+        // Boxed, because it is rare and large: otherwise every client connection would hold the memory for it.
         let connecting = Box::pin(upstreams.connect(backend, self.settings));
         match self.exchange.live.unless_broken(connecting).await {
             Ok(Ok(lease)) => Ok(lease),
@@ -200,7 +200,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Sends and waits for the head: `response_timeout` from the moment the request's last byte has come, and for every part
-    /// of a body that the backend does not take. A request that has not left is put back.
+    /// of a body that the backend does not take. A request that was not sent is put back.
     async fn send(&mut self, lease: &mut Lease, backend: &Backend, now: Instant) -> Result<Response<Incoming>, TryEnd> {
         let request = self.request.take().ok_or(TryEnd::Stopped(Failure::Internal))?;
         let was_idle = lease.reused();
@@ -219,7 +219,7 @@ impl<'a> Attempt<'a> {
             Err(Broken::UpstreamTooSlow) => TryEnd::Stopped(Failure::ResponseTimeout),
             Err(_) => TryEnd::Stopped(Failure::DrainCut),
         };
-        // What the client did to its own body is the cause of what follows.
+        // If the client's own body broke off, that is the cause.
         Err(self.upload_failure().map_or(end, TryEnd::Stopped))
     }
 

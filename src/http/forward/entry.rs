@@ -1,4 +1,4 @@
-//! The door of a service: which colour takes this request, or why it has to stay outside.
+//! The entry into a service: which colour takes this request, or why none does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::site::ServiceTarget;
 /// Requests that a pause of one service holds; more are refused.
 const MOST_HELD: usize = 4096;
 
-/// How long a request that has come after the pause waits behind those that were held.
+/// How long a request that comes after a pause waits behind those that were held.
 const BEHIND: Duration = Duration::from_secs(30);
 
 /// Why a request was not let in.
@@ -30,7 +30,7 @@ pub(super) async fn enter(exchange: &mut Exchange, target: &ServiceTarget, visit
             settle(exchange, in_flight);
             return Ok(());
         }
-        // Others are held: this one goes behind them.
+        // Other requests are held: this one queues behind them.
         Ok(_) => BEHIND,
         Err(Shut::Paused(max)) => max,
         Err(Shut::Maintenance(maintenance)) => return Err(Refused::ForMaintenance(maintenance)),

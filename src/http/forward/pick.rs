@@ -17,7 +17,7 @@ use crate::worker::ExchangeState;
 /// Requests that may wait for room in one pool; the next is refused.
 const QUEUE: usize = 1000;
 
-/// What is picked by, and which backends have had their try.
+/// By what a backend is picked, and which backends have been tried.
 pub(super) struct Picker<'a> {
     settings: &'a config::ServiceConfig,
     hash: Option<HashKey>,
@@ -58,10 +58,10 @@ impl<'a> Picker<'a> {
         self.settings.max_in_flight > 0 && pool.has(Wanted { tried: &self.tried, max_in_flight: 0 })
     }
 
-    /// Waits in the pool's queue, at most for `queue_timeout`, and moves the exchange to the backend that has room then. Answers
-    /// false, and has not, when there is nothing left to wait for and another colour may stand in.
+    /// Waits in the pool's queue, at most for `queue_timeout`, and moves the exchange to the backend that has room then. Returns
+    /// false, without moving it, when there is nothing left to wait for and another colour may stand in.
     pub async fn wait(&self, in_flight: &mut InFlight, live: &ExchangeState) -> Result<bool, Failure> {
-        // Its place at a backend that was given up is free for a request that waits for that one.
+        // Frees its place at the backend that was given up, for a request that waits there.
         in_flight.unassign();
         let pool = in_flight.pool().clone();
         let ticket = pool.queue().join(QUEUE).map_err(|Full| Failure::QueueFull)?;
@@ -87,23 +87,23 @@ impl<'a> Picker<'a> {
                 break;
             }
             if is_over() {
-                // Its turn goes to the next, which finds the same.
+                // The turn goes to the next waiter, which finds the same.
                 return false;
             }
-            // Room, but none for this request: its only backend left is another.
+            // There is room, but not at a backend that this request may still try.
             ticket.pass();
             if self.take(in_flight).is_some() {
                 break;
             }
         }
         ticket.done();
-        // More room than one: a backend has come up, or the bound was raised.
+        // There may be room for more than one: a backend has come up, or the bound was raised.
         self.wake_if_room(pool);
         true
     }
 
     fn wake_if_room(&self, pool: &Pool) {
-        // First queued, then looking: everywhere else, whether a backend serves is read without order.
+        // Queue first, then look. The fence keeps that order, because health is read without ordering everywhere else.
         fence(Ordering::SeqCst);
         if !pool.queue().is_empty() && pool.has(Wanted { tried: &[], max_in_flight: self.settings.max_in_flight }) {
             pool.queue().wake_one();
@@ -113,7 +113,7 @@ impl<'a> Picker<'a> {
     fn take(&self, in_flight: &mut InFlight) -> Option<Arc<Backend>> {
         loop {
             let backend = self.choose(in_flight.pool())?;
-            // Another worker may just have taken its last place.
+            // Another worker may have taken the last place a moment ago.
             if in_flight.assign(&backend, self.settings.max_in_flight) {
                 return Some(backend);
             }

@@ -22,7 +22,7 @@ pub async fn forward(mut exchange: Box<Exchange>, body: Incoming, target: &Servi
         Err(to) => return see_other(exchange, to),
     };
     let bodyless = http_body::Body::is_end_stream(&body);
-    // Copied before our own fields are in: they can be made again, should it come to that.
+    // Copied before our own fields are added: for a second try they are made again.
     let may_repeat = settings.retries > 0 && bodyless && head.method.is_idempotent();
     let spare = may_repeat.then(|| Spare(head.headers.clone()));
     let hop = match prepare(&mut exchange, &mut head) {
@@ -41,7 +41,7 @@ pub async fn forward(mut exchange: Box<Exchange>, body: Incoming, target: &Servi
         Err(failure) => {
             let progress = &mut exchange.progress;
             progress.unread &= !progress.has_uploaded();
-            // The next that was held does not wait for this client to read.
+            // The next held request must not wait until this client has read its answer.
             progress.held = None;
             refuse(exchange, failure)
         }

@@ -1,11 +1,11 @@
-//! What follows from a try that brought no answer. Pure: what happened comes in, what to do comes out.
+//! What to do after a try without an answer. Pure: what happened comes in, what to do comes out.
 //!
 //! A request is sent a second time only when nothing of it can have been processed, or when its method says that doing it
 //! twice is doing it once (RFC 9110, 9.2.2) and it has no body and was never answered. nginx: `proxy_next_upstream`.
 
 use crate::error::Failure;
 
-/// How a try ended that brought no answer.
+/// How a try without an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TryEnd {
     /// There is no connection to the backend; the request is still here.
@@ -29,7 +29,7 @@ pub(super) struct Means {
     pub attempts: u32,
     /// The service's `retries`.
     pub retries: u32,
-    /// Some of the request's body has left for a backend: it can't be had again.
+    /// Some of the request's body was sent to a backend: it can't be sent again.
     pub body_begun: bool,
     /// The request can be made again: its method is idempotent and it has no body.
     pub can_repeat: bool,
@@ -42,14 +42,14 @@ pub(super) enum Next {
     Stop(Failure),
     /// Another backend, if there is one; the client is answered with this failure if not.
     OtherBackend(Failure),
-    /// The same backend on a new connection: that it has closed an idle one is no failure, and no attempt.
+    /// The same backend on a new connection: a backend that closes an idle connection has not failed, and the try does not count.
     FreshConnection(Failure),
 }
 
 /// What follows: for the backend, for the counters, for the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Consequence {
-    /// The backend has failed by its own doing: too many in a row take it out of its pool.
+    /// The failure is the backend's own: too many in a row take it out of its pool.
     pub blames_backend: bool,
     /// The metric of upstream failures counts it.
     pub counts_failure: bool,
@@ -58,7 +58,7 @@ pub(super) struct Consequence {
     pub next: Next,
 }
 
-/// Judges a try that brought no answer.
+/// Judges a try without an answer.
 pub(super) fn judge(end: TryEnd, means: Means) -> Consequence {
     match end {
         TryEnd::Stopped(why) => {
@@ -81,14 +81,14 @@ pub(super) fn judge(end: TryEnd, means: Means) -> Consequence {
     }
 }
 
-/// The backend is not tried again for this request; another is while there are retries and the body can be had.
+/// The backend is not tried again for this request. Another is, if there are retries left and the body can still be sent.
 fn leave_backend(why: Failure, blames_backend: bool, means: Means) -> Consequence {
     let is_over = why == Failure::DrainCut || means.body_begun || means.attempts > means.retries;
     let next = if is_over { Next::Stop(why) } else { Next::OtherBackend(why) };
     Consequence { blames_backend, counts_failure: true, counts_retry: !is_over, next }
 }
 
-/// Whether it was the backend's own doing.
+/// Whether the failure is the backend's own.
 fn is_its_own(why: Failure) -> bool {
     matches!(why, Failure::ConnectFailed | Failure::ConnectTimeout | Failure::UpstreamReset)
 }
@@ -132,7 +132,7 @@ mod tests {
         all
     }
 
-    /// End and means; blames, counts a failure, counts a retry, next.
+    /// The end of the try and what is left; then: blames, counts a failure, counts a retry, next.
     #[test]
     fn the_table() {
         let post = Means { can_repeat: false, ..PLENTY };
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_happens_what_may_have_been_processed_is_sent_again_only_if_it_can_be_repeated() {
+    fn a_request_that_may_have_been_processed_is_sent_again_only_if_it_can_be_repeated() {
         for end in every_end() {
             for means in every_means() {
                 let is_over = matches!(judge(end, means).next, Stop(_));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_happens_the_retries_bound_the_backends_that_are_tried() {
+    fn in_every_case_the_retries_bound_the_backends_that_are_tried() {
         for end in every_end() {
             for means in every_means().into_iter().filter(|means| means.attempts > means.retries) {
                 assert!(!matches!(judge(end, means).next, OtherBackend(_)), "{end:?} with {means:?}");

@@ -85,7 +85,7 @@ enum CloseState {
     Waiting,
     Speaking,
     Out,
-    /// There is no border to put it at, or no one to read it.
+    /// There is no border between frames to put it at, or the other side does not read any more.
     Unsaid,
 }
 
@@ -107,7 +107,7 @@ impl OurClose {
             let border = ready!(pipe.poll_rest_of_frame(cx, from, to));
             let has_closed = pipe.frames().is_some_and(Frames::has_closed);
             self.state = match border {
-                // The other side has said goodbye by itself: that was the last frame there may be.
+                // The other side has sent a Close by itself, and no frame may follow a Close.
                 Ok(()) if has_closed => CloseState::Out,
                 Ok(()) => CloseState::Speaking,
                 Err(_) => CloseState::Unsaid,

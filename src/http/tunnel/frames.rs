@@ -3,7 +3,7 @@
 //! Reads frame headers alone, changes nothing, and holds nothing back. Once the bytes have broken the protocol, no border
 //! between frames is reported any more, and no frame of ours may be put between.
 
-/// The side that sends the frames that are followed. Clients mask theirs, servers must not (5.1).
+/// The side that sends the frames. Clients mask their frames, servers must not (5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Client,
@@ -69,7 +69,7 @@ impl Frames {
         if self.is_between() { 0 } else { ahead.step(bytes) }
     }
 
-    /// Up to the end of one frame; answers how far that was.
+    /// Reads up to the end of one frame; returns how far that was.
     fn step(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while taken < bytes.len() {
@@ -233,7 +233,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_are_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_are_followed_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             Frames::new(Role::Client).follow(&bytes);
             Frames::new(Role::Server).follow(&bytes);
         }
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_the_protocol_is_lost_for_good() {
+    fn after_bytes_that_break_the_protocol_no_border_is_found() {
         let masked = frame(Role::Client, 1, true, b"x");
         for (from, bytes) in [
             (Role::Server, masked.as_slice()),

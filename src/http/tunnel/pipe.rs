@@ -48,7 +48,7 @@ impl Pipe {
         self.frames.as_ref()
     }
 
-    /// Passes on what comes, and in the end the end.
+    /// Passes on what comes, and the end of the stream too.
     pub fn poll<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<Result<(), PipeEnd>>
     where
         R: AsyncRead + Unpin,
@@ -70,7 +70,7 @@ impl Pipe {
         }
     }
 
-    /// Passes on what is left of the frame on its way, and not a byte of the next. Fails where there is no border to be had.
+    /// Passes on what is left of the frame on its way, and not a byte of the next. Fails where there is no border between frames.
     pub fn poll_rest_of_frame<R, W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -148,7 +148,7 @@ impl Pipe {
         Poll::Ready(Ok(()))
     }
 
-    /// The other side may be gone already; it has said everything either way.
+    /// The other side may be gone already; it has sent everything in any case.
     fn poll_close<W: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, to: &mut W) -> Poll<()> {
         if !self.closed {
             let _ = ready!(Pin::new(to).poll_shutdown(cx));
@@ -157,7 +157,7 @@ impl Pipe {
         Poll::Ready(())
     }
 
-    /// The first `n` of what was pending are out.
+    /// The first `n` pending bytes were sent.
     fn passed(&mut self, n: usize) {
         if let Some(mut frames) = self.frames {
             frames.follow(&self.pending()[..n]);

@@ -23,7 +23,7 @@ use crate::error::Broken;
 use crate::http::connection::{ClientStream, Takeover};
 use crate::http::exchange::Exchange;
 
-/// What each step of a farewell may take: a frame's end, the answer, the close.
+/// How long each step of a farewell may take: the end of a frame, the answer, the close.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The same once the shutdown's own time is over.
@@ -38,7 +38,7 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// `is_websocket`: its frames are followed, and its end is said in one.
+    /// `is_websocket`: its frames are followed, and it ends with a Close frame.
     pub fn new(upstream: OnUpgrade, exchange: Box<Exchange>, idle_timeout: Duration, is_websocket: bool) -> Self {
         Self { upstream, exchange, idle_timeout, is_websocket }
     }

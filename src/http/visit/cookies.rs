@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
-/// Every cookie of ours begins so; after the rest of its prefix, the service's name follows.
+/// Every cookie of ours begins with this; the service's name follows after the rest of its prefix.
 pub const OURS: &str = "edge_";
 
 const PREVIEW: &str = "edge_preview_";
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ours_are_known_by_their_prefix() {
+    fn our_cookies_are_known_by_their_prefix() {
         assert_eq!(OurCookie::of("edge_preview_app"), Some(OurCookie::Preview("app")));
         assert_eq!(OurCookie::of("edge_canary_a_b"), Some(OurCookie::Canary("a_b")));
         assert_eq!(OurCookie::of("edge_sticky_"), Some(OurCookie::Sticky("")));

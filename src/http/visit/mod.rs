@@ -1,7 +1,7 @@
-//! What we give to clients to know them again: a preview's token, a canary's ticket, the backend a client was with.
+//! What clients get so that we recognize them: a preview's token, a canary's ticket, the backend that a client was with.
 //!
-//! Owns the names and the form of our cookies and of a preview's link. What is forged, expired or another service's is as if
-//! it were absent. What follows from a visit is decided in [`crate::service`]; what signs: [`crate::token`].
+//! Owns the names and the form of our cookies and of a preview's link. A value that is forged, expired or
+//! of another service counts as absent. [`crate::service`] decides what follows from a visit; [`crate::token`] signs.
 
 mod cookies;
 mod link;

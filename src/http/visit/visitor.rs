@@ -1,4 +1,4 @@
-//! A client that we know, or are to know again.
+//! A client that we recognize, or are to recognize the next time.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::types::Color;
 
 const X_EDGE_COLOR: HeaderName = HeaderName::from_static("x-edge-color");
 
-/// What the answer has to tell this client.
+/// What the answer gives to this client.
 pub struct Visitor {
     pub is_https: bool,
     pub preview: Option<Color>,
@@ -23,9 +23,9 @@ pub struct Visitor {
 /// A client of a service with `sticky = "cookie"`.
 #[derive(Default)]
 pub struct Sticky {
-    /// As it came, not looked at before the pool is known.
+    /// The cookie as it came. It is not read before the pool is known.
     cookie: Option<Box<str>>,
-    /// The backend that it stands for.
+    /// The backend that the cookie stands for.
     backend: Option<u64>,
 }
 
@@ -36,7 +36,7 @@ impl Visitor {
     }
 
     /// Adds to an answer's head what the client is to bring next time, and keeps answers to a preview out of caches.
-    /// `answered`: the backend, where the answer is its own.
+    /// `answered`: the backend, if the answer came from one.
     pub fn tell(&self, service: &str, signer: &Signer, answered: Option<&Backend>, headers: &mut HeaderMap) {
         if let Some(color) = self.preview {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
@@ -50,7 +50,7 @@ impl Visitor {
         if let Some(ticket) = self.ticket {
             set(OurCookie::Canary(service), &token::ticket_text(ticket, signer, service));
         }
-        // Only by an answer of the backend itself is the client with it.
+        // A client is with a backend only after an answer of that backend.
         if let (Some(sticky), Some(backend)) = (&self.sticky, answered)
             && sticky.backend != Some(backend.id())
         {

@@ -11,7 +11,7 @@ use crate::service::Pool;
 #[derive(Debug, Clone)]
 pub struct CensusQuery {
     pub pools: Arc<[Arc<Pool>]>,
-    /// [`Census::waiting`]: those whose backend has been waited for since a moment within.
+    /// [`Census::waiting`] counts exchanges that have waited for their backend since a moment in this range.
     pub waiting_since: Range<Instant>,
 }
 
@@ -20,7 +20,7 @@ pub struct CensusQuery {
 pub struct Census {
     /// In the order of [`ExchangeKind::ALL`].
     kinds: [KindCount; ExchangeKind::ALL.len()],
-    /// Exchanges that a backend has neither answered nor gone on taking.
+    /// Exchanges that wait for their backend: it has not answered, or has stopped taking the request.
     pub waiting: usize,
 }
 
@@ -57,7 +57,7 @@ impl Census {
         self.waiting += other.waiting;
     }
 
-    /// The kinds there are any of.
+    /// The kinds that have any exchange.
     pub fn present(&self) -> impl Iterator<Item = (ExchangeKind, KindCount)> {
         ExchangeKind::ALL.into_iter().zip(self.kinds).filter(|(_, tally)| tally.count > 0)
     }

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use super::waker_slot::WakerSlot;
 use crate::config::Limits;
 
-/// What a new connection has for its first head once it is to finish.
+/// How long a new connection has for its first head once it is to finish.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
-/// What a connection whose keep-alive time is over has to say goodbye in, where its protocol can (GOAWAY).
+/// How long a connection whose keep-alive time is over has for its farewell, if its protocol has one (GOAWAY).
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What a worker keeps a table of: whatever has a [`ConnectionState`].
@@ -71,7 +71,7 @@ impl ConnectionState {
         }
     }
 
-    /// Those of when it was accepted: a reload does not change them.
+    /// The limits of the time when it was accepted: a reload does not change them.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -156,8 +156,8 @@ impl ConnectionState {
         }
     }
 
-    /// The codec has written, or could not. The end of an answer may still lie with the codec when the exchange is over: a
-    /// connection is not idle while its client takes some of that.
+    /// The codec has written, or could not. The codec may still hold the end of an answer when the exchange is over: a
+    /// connection is not idle while its client still reads that.
     pub fn wrote(&self, is_blocked: bool) {
         let was_blocked = self.is_blocked.replace(is_blocked);
         if was_blocked && !is_blocked && self.is_idle() {

@@ -102,7 +102,7 @@ impl ExchangeState {
         *self.stream.borrow_mut() = StreamAbort::of_running_stream();
     }
 
-    /// What it has turned out to be.
+    /// Notes which kind it has turned out to be.
     pub fn becomes(&self, kind: ExchangeKind) {
         self.kind.set(kind);
     }
@@ -146,13 +146,13 @@ impl ExchangeState {
         self.backend_owes.set(Some(now));
     }
 
-    /// It has taken all there is, and more is to come from the client.
+    /// The backend has taken all there is, and more is to come from the client.
     pub fn backend_paid(&self) {
         self.backend_owes.set(None);
     }
 
-    /// The backend's head has come, or none will. That it was too slow is dealt with then: the client has its own time for
-    /// what it gets instead.
+    /// The backend's head has come, or none will. A backend that was too slow has been dealt with then: the client has its own time
+    /// for the answer that it gets instead.
     pub fn asks_nothing(&self) {
         self.response_timeout.set(None);
         if self.broken.get() == Some(Broken::UpstreamTooSlow) {
@@ -160,7 +160,7 @@ impl ExchangeState {
         }
     }
 
-    /// Since when the backend has been waited for, if it is.
+    /// Since when the exchange has waited for the backend, if it does.
     pub fn awaits_backend(&self) -> Option<Instant> {
         self.response_timeout.get().and(self.backend_owes.get())
     }
@@ -191,7 +191,7 @@ impl ExchangeState {
 
     pub fn check(&self, now: Instant) {
         if self.broken.get().is_some() && self.client_owes.get().is_some() {
-            // It was told and has not moved: its codec waits for a client that takes nothing.
+            // It was woken and has not ended: its codec waits for a client that takes nothing.
             return self.end_carrier();
         }
         if self.client_owes.get().is_some_and(|since| now.duration_since(since) > self.patience) {

@@ -1,7 +1,7 @@
 //! What is live on a worker, as the sweep and a census see it: connections, exchanges, the streams that carry them.
 //!
-//! Every bound in time is kept here: a deadline is written down and looked at by the sweep, no timer is armed. Never knows
-//! whose table it is in, and never touches a socket.
+//! Every bound in time is kept here: a deadline is noted and the sweep checks it; no timer is armed. Does not know in which
+//! table it is, and never touches a socket.
 
 mod census;
 mod connection;

@@ -1,4 +1,4 @@
-//! Signed requests (RFC 8555, 6.2; RFC 7515): whose they are, and that they are.
+//! Signed requests (RFC 8555, 6.2; RFC 7515): which account has signed, and whether the signature is right.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-/// A request taken apart; the signature is not looked at yet.
+/// A request taken apart; the signature is not checked yet.
 pub struct Signed {
     pub protected: Value,
     /// `Null`: POST-as-GET.

@@ -1,7 +1,7 @@
-//! A small authority, written from RFC 8555, RFC 8737 and RFC 9773, that misbehaves on request: what Pebble can't be made to do.
+//! A small authority, written from RFC 8555, RFC 8737 and RFC 9773, which can be made to misbehave as Pebble can't.
 //!
 //! `rules` is the protocol, `jose` the signatures, `validate` looks at the daemon as an authority does. The tests of issuance
-//! run against this one and Pebble, so that it can't drift from a real one.
+//! run against this one and Pebble, so that it can't drift away from a real one.
 
 mod jose;
 mod rules;
@@ -23,7 +23,7 @@ use super::tls::Identity;
 use super::wire::Wire;
 use rules::State;
 
-/// What resolves to the daemon.
+/// The names that resolve to the daemon.
 const NAMES: [&str; 4] = ["shop.example", "www.shop.example", "one.example", "two.example"];
 
 /// Serves until it is dropped.
@@ -40,13 +40,13 @@ pub struct Authority {
 pub enum Instead {
     /// This status with a problem document of this type, and Retry-After.
     Problem(u16, &'static str, Option<String>),
-    /// Not JSON.
+    /// This status, with a body that is not JSON.
     Nonsense(u16),
-    /// Nothing, ever.
+    /// No answer, ever.
     Silence,
 }
 
-/// How the next requests under a path are met.
+/// What the next requests under a path get instead of an answer.
 pub struct Mood {
     path: &'static str,
     times: usize,
@@ -60,7 +60,7 @@ struct Request {
     body: Vec<u8>,
 }
 
-/// And its answer.
+/// The answer to a request.
 struct Reply {
     status: u16,
     fields: Vec<(&'static str, String)>,
@@ -121,7 +121,7 @@ impl Authority {
         hook(self.place.dir())
     }
 
-    /// The next `times` requests under this path are met like this.
+    /// The next `times` requests under this path get `instead`.
     pub fn mood(&self, path: &'static str, times: usize, instead: Instead) {
         self.state().moods.push_back(Mood { path, times, instead });
     }
@@ -130,7 +130,7 @@ impl Authority {
         self.state().moods.clear();
     }
 
-    /// How long certificates are valid: each in turn, and all that follow as the last one.
+    /// How long certificates are valid: one duration for each in turn, the last one for all that follow.
     pub fn lifetimes(&self, lifetimes: &[Duration]) {
         self.state().lifetimes = lifetimes.to_vec();
     }
@@ -140,7 +140,7 @@ impl Authority {
         self.state().is_reversed = true;
     }
 
-    /// Wants to see that this name is ours, whatever was ordered.
+    /// Wants a proof for this name, whatever was ordered.
     pub fn misnames(&self, name: &'static str) {
         self.state().misnamed = Some(name);
     }
@@ -160,7 +160,7 @@ impl Authority {
         self.state().meta.insert(key.to_owned(), value);
     }
 
-    /// Tells a time that is so many seconds ahead.
+    /// Makes its clock so many seconds fast.
     pub fn ahead(&self, seconds: i64) {
         self.state().ahead = Some(seconds);
     }
@@ -170,17 +170,17 @@ impl Authority {
         self.state().fields.push((name, value.to_owned()));
     }
 
-    /// Finds nothing wherever it looks.
+    /// Validations find nothing.
     pub fn blind(&self, is_blind: bool) {
         self.state().is_blind = is_blind;
     }
 
-    /// Finds nothing of this name.
+    /// Validations of this name find nothing.
     pub fn blind_to(&self, name: &str) {
         self.state().blind_to.push(name.to_owned());
     }
 
-    /// What it was asked for: the payload of each new order.
+    /// The payload of each new order.
     pub fn orders(&self) -> Vec<Value> {
         self.state().asked.clone()
     }
@@ -189,7 +189,7 @@ impl Authority {
         self.state().accounts.len()
     }
 
-    /// Validations begun.
+    /// How many validations have begun.
     pub fn looked(&self) -> usize {
         self.state().looked
     }
@@ -282,7 +282,7 @@ impl State {
     }
 }
 
-/// Notes what it is told.
+/// A program that notes its calls.
 fn hook(folder: &Path) -> PathBuf {
     use std::os::unix::fs::PermissionsExt;
     let hook = folder.join("hook");

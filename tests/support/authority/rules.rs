@@ -28,11 +28,11 @@ pub struct State {
     pub misnamed: Option<&'static str>,
     pub windows: Option<Vec<(i64, i64)>>,
     pub profiles: Vec<String>,
-    /// How far its clock is ahead, in seconds; `None`: it tells no time.
+    /// How far its clock is ahead, in seconds; `None`: its answers carry no time.
     pub ahead: Option<i64>,
     pub is_blind: bool,
     pub blind_to: Vec<String>,
-    /// Of every answer, besides its own.
+    /// Fields of every answer, besides its own.
     pub fields: Vec<(&'static str, String)>,
     /// More of the directory's `meta`.
     pub meta: serde_json::Map<String, Value>,
@@ -127,7 +127,7 @@ impl State {
         directory
     }
 
-    /// RFC 8555, 6.2 to 6.5: the key, and what was said with it.
+    /// RFC 8555, 6.2 to 6.5: the account's key, and the signed request.
     fn verified(&mut self, request: &Request) -> Result<(usize, Signed), Reply> {
         let malformed = |why: &str| Reply::problem(400, "malformed", why);
         let signed = Signed::read(&request.body).ok_or_else(|| malformed("no JWS"))?;
@@ -169,7 +169,7 @@ impl State {
         let is_redundant =
             |name: &&String| name.split_once('.').is_some_and(|(first, rest)| first != "*" && wildcard(rest));
         if let Some(name) = names.iter().find(is_redundant) {
-            // As Let's Encrypt says it.
+            // The words of Let's Encrypt.
             let detail = format!("Domain name {name:?} is redundant with a wildcard domain in the same request");
             return Reply::problem(400, "malformed", &detail);
         }
@@ -324,7 +324,7 @@ pub fn answer(state: &Arc<Mutex<State>>, request: &Request) -> Reply {
     }
 }
 
-/// Looks beside everything else, as authorities do.
+/// Validates in a thread of its own, beside everything else, as authorities do.
 fn begin(state: &Arc<Mutex<State>>, number: usize, kind: String, thumbprint: &str) {
     let locked = state.lock().unwrap();
     let found = &locked.authorizations[number];

@@ -45,7 +45,7 @@ fn tls_alpn(place: &Place, name: &str, expected: &str) -> Result<(), String> {
     }
 }
 
-/// RFC 8555, 8.4: what the hook was told to present and not yet to clean up.
+/// RFC 8555, 8.4: a record that the hook was called to present and not yet to clean up.
 fn dns(place: &Place, name: &str, expected: &str) -> Result<(), String> {
     let told = std::fs::read_to_string(place.path("hook.log")).unwrap_or_default();
     let record = format!("_acme-challenge.{name} {}", sha256_text(expected));
