@@ -27,10 +27,10 @@ impl Args {
         let output = &context.output;
         let path = config::find(self.config.as_deref());
         let loaded = config::load(&path).map_err(|errors| CommandFailure::invalid_config(&errors, output.color_err))?;
-        let unusable = unusable_certificates(&loaded.config);
+        let unusable = unusable_files(&loaded.config);
         if output.json {
             let certificates: Vec<Value> =
-                unusable.iter().map(|(cert, error)| json!({ "cert": cert, "error": error })).collect();
+                unusable.iter().map(|file| json!({ "cert": file.path, "error": file.error })).collect();
             output.json(&json!({
                 "file": path,
                 "config": loaded.config.to_json(),
@@ -43,8 +43,8 @@ impl Args {
         if !loaded.warnings.is_empty() {
             output.note(format!("{}\n", loaded.warnings.render(output.color_err)));
         }
-        for (_, error) in &unusable {
-            output.note(format!("warning: {error}; its site would not be served with it\n"));
+        for file in &unusable {
+            output.note(format!("warning: {}; {}\n", file.error, file.consequence));
         }
         for warning in warnings(&loaded.config) {
             output.note(format!("warning: {warning}\n"));
@@ -65,16 +65,28 @@ fn warnings(config: &Config) -> Vec<String> {
         .collect()
 }
 
-/// Files that the config names and that could not be loaded, read with the rights of the user who runs this.
-fn unusable_certificates(config: &Config) -> Vec<(PathBuf, String)> {
+/// A file that the config names and that could not be loaded.
+struct UnusableFile {
+    path: PathBuf,
+    error: String,
+    consequence: &'static str,
+}
+
+/// Reads what the config names with the rights of the user that runs this.
+fn unusable_files(config: &Config) -> Vec<UnusableFile> {
+    const NOT_SERVED: &str = "its site would not be served with it";
+    const UNREACHABLE: &str = "the https backends of its service could not be reached";
+    let unusable = |path: PathBuf, error: String, consequence| UnusableFile { path, error, consequence };
     let certificates = config.tls.certificates.iter();
-    let broken =
-        certificates.filter_map(|files| tls::load(files).err().map(|error| (files.cert.clone(), error.to_string())));
+    let broken = certificates.filter_map(|files| {
+        tls::load(files).err().map(|error| unusable(files.cert.clone(), error.to_string(), NOT_SERVED))
+    });
     let asked: HashSet<_> = config.sites.iter().filter_map(|site| site.client_auth.as_ref()).collect();
-    let shut = asked
-        .into_iter()
-        .filter_map(|asked| tls::check_client_ca(asked).err().map(|error| (asked.ca.clone(), error.to_string())));
-    let unverified = trust::files(config)
-        .filter_map(|path| trust::Roots::read(path).err().map(|error| (path.to_owned(), format!("tls_ca: {error}"))));
+    let shut = asked.into_iter().filter_map(|asked| {
+        tls::check_client_ca(asked).err().map(|error| unusable(asked.ca.clone(), error.to_string(), NOT_SERVED))
+    });
+    let unverified = trust::files(config).filter_map(|path| {
+        trust::Roots::read(path).err().map(|error| unusable(path.to_owned(), format!("tls_ca: {error}"), UNREACHABLE))
+    });
     broken.chain(shut).chain(unverified).collect()
 }
