@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::connection::{ClientStream, Conn, serve};
-use super::handle::handle;
+use super::handle::ExchangeHandler;
 use crate::config::Limits;
 use crate::decide::Peer;
 use crate::listen::{Accepted, Admitted, read_proxy_header};
@@ -88,6 +88,6 @@ impl Coming {
 
     fn serve<T: ClientStream + 'static>(self, stream: T, peer: Peer, speaks_h2: bool, limits: Limits) {
         let conn = Conn::new(&self.worker, self.listener, peer, limits);
-        serve(conn, stream, speaks_h2, handle, self.admitted);
+        serve(conn, stream, speaks_h2, ExchangeHandler, self.admitted);
     }
 }

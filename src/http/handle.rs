@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::answer::{AnswerBody, Limited, own, redirect, refuse, refuse_limited};
-use super::connection::Conn;
+use super::connection::{Conn, Handler};
 use super::exchange::{ClientRequest, Exchange};
 use super::forward::forward;
 use crate::config::ZoneKey;
@@ -25,8 +25,24 @@ use crate::metrics::LimitMode;
 use crate::site::{Limit, Route, RouteAction};
 use crate::types::RequestId;
 
-/// hyper's service. Never fails: whatever happens is an answer. What can be answered at once makes no future of its own.
-pub fn handle(
+/// Receives, decides and answers.
+#[derive(Debug, Clone, Copy)]
+pub struct ExchangeHandler;
+
+impl Handler for ExchangeHandler {
+    type Body = AnswerBody;
+
+    fn answer(
+        self,
+        conn: &Rc<Conn>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
+        handle(conn, request)
+    }
+}
+
+/// What can be answered at once makes no future of its own.
+fn handle(
     conn: &Rc<Conn>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {

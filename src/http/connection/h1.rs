@@ -32,7 +32,7 @@ pub(super) async fn serve<T: ClientStream + 'static, H: Handler>(conn: Rc<Conn>,
     let limits = conn.limits();
     let service = {
         let (conn, pool) = (conn.clone(), conn.worker().kept::<FuturePool<_>>());
-        service_fn(move |request| pool.run(handler(&conn, request)))
+        service_fn(move |request| pool.run(handler.answer(&conn, request)))
     };
     let watched = TokioIo::new(HeadWatch::new(io, conn.clone()));
     let mut codec = http1::Builder::new()

@@ -39,7 +39,7 @@ pub(super) async fn serve<T: ClientStream + 'static, H: Handler>(conn: Rc<Conn>,
     let limits = conn.limits();
     let service = {
         let conn = conn.clone();
-        service_fn(move |request| handler(&conn, request))
+        service_fn(move |request| handler.answer(&conn, request))
     };
     let (io, flusher) = Coalesce::new(io);
     let codec = http2::Builder::new(StreamExecutor)

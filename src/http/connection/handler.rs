@@ -12,17 +12,14 @@ use hyper::body::Incoming;
 use super::conn::Conn;
 
 /// What answers each request of a connection. Never fails: whatever happens is an answer.
-pub trait Handler: Fn(&Rc<Conn>, Request<Incoming>) -> Self::Answering + Copy + Unpin + 'static {
-    type Answering: Future<Output = Result<Response<Self::Body>, Infallible>> + 'static;
+///
+/// A trait of its own and not `Fn`, whose arguments travel as a tuple: the request would be moved once more.
+pub trait Handler: Copy + Unpin + 'static {
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static;
-}
 
-impl<H, F, B> Handler for H
-where
-    H: Fn(&Rc<Conn>, Request<Incoming>) -> F + Copy + Unpin + 'static,
-    F: Future<Output = Result<Response<B>, Infallible>> + 'static,
-    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
-{
-    type Answering = F;
-    type Body = B;
+    fn answer(
+        self,
+        conn: &Rc<Conn>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + use<Self>;
 }

@@ -16,5 +16,6 @@ mod stream;
 mod unparsed;
 
 pub use conn::{Conn, Takeover};
+pub use handler::Handler;
 pub use serve::serve;
 pub use stream::ClientStream;

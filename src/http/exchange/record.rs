@@ -30,6 +30,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    #[inline] // as the request's
     pub fn begin(conn: &Rc<Conn>, route: &Arc<Route>, request: ClientRequest, head: Parts) -> Box<Self> {
         let swept: Weak<dyn Connection> = Rc::downgrade(conn) as _;
         Box::new(Self {

@@ -35,6 +35,7 @@ pub struct ClientRequest {
 
 impl ClientRequest {
     /// `began` is now.
+    #[inline] // made where it is kept, not moved there
     pub fn new(head: &Parts, id: RequestId, client: IpAddr, is_trusted: bool, began: SystemTime) -> Self {
         let logged = |name| head.headers.get(name).cloned();
         Self {

@@ -64,8 +64,15 @@ impl<'a> Attempt<'a> {
                 continue;
             };
             self.exchange.progress.held = None;
-            let end = match self.try_once(&backend, fresh_only, hop).await {
-                Ok(answered) => return Ok(answered),
+            // In line, not in a function of its own: the answer would be moved once more for each.
+            let end = match self.lease(&backend, fresh_only).await {
+                Ok(mut lease) => {
+                    let started = self.begin(&lease, &backend, hop);
+                    match self.send(&mut lease, &backend, started).await {
+                        Ok(response) => return Ok((response, lease)),
+                        Err(end) => end,
+                    }
+                }
                 Err(end) => end,
             };
             let consequence = judge(end, self.means());
@@ -79,24 +86,14 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    async fn try_once(
-        &mut self,
-        backend: &Arc<Backend>,
-        fresh_only: bool,
-        hop: &Hop,
-    ) -> Result<(Response<Incoming>, Lease), TryEnd> {
-        let mut lease = self.lease(backend, fresh_only).await?;
+    /// Gives the request the form of this connection; answers since when the backend is asked.
+    fn begin(&mut self, lease: &Lease, backend: &Backend, hop: &Hop) -> Instant {
         if let Some(request) = &mut self.request {
             address(request, lease.is_h2(), backend, &self.settings.host, hop);
         }
-        // The first try begins with the exchange: the time to decide is short enough to leave out.
-        let progress = &self.exchange.progress;
-        let first = lease.reused() && !self.picker.has_tried_any() && !progress.has_waited;
-        let started = if first { self.exchange.request.started() } else { Instant::now() };
-        let response = self.send(&mut lease, backend, started).await?;
-        backend.answered();
-        self.exchange.progress.upstream = Some(started.elapsed());
-        Ok((response, lease))
+        // The first try is as old as the exchange, but for what it took to decide.
+        let first = lease.reused() && !self.picker.has_tried_any() && !self.exchange.progress.has_waited;
+        if first { self.exchange.request.started() } else { Instant::now() }
     }
 
     fn means(&self) -> Means {
@@ -209,7 +206,11 @@ impl<'a> Attempt<'a> {
         let answer = live.unless_broken(lease.send(request)).await;
         live.asks_nothing();
         let end = match answer {
-            Ok(Ok(response)) => return Ok(response),
+            Ok(Ok(response)) => {
+                backend.answered();
+                self.exchange.progress.upstream = Some(now.elapsed());
+                return Ok(response);
+            }
             Ok(Err(lost)) => {
                 tracing::debug!(error = %lost.error, backend = %backend.name(), "request not answered");
                 let why = reset_reason(&lost.error);
