@@ -55,6 +55,15 @@ fn a_changed_tls_ca_is_taken_up_without_a_command() {
 }
 
 #[test]
+fn a_failed_verification_says_why_and_what_to_do() {
+    let (_own, _origin, setup) = start("");
+    let edge = setup.start();
+    replace(&edge.path("ca.pem"), &identity().cert_pem);
+    wait_until("the other roots to count", || all(&edge, 502));
+    edge.said("BadSignature; none of the trusted roots has signed its certificate: name the right one in tls_ca");
+}
+
+#[test]
 fn an_exchange_that_began_under_the_old_roots_ends_and_its_connection_with_it() {
     let (_own, origin, setup) = start("");
     let edge = setup.start();

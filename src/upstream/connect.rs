@@ -175,10 +175,26 @@ fn describe(error: &pingora_core::Error) -> ConnectError {
     };
     match error.etype() {
         ErrorType::InvalidCert | ErrorType::TLSHandshakeFailure => {
-            ConnectError::Failed(format!("{kind}: {}", root_cause(error)))
+            let context = error.context.as_ref().map(|context| context.as_str()).unwrap_or_default();
+            ConnectError::Failed(format!("{kind}: {}", tls_reason(context)))
         }
         _ => ConnectError::Failed(kind.to_owned()),
     }
+}
+
+/// What rustls has said, out of the sentence that pingora makes of it; for the common reasons, what to do.
+fn tls_reason(context: &str) -> String {
+    let (said, _) = context.rsplit_once(", SNI: ").unwrap_or((context, ""));
+    let said = said.rsplit_once("cause: ").map_or(said, |(_, cause)| cause).trim();
+    // BadSignature: a root of the same name, with another key.
+    let advice = if said.contains("UnknownIssuer") || said.contains("BadSignature") {
+        "; none of the trusted roots has signed its certificate: name the right one in tls_ca"
+    } else if said.contains("not valid for name") || said.contains("NotValidForName") {
+        "; set tls_server_name to a name that its certificate has"
+    } else {
+        ""
+    };
+    format!("{said}{advice}")
 }
 
 fn root_cause(error: &pingora_core::Error) -> String {
@@ -189,5 +205,21 @@ fn root_cause(error: &pingora_core::Error) -> String {
     match &error.cause {
         Some(cause) => cause.to_string(),
         None => cause.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tls_reason;
+
+    #[test]
+    fn the_reason_is_what_rustls_has_said() {
+        let wrapped = " TLSHandshakeFailure context: tls connect error cause: invalid peer certificate: UnknownIssuer";
+        let reason = tls_reason(&format!("TLS connect() failed: {wrapped}, SNI: app"));
+        assert!(reason.starts_with("invalid peer certificate: UnknownIssuer; "), "{reason}");
+        assert!(reason.ends_with("tls_ca"), "{reason}");
+        let name = "invalid peer certificate: certificate not valid for name \"a\"";
+        assert!(tls_reason(&format!("TLS connect() failed: cause: {name}, SNI: a")).contains("set tls_server_name"));
+        assert_eq!(tls_reason("tls stream error"), "tls stream error");
     }
 }

@@ -84,6 +84,15 @@ mod tests {
     }
 
     #[test]
+    fn the_last_failure_is_what_the_client_was_answered_with() {
+        let mut outcome = Outcome::default();
+        outcome.failed(Failure::ConnectFailed);
+        outcome.failed(Failure::QueueTimeout);
+        outcome.close(None);
+        assert_eq!(outcome.error(), Some("queue_timeout"), "that it is not complete is no other cause");
+    }
+
+    #[test]
     fn the_first_break_stays() {
         let mut outcome = Outcome { status: 200, ..Outcome::default() };
         outcome.broke(Broken::UpstreamAborted);

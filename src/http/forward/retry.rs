@@ -137,6 +137,7 @@ mod tests {
     fn the_table() {
         let post = Means { can_repeat: false, ..PLENTY };
         let begun = Means { body_begun: true, ..post };
+        let second = Means { attempts: 2, ..PLENTY };
         let last = Means { attempts: 3, ..PLENTY };
         let none = Means { retries: 0, ..PLENTY };
         let rows = [
@@ -144,6 +145,7 @@ mod tests {
             (TryEnd::NotConnected(ConnectTimeout), PLENTY, (true, true, true, OtherBackend(ConnectTimeout))),
             (TryEnd::NotConnected(ConnectFailed), post, (true, true, true, OtherBackend(ConnectFailed))),
             (TryEnd::NotConnected(ConnectFailed), begun, (true, true, false, Stop(ConnectFailed))),
+            (TryEnd::NotConnected(ConnectFailed), second, (true, true, true, OtherBackend(ConnectFailed))),
             (TryEnd::NotConnected(ConnectFailed), last, (true, true, false, Stop(ConnectFailed))),
             (TryEnd::NotConnected(ConnectFailed), none, (true, true, false, Stop(ConnectFailed))),
             (TryEnd::NotConnected(DrainCut), PLENTY, (false, true, false, Stop(DrainCut))),
