@@ -107,6 +107,37 @@ fn a_broken_tls_ca_keeps_the_roots_read_before_and_is_reported() {
 }
 
 #[test]
+fn a_mistyped_path_keeps_the_roots_that_the_service_had() {
+    let (_own, _origin, setup) = start("");
+    let text = setup.text();
+    let edge = setup.start();
+    replace(&edge.path("edge.toml"), &text.replace("ca.pem", "cq.pem"));
+    edge.said("cq.pem");
+    edge.said("the roots read before go on");
+    assert!(all(&edge, 200));
+}
+
+#[test]
+fn no_file_of_the_config_can_hold_the_daemon_up_or_fill_its_memory() {
+    let (own, _origin, setup) = start("");
+    let edge = setup.start();
+    let ca = edge.path("ca.pem");
+    for (make, of) in [("mkfifo", None), ("ln", Some("/dev/zero"))] {
+        fs::remove_file(&ca).unwrap();
+        let mut command = std::process::Command::new(make);
+        of.iter().for_each(|target| drop(command.args(["-s", target])));
+        assert!(command.arg(&ca).status().unwrap().success());
+        wait_until("the file to be looked at", || edge.stderr().matches("is no regular file").count() > 0);
+        assert!(all(&edge, 200), "the roots read before go on");
+        assert_eq!(edge.status()["name"], "app", "the admin socket answers");
+        replace(&ca, &identity().cert_pem);
+        wait_until("the other roots to count", || all(&edge, 502));
+        replace(&ca, &own.cert_pem);
+        wait_until("the right roots to count", || all(&edge, 200));
+    }
+}
+
+#[test]
 fn a_tls_ca_that_is_broken_at_the_start_harms_its_own_service_alone() {
     let (own, _origin, setup) = start("hello");
     let other = Origin::start("other");
@@ -121,7 +152,7 @@ fn a_tls_ca_that_is_broken_at_the_start_harms_its_own_service_alone() {
     });
     assert_eq!(edge.get("/").status, 503);
     edge.said("service \"app\": tls_ca: ");
-    edge.said("UNREACHABLE until then");
+    edge.said("UNREACHABLE until the file is good");
     let probes = edge.status()["pools"].to_string();
     assert!(probes.contains("tls_ca: ") && probes.contains("holds no certificate"), "{probes}");
     let check = std::process::Command::new(env!("CARGO_BIN_EXE_edgectl"))

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::read::Outside;
 use super::{Loaded, resolve};
+use crate::named_file;
 
 /// Where the file is looked for by default.
 pub const DEFAULT_PATH: &str = "/etc/edgectl/edge.toml";
@@ -26,14 +27,14 @@ pub fn find(explicit: Option<&Path>) -> PathBuf {
 /// Every mistake in it, or that it can't be read.
 pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(&name, &error))?;
+    let text = named_file::read_text(path).map_err(|error| unreadable(&name, &error))?;
     let outside = Outside { env: &|name| std::env::var(name).ok(), secret: &secret };
     resolve::resolve(&name, &text, outside)
 }
 
 /// The text of a secret's file, without the newline at its end.
 fn secret(path: &Path) -> io::Result<String> {
-    std::fs::read_to_string(path).map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+    named_file::read_text(path).map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Diagnostics {

@@ -167,16 +167,23 @@ impl BackendTlsSet {
             },
             Err(error) => Err(error),
         };
+        let error = match found {
+            Ok(found) => {
+                self.trusted.insert(source, found.clone());
+                return Ok(found);
+            }
+            Err(error) => error,
+        };
+        // Those of another file, too: a mistyped path is no reason to reach no backend. They are the service's own, so they are
+        // not shared with others that name the same file.
+        let own = before.and_then(|before| before.services.get(&service.name)).filter(|own| own.verify);
+        let kept = kept.or(own.and_then(|own| own.trusted.as_ref().ok())).cloned();
         let name = &service.name;
-        let found = found.or_else(|error| {
-            self.troubles.push(match kept {
-                Some(_) => format!("service {name:?}: {error}; the roots read before go on"),
-                None => format!("service {name:?}: {error}; its https backends are UNREACHABLE until then"),
-            });
-            kept.cloned().ok_or(error)
-        })?;
-        self.trusted.insert(source, found.clone());
-        Ok(found)
+        self.troubles.push(match kept {
+            Some(_) => format!("service {name:?}: {error}; the roots read before go on"),
+            None => format!("service {name:?}: {error}; its https backends are UNREACHABLE until the file is good"),
+        });
+        kept.ok_or(error)
     }
 }
 

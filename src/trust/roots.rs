@@ -1,12 +1,13 @@
 //! Root certificates, from a PEM file of the user or from the system.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
+
+use crate::named_file;
 
 /// Certificates each of which can be a root. Equal when they hold the same bytes in the same order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub enum RootsError {
 impl Roots {
     /// Every certificate in the file. Touches the disk.
     pub fn read(path: &Path) -> Result<Self, RootsError> {
-        let text = fs::read(path).map_err(|source| RootsError::Read { path: path.into(), source })?;
+        let text = named_file::read(path).map_err(|source| RootsError::Read { path: path.into(), source })?;
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
         let found = found.map_err(|source| RootsError::Pem { path: path.into(), source })?;
         if found.is_empty() {

@@ -175,7 +175,7 @@ fn describe(error: &pingora_core::Error) -> ConnectError {
     };
     match error.etype() {
         ErrorType::InvalidCert | ErrorType::TLSHandshakeFailure => {
-            let context = error.context.as_ref().map(|context| context.as_str()).unwrap_or_default();
+            let context = error.context.as_ref().map(pingora_core::ImmutStr::as_str).unwrap_or_default();
             ConnectError::Failed(format!("{kind}: {}", tls_reason(context)))
         }
         _ => ConnectError::Failed(kind.to_owned()),

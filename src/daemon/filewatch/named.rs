@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use crate::config::Config;
+use crate::named_file;
 use crate::trust;
 
 /// What the config file holds now.
@@ -30,7 +31,7 @@ pub fn certificate_files(config: &Config) -> impl Iterator<Item = &Path> {
 fn fingerprint<'a>(files: impl Iterator<Item = &'a Path>) -> u64 {
     let mut hasher = DefaultHasher::new();
     for file in files {
-        std::fs::read(file).ok().hash(&mut hasher);
+        named_file::read(file).ok().hash(&mut hasher);
     }
     hasher.finish()
 }

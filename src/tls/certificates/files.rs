@@ -3,7 +3,6 @@
 //! A fault that makes a pair useless is an error, one that some clients refuse is a warning; each names the file and says what
 //! to do. How either is handled: [`super::pairs`].
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::chain;
 use crate::config::CertificateFiles;
+use crate::named_file;
 use crate::tls::name::rfc4514;
 use crate::types::certificate_name_covers;
 
@@ -111,7 +111,7 @@ pub fn parse(files: &CertificateFiles, content: &Content) -> Result<LoadedCertif
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
-    fs::read(path).map_err(|source| CertificateError::Read { path: path.into(), source })
+    named_file::read(path).map_err(|source| CertificateError::Read { path: path.into(), source })
 }
 
 fn certificates(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
