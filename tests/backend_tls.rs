@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::support::edge::replace;
 use crate::support::{Client, Edge, Identity, Origin, Setup, serves_load, wait_until};
@@ -115,6 +116,32 @@ fn a_mistyped_path_keeps_the_roots_that_the_service_had() {
     edge.said("cq.pem");
     edge.said("the roots read before go on");
     assert!(all(&edge, 200));
+}
+
+#[test]
+fn a_folder_that_comes_back_empty_and_is_filled_later_is_seen_at_once() {
+    let own = identity();
+    let origin = Origin::start_tls("blue", &own);
+    let setup = Setup::to(&origin).health(STEADY);
+    let folder = setup.path("roots");
+    let ca = folder.join("ca.pem");
+    fs::create_dir(&folder).unwrap();
+    fs::write(&ca, &own.cert_pem).unwrap();
+    let edge = setup.service(&verified_by(&ca)).start();
+    // Each step is seen by itself: longer than changes are waited out.
+    let settled = || std::thread::sleep(Duration::from_millis(1500));
+    fs::remove_dir_all(&folder).unwrap();
+    settled();
+    fs::create_dir(&folder).unwrap();
+    settled();
+    fs::write(&ca, &identity().cert_pem).unwrap();
+    let written = Instant::now();
+    wait_until("the other roots to count", || all(&edge, 502));
+    assert!(
+        written.elapsed() < Duration::from_secs(5),
+        "{:?}: only the look every ten seconds found it",
+        written.elapsed()
+    );
 }
 
 #[test]

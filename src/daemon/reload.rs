@@ -108,6 +108,8 @@ impl Daemon {
 
     /// Files may have changed: takes up what really differs.
     pub async fn files_changed(self: &Rc<Self>) {
+        // First the watch, then the content: a folder that was made anew may be filled between the two.
+        self.follow_files();
         let (config_before, certs_before) = self.fingerprints.get();
         let config_now = config_fingerprint(&self.config_path);
         let certs_now = certificate_fingerprint(&self.shared.snapshot.load().config);
@@ -117,8 +119,6 @@ impl Daemon {
             self.fingerprints.set((config_now, certs_now));
             self.take_certificates_up().await;
             tracing::info!("certificates taken up");
-            // A link may lead elsewhere now, and a folder may have been made anew.
-            self.follow_files();
         }
     }
 

@@ -278,4 +278,45 @@ mod tests {
         let both = Active { paused: Some(pause), ..closed };
         assert_eq!(both.choose(&mut visit(), || 0, |_| true, false), Err(Shut::Paused(pause.max)));
     }
+
+    #[test]
+    fn it_is_plain_while_every_visit_goes_to_its_colour() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+        let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        let pause = Pause { max: Duration::ZERO, since: now };
+        let maintenance = Maintenance { message: None, allow: Vec::new(), since: now };
+        for (active, is_plain) in [
+            (active(), true),
+            (canary(0), false),
+            (Active { paused: Some(pause), ..active() }, false),
+            (Active { maintenance: Some(Arc::new(maintenance)), ..active() }, false),
+            (Active { preview_until: at(99), ..active() }, true),
+            (Active { preview_until: at(100), ..active() }, true),
+            (Active { preview_until: at(101), ..active() }, false),
+        ] {
+            assert_eq!(active.is_plain(now), is_plain, "{active:?}");
+        }
+    }
+
+    #[test]
+    fn traffic_is_sent_to_its_colour_and_to_its_canary() {
+        assert!(active().sends_to(Color::Blue) && !active().sends_to(Color::Green));
+        assert!(canary(5).sends_to(Color::Blue) && canary(5).sends_to(Color::Green));
+        let back = Active { color: Color::Green, ..canary(5) };
+        assert!(back.sends_to(Color::Green) && !back.sends_to(Color::Blue));
+    }
+
+    #[test]
+    fn a_canary_may_always_turn_and_the_active_colour_where_the_service_has_it_so() {
+        for (way, alone, with_failover, is_guest) in [
+            (Way::Active, false, true, false),
+            (Way::Canary, true, true, false),
+            (Way::Preview, false, false, true),
+            (Way::Failover, false, false, true),
+            (Way::Fallback, false, false, false),
+        ] {
+            assert_eq!((way.may_turn(false), way.may_turn(true)), (alone, with_failover), "{way:?}");
+            assert_eq!(way.is_guest(), is_guest, "{way:?}");
+        }
+    }
 }
