@@ -3,7 +3,7 @@
 //!
 //! A busy folder costs nothing. The kernel reports closes after writing, moves, creations and deletions alone, never an open
 //! or a read, and the watcher's thread drops the names of all other files (decision 0007). What the change means is decided
-//! in [`super::reload`], from the files' content.
+//! in the reload, from the content of the files.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
