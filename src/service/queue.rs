@@ -176,6 +176,15 @@ mod tests {
     }
 
     #[test]
+    fn a_turn_that_was_used_wakes_no_one() {
+        let queue = Queue::default();
+        let [first, mut second] = [(); 2].map(|()| queue.join(9).unwrap());
+        queue.wake_one();
+        first.done();
+        assert!(!is_woken(&mut second));
+    }
+
+    #[test]
     fn a_waiter_that_leaves_before_it_is_woken_hands_nothing_on() {
         let queue = Queue::default();
         let [first, mut second] = [(); 2].map(|()| queue.join(9).unwrap());
