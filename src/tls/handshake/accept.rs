@@ -21,7 +21,7 @@ use crate::headers::ClientCert;
 use crate::tls::certificates::CertStore;
 use crate::types::TlsVersion;
 
-/// What a handshake needs; shared by all cores.
+/// What a handshake needs; shared by all workers.
 pub struct Tls {
     store: Arc<CertStore>,
     challenges: Arc<Challenges>,
