@@ -8,7 +8,6 @@
 use std::net::IpAddr;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use ipnet::IpNet;
 use smallvec::SmallVec;
 
 use super::client_cert::ClientCert;
@@ -48,18 +47,13 @@ impl ForwardedSender {
     pub fn peer(&self) -> IpAddr {
         self.peer
     }
-
-    /// Whether the peer is a proxy whose word counts. Asked per request: a reload may change `trusted_proxies`.
-    pub fn is_trusted(&self, trusted: &[IpNet]) -> bool {
-        client::is_trusted(self.peer, trusted)
-    }
 }
 
 /// What is known about one request when it is sent on.
 #[derive(Debug, Clone, Copy)]
 pub struct Forward<'a> {
     pub sender: &'a ForwardedSender,
-    /// [`ForwardedSender::is_trusted`], asked once.
+    /// Whether the peer is a proxy that is believed.
     pub trusted: bool,
     /// What [`client_ip`] found.
     pub client: IpAddr,

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use proptest::prelude::*;
 
-use super::{Forward, ForwardedSender, client_ip};
+use super::{Forward, ForwardedSender, client, client_ip};
 use crate::headers::tests::{map, names};
 
 const OURS: [&str; 7] = [
@@ -26,7 +26,7 @@ fn forward(peer: &str, headers: &mut HeaderMap) -> String {
     let sender = ForwardedSender::new(peer.parse().unwrap(), 443, true);
     let forward = Forward {
         sender: &sender,
-        trusted: sender.is_trusted(&trusted()),
+        trusted: client::is_trusted(sender.peer(), &trusted()),
         client: client_ip(sender.peer(), &trusted(), headers),
         request_id: &HeaderValue::from_static("the-id"),
         host: &HeaderValue::from_static("example.com"),
