@@ -149,11 +149,11 @@ fn no_file_of_the_config_can_hold_the_daemon_up_or_fill_its_memory() {
     let (own, _origin, setup) = start("");
     let edge = setup.start();
     let ca = edge.path("ca.pem");
-    for make in [&["mkfifo"][..], &["ln", "-s", "/dev/zero"]] {
+    for (round, make) in [&["mkfifo"][..], &["ln", "-s", "/dev/zero"]].into_iter().enumerate() {
         fs::remove_file(&ca).unwrap();
         let made = std::process::Command::new(make[0]).args(&make[1..]).arg(&ca).status();
         assert!(made.unwrap().success());
-        wait_until("the file to be looked at", || edge.stderr().matches("is no regular file").count() > 0);
+        wait_until("the file to be looked at", || edge.stderr().matches("is no regular file").count() > round);
         assert!(all(&edge, 200), "the roots read before go on");
         assert_eq!(edge.status()["name"], "app", "the admin socket answers");
         replace(&ca, &identity().cert_pem);
