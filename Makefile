@@ -12,6 +12,9 @@ BIN ?=
 AGAINST ?=
 # More arguments: make instructions INSTRUCTIONS="--cells h2"; "--keep" writes benches/results/instructions.json
 INSTRUCTIONS ?=
+# The fuzz targets to run, and for how many seconds each
+FUZZ ?= scan path host proxy frames
+FUZZ_TIME ?= 60
 # Arguments of the demo: make demo DEMO="--for 10s"
 DEMO ?=
 
@@ -55,7 +58,7 @@ define release
 	fi
 endef
 
-.PHONY: help demo test mutants fmt bench instructions deny profiling install
+.PHONY: help demo test fuzz mutants fmt bench instructions deny profiling install
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -77,11 +80,20 @@ test: ## format, lints, unit and integration tests, docs: what CI runs
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 # The modules that decide: data in, a decision out. Their own tests should notice nine of ten changes.
-PURE := src/decide src/http/forward/retry.rs src/http/exchange/outcome.rs src/http/connection/scan.rs src/headers/hop.rs \
-	src/site/path.rs src/limit/quota.rs src/service/active.rs src/service/balance.rs src/service/queue.rs \
+PURE := src/decide src/http/forward/retry.rs src/http/exchange/outcome.rs src/http/connection/budget.rs \
+	$(addprefix src/http/connection/,h1/scan.rs h1/chunks.rs h1/length.rs h2/frames.rs) \
+	src/headers/hop.rs src/headers/answer_length.rs src/headers/trailers.rs src/site/path.rs src/limit/quota.rs \
+	src/service/active.rs src/service/balance.rs src/service/queue.rs \
 	src/control/watch/verdict.rs src/control/moves/ledger.rs src/control/moves/plan.rs
 # Arguments of cargo-mutants: make mutants MUTANTS="-f src/decide/host.rs"
 MUTANTS ?= $(foreach path,$(PURE),-f '$(path)$(if $(filter %.rs,$(path)),,/**)')
+
+fuzz: ## feed the readers of untrusted bytes with what libFuzzer finds, a minute each: FUZZ="scan path" FUZZ_TIME=60
+	$(call need,$(BUILD_TOOLS),$(BUILD_PACKAGES))
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	for target in $(FUZZ); do \
+		cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_TIME) -max_len=4096 || exit 1; \
+	done
 
 mutants: ## change the code that decides and see whether its tests notice; hours
 	$(call need,$(BUILD_TOOLS),$(BUILD_PACKAGES))

@@ -63,6 +63,8 @@ failures! {
     ConnectTimeout = GATEWAY_TIMEOUT, "connect_timeout", "the backend could not be reached in time";
     UpstreamReset = BAD_GATEWAY, "upstream_reset", "the backend closed the connection without an answer";
     UpstreamInvalid = BAD_GATEWAY, "upstream_invalid", "the backend's answer could not be understood";
+    /// More than the service's `response_headers` or `response_header_size`, or than an HTTP/2 client takes.
+    UpstreamHeadTooLarge = BAD_GATEWAY, "upstream_head_too_large", "the head of the backend's answer is too large";
     ResponseTimeout = GATEWAY_TIMEOUT, "response_timeout", "the backend did not answer in time";
     DrainCut = SERVICE_UNAVAILABLE, "drain_cut", "the backend was taken out of service";
     Internal = INTERNAL_SERVER_ERROR, "internal", "an error of the proxy itself";

@@ -2,6 +2,8 @@
 
 use crate::support::{Edge, Origin, Setup, assert_has_our_fields, seconds};
 
+const SPACES: &str = "                                        ";
+
 /// A request that some server on the way might read differently.
 struct Hostile {
     name: &'static str,
@@ -54,6 +56,16 @@ fn a_body_whose_length_can_be_read_in_two_ways_is_refused() {
             case("TE gzip, chunked", "Transfer-Encoding: gzip, chunked\n", "0\n\n"),
             case("TE twice", "Transfer-Encoding: chunked\nTransfer-Encoding: chunked\n", "0\n\n"),
             case("a tab after TE's colon and CL", "Transfer-Encoding:\tchunked\nContent-Length: 5\n", "0\n\n"),
+            case(
+                "TE and a CL behind many spaces",
+                &format!("Transfer-Encoding: chunked\nContent-Length:{SPACES}5\n"),
+                "0\n\n",
+            ),
+            case(
+                "two CLs behind many spaces",
+                &format!("Content-Length:{SPACES}5\nContent-Length:{SPACES}5\n"),
+                "12345",
+            ),
         ],
     );
     let refused_at_once = |name, fields: &str, body: &str| hostile(name, &post(fields, body), 400, "");
@@ -99,6 +111,12 @@ fn a_broken_chunk_ends_the_connection_and_no_request_follows() {
             case("empty size", "\nhello\n0\n\n"),
             case("bare LF after the size", "5\\LFhello\n0\n\n"),
             case("bare LF after the data", "5\nhello\\LF0\n\n"),
+            case("bare LF after a trailer", "0\nX-A: b\\LFX-C: d\n\n"),
+            case("bare LF as the last line", "0\n\\LF"),
+            case("bare LF in an extension", "5;a\\LFhello\n0\n\n"),
+            case("NUL in an extension", "5;a=\\0\nhello\n0\n\n"),
+            case("NUL in a trailer", "0\nX-A: \\0\n\n"),
+            case("a control in an extension", "5;a=\u{1}\nhello\n0\n\n"),
         ],
     );
 }
@@ -158,7 +176,6 @@ fn a_request_names_exactly_one_valid_host() {
         &origin,
         &[
             case("no Host", "GET /first HTTP/1.1\n\n"),
-            case("no Host in HTTP/1.0", "GET /first HTTP/1.0\n\n"),
             case("an empty Host", "GET /first HTTP/1.1\nHost:\n\n"),
             case("two Hosts", "GET /first HTTP/1.1\nHost: plain.test\nHost: app.test\n\n"),
             case("two equal Hosts", "GET /first HTTP/1.1\nHost: plain.test\nHost: plain.test\n\n"),
@@ -230,4 +247,169 @@ fn a_body_is_framed_anew_towards_the_backend() {
     let head = origin.saw("/echo").head;
     assert_eq!(head.all("transfer-encoding"), ["chunked"], "{head:?}");
     assert_eq!(head.get("content-length"), None, "{head:?}");
+}
+
+#[test]
+fn a_request_behind_a_body_of_zero_bytes_is_scanned_however_its_length_is_written() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    let hidden = "POST /hidden HTTP/1.1\r\nHost: plain.test\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for length in [format!("{SPACES}0"), "0".repeat(50), format!("\t 0{SPACES}")] {
+        let mut client = edge.plain();
+        client.send(format!(
+            "POST /echo HTTP/1.1\r\nHost: plain.test\r\nContent-Length:{length}\r\n\r\n{hidden}0\r\n\r\n"
+        ));
+        assert_eq!(client.answer().status, 200, "{length:?}");
+        assert_eq!(client.answer().status, 400, "{length:?}");
+        assert!(client.closes_within(seconds(5)), "{length:?}");
+    }
+    assert_eq!(origin.count("/hidden"), 0);
+}
+
+#[test]
+fn a_chunk_larger_than_a_body_may_be_is_refused_on_sight() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).limits("body_timeout = \"30s\"").site("body_size = \"64KiB\"").start();
+    let begun = std::time::Instant::now();
+    for (name, sizes) in [
+        ("at once", "ffffffffffffffff\r\n".to_owned()),
+        ("just too large", "10001\r\n".to_owned()),
+        ("in two", format!("8000\r\n{}\r\n8001\r\n", "a".repeat(0x8000))),
+    ] {
+        let mut client = edge.plain();
+        client.begin("POST", "/echo", "Transfer-Encoding: chunked\r\n").send(&sizes);
+        assert_eq!(client.answer().status, 413, "{name}");
+        assert!(client.closes_within(seconds(5)), "{name}");
+        // The chunk's size comes after the head was sent on.
+        let mut client = edge.plain();
+        client.begin("POST", "/echo", "Transfer-Encoding: chunked\r\n").send("1\r\na\r\n");
+        origin.saw("/echo");
+        client.send(&sizes);
+        assert_eq!(client.answer().status, 413, "{name}, later");
+    }
+    assert!(begun.elapsed() < seconds(10), "{:?}", begun.elapsed());
+    let mut client = edge.plain();
+    client.begin("POST", "/echo", "Transfer-Encoding: chunked\r\n");
+    client.send(format!("10000\r\n{}\r\n0\r\n\r\n", "a".repeat(0x10000)));
+    assert_eq!(client.answer().body.len(), 0x10000, "as large as it may be");
+}
+
+#[test]
+fn a_request_without_a_host_is_for_the_catch_all() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    let mut client = edge.plain();
+    client.send("GET /check HTTP/1.0\r\n\r\n");
+    assert_eq!(client.answer().status, 404, "there is no catch-all");
+    let catch_all = "[[site]]\nhosts = [\"*\"]\ntls = \"off\"\nservice = \"app\"";
+    let edge = Setup::to(&origin).and(catch_all).start();
+    let mut client = edge.plain();
+    client.send("GET /check HTTP/1.0\r\n\r\n");
+    assert_eq!((client.answer().text().as_str(), client.closes_within(seconds(5))), ("blue", true));
+    let head = origin.saw("/check").head;
+    assert_eq!((head.get("host"), head.get("x-forwarded-host")), (Some(origin.backend()), None), "{head:?}");
+    let mut client = edge.plain();
+    client.send("GET /check HTTP/1.1\r\n\r\n");
+    assert_eq!(client.answer().status, 400, "HTTP/1.1 must name one");
+}
+
+#[test]
+fn what_people_paste_into_a_target_is_encoded_and_logged_as_it_came() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    for (written, sent) in [
+        ("/q?q=\"x\"", "/q?q=%22x%22"),
+        ("/a<b>c", "/a%3Cb%3Ec"),
+        ("/`^{|}", "/%60%5E%7B%7C%7D"),
+        ("/q?a[]=1&b={\"c\":1}", "/q?a[]=1&b=%7B%22c%22:1%7D"),
+        ("/caf\u{e9}/\u{4e2d}?\u{1f600}", "/caf%C3%A9/%E4%B8%AD?%F0%9F%98%80"),
+        ("/%22\"%3C<", "/%22%22%3C%3C"),
+    ] {
+        let mut client = edge.plain();
+        // Twice on one connection, the second in two parts.
+        client.send(format!("GET {written} HTTP/1.1\r\nHost: plain.test\r\n\r\n"));
+        assert_eq!(client.answer().status, 200, "{written}");
+        let (first, second) = written.as_bytes().split_at(written.len() / 2);
+        client.send("GET ").send(first);
+        client.send(second).send(" HTTP/1.1\r\nHost: plain.test\r\n\r\n");
+        let answer = client.answer();
+        assert_eq!(answer.status, 200, "{written}");
+        let path = sent.split('?').next().unwrap();
+        assert_eq!(origin.saw(path).head.word(1), sent, "{written}");
+        let line = edge.logged(answer.id());
+        let (path, query) = written.split_once('?').map_or((written, None), |(path, query)| (path, Some(query)));
+        assert_eq!((line["path"].as_str(), line["query"].as_str()), (Some(path), query), "{line}");
+    }
+    let mut client = edge.plain();
+    client.send(b"GET /latin1/\xe9 HTTP/1.1\r\nHost: plain.test\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!(answer.status, 200);
+    assert_eq!(edge.logged(answer.id())["path"], "/latin1/%E9", "what is no text stays encoded");
+    // A target so long that it no longer fits where it was read, with a body behind it.
+    let long = "\"".repeat(6000);
+    let mut client = edge.plain();
+    client.send(format!("POST /echo?{long} HTTP/1.1\r\nHost: plain.test\r\nContent-Length: 4\r\n\r\nbodyGET /next HTTP/1.1\r\nHost: plain.test\r\n\r\n"));
+    assert_eq!(client.answer().text(), "body");
+    assert_eq!(client.answer().text(), "blue");
+    let case = |name, raw: &str| hostile(name, raw, 400, "");
+    assert_refused(
+        &edge,
+        &origin,
+        &[
+            case("a fragment", "GET /first#a HTTP/1.1\nHost: plain.test\n\n"),
+            case("a fragment alone", "GET # HTTP/1.1\nHost: plain.test\n\n"),
+            case("a space", "GET /first a HTTP/1.1\nHost: plain.test\n\n"),
+            case("a tab", "GET /first\ta HTTP/1.1\nHost: plain.test\n\n"),
+            case("DEL", "GET /first\u{7f} HTTP/1.1\nHost: plain.test\n\n"),
+            case("a control", "GET /first\u{1} HTTP/1.1\nHost: plain.test\n\n"),
+            case("a quote in the method", "G\"T /first HTTP/1.1\nHost: plain.test\n\n"),
+            case("a quote in the version", "GET /first HTTP/1.1\"\nHost: plain.test\n\n"),
+            case("an asterisk", "GET * HTTP/1.1\nHost: plain.test\n\n"),
+            case("an authority", "GET plain.test HTTP/1.1\nHost: plain.test\n\n"),
+            case("an authority with its port", "GET plain.test:80 HTTP/1.1\nHost: plain.test:80\n\n"),
+        ],
+    );
+}
+
+#[test]
+fn trailers_of_a_request_carry_nothing_that_the_backend_trusts() {
+    let origin = Origin::start("blue");
+    origin.on("/trailers", |head, wire| {
+        let (_, trailers) = wire.body(&head.request_framing());
+        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{trailers}", trailers.len()));
+        crate::support::Then::Keep
+    });
+    let zone = "[zone.keys]\nkey = \"header:X-Key\"\nrate = \"1000r/s\"";
+    let edge = Setup::to(&origin).and(zone).site("limit = [\"keys\"]").start();
+    let names = [
+        "X-Real-IP",
+        "X-Request-ID",
+        "Forwarded",
+        "traceparent",
+        "tracestate",
+        "Cookie",
+        "Host",
+        "Authorization",
+        "X-Forwarded-For",
+        "X-Client-Cert-Subject",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Connection",
+        "X-Key",
+        "X_Real_IP",
+        "X-Sum",
+    ];
+    let fields: String = names.iter().map(|name| format!("{name}: 1\r\n")).collect();
+    let announced = format!("Transfer-Encoding: chunked\r\nTrailer: {}\r\n", names.join(", "));
+    let mut client = edge.plain();
+    client.begin("POST", "/trailers", &announced).send(format!("1\r\na\r\n0\r\n{fields}\r\n"));
+    assert_eq!(client.answer().text().to_lowercase().trim(), "x-sum: 1");
+    let mut h2 = edge.h2("app.test");
+    let trailers = names
+        .iter()
+        .filter(|name| !matches!(**name, "Transfer-Encoding" | "Connection"))
+        .map(|name| (http::HeaderName::from_bytes(name.as_bytes()).unwrap(), http::HeaderValue::from_static("1")));
+    let request = h2.request("POST", "/trailers").header("trailer", "X-Sum, X-Real-IP, Cookie, X-Key");
+    let answer = h2.ask(request, b"a", Some(trailers.collect())).unwrap();
+    assert_eq!(answer.text().to_lowercase().trim(), "x-sum: 1");
 }

@@ -191,6 +191,10 @@ pub struct ServiceConfig {
     pub host: UpstreamHost,
     pub connect_timeout: Duration,
     pub response_timeout: Duration,
+    /// Fields in the head of a backend's answer.
+    pub response_headers: usize,
+    /// Bytes of that head.
+    pub response_header_size: usize,
     /// `None`: streams without end.
     pub read_timeout: Option<Duration>,
     pub websocket_idle_timeout: Duration,

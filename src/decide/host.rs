@@ -2,19 +2,20 @@
 
 use std::borrow::Cow;
 
-use http::header;
 use http::request::Parts;
+use http::{Version, header};
 
 use crate::error::Failure;
 
-/// The host a request names, without port and brackets, in lower case: as sites are found.
+/// The host a request names, without port and brackets, in lower case: as sites are found. Its name may be empty.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Host<'a> {
     pub name: Cow<'a, str>,
     pub port: Option<u16>,
 }
 
-/// Exactly one host: the Host field, or `:authority`, or the absolute form; where two are given they agree.
+/// Exactly one host: the Host field, or `:authority`, or the absolute form; where two are given they agree. HTTP/1.0 may name none
+/// (RFC 1945 knows no Host): then the name is empty, and the request is for the catch-all.
 pub fn host_of(head: &Parts) -> Result<Host<'_>, Failure> {
     let mut fields = head.headers.get_all(header::HOST).iter();
     let field = fields.next().map(|value| value.to_str().map_err(|_| Failure::BadHost)).transpose()?;
@@ -23,9 +24,24 @@ pub fn host_of(head: &Parts) -> Result<Host<'_>, Failure> {
     }
     let target = head.uri.authority().map(http::uri::Authority::as_str);
     match (field, target) {
-        (Some(field), Some(target)) if !field.eq_ignore_ascii_case(target) => Err(Failure::BadHost),
-        (Some(text), _) | (None, Some(text)) => parse_host(text).ok_or(Failure::BadHost),
+        (None, None) if head.version <= Version::HTTP_10 => Ok(Host { name: "".into(), port: None }),
         (None, None) => Err(Failure::BadHost),
+        (Some(text), None) | (None, Some(text)) => parse_host(text).ok_or(Failure::BadHost),
+        (Some(field), Some(target)) => {
+            let (field, target) = parse_host(field).zip(parse_host(target)).ok_or(Failure::BadHost)?;
+            let default = head.uri.scheme_str().and_then(default_port);
+            let agree = field.name == target.name && field.port.or(default) == target.port.or(default);
+            agree.then_some(field).ok_or(Failure::BadHost)
+        }
+    }
+}
+
+/// RFC 9110, 4.2.1 and 4.2.2.
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
     }
 }
 

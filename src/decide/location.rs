@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::Uri;
 
 use super::host::Host;
-use crate::site::{Route, encoded};
+use crate::site::Route;
 
 /// The same host and path over TLS.
 pub(super) fn to_tls(https_port: u16, host: &Host<'_>, uri: &Uri) -> String {
@@ -22,15 +22,15 @@ pub(super) fn to_host(canonical: &str, host: &Host<'_>, is_tls: bool, uri: &Uri)
     format!("{scheme}://{}{port}{}", in_url(canonical), path_and_query(uri))
 }
 
-/// A prefix route whose target ends with `/` carries the rest of the path over; the query goes along.
-pub(super) fn by_route(route: &Route, to: &str, path: &str, uri: &Uri) -> String {
-    let rest = if to.ends_with('/') { route.rest(path) } else { "" };
-    with_rest(to, rest, uri.query())
+/// A prefix route whose target ends with `/` carries the rest of the path over, as the client wrote it; the query goes along.
+pub(super) fn by_route(route: &Route, to: &str, path: &str, query: Option<&str>) -> String {
+    let rest = to.ends_with('/').then(|| route.behind_prefix(path));
+    with_rest(to, rest.as_deref().unwrap_or_default().trim_start_matches('/'), query)
 }
 
 fn with_rest(to: &str, rest: &str, query: Option<&str>) -> String {
     let query = query.filter(|_| !to.contains('?')).map(|query| format!("?{query}")).unwrap_or_default();
-    format!("{to}{}{query}", encoded(rest))
+    format!("{to}{rest}{query}")
 }
 
 /// As a URL writes it: IPv6 in brackets.
@@ -71,8 +71,8 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_is_encoded_again_and_the_query_goes_along_once() {
-        assert_eq!(with_rest("/new/", "a b", Some("x=1")), "/new/a%20b?x=1");
+    fn the_rest_stays_as_it_was_written_and_the_query_goes_along_once() {
+        assert_eq!(with_rest("/new/", "a%20b", Some("x=1")), "/new/a%20b?x=1");
         assert_eq!(with_rest("/new/", "", None), "/new/");
         assert_eq!(with_rest("https://app.test/?from=old", "", Some("x=1")), "https://app.test/?from=old");
     }

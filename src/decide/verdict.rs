@@ -12,7 +12,7 @@ use super::peer::Peer;
 use crate::config::SiteTls;
 use crate::error::Failure;
 use crate::headers::client_ip;
-use crate::site::{Route, RouteAction, normalized};
+use crate::site::{PathReadings, Route, RouteAction};
 use crate::snapshot::Snapshot;
 
 /// A request that is understood: its client, its route, and what to do with it.
@@ -23,6 +23,8 @@ pub struct Decision<'s> {
     pub trusted: bool,
     /// The route that answers; before one is found the site's last one, before a site is found the snapshot's stray one.
     pub route: &'s Arc<Route>,
+    /// What is sent instead of the request's path: the path that was judged, where the two differ in more than their spelling.
+    pub path: Option<String>,
     pub verdict: RequestVerdict,
 }
 
@@ -35,12 +37,12 @@ pub enum RequestVerdict {
     Redirect(String),
 }
 
-/// Decides in this order: framing, host, site, TLS, client certificate, canonical host, path, method, address, announced body size.
+/// Decides in this order: target, framing, number of fields, host, site, TLS, client certificate, canonical host, path, method, address, announced body size.
 pub fn decide<'s>(snapshot: &'s Snapshot, head: &Parts, peer: &Peer) -> Decision<'s> {
     let trusted_nets = &snapshot.config.server.trusted_proxies;
     let trusted = !trusted_nets.is_empty() && trusted_nets.iter().any(|net| net.contains(&peer.ip));
     let client = if trusted { client_ip(peer.ip, trusted_nets, &head.headers) } else { peer.ip };
-    let mut decision = Decision { client, trusted, route: &snapshot.stray, verdict: RequestVerdict::Pass };
+    let mut decision = Decision { client, trusted, route: &snapshot.stray, path: None, verdict: RequestVerdict::Pass };
     decision.verdict = judge(snapshot, head, peer, &mut decision).unwrap_or_else(RequestVerdict::Refuse);
     decision
 }
@@ -51,7 +53,11 @@ fn judge<'s>(
     peer: &Peer,
     decision: &mut Decision<'s>,
 ) -> Result<RequestVerdict, Failure> {
+    check_target(head)?;
     check_framing(head)?;
+    if count_fields(head) > snapshot.config.limits.headers {
+        return Err(Failure::HeadTooLarge);
+    }
     let host = host_of(head)?;
     let unknown = if peer.tls { Failure::Misdirected } else { Failure::NoSite };
     let index = snapshot.sites.find(&host.name).ok_or(unknown)?;
@@ -66,6 +72,9 @@ fn judge<'s>(
     let wants_tls = site.tls != SiteTls::Off;
     if wants_tls != peer.tls && snapshot.serves_tls {
         return if wants_tls {
+            if host.name.is_empty() {
+                return Err(Failure::BadHost);
+            }
             Ok(RequestVerdict::Redirect(location::to_tls(snapshot.https_port, &host, &head.uri)))
         } else {
             Err(Failure::Misdirected)
@@ -77,12 +86,18 @@ fn judge<'s>(
     }
     if let Some(canonical) = &site.canonical_host
         && canonical.as_str() != host.name
+        && !host.name.is_empty()
     {
         return Ok(RequestVerdict::Redirect(location::to_host(canonical.as_str(), &host, peer.tls, &head.uri)));
     }
-    let path = normalized(head.uri.path()).map_err(|_| Failure::BadPath)?;
-    let route = site.route(&path);
+    let readings = PathReadings::of(head.uri.path()).map_err(|_| Failure::BadPath)?;
+    let route = site.route(&readings.first);
     decision.route = route;
+    // The backend may read it in another way than we do.
+    if readings.others.iter().any(|other| !Arc::ptr_eq(site.route(other), route)) {
+        return Err(Failure::BadPath);
+    }
+    decision.path = readings.resolved;
     if matches!(head.method, Method::TRACE | Method::CONNECT) {
         return Err(Failure::MethodNotAllowed);
     }
@@ -93,13 +108,26 @@ fn judge<'s>(
         return Err(Failure::BodyTooLarge);
     }
     Ok(match &route.action {
-        RouteAction::Redirect { to, .. } => RequestVerdict::Redirect(location::by_route(route, to, &path, &head.uri)),
+        RouteAction::Redirect { to, .. } => {
+            let path = decision.path.as_deref().unwrap_or(head.uri.path());
+            RequestVerdict::Redirect(location::by_route(route, to, path, head.uri.query()))
+        }
         RouteAction::Service(..) | RouteAction::Respond { .. } => RequestVerdict::Pass,
     })
 }
 
-/// RFC 9112, 6.1 and 6.3. What the codec has already refused does not come here; a pair of lengths that it would have
-/// merged is found by the connection's own scan of the head.
+/// RFC 9112, 3.2: `*` is for OPTIONS alone, an authority without a scheme for CONNECT alone.
+fn check_target(head: &Parts) -> Result<(), Failure> {
+    let is_asterisk = head.uri.path() == "*";
+    let is_authority = head.uri.authority().is_some() && head.uri.scheme().is_none();
+    if is_asterisk && head.method != Method::OPTIONS || is_authority && head.method != Method::CONNECT {
+        return Err(Failure::BadRequest);
+    }
+    Ok(())
+}
+
+/// RFC 9112, 6.1 and 6.3; RFC 9113, 8.1.1: the same for both protocols. What the codec has already refused does not come here; a
+/// pair of lengths that it would have merged is found by the connection's own scan of the head.
 fn check_framing(head: &Parts) -> Result<(), Failure> {
     let mut encodings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
     if let Some(first) = encodings.next() {
@@ -108,7 +136,20 @@ fn check_framing(head: &Parts) -> Result<(), Failure> {
             return Err(Failure::BadFraming);
         }
     }
+    let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
+    if let Some(first) = lengths.next() {
+        let is_number = !first.is_empty() && first.as_bytes().iter().all(u8::is_ascii_digit);
+        if !is_number || lengths.next().is_some() {
+            return Err(Failure::BadFraming);
+        }
+    }
     Ok(())
+}
+
+/// HTTP/2 clients send each cookie as a field of its own (RFC 9113, 8.2.3): together they are one.
+fn count_fields(head: &Parts) -> usize {
+    let cookies = head.headers.get_all(header::COOKIE).iter().count();
+    head.headers.len() - cookies.saturating_sub(1)
 }
 
 fn announced_length(head: &Parts) -> Option<u64> {

@@ -58,8 +58,8 @@ pub struct Forward<'a> {
     /// What [`client_ip`] found.
     pub client: IpAddr,
     pub request_id: &'a HeaderValue,
-    /// The host the client asked for, before the service's `host` setting.
-    pub host: &'a HeaderValue,
+    /// The host the client asked for, before the service's `host` setting. HTTP/1.0 may ask for none.
+    pub host: Option<&'a HeaderValue>,
     /// The certificate of the client, where the site asks for one and it has shown one.
     pub client_cert: Option<&'a ClientCert>,
 }
@@ -88,7 +88,9 @@ impl Forward<'_> {
         headers.insert(X_FORWARDED_FOR, address.clone());
         headers.insert(X_REAL_IP, address.clone());
         headers.insert(X_FORWARDED_PROTO, scheme.clone());
-        headers.insert(X_FORWARDED_HOST, self.host.clone());
+        if let Some(host) = self.host {
+            headers.insert(X_FORWARDED_HOST, host.clone());
+        }
         headers.insert(X_FORWARDED_PORT, port.clone());
     }
 
@@ -103,11 +105,14 @@ impl Forward<'_> {
             None => port.clone(),
         };
         let port = sole(headers, &X_FORWARDED_PORT, is_port).unwrap_or(default_port);
-        let host = sole(headers, &X_FORWARDED_HOST, is_host).unwrap_or_else(|| self.host.clone());
+        let host = sole(headers, &X_FORWARDED_HOST, is_host).or_else(|| self.host.cloned());
+        headers.remove(X_FORWARDED_HOST);
         headers.insert(X_FORWARDED_FOR, way);
         headers.insert(X_REAL_IP, ip_value(self.client.to_canonical()));
         headers.insert(X_FORWARDED_PROTO, claimed.unwrap_or_else(|| scheme.clone()));
-        headers.insert(X_FORWARDED_HOST, host);
+        if let Some(host) = host {
+            headers.insert(X_FORWARDED_HOST, host);
+        }
         headers.insert(X_FORWARDED_PORT, port);
     }
 

@@ -6,6 +6,8 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::answer_length::{self, AnswerLength};
+
 /// What the removed fields asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hop {
@@ -50,17 +52,20 @@ pub fn strip_request(headers: &mut HeaderMap) -> Result<Hop, BadConnection> {
     Ok(hop)
 }
 
-/// Cuts the backend's connection fields off a response. What it names wrongly is kept: the backend is ours, and a cut
-/// Content-Length or Set-Cookie would harm its client.
-pub fn strip_response(headers: &mut HeaderMap) {
+/// Cuts the backend's connection fields off a response, and settles how long its body is. What it names wrongly is kept: the
+/// backend is ours, and a cut Content-Length or Set-Cookie would harm its client.
+pub fn strip_response(headers: &mut HeaderMap) -> AnswerLength {
     let names = match names_fields(headers) {
         false => Vec::new(),
         true => nominated_by_backend(headers),
     };
-    Present::among(headers).remove_from(headers);
+    let present = Present::among(headers);
+    let length = answer_length::settle(headers, present.has(Present::TRANSFER_ENCODING));
+    present.remove_from(headers);
     for name in names {
         headers.remove(name);
     }
+    length
 }
 
 /// The fields Connection names, apart from those cut anyway.
@@ -154,6 +159,7 @@ struct Present(u16);
 
 impl Present {
     const TE: u16 = 1 << 1;
+    const TRANSFER_ENCODING: u16 = 1 << 2;
     const UPGRADE: u16 = 1 << 3;
 
     /// One walk over the names is cheaper than ten look-ups that mostly find nothing.
@@ -161,7 +167,7 @@ impl Present {
         let bit = |name: &HeaderName| match name.as_str() {
             "connection" => 1,
             "te" => Self::TE,
-            "transfer-encoding" => 1 << 2,
+            "transfer-encoding" => Self::TRANSFER_ENCODING,
             "upgrade" => Self::UPGRADE,
             "proxy-authenticate" => 1 << 4,
             "proxy-authorization" => 1 << 5,

@@ -1,9 +1,10 @@
 //! Header fields on their way through: what is cut, what is added, in the map the request came in.
 //!
-//! Owns three rules: [`hop`] (fields of one connection end here), [`forwarded`] (what the backend is told about the
-//! client, and which peers' words count), [`security`] (what every answer carries). Edits maps in place, prepares values
-//! once per snapshot or connection. Never judges a request's framing or its Host: [`crate::decide`] does.
+//! Owns four rules: [`hop`] (fields of one connection end here), [`forwarded`] (what the backend is told about the
+//! client, and which peers' words count), [`security`] (what every answer carries), [`trailers`] (what may come after a
+//! body). Edits maps in place, prepares values once per snapshot or connection. Never judges a request's framing or its Host: [`crate::decide`] does.
 
+mod answer_length;
 mod client_cert;
 mod cookies;
 mod forwarded;
@@ -11,8 +12,10 @@ mod hop;
 mod names;
 mod security;
 mod trace;
+mod trailers;
 mod vouched;
 
+pub use answer_length::AnswerLength;
 pub use client_cert::ClientCert;
 pub use cookies::{cookie, join_cookies, take_cookies};
 pub use forwarded::{Forward, ForwardedSender, client_ip};
@@ -20,7 +23,7 @@ pub use hop::{BadConnection, Hop, strip_request, strip_response};
 pub use names::X_REQUEST_ID;
 pub use security::SecurityHeaders;
 pub use trace::TraceParent;
-pub use vouched::strip_trailers;
+pub use trailers::{strip_answer_trailers, strip_request_trailers};
 
 #[cfg(test)]
 mod tests;

@@ -55,6 +55,12 @@ impl SecurityHeaders {
         self.apply_hsts(headers, tls);
     }
 
+    /// Whether [`SecurityHeaders::apply`] sets or removes this field.
+    pub fn concerns(&self, name: &HeaderName) -> bool {
+        let pairs = self.set.iter().chain(&self.add).map(|(name, _)| name);
+        pairs.chain(&self.remove).any(|ours| ours == name)
+    }
+
     fn apply_hsts(&self, headers: &mut HeaderMap, tls: bool) {
         match &self.hsts {
             Hsts::Untouched => {}

@@ -1,6 +1,6 @@
 //! Fields that a backend takes for our own word: no one outside may send them, in the head or in trailers.
 
-use http::header::{HeaderMap, HeaderName};
+use http::header::HeaderName;
 
 use super::client_cert;
 
@@ -25,30 +25,3 @@ static PLAIN: [bool; 256] = {
     }
     plain
 };
-
-/// Some backends merge trailers into the fields of the head (RFC 9110, 6.5.1): what may not stand there may not come later.
-pub fn strip_trailers(trailers: &mut HeaderMap) {
-    let dropped: Vec<HeaderName> =
-        trailers.keys().filter(|name| is_vouched(name) || name.as_str().starts_with("x-forwarded")).cloned().collect();
-    for name in &dropped {
-        trailers.remove(name);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::headers::tests::{map, names};
-
-    #[test]
-    fn trailers_carry_no_claims() {
-        let mut trailers = map(&[
-            ("grpc-status", "0"),
-            ("x-client-cert-subject", "CN=root"),
-            ("x_client_cert_subject", "CN=root"),
-            ("x-forwarded-for", "10.0.0.1"),
-        ]);
-        strip_trailers(&mut trailers);
-        assert_eq!(names(&trailers), ["grpc-status"]);
-    }
-}

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::answer::{AnswerBody, Limited, own, redirect, refuse, refuse_limited};
-use super::connection::{Conn, Handler};
+use super::connection::{Conn, Handler, RequestBody};
 use super::exchange::{ClientRequest, Exchange};
 use super::forward::forward;
 use crate::config::ZoneKey;
@@ -22,7 +22,7 @@ use crate::error::Failure;
 use crate::headers::X_REQUEST_ID;
 use crate::limit::{self, LimitVerdict};
 use crate::metrics::LimitMode;
-use crate::site::{Limit, Route, RouteAction};
+use crate::site::{Limit, Route, RouteAction, path_key};
 use crate::types::RequestId;
 
 /// Receives, decides and answers.
@@ -49,7 +49,9 @@ fn handle(
     conn.begin_exchange();
     let (head, body) = request.into_parts();
     let (mut exchange, verdict) = receive(conn, head);
-    exchange.progress.unread = !http_body::Body::is_end_stream(&body) && !exchange.request.is_h2();
+    let is_h2 = exchange.request.is_h2();
+    exchange.progress.unread = !http_body::Body::is_end_stream(&body) && !is_h2;
+    let body = RequestBody::new(body, is_h2, conn);
     let answer = match verdict {
         _ if let Some(text) = key_authorization(&exchange, &verdict) => {
             let kind = HeaderValue::from_static("application/octet-stream");
@@ -77,19 +79,36 @@ fn key_authorization(exchange: &Exchange, verdict: &RequestVerdict) -> Option<By
 }
 
 /// The exchange, and what is decided about it.
-fn receive(conn: &Rc<Conn>, head: Parts) -> (Box<Exchange>, RequestVerdict) {
+fn receive(conn: &Rc<Conn>, mut head: Parts) -> (Box<Exchange>, RequestVerdict) {
     let snapshot = conn.worker().snapshot();
-    let decision = decide(&snapshot, &head, conn.peer());
+    let mut decision = decide(&snapshot, &head, conn.peer());
     let from_client = head.headers.get(X_REQUEST_ID).filter(|_| decision.trusted);
     let now = SystemTime::now();
     let id = from_client.and_then(|value| RequestId::from_client(value.as_bytes()));
     let id = id.unwrap_or_else(|| RequestId::at(now));
-    let request = ClientRequest::new(&head, id, decision.client, decision.trusted, now);
+    let mut request = ClientRequest::new(&head, id, decision.client, decision.trusted, now);
+    if let Some(escapes) = conn.scanned().take_escapes(conn.exchanges()) {
+        request.note_escapes(&escapes);
+    }
+    if let Some(path) = decision.path.take() {
+        match request.resolve_path(&path) {
+            Ok(()) => head.uri = request.uri.clone(),
+            Err(failure) => decision.verdict = RequestVerdict::Refuse(failure),
+        }
+    }
     let exchange = Exchange::begin(conn, decision.route, request, head);
-    (exchange, conn.bad_head().map_or(decision.verdict, RequestVerdict::Refuse))
+    let refusal = scanned_refusal(conn, decision.route);
+    (exchange, refusal.map_or(decision.verdict, RequestVerdict::Refuse))
 }
 
-async fn pass(mut exchange: Box<Exchange>, body: Incoming) -> Response<AnswerBody> {
+/// Why a request is refused for what the bytes beneath the codec have shown already.
+fn scanned_refusal(conn: &Conn, route: &Route) -> Option<Failure> {
+    let (scanned, request) = (conn.scanned(), conn.exchanges());
+    let is_too_large = || scanned.announced_in(request) > route.body_size;
+    scanned.fault_in(request).or_else(|| is_too_large().then_some(Failure::BodyTooLarge))
+}
+
+async fn pass(mut exchange: Box<Exchange>, body: RequestBody) -> Response<AnswerBody> {
     let route = exchange.route.clone();
     if let Err(limited) = take_limits(&mut exchange, &route).await {
         return refuse_limited(exchange, limited);
@@ -135,11 +154,8 @@ fn judge(exchange: &Exchange, limit: &Limit) -> LimitVerdict {
     let Some(head) = &exchange.head else { return LimitVerdict::Exempt };
     let by_host = limit.limiter.zone().key == ZoneKey::Host;
     let host = if by_host { host_of(head).map(|host| host.name).unwrap_or_default() } else { "".into() };
-    let client = limit::LimitedClient {
-        ip: exchange.request.client,
-        host: &host,
-        path: head.uri.path(),
-        headers: &head.headers,
-    };
+    let by_path = limit.limiter.zone().key == ZoneKey::IpPath;
+    let path = if by_path { path_key(head.uri.path()) } else { "".into() };
+    let client = limit::LimitedClient { ip: exchange.request.client, host: &host, path: &path, headers: &head.headers };
     limit.limiter.check(&client, exchange.request.started())
 }

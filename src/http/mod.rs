@@ -10,6 +10,8 @@ mod connection;
 mod entrance;
 mod exchange;
 mod forward;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handle;
 mod tunnel;
 mod visit;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-pub use path::{BadPath, encoded, normalized};
+pub use path::{BadPath, PathReadings, encoded, path_key};
 pub use route::{Limit, Route, RouteAction, ServiceTarget};
 
 use crate::config;
@@ -31,7 +31,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// The most specific route for a normalized path.
+    /// The most specific route for a path as it is read ([`PathReadings`]).
     pub fn route(&self, path: &str) -> &Arc<Route> {
         self.routes.iter().find(|route| route.matches(path)).unwrap_or_else(|| self.fallback())
     }

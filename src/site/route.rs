@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use ipnet::IpNet;
 
-use crate::config::{self, RoutePath};
+use super::path::behind_segments;
+use crate::config::{self, Balance, RoutePath, ZoneKey};
 use crate::headers::SecurityHeaders;
 use crate::limit::Limiter;
 use crate::metrics::{Series, ServiceSeries, ZoneSeries};
@@ -74,12 +75,23 @@ impl Route {
         }
     }
 
-    /// What follows the route's prefix, without a leading slash.
-    pub fn rest<'p>(&self, path: &'p str) -> &'p str {
+    /// What follows the route's prefix in a path that the route matches, as the client wrote it, with one slash before it.
+    pub fn behind_prefix(&self, path: &str) -> String {
         match &self.path {
-            RoutePath::Exact(_) => "",
-            RoutePath::Prefix(prefix) => rest_after(prefix, path).unwrap_or("").trim_start_matches('/'),
+            RoutePath::Exact(_) => "/".to_owned(),
+            RoutePath::Prefix(prefix) => {
+                let segments = prefix.split('/').filter(|segment| !segment.is_empty());
+                behind_segments(path, segments.count())
+            }
         }
+    }
+
+    /// Whether a request's field decides something here: a zone's key, or the backend.
+    pub fn reads(&self, name: &HeaderName) -> bool {
+        let is_key = |limit: &Limit| matches!(&limit.limiter.zone().key, ZoneKey::Header(key) if key == name);
+        let is_hashed =
+            |target: &ServiceTarget| matches!(&target.settings.balance, Balance::HashHeader(key) if key == name);
+        self.limits.iter().any(is_key) || matches!(&self.action, RouteAction::Service(target) if is_hashed(target))
     }
 
     /// `deny` first, then `allow` if there is any.

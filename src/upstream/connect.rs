@@ -11,15 +11,16 @@ use pingora_core::connectors::TransportConnector;
 use pingora_core::protocols::{ALPN, Stream};
 use pingora_core::upstreams::peer::HttpPeer;
 
+use super::early_answer::EarlyAnswer;
 use super::outgoing::Outgoing;
 use crate::config;
 use crate::service::{Backend, Endpoint};
 use crate::trust::{BackendTls, plain_connector};
 use crate::types::Scheme;
 
-/// Fields in the head of a backend's answer. hyper's default of 100 is less than some frameworks send with many cookies and a
-/// Content-Security-Policy in parts.
-const MAX_HEADERS: usize = 256;
+/// hyper's read buffer for the answers on one connection, by default: a larger one reads a large answer in fewer calls. A head has
+/// to fit into it.
+const READ_BUFFER: usize = 8192 + 100 * 4096;
 
 /// HTTP/2: how much of one answer a backend may send before the client has taken it. The protocol's default of 64 KiB stops a
 /// large answer once per round trip; with a megabyte it flows at a gigabit per second over 8 ms.
@@ -67,13 +68,17 @@ impl Connector {
     /// Connects within `service.connect_timeout`, TLS handshake included.
     pub async fn connect(&self, backend: &Backend, service: &config::ServiceConfig) -> Result<Connected, ConnectError> {
         let limit = service.connect_timeout;
-        match tokio::time::timeout(limit, self.connect_unbounded(backend)).await {
+        match tokio::time::timeout(limit, self.connect_unbounded(backend, service)).await {
             Ok(result) => result,
             Err(_) => Err(ConnectError::Timeout(limit)),
         }
     }
 
-    async fn connect_unbounded(&self, backend: &Backend) -> Result<Connected, ConnectError> {
+    async fn connect_unbounded(
+        &self,
+        backend: &Backend,
+        service: &config::ServiceConfig,
+    ) -> Result<Connected, ConnectError> {
         let tls = (backend.addr().scheme == Scheme::Https).then(|| backend.tls());
         let peer = peer(backend, tls.as_deref())?;
         let connector = match &tls {
@@ -86,7 +91,7 @@ impl Connector {
             Scheme::Https => matches!(stream.selected_alpn_proto(), Some(ALPN::H2)),
             Scheme::Http1 | Scheme::Unix => false,
         };
-        let sender = if h2 { speak_h2(stream).await? } else { speak_h1(stream).await? };
+        let sender = if h2 { speak_h2(stream, service).await? } else { speak_h1(stream, service).await? };
         Ok(Connected { sender, tls })
     }
 
@@ -119,10 +124,15 @@ fn peer(backend: &Backend, tls: Option<&BackendTls>) -> Result<HttpPeer, Connect
     Ok(peer)
 }
 
-async fn speak_h1(stream: Stream) -> Result<UpstreamSender, ConnectError> {
+async fn speak_h1(stream: Stream, service: &config::ServiceConfig) -> Result<UpstreamSender, ConnectError> {
     let (sender, connection) = http1::Builder::new()
-        .max_headers(MAX_HEADERS)
-        .handshake(TokioIo::new(stream))
+        .max_headers(service.response_headers)
+        .max_header_size(service.response_header_size)
+        .max_buf_size(READ_BUFFER.max(service.response_header_size + 1024))
+        // RFC 9112, 5.1 and 5.2: a proxy mends both in an answer.
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .handshake(TokioIo::new(EarlyAnswer::new(stream)))
         .await
         .map_err(|e| ConnectError::Failed(e.to_string()))?;
     // Owned by its sender and its response body: ends when both are gone, or when the backend closes.
@@ -134,8 +144,9 @@ async fn speak_h1(stream: Stream) -> Result<UpstreamSender, ConnectError> {
     Ok(UpstreamSender::H1(sender))
 }
 
-async fn speak_h2(stream: Stream) -> Result<UpstreamSender, ConnectError> {
+async fn speak_h2(stream: Stream, service: &config::ServiceConfig) -> Result<UpstreamSender, ConnectError> {
     let (sender, connection) = http2::Builder::new(LocalExecutor)
+        .max_header_list_size(u32::try_from(service.response_header_size).unwrap_or(u32::MAX))
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -67,6 +67,8 @@ pub struct Lease {
     sender: UpstreamSender,
     vouched: Vouched,
     reused: bool,
+    /// What follows on the connection can't be trusted.
+    is_spent: bool,
 }
 
 /// Why there was no answer.
@@ -140,7 +142,7 @@ impl Upstreams {
     }
 
     fn lease(self: &Rc<Self>, backend: u64, sender: UpstreamSender, vouched: Vouched, reused: bool) -> Lease {
-        Lease { upstreams: self.clone(), backend, sender, vouched, reused }
+        Lease { upstreams: self.clone(), backend, sender, vouched, reused, is_spent: false }
     }
 }
 
@@ -160,6 +162,11 @@ impl Lease {
         matches!(self.sender, UpstreamSender::H2(_))
     }
 
+    /// Its connection carries no other exchange.
+    pub fn spend(&mut self) {
+        self.is_spent = true;
+    }
+
     /// Sends the head and starts the body at once; answers with the response's head.
     pub fn send(
         &mut self,
@@ -175,7 +182,7 @@ impl Lease {
     /// Back to the pool. Only once the answer's body has ended: the next request would wait behind it.
     pub fn release(self) {
         let UpstreamSender::H1(sender) = self.sender else { return };
-        if sender.is_closed() || !self.vouched.holds() {
+        if self.is_spent || sender.is_closed() || !self.vouched.holds() {
             return;
         }
         let mut idle = self.upstreams.idle.borrow_mut();

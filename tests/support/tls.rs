@@ -21,6 +21,9 @@ use rustls::{
 
 use super::client::{Answer, Client};
 
+/// A client's end of a connection after its handshake.
+pub type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+
 /// A handshake to make.
 pub struct Hello {
     to: SocketAddr,
@@ -156,6 +159,11 @@ impl Hello {
         asked.ok().map(|(answer, _)| answer.status)
     }
 
+    /// The handshake; the test speaks itself.
+    pub fn stream(&self, alpn: &[&[u8]]) -> TlsStream {
+        self.handshake_with(self.config(alpn)).unwrap()
+    }
+
     /// The handshake, then HTTP/1.1.
     pub fn connect(&self) -> io::Result<Client> {
         Ok(Client::on(self.handshake()?, &self.name))
@@ -166,11 +174,11 @@ impl Hello {
         Ok(self.handshake()?.conn.peer_certificates().unwrap()[0].clone())
     }
 
-    fn handshake(&self) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    fn handshake(&self) -> io::Result<TlsStream> {
         self.handshake_with(self.config(&[b"http/1.1"]))
     }
 
-    fn handshake_with(&self, config: Arc<ClientConfig>) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    fn handshake_with(&self, config: Arc<ClientConfig>) -> io::Result<TlsStream> {
         let mut tls = ClientConnection::new(config, self.server_name()).map_err(io::Error::other)?;
         let mut stream = TcpStream::connect(self.to)?;
         stream.set_nodelay(true)?;

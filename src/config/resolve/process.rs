@@ -29,8 +29,8 @@ pub(super) fn body_size(value: &Value<'_>) -> Result<u64, Mistake> {
     value.size().map(|size| if size == 0 { u64::MAX } else { size })
 }
 
-/// No less than hyper's read buffer, no more than a request should ever hold in memory.
-fn header_size(value: &Value<'_>) -> Result<usize, Mistake> {
+/// No less than hyper's read buffer, no more than a head should ever hold in memory.
+pub(super) fn header_size(value: &Value<'_>) -> Result<usize, Mistake> {
     let size = usize::try_from(value.size()?).unwrap_or(usize::MAX);
     if !(8 << 10..=1 << 20).contains(&size) {
         return Err(Mistake::new("out of range").help("a size from \"8KiB\" to \"1MiB\""));

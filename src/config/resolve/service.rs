@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::parse::{cookie_name, header_name, host_header, is_name, request_path};
 use super::pools;
+use super::process::header_size;
 use crate::config::model::{
     Balance, HealthConfig, Pools, ServiceConfig, StatusClass, Switch, UpstreamHost, UpstreamTls,
 };
@@ -35,6 +36,8 @@ fn service(Named { name, name_span, table: mut t }: Named<'_>) -> ServiceConfig 
         host: t.read("host", UpstreamHost::Preserve, host),
         connect_timeout: t.read("connect_timeout", seconds(2), Value::duration_above_zero),
         response_timeout: t.read("response_timeout", seconds(60), Value::duration_above_zero),
+        response_headers: t.read("response_headers", 256, |v| v.integer(1..=10_000)),
+        response_header_size: t.read("response_header_size", 256 << 10, header_size),
         read_timeout: t.read("read_timeout", Some(seconds(60)), unless_zero),
         websocket_idle_timeout: t.read("websocket_idle_timeout", seconds(3600), Value::duration_above_zero),
         retries: t.read("retries", 2, |v| v.integer(0..=10)),

@@ -29,7 +29,7 @@ fn forward(peer: &str, headers: &mut HeaderMap) -> String {
         trusted: client::is_trusted(sender.peer(), &trusted()),
         client: client_ip(sender.peer(), &trusted(), headers),
         request_id: &HeaderValue::from_static("the-id"),
-        host: &HeaderValue::from_static("example.com"),
+        host: Some(&HeaderValue::from_static("example.com")),
         client_cert: None,
     };
     forward.apply(headers).trace_id().to_owned()

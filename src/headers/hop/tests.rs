@@ -1,6 +1,6 @@
 use http::HeaderMap;
 
-use super::{BadConnection, Hop, strip_request, strip_response};
+use super::{AnswerLength, BadConnection, Hop, strip_request, strip_response};
 use crate::headers::tests::{map, names};
 
 fn strip(fields: &[(&str, &str)]) -> (Result<Hop, BadConnection>, HeaderMap) {
@@ -84,6 +84,13 @@ fn a_thousand_names_are_refused() {
 
 #[test]
 fn a_response_loses_its_hop_and_keeps_its_length() {
+    let mut headers = map(&[("connection", "close, x-hop, content-length"), ("x-hop", "1"), ("content-length", "3")]);
+    assert_eq!(strip_response(&mut headers), AnswerLength::Settled);
+    assert_eq!(names(&headers), ["content-length"]);
+}
+
+#[test]
+fn a_response_with_chunks_loses_its_length() {
     let mut headers = map(&[
         ("connection", "close, x-hop, content-length"),
         ("x-hop", "1"),
@@ -92,8 +99,8 @@ fn a_response_loses_its_hop_and_keeps_its_length() {
         ("keep-alive", "timeout=5"),
         ("upgrade", "h2"),
     ]);
-    strip_response(&mut headers);
-    assert_eq!(names(&headers), ["content-length"]);
+    assert_eq!(strip_response(&mut headers), AnswerLength::Contradictory);
+    assert_eq!(names(&headers), [""; 0]);
 }
 
 #[test]

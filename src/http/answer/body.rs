@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::error::Broken;
+use crate::headers;
 use crate::http::exchange::Exchange;
 use crate::upstream::Lease;
 
@@ -64,8 +65,11 @@ impl AnswerBody {
 }
 
 impl Relayed {
-    /// The backend's body has ended: its connection is free for the next exchange.
+    /// The backend's body has ended: its connection is free for the next exchange. The client's is not, if it still sends.
     fn finish(&mut self) {
+        if self.exchange.progress.is_uploading() {
+            self.exchange.conn().linger_and_close();
+        }
         self.exchange.outcome.complete = true;
         self.timer = None;
         if let Some(lease) = self.lease.take() {
@@ -79,10 +83,16 @@ impl Relayed {
             return Poll::Ready(Some(Err(self.break_off(why))));
         }
         match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 self.timer = None;
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::strip_answer_trailers(trailers, |name| self.exchange.route.security.concerns(name));
+                }
                 if let Some(data) = frame.data_ref() {
                     self.exchange.progress.bytes_out += data.len() as u64;
+                    if self.exchange.request.is_h2() {
+                        self.exchange.conn().budget().answer(data.len());
+                    }
                 }
                 if self.body.is_end_stream() {
                     self.finish();

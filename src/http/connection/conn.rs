@@ -5,15 +5,21 @@ use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
+use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::budget::ControlBudget;
+use super::scanned::Scanned;
 use super::stream::ClientStream;
+use super::unread::Unread;
 use crate::config::Limits;
 use crate::decide::Peer;
-use crate::error::Failure;
 use crate::headers::ForwardedSender;
 use crate::worker::{Connection, ConnectionState, Worker};
+
+/// The largest head that every HTTP/2 client takes although it has not said so: nghttp2, and curl with it, takes no more.
+const UNSAID_HEADER_LIST_SIZE: usize = 64 * 1024;
 
 /// One client connection. Derefs to what the sweep sees of it.
 pub struct Conn {
@@ -22,7 +28,10 @@ pub struct Conn {
     state: ConnectionState,
     peer: Peer,
     sender: ForwardedSender,
-    bad_head: Cell<Option<Failure>>,
+    scanned: Scanned,
+    header_list_size: Cell<usize>,
+    budget: ControlBudget,
+    unread: Unread,
     linger: Cell<bool>,
     takeover: Cell<Option<Box<dyn Takeover>>>,
 }
@@ -45,7 +54,10 @@ impl Conn {
             state: ConnectionState::new(listener, limits),
             sender: ForwardedSender::new(peer.ip, peer.port, peer.tls),
             peer,
-            bad_head: Cell::new(None),
+            scanned: Scanned::default(),
+            header_list_size: Cell::new(UNSAID_HEADER_LIST_SIZE),
+            budget: ControlBudget::new(Instant::now()),
+            unread: Unread::default(),
             linger: Cell::new(false),
             takeover: Cell::new(None),
         });
@@ -67,14 +79,27 @@ impl Conn {
         &self.sender
     }
 
-    /// The scan has found a head, or what is left of a body, ambiguous: nothing that follows can be trusted.
-    pub fn distrust(&self, failure: Failure) {
-        self.bad_head.set(Some(failure));
+    /// The largest head that its client takes over HTTP/2, as RFC 9113, 6.5.2 counts it.
+    pub fn header_list_size(&self) -> usize {
+        self.header_list_size.get()
     }
 
-    /// What the scan has found wrong, if it has.
-    pub fn bad_head(&self) -> Option<Failure> {
-        self.bad_head.get()
+    pub(super) fn set_header_list_size(&self, size: usize) {
+        self.header_list_size.set(size);
+    }
+
+    /// How many control frames its client may still send over HTTP/2.
+    pub fn budget(&self) -> &ControlBudget {
+        &self.budget
+    }
+
+    pub(super) fn unread(&self) -> &Unread {
+        &self.unread
+    }
+
+    /// What was found in its bytes before the codec has read them.
+    pub fn scanned(&self) -> &Scanned {
+        &self.scanned
     }
 
     /// Some of the request was not read: close so that the answer still arrives.

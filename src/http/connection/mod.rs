@@ -1,21 +1,25 @@
 //! A client's connection under the HTTP codec: bytes in, requests out, and its end.
 //!
-//! Owns the codecs' settings, what is looked at beneath them ([`scan`]), and how a connection closes so that its last answer
+//! Owns the codecs' settings ([`h1`], [`h2`]), what is looked at beneath them, and how a connection closes so that its last answer
 //! still arrives. Hands each request to a handler that it is given and knows nothing of what an exchange is.
 
-mod coalesce;
+mod budget;
 mod conn;
-mod future_pool;
+mod escapes;
 mod h1;
 mod h2;
 mod handler;
-mod head_watch;
-mod scan;
+mod request_body;
+mod scanned;
 mod serve;
 mod stream;
-mod unparsed;
+mod unread;
 
 pub use conn::{Conn, Takeover};
+pub use escapes::Escapes;
+#[cfg(fuzzing)]
+pub use h1::compare;
 pub use handler::Handler;
+pub use request_body::RequestBody;
 pub use serve::serve;
 pub use stream::ClientStream;

@@ -41,8 +41,8 @@ impl Progress {
         self.in_flight.as_ref().and_then(|in_flight| in_flight.pool().color())
     }
 
-    /// Whether the whole of the request's body has been passed on.
-    pub fn has_uploaded(&self) -> bool {
-        self.upload.as_ref().is_some_and(|upload| upload.is_done())
+    /// Whether some of the request's body has not been passed on, on a connection that carries nothing else meanwhile.
+    pub fn is_uploading(&self) -> bool {
+        self.unread && !self.upload.as_ref().is_some_and(|upload| upload.is_done())
     }
 }

@@ -88,14 +88,15 @@ impl Exchange {
     fn entry(&self, duration: Duration) -> Entry<'_> {
         let Self { request, progress, outcome, route, .. } = self;
         let backend = progress.in_flight.as_ref().and_then(|in_flight| in_flight.backend());
+        let (path, query) = request.target();
         Entry {
             time: request.began() + duration,
             request_id: request.id.as_str(),
             client: request.client,
             method: request.method().as_str(),
             host: request.host(),
-            path: request.uri.path(),
-            query: request.uri.query(),
+            path,
+            query,
             protocol: request.protocol(),
             tls: self.conn.peer().tls_version.map(TlsVersion::as_str),
             status: outcome.status,

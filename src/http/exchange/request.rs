@@ -4,9 +4,12 @@ use std::net::IpAddr;
 use std::time::{Instant, SystemTime};
 
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Uri, Version, header};
 
+use crate::error::Failure;
 use crate::headers::TraceParent;
+use crate::http::connection::Escapes;
 use crate::types::RequestId;
 
 /// A client's request, without the fields that only a backend is interested in.
@@ -21,6 +24,8 @@ pub struct ClientRequest {
     pub trace: Option<TraceParent>,
     /// Without what a preview's link had in it.
     pub uri: Uri,
+    /// The target as its client wrote it, where we have encoded some of it.
+    written: Option<Box<str>>,
     method: Method,
     version: Version,
     /// When its head had arrived.
@@ -45,6 +50,7 @@ impl ClientRequest {
             is_trusted,
             trace: None,
             uri: head.uri.clone(),
+            written: None,
             method: head.method.clone(),
             version: head.version,
             started: Instant::now(),
@@ -54,6 +60,32 @@ impl ClientRequest {
             referer: logged(header::REFERER),
             accept: logged(header::ACCEPT),
         }
+    }
+
+    /// The log shows what came, not what we have made of it. An absolute target stays as it is.
+    pub fn note_escapes(&mut self, escapes: &Escapes) {
+        let target = self.uri.path_and_query().filter(|_| self.uri.authority().is_none());
+        self.written = target.and_then(|target| escapes.undone(target.as_str())).map(Into::into);
+    }
+
+    /// Its path had dot segments: the backend gets it without them, and the log shows what came.
+    pub fn resolve_path(&mut self, path: &str) -> Result<(), Failure> {
+        let came = self.uri.path_and_query().map_or("/", PathAndQuery::as_str).into();
+        let resolved = match self.uri.query() {
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
+        };
+        let mut parts = self.uri.clone().into_parts();
+        parts.path_and_query = Some(resolved.parse().map_err(|_| Failure::BadPath)?);
+        self.uri = Uri::from_parts(parts).map_err(|_| Failure::BadPath)?;
+        self.written.get_or_insert(came);
+        Ok(())
+    }
+
+    /// `uri`: the request's, without a preview's token: that is never logged.
+    pub fn forget_token(&mut self, uri: Uri) {
+        self.uri = uri;
+        self.written = None;
     }
 
     pub fn method(&self) -> &Method {
@@ -87,6 +119,14 @@ impl ClientRequest {
         let authority = self.uri.authority().map(http::uri::Authority::as_str);
         let host = self.host.as_ref().and_then(|host| host.to_str().ok());
         host.or(authority).unwrap_or_default()
+    }
+
+    /// Path and query as logged.
+    pub(super) fn target(&self) -> (&str, Option<&str>) {
+        match &self.written {
+            Some(written) => written.split_once('?').map_or((written, None), |(path, query)| (path, Some(query))),
+            None => (self.uri.path(), self.uri.query()),
+        }
     }
 
     pub(super) fn user_agent(&self) -> Option<&[u8]> {

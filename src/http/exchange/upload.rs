@@ -3,29 +3,34 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::error::Failure;
 use crate::headers;
+use crate::http::connection::{Conn, RequestBody};
+use crate::site::Route;
 use crate::upstream::BoxError;
 use crate::worker::ExchangeState;
 
 /// The client's body, polled by the codec towards the backend. Polling it first is what sends `100 Continue`.
 pub struct Upload {
-    body: Incoming,
+    body: RequestBody,
     left: u64,
-    timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     bytes: Rc<Cell<u64>>,
     /// Notes whether the exchange waits for the client or for the backend.
     live: Rc<ExchangeState>,
     progress: Rc<UploadProgress>,
+    route: Arc<Route>,
+    /// Where its bytes come from, and the number of its request there.
+    conn: Rc<Conn>,
+    request: u64,
 }
 
 /// What the exchange sees of its upload.
@@ -41,16 +46,34 @@ pub struct UploadProgress {
 struct UploadError(&'static str);
 
 impl Upload {
+    /// The body of the connection's latest request.
     pub fn new(
-        body: Incoming,
-        limit: u64,
-        timeout: Duration,
+        body: RequestBody,
+        route: &Arc<Route>,
         bytes: Rc<Cell<u64>>,
         live: Rc<ExchangeState>,
+        conn: Rc<Conn>,
     ) -> (Self, Rc<UploadProgress>) {
         let progress = Rc::new(UploadProgress::default());
-        let upload = Self { body, left: limit, timeout, timer: None, bytes, live, progress: progress.clone() };
+        let upload = Self {
+            body,
+            left: route.body_size,
+            timer: None,
+            bytes,
+            live,
+            progress: progress.clone(),
+            request: conn.exchanges(),
+            conn,
+            route: route.clone(),
+        };
         (upload, progress)
+    }
+
+    /// What the scan beneath the codec has found: the codec may take a broken body, and waits for all of a chunk that is too large.
+    fn scanned_failure(&self) -> Option<Failure> {
+        let scanned = self.conn.scanned();
+        let is_too_large = || scanned.announced_in(self.request) > self.route.body_size;
+        scanned.fault_in(self.request).or_else(|| is_too_large().then_some(Failure::BodyTooLarge))
     }
 
     fn fail(&self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
@@ -68,7 +91,9 @@ impl Upload {
             self.bytes.set(self.bytes.get() + length);
         }
         if let Some(trailers) = frame.trailers_mut() {
-            headers::strip_trailers(trailers);
+            // They are the last frame.
+            self.progress.done.set(true);
+            headers::strip_request_trailers(trailers, |name| self.route.reads(name));
         }
         if self.body.is_end_stream() {
             self.progress.done.set(true);
@@ -99,6 +124,9 @@ impl Body for Upload {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        if let Some(failure) = this.scanned_failure() {
+            return this.fail(failure);
+        }
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.timer = None;
@@ -112,7 +140,8 @@ impl Body for Upload {
             }
             Poll::Pending => {
                 this.live.backend_paid();
-                let limit = this.timeout;
+                this.conn.scanned().keep_waker(cx);
+                let limit = this.route.body_timeout;
                 let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
                 match timer.as_mut().poll(cx) {
                     Poll::Ready(()) => this.fail(Failure::BodyTimeout),

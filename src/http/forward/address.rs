@@ -1,20 +1,28 @@
 //! A request's target, version, Host and upgrade fields in the form that the chosen connection speaks.
 
 use http::uri::{PathAndQuery, Scheme as UriScheme};
-use http::{HeaderValue, Request, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
+use http_body::Body;
 
 use crate::config::UpstreamHost;
 use crate::headers::Hop;
 use crate::service::Backend;
 
 /// Call it again for each try: the next connection may speak another version.
-pub(super) fn address<B>(request: &mut Request<B>, is_h2: bool, backend: &Backend, host: &UpstreamHost, hop: &Hop) {
+pub(super) fn address<B: Body>(
+    request: &mut Request<B>,
+    is_h2: bool,
+    backend: &Backend,
+    host: &UpstreamHost,
+    hop: &Hop,
+) {
     match host {
-        UpstreamHost::Preserve => {}
+        UpstreamHost::Preserve if request.headers().contains_key(header::HOST) => {}
         UpstreamHost::Literal(host) => {
             request.headers_mut().insert(header::HOST, host.clone());
         }
-        UpstreamHost::Backend => {
+        // A client that speaks HTTP/1.0 may have named none.
+        UpstreamHost::Preserve | UpstreamHost::Backend => {
             if let Ok(host) = HeaderValue::from_str(&backend.addr().authority()) {
                 request.headers_mut().insert(header::HOST, host);
             }
@@ -28,18 +36,41 @@ pub(super) fn address<B>(request: &mut Request<B>, is_h2: bool, backend: &Backen
     if request.uri().authority().is_some() || request.uri().path_and_query().is_none() {
         *request.uri_mut() = origin_form(request.uri());
     }
+    frame(request);
+    ask_hop(request.headers_mut(), hop);
+}
+
+/// The codec frames every body but those of GET and HEAD whose length is not known: it would drop them.
+fn frame<B: Body>(request: &mut Request<B>) {
+    let is_unusual = matches!(*request.method(), Method::GET | Method::HEAD);
+    if is_unusual
+        && request.body().size_hint().exact().is_none()
+        && !request.headers().contains_key(header::CONTENT_LENGTH)
+    {
+        request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// Asks the backend for what the client has asked us for; Connection names each of these fields (RFC 9110, 7.6.1).
+fn ask_hop(headers: &mut HeaderMap, hop: &Hop) {
+    let options = match (&hop.upgrade, hop.te_trailers) {
+        (None, false) => return,
+        (Some(_), false) => "upgrade",
+        (None, true) => "TE",
+        (Some(_), true) => "upgrade, TE",
+    };
+    headers.insert(header::CONNECTION, HeaderValue::from_static(options));
     if let Some(upgrade) = &hop.upgrade {
-        request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        request.headers_mut().insert(header::UPGRADE, upgrade.clone());
+        headers.insert(header::UPGRADE, upgrade.clone());
     }
     if hop.te_trailers {
-        request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
-        request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("TE"));
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
 }
 
 fn address_h2<B>(request: &mut Request<B>, hop: &Hop) {
     let authority = request.headers_mut().remove(header::HOST);
+    request.headers_mut().remove(header::TRANSFER_ENCODING);
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(UriScheme::HTTP);
     parts.authority = authority.and_then(|host| http::uri::Authority::try_from(host.as_bytes()).ok());
@@ -61,20 +92,21 @@ fn origin_form(uri: &Uri) -> Uri {
 mod tests {
     use super::*;
     use crate::service::Endpoint;
+    use crate::upstream::Outgoing;
 
     fn backend() -> Backend {
         Backend::new("app.internal:8000".parse().unwrap(), Endpoint::Tcp("127.0.0.1:8000".parse().unwrap()))
     }
 
-    fn request(uri: &str) -> Request<()> {
-        Request::get(uri).version(Version::HTTP_2).header(header::HOST, "app.test").body(()).unwrap()
+    fn request(uri: &str) -> Request<Outgoing> {
+        Request::get(uri).version(Version::HTTP_2).header(header::HOST, "app.test").body(Outgoing::Empty).unwrap()
     }
 
     fn hop(upgrade: Option<&'static str>, te_trailers: bool) -> Hop {
         Hop { upgrade: upgrade.map(HeaderValue::from_static), te_trailers }
     }
 
-    fn field<'r>(request: &'r Request<()>, name: &str) -> Option<&'r str> {
+    fn field<'r>(request: &'r Request<Outgoing>, name: &str) -> Option<&'r str> {
         request.headers().get(name).map(|value| value.to_str().unwrap())
     }
 
@@ -120,5 +152,19 @@ mod tests {
         let mut trailers = request("/");
         address(&mut trailers, false, &backend(), &UpstreamHost::Preserve, &hop(None, true));
         assert_eq!((field(&trailers, "connection"), field(&trailers, "te")), (Some("TE"), Some("trailers")));
+        let mut both = request("/");
+        address(&mut both, false, &backend(), &UpstreamHost::Preserve, &hop(Some("websocket"), true));
+        assert_eq!(field(&both, "connection"), Some("upgrade, TE"));
+    }
+
+    #[test]
+    fn a_client_that_names_no_host_asks_the_backend_s() {
+        for is_h2 in [false, true] {
+            let mut nameless = request("/");
+            nameless.headers_mut().remove(header::HOST);
+            address(&mut nameless, is_h2, &backend(), &UpstreamHost::Preserve, &hop(None, false));
+            let authority = nameless.uri().authority().map(http::uri::Authority::as_str);
+            assert_eq!(authority.or(field(&nameless, "host")), Some("app.internal:8000"));
+        }
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn arrive(exchange: &mut Exchange, head: &mut Parts, target: &Service
         true
     });
     if let Some((token, uri)) = take_token(&head.uri) {
-        exchange.request.uri = uri.clone();
+        exchange.request.forget_token(uri.clone());
         head.uri = uri;
         let signer = &exchange.conn().worker().shared.signer;
         if let Some((color, left)) = read_preview(&token, signer, target).filter(|_| special) {

@@ -15,6 +15,7 @@ use super::retry::{Consequence, Means, Next, TryEnd, judge};
 use crate::config;
 use crate::error::{Broken, Failure};
 use crate::headers::Hop;
+use crate::http::connection::RequestBody;
 use crate::http::exchange::{Exchange, Upload};
 use crate::service::Backend;
 use crate::site::ServiceTarget;
@@ -39,7 +40,7 @@ impl<'a> Attempt<'a> {
     pub fn new(
         exchange: &'a mut Exchange,
         target: &'a ServiceTarget,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         spare: Option<Spare>,
     ) -> Self {
         let settings = &*target.settings;
@@ -250,7 +251,13 @@ impl<'a> Attempt<'a> {
 }
 
 fn reset_reason(error: &hyper::Error) -> Failure {
-    if error.is_parse() || error.is_parse_too_large() { Failure::UpstreamInvalid } else { Failure::UpstreamReset }
+    if error.is_parse_too_large() {
+        Failure::UpstreamHeadTooLarge
+    } else if error.is_parse() {
+        Failure::UpstreamInvalid
+    } else {
+        Failure::UpstreamReset
+    }
 }
 
 impl Spare {
@@ -266,15 +273,14 @@ impl Spare {
     }
 }
 
-fn outgoing(exchange: &mut Exchange, body: Incoming) -> Outgoing {
+fn outgoing(exchange: &mut Exchange, body: RequestBody) -> Outgoing {
     if http_body::Body::is_end_stream(&body) {
         return Outgoing::Empty;
     }
     let bytes: Rc<Cell<u64>> = Rc::default();
     exchange.progress.bytes_in = Some(bytes.clone());
-    let route = &exchange.route;
-    let live = exchange.live.handle();
-    let (upload, progress) = Upload::new(body, route.body_size, route.body_timeout, bytes, live);
+    let (live, conn) = (exchange.live.handle(), exchange.conn().clone());
+    let (upload, progress) = Upload::new(body, &exchange.route, bytes, live, conn);
     exchange.progress.upload = Some(progress);
     Outgoing::Stream(Box::pin(upload))
 }

@@ -1,7 +1,6 @@
 //! A request to its service and the answer back, readable from top to bottom.
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 
 use super::arrive::{arrive, entered};
 use super::attempt::{Attempt, Spare};
@@ -10,11 +9,12 @@ use super::head::prepare;
 use super::respond::respond;
 use crate::error::Failure;
 use crate::http::answer::{AnswerBody, refuse, refuse_for_maintenance, see_other};
+use crate::http::connection::RequestBody;
 use crate::http::exchange::Exchange;
 use crate::site::ServiceTarget;
 
 /// Sends the request to the active pool and relays the answer.
-pub async fn forward(mut exchange: Box<Exchange>, body: Incoming, target: &ServiceTarget) -> Response<AnswerBody> {
+pub async fn forward(mut exchange: Box<Exchange>, body: RequestBody, target: &ServiceTarget) -> Response<AnswerBody> {
     let settings = &*target.settings;
     let Some(mut head) = exchange.head.take() else { return refuse(exchange, Failure::Internal) };
     let mut visit = match arrive(&mut exchange, &mut head, target) {
@@ -37,10 +37,10 @@ pub async fn forward(mut exchange: Box<Exchange>, body: Incoming, target: &Servi
     let mut attempt = Attempt::new(&mut exchange, target, Request::from_parts(head, body), spare);
     let outcome = attempt.run(&hop).await;
     match outcome {
-        Ok((response, lease)) => respond(exchange, response, lease, &hop, settings),
+        Ok((response, lease)) => respond(exchange, response, lease, &hop, target),
         Err(failure) => {
             let progress = &mut exchange.progress;
-            progress.unread &= !progress.has_uploaded();
+            progress.unread = progress.is_uploading();
             // The next held request must not wait until this client has read its answer.
             progress.held = None;
             refuse(exchange, failure)

@@ -1,14 +1,17 @@
 //! The backend's answer as the client gets it.
 
-use http::{HeaderValue, Response, StatusCode, Version, header};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 
 use crate::config;
 use crate::error::Failure;
-use crate::headers::{self, Hop};
+use crate::headers::{self, AnswerLength, Hop};
 use crate::http::answer::{AnswerBody, finish_headers, refuse};
 use crate::http::exchange::Exchange;
 use crate::http::tunnel::Tunnel;
+use crate::site::ServiceTarget;
 use crate::upstream::Lease;
 use crate::worker::ExchangeKind;
 
@@ -16,22 +19,54 @@ use crate::worker::ExchangeKind;
 pub(super) fn respond(
     mut exchange: Box<Exchange>,
     mut response: Response<Incoming>,
-    lease: Lease,
+    mut lease: Lease,
     hop: &Hop,
-    settings: &config::ServiceConfig,
+    target: &ServiceTarget,
 ) -> Response<AnswerBody> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return switch_protocols(exchange, response, hop, settings);
+        return match chosen_protocol(&response, hop) {
+            Some(protocol) => switch_protocols(exchange, response, protocol, &target.settings),
+            None => refuse_answer(exchange, target, Failure::UpstreamInvalid),
+        };
     }
-    headers::strip_response(response.headers_mut());
+    match headers::strip_response(response.headers_mut()) {
+        AnswerLength::Settled => {}
+        AnswerLength::Contradictory => lease.spend(),
+        AnswerLength::Encoded => return refuse_answer(exchange, target, Failure::UpstreamInvalid),
+    }
     exchange.outcome.status = response.status().as_u16();
     finish_headers(&exchange, response.headers_mut());
+    if exchange.request.is_h2() && list_size(response.headers()) > exchange.conn().header_list_size() {
+        return refuse_answer(exchange, target, Failure::UpstreamHeadTooLarge);
+    }
     let (mut head, body) = response.into_parts();
     let has_length = http_body::Body::size_hint(&body).exact().is_some();
     exchange.live.becomes(kind_of(has_length, || head.headers.get(header::CONTENT_TYPE)));
     head.version = Version::HTTP_11;
+    keep_reason(&mut head);
+    Response::from_parts(head, AnswerBody::relayed(body, lease, exchange, target.settings.read_timeout))
+}
+
+/// The backend's answer can't be passed on.
+fn refuse_answer(exchange: Box<Exchange>, target: &ServiceTarget, failure: Failure) -> Response<AnswerBody> {
+    target.series.failed(exchange.progress.color(), failure.reason());
+    refuse(exchange, failure)
+}
+
+/// As HTTP/2 counts a head: RFC 9113, 6.5.2.
+fn list_size(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+}
+
+/// The backend's own words for its status stay, of all that the codec has noted beside the head. The codec has words of its own for
+/// a status that it does not know: the client gets none instead.
+fn keep_reason(head: &mut Parts) {
+    let reason = head.extensions.remove::<ReasonPhrase>();
     head.extensions.clear();
-    Response::from_parts(head, AnswerBody::relayed(body, lease, exchange, settings.read_timeout))
+    let needs_none = || head.status.canonical_reason().is_none().then(|| ReasonPhrase::from_static(b""));
+    if let Some(reason) = reason.or_else(needs_none) {
+        head.extensions.insert(reason);
+    }
 }
 
 /// An event stream has no end, so it has no length either; its media type may have parameters. The type is looked up for
@@ -44,29 +79,33 @@ fn kind_of<'h>(has_length: bool, content_type: impl FnOnce() -> Option<&'h Heade
     if !has_length && content_type().is_some_and(begins) { ExchangeKind::EventStream } else { ExchangeKind::Download }
 }
 
+/// What the backend has switched to: one of the protocols that the client has asked for (RFC 9110, 7.8). A backend that does not say
+/// it means the one that was asked for.
+fn chosen_protocol(response: &Response<Incoming>, hop: &Hop) -> Option<HeaderValue> {
+    let asked = hop.upgrade.as_ref()?;
+    let Some(chosen) = response.headers().get(header::UPGRADE) else { return Some(asked.clone()) };
+    let mut asked = asked.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let is_asked = asked.any(|protocol| protocol.eq_ignore_ascii_case(chosen.as_bytes().trim_ascii()));
+    is_asked.then(|| chosen.clone())
+}
+
 /// Hands both ends to a tunnel; the 101 goes out first.
 fn switch_protocols(
     mut exchange: Box<Exchange>,
     mut response: Response<Incoming>,
-    hop: &Hop,
+    protocol: HeaderValue,
     settings: &config::ServiceConfig,
 ) -> Response<AnswerBody> {
-    if hop.upgrade.is_none() {
-        return refuse(exchange, Failure::UpstreamInvalid);
-    }
+    let is_websocket = protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
     let upstream = hyper::upgrade::on(&mut response);
-    let chosen = response.headers().get(header::UPGRADE).or(hop.upgrade.as_ref()).cloned();
     headers::strip_response(response.headers_mut());
     finish_headers(&exchange, response.headers_mut());
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    if let Some(protocol) = chosen.clone() {
-        response.headers_mut().insert(header::UPGRADE, protocol);
-    }
+    response.headers_mut().insert(header::UPGRADE, protocol);
     exchange.outcome.status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
     if let Some(in_flight) = &mut exchange.progress.in_flight {
         in_flight.become_tunnel();
     }
-    let is_websocket = chosen.is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"websocket"));
     exchange.live.becomes(if is_websocket { ExchangeKind::Websocket } else { ExchangeKind::Tunnel });
     let conn = exchange.conn().clone();
     conn.hand_over(Box::new(Tunnel::new(upstream, exchange, settings.websocket_idle_timeout, is_websocket)));

@@ -147,6 +147,14 @@ fn payload_length(header: &[u8]) -> Option<u64> {
     (length >> 63 == 0).then_some(length)
 }
 
+/// For the fuzz target: whether the bytes, in pieces of `size`, end between frames, are lost, and have closed.
+#[cfg(fuzzing)]
+pub fn follow(from_client: bool, bytes: &[u8], size: usize) -> (bool, bool, bool) {
+    let mut frames = Frames::new(if from_client { Role::Client } else { Role::Server });
+    bytes.chunks(size).for_each(|piece| frames.follow(piece));
+    (frames.is_between(), frames.is_lost(), frames.has_closed())
+}
+
 /// A whole Close frame to the other end of the direction: what `from` would send.
 pub(super) fn close(from: Role, code: u16, reason: &str) -> Vec<u8> {
     let payload = [&code.to_be_bytes(), reason.as_bytes()].concat();

@@ -7,4 +7,6 @@ mod frames;
 mod pipe;
 mod relay;
 
+#[cfg(fuzzing)]
+pub use frames::follow as follow_frames;
 pub use relay::Tunnel;

@@ -76,6 +76,11 @@ impl ConnectionState {
         &self.limits
     }
 
+    /// How many exchanges have begun on it.
+    pub fn exchanges(&self) -> u64 {
+        self.exchanges.get()
+    }
+
     pub fn listener(&self) -> usize {
         self.listener
     }
@@ -97,6 +102,11 @@ impl ConnectionState {
     pub fn poll_order(&self, cx: &Context<'_>) -> ConnectionOrder {
         self.waker.keep(cx);
         self.order.get()
+    }
+
+    /// Its task looks again.
+    pub fn wake(&self) {
+        self.waker.wake();
     }
 
     /// Runs `future` until the connection is aborted.

@@ -4,31 +4,26 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
-use super::conn::Conn;
 use super::future_pool::FuturePool;
-use super::handler::Handler;
 use super::head_watch::HeadWatch;
-use super::stream::ClientStream;
+use crate::http::connection::conn::Conn;
+use crate::http::connection::handler::Handler;
+use crate::http::connection::stream::{ClientStream, LINGER_TIME, linger};
 use crate::worker::ConnectionOrder;
-
-/// What a refused upload may still send before its connection is closed. nginx: `lingering_close`.
-const LINGER_BYTES: u64 = 1 << 20;
-const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// The codec's read buffer has room for a head of `header_size` and what comes in with its last bytes, and for this at least:
 /// a larger buffer reads an upload in fewer calls.
 const READ_BUFFER: usize = 64 * 1024;
 const BEHIND_HEAD: usize = 1024;
 
-pub(super) async fn serve<T: ClientStream + 'static, H: Handler>(conn: Rc<Conn>, io: T, handler: H) {
+pub async fn serve<T: ClientStream + 'static, H: Handler>(conn: Rc<Conn>, io: T, handler: H) {
     let limits = conn.limits();
     let service = {
         let (conn, pool) = (conn.clone(), conn.worker().kept::<FuturePool<_>>());
@@ -63,7 +58,8 @@ pub(super) async fn serve<T: ClientStream + 'static, H: Handler>(conn: Rc<Conn>,
 async fn part<T: ClientStream>(conn: &Conn, mut io: HeadWatch<T>, read: Bytes, ended: bool) {
     if let Some(takeover) = conn.takeover() {
         if ended {
-            takeover.run(&mut io.into_inner(), read).await;
+            let (mut io, behind) = io.into_parts();
+            takeover.run(&mut io, joined(read, behind)).await;
         }
     } else if conn.lingers() {
         linger(&mut io).await;
@@ -72,12 +68,7 @@ async fn part<T: ClientStream>(conn: &Conn, mut io: HeadWatch<T>, read: Bytes, e
     }
 }
 
-/// Half-closes and reads on for a bounded while: closing with bytes unread would reset the connection, and the client
-/// would lose the answer that says why (RFC 9112, 9.6).
-async fn linger(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
-    let drain = async {
-        let _ = io.shutdown().await;
-        let _ = tokio::io::copy(&mut io.take(LINGER_BYTES), &mut tokio::io::sink()).await;
-    };
-    let _ = tokio::time::timeout(LINGER_TIME, drain).await;
+/// What the codec has read and not used, and what it would have read next.
+fn joined(read: Bytes, behind: Vec<u8>) -> Bytes {
+    if behind.is_empty() { read } else { [&*read, &*behind].concat().into() }
 }

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::conn::Conn;
 use crate::access::Entry;
 use crate::error::Failure;
 use crate::headers::X_REQUEST_ID;
+use crate::http::connection::conn::Conn;
 use crate::pages;
 use crate::types::{RequestId, TlsVersion};
 

@@ -9,36 +9,69 @@ use std::task::{Context, Poll};
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::conn::Conn;
-use super::scan::HeadScan;
-use super::unparsed;
+use super::scan::{ForeignByte, HeadScan, ScanFault};
+use super::{target, unparsed};
 use crate::error::Failure;
+use crate::http::connection::conn::Conn;
 
 /// A client's byte stream, watched.
 pub struct HeadWatch<T> {
     io: T,
     conn: Rc<Conn>,
     scan: HeadScan,
+    /// What the codec reads next: encoded, it was more than the codec had room for.
+    carry: Vec<u8>,
     refusal: Option<(Vec<u8>, usize)>,
 }
 
 impl<T> HeadWatch<T> {
     pub fn new(io: T, conn: Rc<Conn>) -> Self {
-        Self { io, conn, scan: HeadScan::default(), refusal: None }
+        Self { io, conn, scan: HeadScan::default(), carry: Vec::new(), refusal: None }
     }
 
-    pub fn into_inner(self) -> T {
-        self.io
+    /// The stream, and what the codec would have read next.
+    pub fn into_parts(self) -> (T, Vec<u8>) {
+        (self.io, self.carry)
     }
 
-    fn scan(&mut self, bytes: &[u8]) {
-        if self.conn.is_idle() {
-            self.scan.expect_head();
-        }
+    /// Looks at what arrived before the codec does. What its URI parser would refuse is encoded.
+    fn look_at(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
         self.conn.received();
-        if self.scan.feed(bytes).is_err() {
-            self.conn.distrust(Failure::BadFraming);
+        let mut foreign = Vec::new();
+        let result = self.scan.feed(&buf.filled()[before..], &mut foreign);
+        let scanned = self.conn.scanned();
+        if let Err(fault) = result {
+            scanned.note_fault(self.scan.request(), failure_of(fault));
         }
+        let (request, announced) = self.scan.announced();
+        scanned.note_announced(request, announced);
+        if !foreign.is_empty() {
+            self.encode(buf, before, &foreign);
+        }
+    }
+
+    fn encode(&mut self, buf: &mut ReadBuf<'_>, before: usize, foreign: &[ForeignByte]) {
+        for byte in foreign {
+            self.conn.scanned().note_escape(byte.request, byte.in_target);
+        }
+        let places: Vec<_> = foreign.iter().map(|byte| byte.at).collect();
+        self.carry = target::encoded(&buf.filled()[before..], &places);
+        buf.set_filled(before);
+        self.give_carry(buf);
+    }
+
+    /// What has not fitted before.
+    fn give_carry(&mut self, buf: &mut ReadBuf<'_>) {
+        let length = buf.remaining().min(self.carry.len());
+        buf.put_slice(&self.carry[..length]);
+        self.carry.drain(..length);
+    }
+}
+
+fn failure_of(fault: ScanFault) -> Failure {
+    match fault {
+        ScanFault::Ambiguous => Failure::BadFraming,
+        ScanFault::BadTarget | ScanFault::BrokenBody => Failure::BadRequest,
     }
 }
 
@@ -49,7 +82,7 @@ impl<T: AsyncWrite + Unpin> HeadWatch<T> {
             return false;
         }
         let Some(status) = unparsed::status_of_bare(written) else { return false };
-        let failure = match (self.conn.bad_head(), status) {
+        let failure = match (self.conn.scanned().fault_in(self.conn.exchanges() + 1), status) {
             (Some(failure), _) => failure,
             (None, StatusCode::URI_TOO_LONG) => Failure::UriTooLong,
             // RFC 9112, 3: the request line alone was more than a head may be.
@@ -81,8 +114,12 @@ impl<T: AsyncWrite + Unpin> HeadWatch<T> {
 impl<T: AsyncRead + Unpin> AsyncRead for HeadWatch<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
+        if !self.carry.is_empty() {
+            self.give_carry(buf);
+            return Poll::Ready(Ok(()));
+        }
         std::task::ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-        self.scan(&buf.filled()[before..]);
+        self.look_at(buf, before);
         Poll::Ready(Ok(()))
     }
 }

@@ -9,11 +9,13 @@ use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
 
-use super::coalesce::Coalesce;
-use super::conn::Conn;
-use super::handler::Handler;
-use super::stream::ClientStream;
+use super::coalesce::{Coalesce, Flusher};
+use super::frame_watch::FrameWatch;
+use crate::http::connection::conn::Conn;
+use crate::http::connection::handler::Handler;
+use crate::http::connection::stream::{ClientStream, LINGER_TIME, linger};
 use crate::upstream::LocalExecutor;
 use crate::worker::{AbortableStream, ConnectionOrder};
 
@@ -35,13 +37,28 @@ const PENDING_RESETS: usize = 20;
 /// hyper's default.
 const ERROR_RESETS: usize = 100;
 
-pub(super) async fn serve<T: ClientStream + 'static, H: Handler>(conn: Rc<Conn>, io: T, handler: H) {
+pub async fn serve<T: ClientStream + 'static, H: Handler>(conn: Rc<Conn>, io: T, handler: H) {
+    let (io, calm) = FrameWatch::new(io, conn.clone());
+    let (io, flusher) = Coalesce::new(io);
+    drive(&conn, io, &flusher, handler).await;
+    if let (Some(goaway), Some((io, pending))) = (calm.goaway(), flusher.into_parts()) {
+        tracing::debug!(ip = %conn.peer().ip, "too many HTTP/2 control frames");
+        // Boxed: what few connections come to must not make all of them larger.
+        Box::pin(say_goodbye(io, pending, goaway)).await;
+    }
+}
+
+/// Runs the codec to its end, or to the connection's.
+async fn drive<T, H>(conn: &Rc<Conn>, io: Coalesce<T>, flusher: &Flusher<T>, handler: H)
+where
+    T: ClientStream + 'static,
+    H: Handler,
+{
     let limits = conn.limits();
     let service = {
         let conn = conn.clone();
         service_fn(move |request| handler.answer(&conn, request))
     };
-    let (io, flusher) = Coalesce::new(io);
     let codec = http2::Builder::new(StreamExecutor)
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.h2_streams)
@@ -64,6 +81,7 @@ pub(super) async fn serve<T: ClientStream + 'static, H: Handler>(conn: Rc<Conn>,
             }
             ConnectionOrder::Finish | ConnectionOrder::Serve => {}
         }
+        conn.unread().poll(cx);
         if !ended {
             ended = codec.as_mut().poll(cx).is_ready();
         }
@@ -74,6 +92,14 @@ pub(super) async fn serve<T: ClientStream + 'static, H: Handler>(conn: Rc<Conn>,
         }
     });
     serving.await;
+}
+
+/// The last frame, behind what the codec has written.
+async fn say_goodbye(mut io: impl ClientStream, mut pending: Vec<u8>, goaway: [u8; 17]) {
+    pending.extend_from_slice(&goaway);
+    if let Ok(Ok(())) = tokio::time::timeout(LINGER_TIME, io.write_all(&pending)).await {
+        linger(&mut io).await;
+    }
 }
 
 /// Makes each stream's task abortable before it is spawned.

@@ -49,6 +49,15 @@ impl<T: AsyncWrite + Unpin> Flusher<T> {
     }
 }
 
+impl<T> Flusher<T> {
+    /// The stream, once the codec is gone, and what the codec has written to it that has not left.
+    pub fn into_parts(self) -> Option<(T, Vec<u8>)> {
+        let Inner { io, mut pending, sent, .. } = Rc::into_inner(self.0)?.into_inner();
+        pending.drain(..sent);
+        Some((io, pending))
+    }
+}
+
 impl<T: AsyncWrite + Unpin> Inner<T> {
     fn poll_send_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.pending.len() {

@@ -1,0 +1,11 @@
+//! HTTP/2: hyper's codec, and what its frames are read and written with.
+//!
+//! `frame_watch` is the stream that the codec reads: it counts control frames, which the codec takes without end; `coalesce` makes one
+//! record of what the codec writes in one turn.
+
+mod coalesce;
+mod frame_watch;
+mod frames;
+mod serve;
+
+pub(super) use serve::serve;
