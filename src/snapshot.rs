@@ -149,7 +149,7 @@ impl Builder<'_> {
             body_size: route.body_size,
             body_timeout: route.body_timeout,
             security: SecurityHeaders::compile(&route.headers, route.hsts),
-            strip_prefix: route.strip_prefix,
+            stripped: route.strip_prefix.then(|| route.path.as_prefix()).flatten(),
             tells_client_cert: site.client_auth.is_some(),
             series: self.metrics.series(&site.name, service),
         }
@@ -175,7 +175,7 @@ impl Builder<'_> {
             body_size: self.config.limits.body_size,
             body_timeout: self.config.limits.body_timeout,
             security: SecurityHeaders::compile(&HeaderPolicy { preset: Preset::Secure, changes: Vec::new() }, None),
-            strip_prefix: false,
+            stripped: None,
             tells_client_cert: false,
             series: self.metrics.series("", ""),
         }

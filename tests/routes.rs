@@ -25,12 +25,10 @@ fn the_most_specific_route_wins_whatever_the_order() {
 fn no_other_spelling_of_a_path_gets_past_a_rule() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).and("[[site.route]]\npath = \"/admin/\"\nallow = [\"192.0.2.0/24\"]\n").start();
-    for path in
-        ["/admin/", "/admin", "/%61dmin/", "//admin/", "/x/../admin/", "/x/%2e%2e/admin/", "/./admin/x", "/admin%2Fx"]
-    {
+    for path in ["/admin/", "/admin", "/%61dmin/", "//admin/", "/x/../admin/", "/x/%2e%2e/admin/", "/./admin/x"] {
         assert_eq!(edge.tls("app.test").get(path).status, 403, "{path}");
     }
-    for path in ["/..", "/%00", "/%zz"] {
+    for path in ["/..", "/%00", "/%zz", "/admin%2Fx"] {
         assert_eq!(edge.tls("app.test").get(path).status, 400, "{path}");
     }
     assert_eq!(edge.tls("app.test").get("/administrator").status, 200);
@@ -88,7 +86,7 @@ fn a_table_of_headers_changes_the_preset() {
     assert_eq!(mine.get("x-content-type-options"), Some("nosniff"));
     let strict = edge.tls("strict.test").get("/");
     assert_eq!(strict.get("x-frame-options"), Some("DENY"));
-    assert_eq!(strict.get("strict-transport-security"), Some("max-age=31536000; includeSubDomains; preload"));
+    assert_eq!(strict.get("strict-transport-security"), Some("max-age=31536000"));
     let off = edge.tls("off.test").get("/");
     assert_eq!((off.get("x-frame-options"), off.get("x-request-id").is_some()), (None, true));
 }

@@ -317,6 +317,14 @@ pub enum SiteTls {
     Off,
 }
 
+/// Strict-Transport-Security (RFC 6797, 6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hsts {
+    pub max_age: Duration,
+    pub include_subdomains: bool,
+    pub preload: bool,
+}
+
 /// A route with everything it inherits from its site already in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RouteConfig {
@@ -329,8 +337,8 @@ pub struct RouteConfig {
     pub body_size: u64,
     pub body_timeout: Duration,
     pub headers: HeaderPolicy,
-    /// Strict-Transport-Security's max-age; `None`: not sent.
-    pub hsts: Option<Duration>,
+    /// `None`: not sent.
+    pub hsts: Option<Hsts>,
     /// The prefix is cut before the request goes to the service.
     pub strip_prefix: bool,
 }
@@ -340,6 +348,15 @@ pub enum RoutePath {
     /// On segment borders; ends with `/` or is matched as if it did.
     Prefix(String),
     Exact(String),
+}
+
+impl RoutePath {
+    /// As X-Forwarded-Prefix names it: without a slash at its end. `None` for the root.
+    pub fn as_prefix(&self) -> Option<HeaderValue> {
+        let (Self::Prefix(path) | Self::Exact(path)) = self;
+        let path = path.trim_end_matches('/');
+        if path.is_empty() { None } else { HeaderValue::try_from(path).ok() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -1,26 +1,23 @@
 //! The decision over one request's head.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Method, Version, header};
 
+use super::client::Client;
 use super::host::host_of;
 use super::location;
 use super::peer::Peer;
 use crate::config::SiteTls;
 use crate::error::Failure;
-use crate::headers::client_ip;
 use crate::site::{PathReadings, Route, RouteAction};
 use crate::snapshot::Snapshot;
 
 /// A request that is understood: its client, its route, and what to do with it.
 #[derive(Debug)]
 pub struct Decision<'s> {
-    pub client: IpAddr,
-    /// Whether the peer's own X-Forwarded-*, X-Request-ID and traceparent count.
-    pub trusted: bool,
+    pub client: Client,
     /// The route that answers; before one is found the site's last one, before a site is found the snapshot's stray one.
     pub route: &'s Arc<Route>,
     /// What is sent instead of the request's path: the path that was judged, where the two differ in more than their spelling.
@@ -39,10 +36,8 @@ pub enum RequestVerdict {
 
 /// Decides in this order: target, framing, number of fields, host, site, TLS, client certificate, canonical host, path, method, address, announced body size.
 pub fn decide<'s>(snapshot: &'s Snapshot, head: &Parts, peer: &Peer) -> Decision<'s> {
-    let trusted_nets = &snapshot.config.server.trusted_proxies;
-    let trusted = !trusted_nets.is_empty() && trusted_nets.iter().any(|net| net.contains(&peer.ip));
-    let client = if trusted { client_ip(peer.ip, trusted_nets, &head.headers) } else { peer.ip };
-    let mut decision = Decision { client, trusted, route: &snapshot.stray, path: None, verdict: RequestVerdict::Pass };
+    let client = Client::of(peer, &snapshot.config.server.trusted_proxies, &head.headers);
+    let mut decision = Decision { client, route: &snapshot.stray, path: None, verdict: RequestVerdict::Pass };
     decision.verdict = judge(snapshot, head, peer, &mut decision).unwrap_or_else(RequestVerdict::Refuse);
     decision
 }
@@ -55,8 +50,8 @@ fn judge<'s>(
 ) -> Result<RequestVerdict, Failure> {
     check_target(head)?;
     check_framing(head)?;
-    if count_fields(head) > snapshot.config.limits.headers {
-        return Err(Failure::HeadTooLarge);
+    if head.version == Version::HTTP_2 {
+        check_framing_h2(head, snapshot.config.limits.headers)?;
     }
     let host = host_of(head)?;
     let unknown = if peer.tls { Failure::Misdirected } else { Failure::NoSite };
@@ -70,7 +65,7 @@ fn judge<'s>(
     }
     decision.route = site.fallback();
     let wants_tls = site.tls != SiteTls::Off;
-    if wants_tls != peer.tls && snapshot.serves_tls {
+    if wants_tls != peer.tls && snapshot.serves_tls && !(wants_tls && decision.client.is_https) {
         return if wants_tls {
             if host.name.is_empty() {
                 return Err(Failure::BadHost);
@@ -88,7 +83,12 @@ fn judge<'s>(
         && canonical.as_str() != host.name
         && !host.name.is_empty()
     {
-        return Ok(RequestVerdict::Redirect(location::to_host(canonical.as_str(), &host, peer.tls, &head.uri)));
+        return Ok(RequestVerdict::Redirect(location::to_host(
+            canonical.as_str(),
+            &host,
+            decision.client.is_https,
+            &head.uri,
+        )));
     }
     let readings = PathReadings::of(head.uri.path()).map_err(|_| Failure::BadPath)?;
     let route = site.route(&readings.first);
@@ -101,7 +101,7 @@ fn judge<'s>(
     if matches!(head.method, Method::TRACE | Method::CONNECT) {
         return Err(Failure::MethodNotAllowed);
     }
-    if !route.admits(decision.client) {
+    if !route.admits(decision.client.ip) {
         return Err(Failure::Denied);
     }
     if announced_length(head).is_some_and(|length| length > route.body_size) {
@@ -126,8 +126,8 @@ fn check_target(head: &Parts) -> Result<(), Failure> {
     Ok(())
 }
 
-/// RFC 9112, 6.1 and 6.3; RFC 9113, 8.1.1: the same for both protocols. What the codec has already refused does not come here; a
-/// pair of lengths that it would have merged is found by the connection's own scan of the head.
+/// RFC 9112, 6.1 and 6.3. What the codec has already refused does not come here; what it takes of two lengths, or of one that is no
+/// number, is found by the connection's own scan of the head.
 fn check_framing(head: &Parts) -> Result<(), Failure> {
     let mut encodings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
     if let Some(first) = encodings.next() {
@@ -136,6 +136,11 @@ fn check_framing(head: &Parts) -> Result<(), Failure> {
             return Err(Failure::BadFraming);
         }
     }
+    Ok(())
+}
+
+/// What under HTTP/1.1 the scan and the codec see to: one length (RFC 9113, 8.1.1), and no more fields than `most`.
+fn check_framing_h2(head: &Parts, most: usize) -> Result<(), Failure> {
     let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
     if let Some(first) = lengths.next() {
         let is_number = !first.is_empty() && first.as_bytes().iter().all(u8::is_ascii_digit);
@@ -143,13 +148,12 @@ fn check_framing(head: &Parts) -> Result<(), Failure> {
             return Err(Failure::BadFraming);
         }
     }
+    // Clients may send each cookie as a field of its own (8.2.3): together they are one.
+    let cookies = || head.headers.get_all(header::COOKIE).iter().count();
+    if head.headers.len() > most && head.headers.len() - cookies().saturating_sub(1) > most {
+        return Err(Failure::HeadTooLarge);
+    }
     Ok(())
-}
-
-/// HTTP/2 clients send each cookie as a field of its own (RFC 9113, 8.2.3): together they are one.
-fn count_fields(head: &Parts) -> usize {
-    let cookies = head.headers.get_all(header::COOKIE).iter().count();
-    head.headers.len() - cookies.saturating_sub(1)
 }
 
 fn announced_length(head: &Parts) -> Option<u64> {

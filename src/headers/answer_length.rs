@@ -48,13 +48,12 @@ fn merge_lengths(headers: &mut HeaderMap) {
 }
 
 fn is_length(member: &[u8]) -> bool {
-    number(member).is_some()
+    // Nineteen digits are less than 64 bits.
+    !member.is_empty() && member.iter().all(u8::is_ascii_digit) && (member.len() < 20 || number(member).is_some())
 }
 
 fn number(member: &[u8]) -> Option<u64> {
-    // `parse` takes a sign.
-    let text = str::from_utf8(member).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    text.parse().ok()
+    str::from_utf8(member).ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What the backend is told about the client, and which peers' words count for it.
 //!
-//! Sets X-Request-ID, X-Forwarded-For, -Proto, -Host and -Port, X-Real-IP and traceparent, each exactly once. From a
+//! Sets X-Request-ID, X-Forwarded-For, -Proto, -Host and -Port, X-Real-IP and traceparent, each exactly once, and -Prefix where a prefix is cut. From a
 //! peer that isn't trusted nothing of the kind is taken over; from anyone, X-Client-Cert-* and names that a CGI-like backend
 //! can't tell from ours (`X_Forwarded_For`) are dropped. Values that don't change within a connection are made once, in
 //! [`ForwardedSender`]. Which id a request has is decided before: [`crate::http`].
@@ -12,15 +12,17 @@ use smallvec::SmallVec;
 
 use super::client_cert::ClientCert;
 use super::names::{
-    TRACEPARENT, TRACESTATE, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REAL_IP,
-    X_REQUEST_ID,
+    TRACEPARENT, TRACESTATE, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PREFIX,
+    X_FORWARDED_PROTO, X_REAL_IP, X_REQUEST_ID,
 };
 use super::trace::TraceParent;
 use super::vouched::is_vouched;
 
 pub use client::client_ip;
+pub use scheme::claims_https;
 
 mod client;
+mod scheme;
 
 /// The other end of one connection, with its values ready to send.
 #[derive(Debug, Clone)]
@@ -60,6 +62,8 @@ pub struct Forward<'a> {
     pub request_id: &'a HeaderValue,
     /// The host the client asked for, before the service's `host` setting. HTTP/1.0 may ask for none.
     pub host: Option<&'a HeaderValue>,
+    /// The prefix that the path has lost here.
+    pub stripped: Option<&'a HeaderValue>,
     /// The certificate of the client, where the site asks for one and it has shown one.
     pub client_cert: Option<&'a ClientCert>,
 }
@@ -75,6 +79,10 @@ impl Forward<'_> {
             self.replace_claims(headers);
         }
         headers.insert(X_REQUEST_ID, self.request_id.clone());
+        if let Some(stripped) = self.stripped {
+            let prefix = self.prefix(headers, stripped);
+            headers.insert(X_FORWARDED_PREFIX, prefix);
+        }
         let trace = self.trace(headers);
         headers.insert(TRACEPARENT, trace.value().clone());
         if let Some(cert) = self.client_cert {
@@ -98,12 +106,13 @@ impl Forward<'_> {
     fn extend_claims(&self, headers: &mut HeaderMap) {
         let ForwardedSender { address, scheme, port, .. } = self.sender;
         let way = appended(headers, address);
-        let claimed = sole(headers, &X_FORWARDED_PROTO, is_scheme);
-        let default_port = match claimed.as_ref().map(HeaderValue::as_bytes) {
-            Some(b"https") => HeaderValue::from_static("443"),
-            Some(_) => HeaderValue::from_static("80"),
+        let claimed = claims_https(headers);
+        let default_port = match claimed {
+            Some(true) => HeaderValue::from_static("443"),
+            Some(false) => HeaderValue::from_static("80"),
             None => port.clone(),
         };
+        let claimed = claimed.map(|https| HeaderValue::from_static(if https { "https" } else { "http" }));
         let port = sole(headers, &X_FORWARDED_PORT, is_port).unwrap_or(default_port);
         let host = sole(headers, &X_FORWARDED_HOST, is_host).or_else(|| self.host.cloned());
         headers.remove(X_FORWARDED_HOST);
@@ -114,6 +123,16 @@ impl Forward<'_> {
             headers.insert(X_FORWARDED_HOST, host);
         }
         headers.insert(X_FORWARDED_PORT, port);
+    }
+
+    /// What the proxies before us have cut comes first.
+    fn prefix(&self, headers: &HeaderMap, stripped: &HeaderValue) -> HeaderValue {
+        let before = sole(headers, &X_FORWARDED_PREFIX, is_prefix).filter(|_| self.trusted);
+        let joined = before.and_then(|before| {
+            let before = before.to_str().ok()?.trim_end_matches('/').to_owned();
+            HeaderValue::try_from(before + stripped.to_str().ok()?).ok()
+        });
+        joined.unwrap_or_else(|| stripped.clone())
     }
 
     /// A trace that is started here has no history: tracestate goes (W3C Trace Context section 3.3).
@@ -167,10 +186,6 @@ fn sole(headers: &HeaderMap, name: &HeaderName, is_sane: impl Fn(&[u8]) -> bool)
     (values.next().is_none() && is_sane(value.as_bytes())).then(|| value.clone())
 }
 
-fn is_scheme(value: &[u8]) -> bool {
-    matches!(value, b"http" | b"https")
-}
-
 fn is_port(value: &[u8]) -> bool {
     str::from_utf8(value).is_ok_and(|text| text.parse::<u16>().is_ok_and(|port| port > 0))
 }
@@ -178,6 +193,10 @@ fn is_port(value: &[u8]) -> bool {
 fn is_host(value: &[u8]) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b".-:[]_".contains(byte);
     !value.is_empty() && value.len() <= 260 && value.iter().all(allowed)
+}
+
+fn is_prefix(value: &[u8]) -> bool {
+    value.starts_with(b"/") && value.iter().all(u8::is_ascii_graphic)
 }
 
 /// An address is always a valid value; the fallback says "unknown" as RFC 7239 does.

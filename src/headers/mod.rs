@@ -18,7 +18,7 @@ mod vouched;
 pub use answer_length::AnswerLength;
 pub use client_cert::ClientCert;
 pub use cookies::{cookie, join_cookies, take_cookies};
-pub use forwarded::{Forward, ForwardedSender, client_ip};
+pub use forwarded::{Forward, ForwardedSender, claims_https, client_ip};
 pub use hop::{BadConnection, Hop, strip_request, strip_response};
 pub use names::X_REQUEST_ID;
 pub use security::SecurityHeaders;

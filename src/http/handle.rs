@@ -82,12 +82,14 @@ fn key_authorization(exchange: &Exchange, verdict: &RequestVerdict) -> Option<By
 fn receive(conn: &Rc<Conn>, mut head: Parts) -> (Box<Exchange>, RequestVerdict) {
     let snapshot = conn.worker().snapshot();
     let mut decision = decide(&snapshot, &head, conn.peer());
-    let from_client = head.headers.get(X_REQUEST_ID).filter(|_| decision.trusted);
+    let from_client = head.headers.get(X_REQUEST_ID).filter(|_| decision.client.is_trusted);
     let now = SystemTime::now();
     let id = from_client.and_then(|value| RequestId::from_client(value.as_bytes()));
     let id = id.unwrap_or_else(|| RequestId::at(now));
-    let mut request = ClientRequest::new(&head, id, decision.client, decision.trusted, now);
-    if let Some(escapes) = conn.scanned().take_escapes(conn.exchanges()) {
+    let mut request = ClientRequest::new(&head, id, decision.client, now);
+    if !conn.scanned().is_clean()
+        && let Some(escapes) = conn.scanned().take_escapes(conn.exchanges())
+    {
         request.note_escapes(&escapes);
     }
     if let Some(path) = decision.path.take() {
@@ -104,6 +106,9 @@ fn receive(conn: &Rc<Conn>, mut head: Parts) -> (Box<Exchange>, RequestVerdict) 
 /// Why a request is refused for what the bytes beneath the codec have shown already.
 fn scanned_refusal(conn: &Conn, route: &Route) -> Option<Failure> {
     let (scanned, request) = (conn.scanned(), conn.exchanges());
+    if scanned.is_clean() {
+        return None;
+    }
     let is_too_large = || scanned.announced_in(request) > route.body_size;
     scanned.fault_in(request).or_else(|| is_too_large().then_some(Failure::BodyTooLarge))
 }
@@ -156,6 +161,7 @@ fn judge(exchange: &Exchange, limit: &Limit) -> LimitVerdict {
     let host = if by_host { host_of(head).map(|host| host.name).unwrap_or_default() } else { "".into() };
     let by_path = limit.limiter.zone().key == ZoneKey::IpPath;
     let path = if by_path { path_key(head.uri.path()) } else { "".into() };
-    let client = limit::LimitedClient { ip: exchange.request.client, host: &host, path: &path, headers: &head.headers };
+    let client =
+        limit::LimitedClient { ip: exchange.request.client.ip, host: &host, path: &path, headers: &head.headers };
     limit.limiter.check(&client, exchange.request.started())
 }

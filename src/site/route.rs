@@ -30,7 +30,8 @@ pub struct Route {
     pub body_size: u64,
     pub body_timeout: Duration,
     pub security: SecurityHeaders,
-    pub strip_prefix: bool,
+    /// What is cut off the path before it goes to the service, and told as X-Forwarded-Prefix; `None`: nothing.
+    pub stripped: Option<HeaderValue>,
     /// The site asks clients for certificates, and its backends are told of them.
     pub tells_client_cert: bool,
     pub series: Arc<Series>,

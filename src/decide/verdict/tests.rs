@@ -158,10 +158,10 @@ fn a_trusted_peer_speaks_for_its_client_and_no_other_does() {
     let head = head(Request::get("/admin/").header("host", "app.test").header("x-forwarded-for", "198.51.100.1"));
     let trusted = Peer { ip: [192, 0, 2, 7].into(), ..over_tls(None) };
     let decision = decide(&snapshot, &head, &trusted);
-    assert_eq!((decision.trusted, decision.client), (true, [198, 51, 100, 1].into()));
+    assert_eq!((decision.client.is_trusted, decision.client.ip), (true, [198, 51, 100, 1].into()));
     assert_eq!(decision.verdict, refuses(Failure::Denied));
     let decision = decide(&snapshot, &head, &over_tls(None));
-    assert_eq!((decision.trusted, decision.client), (false, [203, 0, 113, 9].into()));
+    assert_eq!((decision.client.is_trusted, decision.client.ip), (false, [203, 0, 113, 9].into()));
     assert_eq!(decision.verdict, RequestVerdict::Pass);
 }
 
@@ -175,8 +175,10 @@ fn an_announced_length_is_bounded_by_its_route() {
     assert_eq!(post("/", "1025"), refuses(Failure::BodyTooLarge));
     assert_eq!(post("/large/", "2048"), RequestVerdict::Pass);
     assert_eq!(post("/large/", "2049"), refuses(Failure::BodyTooLarge));
+    assert_eq!(post("/", "none"), RequestVerdict::Pass, "the scan has judged it");
     for no_length in ["none", "", "+1", "-1", "1, 1", "0x1"] {
-        assert_eq!(post("/", no_length), refuses(Failure::BadFraming), "{no_length:?}");
+        let post = Request::post("https://app.test/").version(Version::HTTP_2).header("content-length", no_length);
+        assert_eq!(verdict(&head(post), &over_tls(None)), refuses(Failure::BadFraming), "{no_length:?}");
     }
 }
 
@@ -205,4 +207,24 @@ fn only_chunked_alone_frames_a_body() {
     assert_eq!(check_framing(&twice), Err(Failure::BadFraming));
     let both = head(Request::builder().uri("/").header("transfer-encoding", "chunked").header("content-length", "3"));
     assert_eq!(check_framing(&both), Err(Failure::BadFraming));
+}
+
+#[test]
+fn a_trusted_proxy_that_has_terminated_tls_is_not_redirected_again() {
+    let proxy = Peer { ip: [192, 0, 2, 7].into(), ..over_plain() };
+    let claim = |name: &str, value: &str| head(Request::get("/").header("host", "app.test").header(name, value));
+    for (name, value) in [
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-proto", "HTTPS, http"),
+        ("x-forwarded-proto", "wss"),
+        ("forwarded", "for=198.51.100.1;proto=https"),
+    ] {
+        assert_eq!(verdict(&claim(name, value), &proxy), RequestVerdict::Pass, "{name}: {value}");
+        assert_eq!(verdict(&claim(name, value), &over_plain()), redirects("https://app.test:8443/"), "untrusted");
+    }
+    for value in ["http", "gopher"] {
+        assert_eq!(verdict(&claim("x-forwarded-proto", value), &proxy), redirects("https://app.test:8443/"), "{value}");
+    }
+    let www = head(Request::get("/a").header("host", "www.app.test").header("x-forwarded-proto", "https"));
+    assert_eq!(verdict(&www, &proxy), redirects("https://app.test/a"), "to the canonical host, over TLS");
 }

@@ -30,6 +30,7 @@ fn forward(peer: &str, headers: &mut HeaderMap) -> String {
         client: client_ip(sender.peer(), &trusted(), headers),
         request_id: &HeaderValue::from_static("the-id"),
         host: Some(&HeaderValue::from_static("example.com")),
+        stripped: None,
         client_cert: None,
     };
     forward.apply(headers).trace_id().to_owned()
@@ -169,5 +170,32 @@ proptest! {
     fn any_way_is_survived(way in "[0-9a-f.:,\\[\\] ]{0,80}") {
         prop_assert_eq!(client("192.0.2.1", &[&way]), "192.0.2.1");
         client("10.0.0.1", &[&way]);
+    }
+}
+
+#[test]
+fn a_prefix_that_was_cut_is_told_with_those_that_trusted_proxies_have_cut() {
+    for (peer, sent, told) in [
+        ("192.0.2.1", None, "/app"),
+        ("192.0.2.1", Some("/evil"), "/app"),
+        ("10.0.0.1", Some("/outer"), "/outer/app"),
+        ("10.0.0.1", Some("/outer/"), "/outer/app"),
+        ("10.0.0.1", Some("evil"), "/app"),
+        ("10.0.0.1", None, "/app"),
+    ] {
+        let fields: Vec<_> = sent.iter().map(|sent| ("x-forwarded-prefix", *sent)).collect();
+        let mut headers = map(&fields);
+        let sender = ForwardedSender::new(peer.parse().unwrap(), 443, true);
+        let forward = Forward {
+            sender: &sender,
+            trusted: client::is_trusted(sender.peer(), &trusted()),
+            client: sender.peer(),
+            request_id: &HeaderValue::from_static("the-id"),
+            host: None,
+            stripped: Some(&HeaderValue::from_static("/app")),
+            client_cert: None,
+        };
+        forward.apply(&mut headers);
+        assert_eq!(headers["x-forwarded-prefix"], told, "{peer} {sent:?}");
     }
 }

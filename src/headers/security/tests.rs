@@ -3,10 +3,10 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::SecurityHeaders;
-use crate::config::{HeaderPolicy, Preset};
+use crate::config::{HeaderPolicy, Hsts, Preset};
 use crate::headers::tests::{map, names};
 
-const YEAR: Duration = Duration::from_hours(8760);
+const YEAR: Hsts = Hsts { max_age: Duration::from_hours(8760), include_subdomains: false, preload: false };
 
 fn compile(preset: Preset, changes: &[(&'static str, Option<&'static str>)]) -> SecurityHeaders {
     let changes =
@@ -30,7 +30,6 @@ fn secure_adds_what_the_contract_lists_and_hides_the_software() {
         [
             "content-type",
             "cross-origin-opener-policy",
-            "permissions-policy",
             "referrer-policy",
             "strict-transport-security",
             "x-content-type-options",
@@ -42,15 +41,53 @@ fn secure_adds_what_the_contract_lists_and_hides_the_software() {
 }
 
 #[test]
-fn secure_keeps_what_the_backend_set_strict_overrides_it() {
+fn secure_keeps_what_the_backend_set() {
     let backend = [("x-frame-options", "ALLOWALL"), ("strict-transport-security", "max-age=1")];
     let kept = answer(&compile(Preset::Secure, &[]), &backend, true);
     assert_eq!(kept["x-frame-options"], "ALLOWALL");
     assert_eq!(kept["strict-transport-security"], "max-age=1");
-    let strict = answer(&compile(Preset::Strict, &[]), &backend, true);
-    assert_eq!(strict["x-frame-options"], "DENY");
-    assert_eq!(strict["content-security-policy"], "default-src 'self'");
-    assert_eq!(strict["strict-transport-security"], "max-age=31536000; includeSubDomains; preload");
+}
+
+#[test]
+fn strict_is_never_laxer_than_the_backend_or_the_preset() {
+    let strict = compile(Preset::Strict, &[]);
+    let alone = answer(&strict, &[], true);
+    assert_eq!(alone["x-frame-options"], "DENY");
+    assert_eq!(alone["content-security-policy"], "default-src 'self'");
+    assert_eq!(alone["referrer-policy"], "strict-origin-when-cross-origin");
+    assert_eq!(alone["permissions-policy"], "camera=(), geolocation=(), microphone=()");
+    assert_eq!(alone["strict-transport-security"], "max-age=31536000");
+    let lax = [
+        ("x-frame-options", "ALLOWALL"),
+        ("x-content-type-options", "none"),
+        ("cross-origin-opener-policy", "unsafe-none"),
+        ("referrer-policy", "unsafe-url"),
+        ("permissions-policy", "camera=*"),
+        ("strict-transport-security", "max-age=1"),
+    ];
+    let headers = answer(&strict, &lax, true);
+    for (name, _) in lax {
+        assert_eq!(headers.get_all(name).iter().collect::<Vec<_>>(), [&alone[name]], "{name}");
+    }
+    let stricter = [
+        ("referrer-policy", "no-referrer"),
+        ("content-security-policy", "default-src 'none'"),
+        ("permissions-policy", "usb=()"),
+        ("strict-transport-security", "max-age=63072000; includeSubDomains"),
+    ];
+    let headers = answer(&strict, &stricter, true);
+    assert_eq!(headers["referrer-policy"], "no-referrer");
+    assert_eq!(headers["content-security-policy"], "default-src 'none'");
+    assert_eq!(headers["permissions-policy"], "usb=(), camera=(), geolocation=(), microphone=()");
+    assert_eq!(headers["strict-transport-security"], "max-age=63072000; includeSubDomains");
+}
+
+#[test]
+fn hsts_says_what_the_site_says() {
+    let hsts = Hsts { include_subdomains: true, preload: true, ..YEAR };
+    let policy = HeaderPolicy { preset: Preset::Secure, changes: Vec::new() };
+    let headers = answer(&SecurityHeaders::compile(&policy, Some(hsts)), &[], true);
+    assert_eq!(headers["strict-transport-security"], "max-age=31536000; includeSubDomains; preload");
 }
 
 #[test]

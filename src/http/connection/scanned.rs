@@ -13,6 +13,8 @@ use crate::types::keep_waker;
 /// Findings of one connection.
 #[derive(Default)]
 pub struct Scanned {
+    /// Whether there is any finding.
+    has_any: Cell<bool>,
     fault: Cell<Option<(u64, Failure)>>,
     announced: Cell<(u64, u64)>,
     escapes: RefCell<Vec<(u64, Escapes)>>,
@@ -20,6 +22,11 @@ pub struct Scanned {
 }
 
 impl Scanned {
+    /// Whether nothing was found, as nearly always.
+    pub fn is_clean(&self) -> bool {
+        !self.has_any.get()
+    }
+
     /// Why this request can't be trusted: for a fault of its own, or of one before it.
     pub fn fault_in(&self, request: u64) -> Option<Failure> {
         self.fault.get().filter(|(number, _)| *number <= request).map(|(_, failure)| failure)
@@ -50,18 +57,21 @@ impl Scanned {
     /// The first fault counts.
     pub(super) fn note_fault(&self, request: u64, failure: Failure) {
         if self.fault.get().is_none() {
+            self.has_any.set(true);
             self.fault.set(Some((request, failure)));
             self.wake();
         }
     }
 
     pub(super) fn note_announced(&self, request: u64, announced: u64) {
-        if self.announced.replace((request, announced)) != (request, announced) && announced > 0 {
+        if announced > 0 && self.announced.replace((request, announced)) != (request, announced) {
+            self.has_any.set(true);
             self.wake();
         }
     }
 
     pub(super) fn note_escape(&self, request: u64, in_target: usize) {
+        self.has_any.set(true);
         let mut all = self.escapes.borrow_mut();
         match all.last_mut() {
             Some((number, escapes)) if *number == request => escapes.add(in_target),

@@ -92,7 +92,7 @@ impl Exchange {
         Entry {
             time: request.began() + duration,
             request_id: request.id.as_str(),
-            client: request.client,
+            client: request.client.ip,
             method: request.method().as_str(),
             host: request.host(),
             path,

@@ -1,12 +1,12 @@
 //! The request as its client made it: written down when the head has arrived, and kept for the log.
 
-use std::net::IpAddr;
 use std::time::{Instant, SystemTime};
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Uri, Version, header};
 
+use crate::decide::Client;
 use crate::error::Failure;
 use crate::headers::TraceParent;
 use crate::http::connection::Escapes;
@@ -17,9 +17,7 @@ pub struct ClientRequest {
     pub id: RequestId,
     /// `id` as it is sent, both ways.
     pub id_value: HeaderValue,
-    pub client: IpAddr,
-    /// Whether the peer's own X-Forwarded-*, X-Request-ID and traceparent count.
-    pub is_trusted: bool,
+    pub client: Client,
     /// As it is sent to the backend; `None` before that.
     pub trace: Option<TraceParent>,
     /// Without what a preview's link had in it.
@@ -41,13 +39,12 @@ pub struct ClientRequest {
 impl ClientRequest {
     /// `began` is now.
     #[inline] // made where it is kept, not moved there
-    pub fn new(head: &Parts, id: RequestId, client: IpAddr, is_trusted: bool, began: SystemTime) -> Self {
+    pub fn new(head: &Parts, id: RequestId, client: Client, began: SystemTime) -> Self {
         let logged = |name| head.headers.get(name).cloned();
         Self {
             id_value: id.header_value(),
             id,
             client,
-            is_trusted,
             trace: None,
             uri: head.uri.clone(),
             written: None,
@@ -158,7 +155,8 @@ mod tests {
             builder = builder.header(header::ACCEPT, accept);
         }
         let head = builder.body(()).unwrap().into_parts().0;
-        ClientRequest::new(&head, RequestId::new(), [127, 0, 0, 1].into(), false, SystemTime::now())
+        let client = Client { ip: [127, 0, 0, 1].into(), is_trusted: false, is_https: false };
+        ClientRequest::new(&head, RequestId::new(), client, SystemTime::now())
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::types::Color;
 
 /// Reads what the client brings. An error is the answer to a preview's link that was followed.
 pub(super) fn arrive(exchange: &mut Exchange, head: &mut Parts, target: &ServiceTarget) -> Result<Visit, SeeOther> {
-    let mut visit = Visit::of(exchange.request.client);
+    let mut visit = Visit::of(exchange.request.client.ip);
     let mut sticky = target.settings.sticky.then(Sticky::default);
     let special = target.service.is_special();
     let name = &**target.service.name();
@@ -46,13 +46,13 @@ pub(super) fn arrive(exchange: &mut Exchange, head: &mut Parts, target: &Service
         let signer = &exchange.conn().worker().shared.signer;
         if let Some((color, left)) = read_preview(&token, signer, target).filter(|_| special) {
             if is_navigation(head) {
-                return see_other(head, name, &token, left, is_https(exchange, head)).map_or(Ok(visit), Err);
+                return see_other(head, name, &token, left, exchange.request.client.is_https).map_or(Ok(visit), Err);
             }
             visit.preview = Some(color);
         }
     }
     if visit.preview.is_some() || sticky.is_some() {
-        let is_https = is_https(exchange, head);
+        let is_https = exchange.request.client.is_https;
         let visitor = Visitor { is_https, preview: visit.preview, ticket: None, sticky };
         exchange.progress.visitor = Some(Box::new(visitor));
     }
@@ -60,12 +60,12 @@ pub(super) fn arrive(exchange: &mut Exchange, head: &mut Parts, target: &Service
 }
 
 /// Called when the pool is known: notes a ticket that was drawn, and looks for the backend that the client was with.
-pub(super) fn entered(exchange: &mut Exchange, visit: &Visit, head: &Parts) {
+pub(super) fn entered(exchange: &mut Exchange, visit: &Visit) {
     if exchange.progress.visitor.is_none() && !visit.is_new {
         return;
     }
     if visit.is_new {
-        let is_https = is_https(exchange, head);
+        let is_https = exchange.request.client.is_https;
         let none = || Box::new(Visitor { is_https, preview: None, ticket: None, sticky: None });
         exchange.progress.visitor.get_or_insert_with(none).ticket = visit.ticket;
     }
@@ -83,10 +83,4 @@ fn read_preview(token: &str, signer: &Signer, target: &ServiceTarget) -> Option<
     let now = SystemTime::now();
     let preview = Preview::read(token, signer, target.service.name(), now)?;
     target.service.is_colored().then(|| (preview.color, preview.left(now)))
-}
-
-/// Whether the client came over TLS, to us or to a trusted proxy.
-fn is_https(exchange: &Exchange, head: &Parts) -> bool {
-    let claimed = || head.headers.get("x-forwarded-proto");
-    exchange.conn().peer().tls || exchange.request.is_trusted && claimed().is_some_and(|scheme| scheme == "https")
 }

@@ -14,7 +14,7 @@ pub(super) fn prepare(exchange: &mut Exchange, head: &mut Parts) -> Result<Hop, 
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Failure::BadHost)?;
         head.headers.insert(header::HOST, host);
     }
-    if exchange.route.strip_prefix {
+    if exchange.route.stripped.is_some() {
         head.uri = without_prefix(&exchange.route, &head.uri)?;
     }
     let mut hop = headers::strip_request(&mut head.headers).map_err(|_| Failure::BadConnectionHeader)?;
@@ -30,10 +30,11 @@ pub(super) fn prepare(exchange: &mut Exchange, head: &mut Parts) -> Result<Hop, 
     let host = head.headers.get(header::HOST).cloned();
     let forward = Forward {
         sender: conn.sender(),
-        trusted: exchange.request.is_trusted,
-        client: exchange.request.client,
+        trusted: exchange.request.client.is_trusted,
+        client: exchange.request.client.ip,
         request_id: &exchange.request.id_value,
         host: host.as_ref(),
+        stripped: exchange.route.stripped.as_ref(),
         client_cert: conn.peer().client_cert.as_deref().filter(|_| exchange.route.tells_client_cert),
     };
     exchange.request.trace = Some(forward.apply(&mut head.headers));

@@ -136,7 +136,7 @@ impl<'a> Picker<'a> {
 fn hash_key(exchange: &Exchange, head: &Parts, settings: &config::ServiceConfig) -> Option<HashKey> {
     match &settings.balance {
         Balance::LeastConn | Balance::RoundRobin => None,
-        Balance::HashIp => Some(HashKey::of(exchange.request.client)),
+        Balance::HashIp => Some(HashKey::of(exchange.request.client.ip)),
         Balance::HashHeader(name) => Some(HashKey::of(head.headers.get(name).map(HeaderValue::as_bytes))),
         Balance::HashCookie(name) => Some(HashKey::of(headers::cookie(&head.headers, name))),
     }

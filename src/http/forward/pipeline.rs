@@ -30,7 +30,7 @@ pub async fn forward(mut exchange: Box<Exchange>, body: RequestBody, target: &Se
         Err(failure) => return refuse(exchange, failure),
     };
     match enter(&mut exchange, target, &mut visit).await {
-        Ok(()) => entered(&mut exchange, &visit, &head),
+        Ok(()) => entered(&mut exchange, &visit),
         Err(Refused::For(failure)) => return refuse(exchange, failure),
         Err(Refused::ForMaintenance(maintenance)) => return refuse_for_maintenance(exchange, &maintenance),
     }

@@ -10,10 +10,16 @@ use ipnet::IpNet;
 
 use super::action;
 use super::context::SiteContext;
-use crate::config::model::{ActionConfig, HeaderPolicy, Preset, RouteConfig, RoutePath};
+use crate::config::model::{ActionConfig, HeaderPolicy, Hsts, Preset, RouteConfig, RoutePath};
 use crate::config::read::{Mistake, Table, Value};
 use crate::config::resolve::parse::{network, request_path};
 use crate::config::resolve::{headers, process};
+use crate::types::parse_duration;
+
+const YEAR: Duration = Duration::from_hours(365 * 24);
+
+/// RFC 6797, 6.1.1.
+const FORGET: Hsts = Hsts { max_age: Duration::ZERO, include_subdomains: false, preload: false };
 
 /// The keys that a site and a route share; what is not given is filled in from above.
 #[derive(Clone)]
@@ -25,7 +31,7 @@ pub struct InheritedKeys {
     body_size: u64,
     body_timeout: Duration,
     headers: HeaderPolicy,
-    hsts: Option<Duration>,
+    hsts: Option<Hsts>,
 }
 
 impl InheritedKeys {
@@ -39,7 +45,7 @@ impl InheritedKeys {
             body_size: context.limits.body_size,
             body_timeout: context.limits.body_timeout,
             headers: HeaderPolicy { preset: Preset::Secure, changes: Vec::new() },
-            hsts: Some(Duration::from_hours(365 * 24)),
+            hsts: Some(Hsts { max_age: YEAR, include_subdomains: false, preload: false }),
         }
     }
 
@@ -111,12 +117,27 @@ fn zone(value: &Value<'_>, context: &SiteContext<'_>) -> Result<Arc<str>, Mistak
     Err(if mistake.help.is_some() { mistake } else { mistake.help(format!("add [zone.{name}]")) })
 }
 
-/// `"off"` sends nothing; `"0s"` tells browsers to forget (RFC 6797).
-fn hsts(value: &Value<'_>) -> Result<Option<Duration>, Mistake> {
-    if value.text().is_ok_and(|text| text == "off") {
+/// `"off"` sends nothing; `"0s"` tells browsers to forget (RFC 6797). `"1y; includeSubDomains; preload"`.
+fn hsts(value: &Value<'_>) -> Result<Option<Hsts>, Mistake> {
+    const DIRECTIVES: [&str; 2] = ["includeSubDomains", "preload"];
+    let Ok(text) = value.text() else { return value.duration().map(|max_age| Some(Hsts { max_age, ..FORGET })) };
+    if text == "off" {
         return Ok(None);
     }
-    value.duration().map(Some)
+    let mut parts = text.split(';').map(str::trim);
+    let mut hsts = Hsts { max_age: parse_duration(parts.next().unwrap_or_default())?, ..FORGET };
+    for directive in parts {
+        match DIRECTIVES.iter().position(|known| known.eq_ignore_ascii_case(directive)) {
+            Some(0) => hsts.include_subdomains = true,
+            Some(_) => hsts.preload = true,
+            None => return Err(Mistake::unknown(format!("{directive:?} is no part of HSTS"), directive, DIRECTIVES)),
+        }
+    }
+    if hsts.preload && (!hsts.include_subdomains || hsts.max_age < YEAR) {
+        let mistake = Mistake::new("`preload` needs a year and the subdomains");
+        return Err(mistake.help("\"1y; includeSubDomains; preload\" (hstspreload.org)"));
+    }
+    Ok(Some(hsts))
 }
 
 fn warn_of_compress(t: &mut Table<'_>) {

@@ -35,6 +35,7 @@ impl<T> HeadWatch<T> {
     }
 
     /// Looks at what arrived before the codec does. What its URI parser would refuse is encoded.
+    #[inline]
     fn look_at(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
         self.conn.received();
         let mut foreign = Vec::new();
@@ -50,6 +51,7 @@ impl<T> HeadWatch<T> {
         }
     }
 
+    #[cold]
     fn encode(&mut self, buf: &mut ReadBuf<'_>, before: usize, foreign: &[ForeignByte]) {
         for byte in foreign {
             self.conn.scanned().note_escape(byte.request, byte.in_target);
