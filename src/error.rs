@@ -59,6 +59,8 @@ failures! {
     QueueTimeout = SERVICE_UNAVAILABLE, "queue_timeout", "all backends are busy; try again shortly";
     /// As many as may wait for a backend wait already.
     QueueFull = SERVICE_UNAVAILABLE, "queue_full", "all backends are busy; try again later";
+    /// Not a connection more, for lack of file descriptors: nothing is wrong with the backend.
+    OutOfDescriptors = SERVICE_UNAVAILABLE, "out_of_descriptors", "too many connections are open; try again shortly";
     ConnectFailed = BAD_GATEWAY, "connect_failed", "the backend could not be reached";
     ConnectTimeout = GATEWAY_TIMEOUT, "connect_timeout", "the backend could not be reached in time";
     UpstreamReset = BAD_GATEWAY, "upstream_reset", "the backend closed the connection without an answer";

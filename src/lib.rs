@@ -4,8 +4,9 @@
 //! that. A request's way: [`listen`] → [`worker`] → [`tls`] → [`http`] → [`decide`] → [`upstream`]. A switch's way: [`cli`] →
 //! [`admin`] → [`control`] → [`service`].
 
-// 0: values; reading a file that a user names
+// 0: values; what the machine gives; reading a file that a user names
 pub mod named_file;
+pub mod resources;
 pub mod types;
 // 1: what the user wrote; files that survive a crash
 pub mod config;

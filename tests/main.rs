@@ -17,6 +17,7 @@ mod clock;
 mod crash;
 mod data_path;
 mod dns;
+mod descriptors;
 mod doctor;
 mod endurance;
 mod failover;

@@ -23,6 +23,7 @@ use crate::control::{Actor, History, OperationResult, Operator, StateFile, State
 use crate::listen::Admissions;
 use crate::metrics::Metrics;
 use crate::resolve::Resolver;
+use crate::resources::Descriptors;
 use crate::service::{Active, Service};
 use crate::snapshot::Snapshot;
 use crate::tls::{CertStore, InternalCa};
@@ -103,7 +104,8 @@ fn shared(text: &str, folder: &Path) -> Arc<SharedState> {
     let snapshot = Snapshot::build(Arc::new(loaded.config), Arc::default(), None, &metrics, &add);
     let signer = Signer::open(folder).unwrap();
     let snapshot = ArcSwap::from_pointee(snapshot);
-    Arc::new(SharedState { snapshot, metrics, signer: Arc::new(signer), challenges: Arc::default() })
+    let (signer, descriptors) = (Arc::new(signer), Descriptors::within(1024, 0));
+    Arc::new(SharedState { snapshot, metrics, signer, challenges: Arc::default(), descriptors })
 }
 
 async fn backend() -> SocketAddr {

@@ -5,6 +5,7 @@
 
 mod admin_socket;
 mod admin_view;
+mod budget;
 mod filewatch;
 mod following;
 mod listeners;

@@ -100,6 +100,7 @@ impl Daemon {
             changes.push("nothing changed".to_owned());
         }
         let mut warnings: Vec<String> = loaded.warnings.iter().map(|w| w.message.clone()).collect();
+        warnings.extend(self.shared.descriptors.warning(next.limits.connections));
         warnings.extend(needs_restart(&before, &next));
         warnings.extend(troubles);
         warnings.extend(installed.backend_tls.troubles().iter().cloned());

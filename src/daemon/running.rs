@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::admin_socket::AdminSocket;
+use super::budget;
 use super::filewatch::FileWatch;
 use super::filewatch::certificate_fingerprint;
 use super::listeners::Listeners;
@@ -87,7 +88,9 @@ impl Daemon {
         let snapshot = ArcSwap::from_pointee(snapshot);
         let challenges: Arc<Challenges> = Arc::default();
         let signer = Arc::new(signer);
-        let shared = Arc::new(SharedState { snapshot, metrics, signer, challenges: challenges.clone() });
+        let descriptors = budget::descriptors(&config);
+        let shared = SharedState { snapshot, metrics, signer, challenges: challenges.clone(), descriptors };
+        let shared = Arc::new(shared);
         let writer = StateWriter::new(state, shared.clone());
         let ca = InternalCa::open(&config.server.state_dir.join("ca")).map_err(|e| e.to_string())?;
         let certificates = Arc::new(CertStore::new(ca));

@@ -11,7 +11,7 @@ use super::request::OwnRequest;
 use crate::config;
 use crate::service::{Backend, Probe, ProbeOutcome};
 use crate::types::show_duration;
-use crate::upstream::Upstreams;
+use crate::upstream::{ConnectError, Lease, Upstreams};
 
 const USER_AGENT: &str = concat!("edgectl-health/", env!("CARGO_PKG_VERSION"));
 
@@ -24,14 +24,29 @@ pub async fn probe(upstreams: &Rc<Upstreams>, backend: &Backend, service: &confi
     let limit = service.health.timeout;
     let outcome = match tokio::time::timeout(limit, ask(upstreams, backend, service)).await {
         Ok(Ok(())) => ProbeOutcome::Passed,
-        Ok(Err(what)) => ProbeOutcome::Failed(what),
+        Ok(Err(outcome)) => outcome,
         Err(_) => ProbeOutcome::Failed(format!("no answer within {}", show_duration(limit))),
     };
     Probe { at, took: started.elapsed(), outcome }
 }
 
-async fn ask(upstreams: &Rc<Upstreams>, backend: &Backend, service: &config::ServiceConfig) -> Result<(), String> {
-    let mut lease = upstreams.connect(backend, service).await.map_err(|e| e.to_string())?;
+async fn ask(
+    upstreams: &Rc<Upstreams>,
+    backend: &Backend,
+    service: &config::ServiceConfig,
+) -> Result<(), ProbeOutcome> {
+    let lease = upstreams.connect(backend, service).await.map_err(not_connected)?;
+    ask_on(lease, backend, service).await.map_err(ProbeOutcome::Failed)
+}
+
+fn not_connected(error: ConnectError) -> ProbeOutcome {
+    match error {
+        ConnectError::OutOfDescriptors(_) => ProbeOutcome::NotAsked(error.to_string()),
+        ConnectError::Timeout(_) | ConnectError::Failed(_) => ProbeOutcome::Failed(error.to_string()),
+    }
+}
+
+async fn ask_on(mut lease: Lease, backend: &Backend, service: &config::ServiceConfig) -> Result<(), String> {
     let own = OwnRequest { path: &service.health.path, user_agent: USER_AGENT, h2: lease.is_h2(), stays: false };
     let request = own.request(backend, &service.health).map_err(|e| e.to_string())?;
     let response = lease.send(request).await.map_err(|e| format!("no HTTP answer: {}", e.error))?;

@@ -3,15 +3,16 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::socket::{Bound, Listener};
+use crate::resources::Descriptors;
 
-/// The pause after accepting has failed, mostly for lack of descriptors. The kernel's queue holds what comes meanwhile.
+/// The pause while descriptors are scarce, and after accepting has failed. The kernel's queue holds what comes meanwhile.
 const REST: Duration = Duration::from_millis(50);
 
 /// A socket that was accepted.
@@ -45,12 +46,17 @@ pub struct Accepting {
 }
 
 impl Accepting {
-    /// Gives every accepted socket to `take`, which must not block. Runs on the current thread.
-    pub fn start(listener: &Arc<Listener>, take: impl Fn(Accepted) + 'static) -> io::Result<Self> {
+    /// Gives every accepted socket to `take`, which must not block, and pauses while `descriptors` are scarce. Runs on the current
+    /// thread.
+    pub fn start(
+        listener: &Arc<Listener>,
+        descriptors: Arc<Descriptors>,
+        take: impl Fn(Accepted) + 'static,
+    ) -> io::Result<Self> {
         let socket = AsyncSocket::new(listener.share()?)?;
         let (stop, stopped) = oneshot::channel();
         // Ends when `stop` is sent or dropped.
-        let task = tokio::task::spawn_local(accept_until(listener.clone(), socket, take, stopped));
+        let task = tokio::task::spawn_local(accept_until(listener.clone(), socket, descriptors, take, stopped));
         Ok(Self { task, stop })
     }
 
@@ -64,18 +70,21 @@ impl Accepting {
 async fn accept_until(
     listener: Arc<Listener>,
     socket: AsyncSocket,
+    descriptors: Arc<Descriptors>,
     take: impl Fn(Accepted),
     mut stopped: oneshot::Receiver<()>,
 ) {
     loop {
         let accepted = tokio::select! {
-            accepted = socket.accept() => accepted,
+            accepted = accept_next(&socket, &descriptors) => accepted,
             _ = &mut stopped => break,
         };
         match accepted {
             Ok(accepted) => take_ready(accepted, &take),
             Err(error) => {
-                tracing::warn!(addr = %listener.addr, %error, "accept failed");
+                if descriptors.is_to_be_said(Instant::now()) {
+                    tracing::warn!(addr = %listener.addr, %error, "accept failed");
+                }
                 tokio::time::sleep(REST).await;
             }
         }
@@ -83,6 +92,17 @@ async fn accept_until(
     if let Err(error) = socket.take_queued(&take) {
         tracing::warn!(addr = %listener.addr, %error, "what was queued could not be served");
     }
+}
+
+/// The next connection, once there are descriptors enough: the last ones are for the clients that are in already.
+async fn accept_next(socket: &AsyncSocket, descriptors: &Descriptors) -> io::Result<Accepted> {
+    while descriptors.are_scarce() {
+        if descriptors.is_to_be_said(Instant::now()) {
+            tracing::warn!(clients = descriptors.clients(), "few file descriptors are left: accepting pauses");
+        }
+        tokio::time::sleep(REST).await;
+    }
+    socket.accept().await
 }
 
 fn take_ready(accepted: Accepted, take: impl Fn(Accepted)) {

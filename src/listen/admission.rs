@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::config::Limits;
+use crate::resources::Descriptor;
 
 /// Open client connections: in all, by listener, and by address where that is bounded.
 #[derive(Debug, Default)]
@@ -23,6 +24,7 @@ pub struct Admitted {
     admissions: Arc<Admissions>,
     listener: Arc<AtomicUsize>,
     ip: Option<IpAddr>,
+    _descriptor: Option<Descriptor>,
 }
 
 impl Admissions {
@@ -38,11 +40,18 @@ impl Admissions {
         by_listener.iter().map(|(name, open)| (name.clone(), open.load(Ordering::Relaxed))).collect()
     }
 
-    /// `None`: `connections` or `connections_per_ip` is reached.
-    pub fn admit(self: &Arc<Self>, listener: &Arc<AtomicUsize>, ip: IpAddr, limits: &Limits) -> Option<Admitted> {
+    /// Keeps the connection's `descriptor` as long as it is open. `None`: `connections` or `connections_per_ip` is reached.
+    pub fn admit(
+        self: &Arc<Self>,
+        listener: &Arc<AtomicUsize>,
+        ip: IpAddr,
+        limits: &Limits,
+        descriptor: Option<Descriptor>,
+    ) -> Option<Admitted> {
         let open = self.open.fetch_add(1, Ordering::Relaxed);
         listener.fetch_add(1, Ordering::Relaxed);
-        let mut admitted = Admitted { admissions: self.clone(), listener: listener.clone(), ip: None };
+        let mut admitted =
+            Admitted { admissions: self.clone(), listener: listener.clone(), ip: None, _descriptor: descriptor };
         if limits.connections > 0 && open >= limits.connections {
             return None;
         }

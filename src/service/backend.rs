@@ -75,6 +75,8 @@ pub enum ProbeOutcome {
     Passed,
     /// What was got instead: `got 503`, `no answer within 1s`, `connection refused`.
     Failed(String),
+    /// The backend was not asked: this process lacked what asking takes, such as a descriptor.
+    NotAsked(String),
 }
 
 impl ProbeOutcome {
@@ -87,7 +89,7 @@ impl fmt::Display for ProbeOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Passed => f.write_str("passed"),
-            Self::Failed(what) => f.write_str(what),
+            Self::Failed(what) | Self::NotAsked(what) => f.write_str(what),
         }
     }
 }
@@ -181,8 +183,11 @@ impl Backend {
         max_fails > 0 && self.fails.fetch_add(1, Ordering::Relaxed).saturating_add(1) >= max_fails
     }
 
-    /// Takes a probe in; answers whether that changed up to down or down to up.
+    /// Takes a probe in; answers whether that changed up to down or down to up. A probe that was not made changes nothing.
     pub fn observe(&self, probe: Probe, rise: u32, fall: u32) -> bool {
+        if matches!(probe.outcome, ProbeOutcome::NotAsked(_)) {
+            return false;
+        }
         let mut state = self.state.lock();
         let health = &mut state.health;
         let passed = probe.outcome.passed();
@@ -298,6 +303,16 @@ mod tests {
         assert!(backend.readmit(now + Duration::from_secs(10) + lasts) && !backend.serves(), "its probes say down");
         backend.observe(probe(true), 1, 1);
         assert!(backend.serves() && !backend.failed(2), "it begins anew");
+    }
+
+    #[test]
+    fn a_probe_that_was_not_made_is_not_held_against_the_backend() {
+        let backend = backend();
+        backend.observe(probe(true), 1, 1);
+        let lack = ProbeOutcome::NotAsked("Too many open files".into());
+        let not_made = Probe { at: SystemTime::now(), took: Duration::ZERO, outcome: lack };
+        assert!(!backend.observe(not_made, 1, 1));
+        assert!(backend.is_up() && backend.health().last.unwrap().outcome.passed());
     }
 
     #[test]

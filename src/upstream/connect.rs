@@ -1,6 +1,7 @@
 //! One new connection to one backend: TCP or unix socket, TLS where asked for, then an HTTP/1.1 or HTTP/2 client on it.
 
 use std::cell::OnceCell;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,13 @@ use pingora_core::ErrorType;
 use pingora_core::connectors::TransportConnector;
 use pingora_core::protocols::{ALPN, Stream};
 use pingora_core::upstreams::peer::HttpPeer;
+use rustix::io::Errno;
 
+use super::counted::Counted;
 use super::early_answer::EarlyAnswer;
 use super::outgoing::Outgoing;
 use crate::config;
+use crate::resources::{Descriptor, DescriptorsExhausted};
 use crate::service::{Backend, Endpoint};
 use crate::trust::{BackendTls, plain_connector};
 use crate::types::Scheme;
@@ -44,6 +48,15 @@ pub enum ConnectError {
     Timeout(Duration),
     #[error("{0}")]
     Failed(String),
+    /// This process lacks what a connection takes: a descriptor, or the kernel's memory. It says nothing about the backend.
+    #[error("edgectl lacks what a connection takes: {0}")]
+    OutOfDescriptors(String),
+}
+
+impl From<DescriptorsExhausted> for ConnectError {
+    fn from(none: DescriptorsExhausted) -> Self {
+        Self::OutOfDescriptors(none.to_string())
+    }
 }
 
 /// A client on a fresh connection. HTTP/2 is shared by clones; HTTP/1.1 carries one exchange at a time.
@@ -65,10 +78,15 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// Connects within `service.connect_timeout`, TLS handshake included.
-    pub async fn connect(&self, backend: &Backend, service: &config::ServiceConfig) -> Result<Connected, ConnectError> {
+    /// Connects within `service.connect_timeout`, TLS handshake included. The connection keeps `descriptor` as long as it is open.
+    pub async fn connect(
+        &self,
+        backend: &Backend,
+        service: &config::ServiceConfig,
+        descriptor: Option<Descriptor>,
+    ) -> Result<Connected, ConnectError> {
         let limit = service.connect_timeout;
-        match tokio::time::timeout(limit, self.connect_unbounded(backend, service)).await {
+        match tokio::time::timeout(limit, self.connect_unbounded(backend, service, descriptor)).await {
             Ok(result) => result,
             Err(_) => Err(ConnectError::Timeout(limit)),
         }
@@ -78,6 +96,7 @@ impl Connector {
         &self,
         backend: &Backend,
         service: &config::ServiceConfig,
+        descriptor: Option<Descriptor>,
     ) -> Result<Connected, ConnectError> {
         let tls = (backend.addr().scheme == Scheme::Https).then(|| backend.tls());
         let peer = peer(backend, tls.as_deref())?;
@@ -91,6 +110,7 @@ impl Connector {
             Scheme::Https => matches!(stream.selected_alpn_proto(), Some(ALPN::H2)),
             Scheme::Http1 | Scheme::Unix => false,
         };
+        let stream = Counted::new(stream, descriptor);
         let sender = if h2 { speak_h2(stream, service).await? } else { speak_h1(stream, service).await? };
         Ok(Connected { sender, tls })
     }
@@ -124,7 +144,7 @@ fn peer(backend: &Backend, tls: Option<&BackendTls>) -> Result<HttpPeer, Connect
     Ok(peer)
 }
 
-async fn speak_h1(stream: Stream, service: &config::ServiceConfig) -> Result<UpstreamSender, ConnectError> {
+async fn speak_h1(stream: Counted<Stream>, service: &config::ServiceConfig) -> Result<UpstreamSender, ConnectError> {
     let (sender, connection) = http1::Builder::new()
         .max_headers(service.response_headers)
         .max_header_size(service.response_header_size)
@@ -143,7 +163,7 @@ async fn speak_h1(stream: Stream, service: &config::ServiceConfig) -> Result<Ups
     Ok(UpstreamSender::H1(sender))
 }
 
-async fn speak_h2(stream: Stream, service: &config::ServiceConfig) -> Result<UpstreamSender, ConnectError> {
+async fn speak_h2(stream: Counted<Stream>, service: &config::ServiceConfig) -> Result<UpstreamSender, ConnectError> {
     let (sender, connection) = http2::Builder::new(LocalExecutor)
         .max_header_list_size(u32::try_from(service.response_header_size).unwrap_or(u32::MAX))
         .timer(TokioTimer::new())
@@ -175,6 +195,9 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExecutor 
 
 /// pingora's error in the words of the operating system.
 fn describe(error: &pingora_core::Error) -> ConnectError {
+    if let Some(lack) = own_lack(error) {
+        return ConnectError::OutOfDescriptors(lack.to_string());
+    }
     let kind = match error.etype() {
         ErrorType::ConnectRefused => "connection refused",
         ErrorType::ConnectNoRoute => "no route to host",
@@ -190,6 +213,13 @@ fn describe(error: &pingora_core::Error) -> ConnectError {
         }
         _ => ConnectError::Failed(kind.to_owned()),
     }
+}
+
+/// The kernel's refusal to give this process another socket.
+fn own_lack(error: &pingora_core::Error) -> Option<&io::Error> {
+    const LACKS: [Errno; 4] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    let cause = error.root_cause().downcast_ref::<io::Error>()?;
+    LACKS.iter().any(|lack| cause.raw_os_error() == Some(lack.raw_os_error())).then_some(cause)
 }
 
 /// What rustls has said, out of the sentence that pingora makes of it; for the common reasons, what to do.

@@ -4,6 +4,7 @@
 //! what [`SendError`] says about whether the request may have been processed.
 
 mod connect;
+mod counted;
 mod early_answer;
 mod outgoing;
 mod pool;

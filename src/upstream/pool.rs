@@ -19,6 +19,7 @@ use hyper::client::conn::{TrySendError, http1, http2};
 use super::connect::{ConnectError, Connected, Connector, UpstreamSender};
 use super::outgoing::Outgoing;
 use crate::config;
+use crate::resources::{Descriptor, Descriptors};
 use crate::service::Backend;
 use crate::trust::BackendTls;
 
@@ -28,9 +29,14 @@ const MAX_IDLE: usize = 128;
 /// How long a connection may be idle. nginx: `keepalive_timeout` of an upstream, 60 s.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// The same while descriptors are scarce.
+const SCARCE_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// One core's connections to all backends.
 pub struct Upstreams {
     connector: Connector,
+    /// What connections for clients are counted in; `None`: there are none, only the daemon's own.
+    descriptors: Option<Arc<Descriptors>>,
     /// The time of the last pruning: precise enough for idle connections, and read without a system call.
     looked: Cell<Instant>,
     idle: RefCell<HashMap<u64, Vec<IdleConnection>, RandomState>>,
@@ -82,6 +88,7 @@ impl Default for Upstreams {
     fn default() -> Self {
         Self {
             connector: Connector::default(),
+            descriptors: None,
             looked: Cell::new(Instant::now()),
             idle: RefCell::default(),
             shared: RefCell::default(),
@@ -90,6 +97,11 @@ impl Default for Upstreams {
 }
 
 impl Upstreams {
+    /// For a worker, whose connections share the budget of the clients.
+    pub fn within(descriptors: Arc<Descriptors>) -> Self {
+        Self { descriptors: Some(descriptors), ..Self::default() }
+    }
+
     /// An idle connection, or `None`.
     pub fn reuse(self: &Rc<Self>, backend: &Backend) -> Option<Lease> {
         let id = backend.id();
@@ -107,13 +119,36 @@ impl Upstreams {
         None
     }
 
-    /// A new connection, within the service's connect timeout.
+    /// A new connection of the daemon's own, within the service's connect timeout.
     pub async fn connect(
         self: &Rc<Self>,
         backend: &Backend,
         service: &config::ServiceConfig,
     ) -> Result<Lease, ConnectError> {
-        let Connected { sender, tls } = self.connector.connect(backend, service).await?;
+        self.connect_counted(backend, service, None).await
+    }
+
+    /// What [`Upstreams::connect_counted`] needs, waited for for as long as for a backend that is full. `served`: for how many of its
+    /// exchanges the client's connection has one.
+    pub async fn descriptor(
+        &self,
+        service: &config::ServiceConfig,
+        served: impl Fn() -> usize,
+    ) -> Result<Option<Descriptor>, ConnectError> {
+        match &self.descriptors {
+            Some(descriptors) => Ok(Some(descriptors.for_backend(served, service.queue_timeout).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// A new connection for a client, which keeps its descriptor as long as it is open.
+    pub async fn connect_counted(
+        self: &Rc<Self>,
+        backend: &Backend,
+        service: &config::ServiceConfig,
+        descriptor: Option<Descriptor>,
+    ) -> Result<Lease, ConnectError> {
+        let Connected { sender, tls } = self.connector.connect(backend, service, descriptor).await?;
         let mut vouched = Vouched(tls);
         if let UpstreamSender::H2(sender) = &sender {
             let shared = SharedH2 { sender: sender.clone(), vouched: std::mem::replace(&mut vouched, Vouched(None)) };
@@ -133,12 +168,19 @@ impl Upstreams {
     /// Closes what has been idle for too long, was closed by the other side, or was made under roots that count no more.
     pub fn prune(&self, now: Instant) {
         self.looked.set(now);
+        let are_scarce = self.descriptors.as_ref().is_some_and(|descriptors| descriptors.are_scarce());
+        let timeout = if are_scarce { SCARCE_IDLE_TIMEOUT } else { IDLE_TIMEOUT };
         self.idle.borrow_mut().retain(|_, waiting| {
-            let is_young = |c: &IdleConnection| now.duration_since(c.since) < IDLE_TIMEOUT;
+            let is_young = |c: &IdleConnection| now.duration_since(c.since) < timeout;
             waiting.retain(|c| !c.sender.is_closed() && is_young(c) && c.vouched.holds());
             !waiting.is_empty()
         });
         self.shared.borrow_mut().retain(|_, shared| shared.is_usable());
+    }
+
+    /// Whether a connection may wait for the descriptor of one that goes back to the pool.
+    fn are_descriptors_awaited(&self) -> bool {
+        self.descriptors.as_ref().is_some_and(|descriptors| descriptors.are_exhausted())
     }
 
     fn lease(self: &Rc<Self>, backend: u64, sender: UpstreamSender, vouched: Vouched, reused: bool) -> Lease {
@@ -182,7 +224,7 @@ impl Lease {
     /// Back to the pool. Only once the answer's body has ended: the next request would wait behind it.
     pub fn release(self) {
         let UpstreamSender::H1(sender) = self.sender else { return };
-        if self.is_spent || sender.is_closed() || !self.vouched.holds() {
+        if self.is_spent || sender.is_closed() || !self.vouched.holds() || self.upstreams.are_descriptors_awaited() {
             return;
         }
         let mut idle = self.upstreams.idle.borrow_mut();

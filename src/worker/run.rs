@@ -104,10 +104,11 @@ async fn obey(order: WorkerOrder, doorway: &Rc<Doorway>, accepting: &mut HashMap
 fn accept(doorway: &Rc<Doorway>, listener: &Arc<Listener>) -> std::io::Result<Accepting> {
     let open = doorway.admissions.count_of(&listener.addr.to_string());
     let (doorway, from) = (doorway.clone(), listener.clone());
-    Accepting::start(listener, move |socket| {
+    let descriptors = doorway.worker.shared.descriptors.clone();
+    Accepting::start(listener, descriptors.clone(), move |socket| {
         let peer = socket.peer();
         let limits = &doorway.worker.snapshot().config.limits;
-        match doorway.admissions.admit(&open, peer.ip(), limits) {
+        match doorway.admissions.admit(&open, peer.ip(), limits, descriptors.for_client()) {
             Some(admitted) => {
                 let arrival = Arrival { socket, peer, listener: from.clone(), admitted };
                 doorway.entrance.serve(&doorway.worker, arrival);

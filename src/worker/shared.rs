@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::challenge::Challenges;
 use crate::metrics::Metrics;
+use crate::resources::Descriptors;
 use crate::snapshot::Snapshot;
 use crate::token::Signer;
 
@@ -15,4 +16,6 @@ pub struct SharedState {
     pub metrics: Arc<Metrics>,
     pub signer: Arc<Signer>,
     pub challenges: Arc<Challenges>,
+    /// What client connections and those made for them may open.
+    pub descriptors: Arc<Descriptors>,
 }

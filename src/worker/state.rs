@@ -38,8 +38,8 @@ impl Worker {
     pub fn new(id: usize, shared: Arc<SharedState>, log: WorkerLog) -> Rc<Self> {
         Rc::new(Self {
             id,
+            upstreams: Rc::new(Upstreams::within(shared.descriptors.clone())),
             shared,
-            upstreams: Rc::default(),
             log: RefCell::new(log),
             kept: RefCell::default(),
             connections: RefCell::default(),

@@ -25,7 +25,11 @@ impl WarmUp {
     pub(super) async fn run(&self, upstreams: &Rc<Upstreams>) -> Result<(), String> {
         let lease = match upstreams.reuse(&self.backend) {
             Some(lease) => lease,
-            None => upstreams.connect(&self.backend, &self.service).await.map_err(|e| e.to_string())?,
+            None => {
+                let descriptor = upstreams.descriptor(&self.service, || 0).await.map_err(|e| e.to_string())?;
+                let connecting = upstreams.connect_counted(&self.backend, &self.service, descriptor);
+                connecting.await.map_err(|e| e.to_string())?
+            }
         };
         match &self.path {
             Some(path) => ask_on(lease, &self.backend, &self.service, path).await,

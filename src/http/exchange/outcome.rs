@@ -47,13 +47,14 @@ impl Outcome {
         }
     }
 
-    /// Whether it is the backend's fault. Never what the client did (4xx, 499), nor a tunnel, nor what a drain has cut.
+    /// Whether it is the backend's fault. Never what the client did (4xx, 499), nor a tunnel, nor what a drain has cut, nor our own
+    /// lack of descriptors.
     /// `answered`: the head came from the backend.
     pub fn backend_failed(&self, answered: bool) -> bool {
         let ended_by = |why: Broken| self.error == Some(why.reason());
         match self.status {
             // A head that came from the backend is its failure, even if a drain then cut the body.
-            500.. => answered || !ended_by(Broken::DrainCut),
+            500.. => answered || !ended_by(Broken::DrainCut) && self.error != Some(Failure::OutOfDescriptors.reason()),
             200..400 => ended_by(Broken::UpstreamAborted) || ended_by(Broken::UpstreamTooSlow),
             _ => false,
         }
@@ -128,6 +129,13 @@ mod tests {
         ] {
             assert_eq!(outcome.backend_failed(answered), failed, "{outcome:?}, answered: {answered}");
         }
+    }
+
+    #[test]
+    fn a_lack_of_descriptors_is_not_the_backends_fault() {
+        let mut outcome = Outcome { status: 503, ..Outcome::default() };
+        outcome.failed(Failure::OutOfDescriptors);
+        assert!(!outcome.backend_failed(false));
     }
 
     #[test]

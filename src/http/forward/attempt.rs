@@ -183,14 +183,24 @@ impl<'a> Attempt<'a> {
             return Ok(lease);
         }
         // Boxed, because it is rare and large: otherwise every client connection would hold the memory for it.
-        let connecting = Box::pin(upstreams.connect(backend, self.settings));
+        let (conn, settings) = (self.exchange.conn().clone(), self.settings);
+        let connecting = Box::pin(async move {
+            let waits = conn.wait();
+            let descriptor = upstreams.descriptor(settings, || conn.served()).await?;
+            drop(waits);
+            upstreams.connect_counted(backend, settings, descriptor).await
+        });
         match self.exchange.live.unless_broken(connecting).await {
             Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(ConnectError::OutOfDescriptors(lack))) => {
+                tracing::debug!(service = %self.settings.name, backend = %backend.name(), lack, "not connected");
+                Err(TryEnd::Stopped(Failure::OutOfDescriptors))
+            }
             Ok(Err(error)) => {
                 tracing::warn!(service = %self.settings.name, backend = %backend.name(), %error, "connect failed");
                 Err(TryEnd::NotConnected(match error {
                     ConnectError::Timeout(_) => Failure::ConnectTimeout,
-                    ConnectError::Failed(_) => Failure::ConnectFailed,
+                    ConnectError::Failed(_) | ConnectError::OutOfDescriptors(_) => Failure::ConnectFailed,
                 }))
             }
             Err(_) => Err(TryEnd::NotConnected(Failure::DrainCut)),

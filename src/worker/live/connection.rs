@@ -33,6 +33,7 @@ pub struct ConnectionState {
     exchanges: Cell<u64>,
     running: Cell<u32>,
     /// The client has not taken what the codec has for it.
+    waiting: Cell<u32>,
     is_blocked: Cell<bool>,
 }
 
@@ -72,6 +73,7 @@ impl ConnectionState {
     }
 
     /// The limits of the time when it was accepted: a reload does not change them.
+            waiting: Cell::new(0),
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -149,6 +151,17 @@ impl ConnectionState {
     }
 
     /// Whether a head is arriving on it.
+    /// One of its exchanges waits for what it takes to be served, until the guard is dropped.
+    pub fn wait(&self) -> Waiting<'_> {
+        self.waiting.set(self.waiting.get() + 1);
+        Waiting(self)
+    }
+
+    /// How many of its exchanges do not wait.
+    pub fn served(&self) -> usize {
+        self.running.get().saturating_sub(self.waiting.get()) as usize
+    }
+
     pub fn receives_head(&self) -> bool {
         self.phase.get() == Phase::Head
     }
@@ -192,5 +205,14 @@ impl ConnectionState {
             self.order.set(order);
             self.waker.wake();
         }
+    }
+}
+
+/// An exchange that waits.
+pub struct Waiting<'a>(&'a ConnectionState);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.set(self.0.waiting.get() - 1);
     }
 }
