@@ -97,6 +97,8 @@ pub enum Broken {
     UpstreamAborted,
     UpstreamTooSlow,
     DrainCut,
+    /// It would not have ended by itself, and the daemon is leaving.
+    Shutdown,
 }
 
 impl Broken {
@@ -107,6 +109,7 @@ impl Broken {
             Self::UpstreamAborted => "upstream_aborted",
             Self::UpstreamTooSlow => "upstream_too_slow",
             Self::DrainCut => "drain_cut",
+            Self::Shutdown => "shutdown",
         }
     }
 }

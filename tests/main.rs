@@ -38,6 +38,7 @@ mod retries;
 mod rollout;
 mod routes;
 mod slow;
+mod shutdown;
 mod startup;
 mod sticky;
 mod switch;

@@ -93,7 +93,7 @@ impl Worker {
         self.stopping.get()
     }
 
-    /// Every connection finishes what runs on it and closes; none is cut.
+    /// Every connection finishes what runs on it and closes. What has no end by itself, such as a WebSocket, is ended by the sweep.
     pub(super) fn stop(&self) {
         self.stopping.set(true);
         self.for_each_connection(ConnectionState::finish);
@@ -122,7 +122,7 @@ impl Worker {
     pub(super) fn sweep(&self, now: Instant) {
         self.for_each_connection(|connection| connection.check_deadline(now));
         for (_, exchange) in self.exchanges.borrow().iter() {
-            exchange.check(now);
+            exchange.check(now, self.is_stopping());
         }
         self.upstreams.prune(now);
         self.log.borrow_mut().flush();

@@ -169,6 +169,11 @@ impl Hello {
         Ok(Client::on(self.handshake()?, &self.name))
     }
 
+    /// The handshake, then whatever bytes the test sends.
+    pub fn connect_as(&self, protocol: &[u8]) -> io::Result<Client> {
+        Ok(Client::on(self.handshake_with(self.config(&[protocol]))?, &self.name))
+    }
+
     /// The certificate that the daemon shows.
     pub fn certificate(&self) -> io::Result<CertificateDer<'static>> {
         Ok(self.handshake()?.conn.peer_certificates().unwrap()[0].clone())

@@ -26,7 +26,7 @@ use crate::http::exchange::Exchange;
 /// How long each step of a farewell may take: the end of a frame, the answer, the close.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The same once the shutdown's own time is over.
+/// The same at the shutdown: the door stays closed as long.
 const HASTE: Duration = Duration::from_millis(400);
 
 /// What a connection becomes once its 101 is written.
@@ -75,13 +75,13 @@ impl Tunnel {
                 exchange.outcome.broke(Broken::UpstreamAborted);
                 Some((Farewell::GoingAway, PATIENCE))
             }
+            Some(Err(Broken::Shutdown)) | None => {
+                exchange.outcome.broke(Broken::Shutdown);
+                Some((Farewell::GoingAway, HASTE))
+            }
             Some(Err(why)) => {
                 exchange.outcome.broke(why);
                 Some((Farewell::ServiceRestart, PATIENCE))
-            }
-            None => {
-                exchange.outcome.broke(Broken::DrainCut);
-                Some((Farewell::GoingAway, HASTE))
             }
         };
         if let Some((farewell, patience)) = farewell {

@@ -14,8 +14,9 @@ use crate::config::Limits;
 /// How long a new connection has for its first head once it is to finish.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
-/// How long a connection whose keep-alive time is over has for its farewell, if its protocol has one (GOAWAY).
-const GOODBYE: Duration = Duration::from_secs(1);
+/// How long an idle connection that is to finish has for its farewell, if its protocol has one (GOAWAY). It begins anew when the client
+/// takes or sends something, for as long as `keepalive`: over HTTP/2 the end of an answer may still be on its way.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// What a worker keeps a table of: whatever has a [`ConnectionState`].
 pub trait Connection {
@@ -32,9 +33,13 @@ pub struct ConnectionState {
     waker: WakerSlot,
     exchanges: Cell<u64>,
     running: Cell<u32>,
-    /// The client has not taken what the codec has for it.
     waiting: Cell<u32>,
+    /// The client has not taken what the codec has for it.
     is_blocked: Cell<bool>,
+    /// The client has taken or sent something since the sweep has looked.
+    is_stirring: Cell<bool>,
+    /// When the farewell is over, whatever the client does.
+    farewell_ends: Cell<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,12 +73,14 @@ impl ConnectionState {
             waker: WakerSlot::default(),
             exchanges: Cell::new(0),
             running: Cell::new(0),
+            waiting: Cell::new(0),
             is_blocked: Cell::new(false),
+            is_stirring: Cell::new(false),
+            farewell_ends: Cell::new(deadline),
         }
     }
 
     /// The limits of the time when it was accepted: a reload does not change them.
-            waiting: Cell::new(0),
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -89,10 +96,14 @@ impl ConnectionState {
 
     /// What runs on it ends, then it closes. A connection that has not asked yet may ask once: the request may be on its way.
     pub fn finish(&self) {
-        if self.is_fresh() {
-            self.deadline.set(self.deadline.get().min(Instant::now() + FIRST_REQUEST));
-        }
+        let now = Instant::now();
+        let was_finishing = self.is_finishing();
         self.order(ConnectionOrder::Finish);
+        match self.phase.get() {
+            Phase::Head if self.is_fresh() => self.deadline.set(self.deadline.get().min(now + FIRST_REQUEST)),
+            Phase::Idle if !was_finishing => self.rest(now),
+            Phase::Idle | Phase::Head | Phase::Running => {}
+        }
     }
 
     /// It closes now.
@@ -136,8 +147,19 @@ impl ConnectionState {
         self.running.set(self.running.get() - 1);
         if self.running.get() == 0 {
             self.phase.set(Phase::Idle);
-            self.deadline.set(now + self.limits.keepalive);
+            self.rest(now);
         }
+    }
+
+    /// One of its exchanges waits for what it takes to be served, until the guard is dropped.
+    pub fn wait(&self) -> Waiting<'_> {
+        self.waiting.set(self.waiting.get() + 1);
+        Waiting(self)
+    }
+
+    /// How many of its exchanges do not wait.
+    pub fn served(&self) -> usize {
+        self.running.get().saturating_sub(self.waiting.get()) as usize
     }
 
     /// Whether nothing was asked on it yet.
@@ -151,17 +173,6 @@ impl ConnectionState {
     }
 
     /// Whether a head is arriving on it.
-    /// One of its exchanges waits for what it takes to be served, until the guard is dropped.
-    pub fn wait(&self) -> Waiting<'_> {
-        self.waiting.set(self.waiting.get() + 1);
-        Waiting(self)
-    }
-
-    /// How many of its exchanges do not wait.
-    pub fn served(&self) -> usize {
-        self.running.get().saturating_sub(self.waiting.get()) as usize
-    }
-
     pub fn receives_head(&self) -> bool {
         self.phase.get() == Phase::Head
     }
@@ -183,20 +194,42 @@ impl ConnectionState {
     /// connection is not idle while its client still reads that.
     pub fn wrote(&self, is_blocked: bool) {
         let was_blocked = self.is_blocked.replace(is_blocked);
-        if was_blocked && !is_blocked && self.is_idle() {
-            self.deadline.set(Instant::now() + self.limits.keepalive);
+        if was_blocked != is_blocked && self.is_idle() {
+            self.rest(Instant::now());
         }
+    }
+
+    /// The codec has been woken: the client takes or sends something.
+    pub fn stir(&self) {
+        self.is_stirring.set(true);
     }
 
     pub fn check_deadline(&self, now: Instant) {
         if self.phase.get() == Phase::Running || now < self.deadline.get() {
             return;
         }
-        if self.is_idle() && self.order.get() == ConnectionOrder::Serve {
+        let is_leaving = self.is_stirring.replace(false) && now < self.farewell_ends.get();
+        match (self.is_idle(), self.is_finishing()) {
+            (true, false) => {
+                // If there is the end of an answer left, its client has had the time for it.
+                self.is_blocked.set(false);
+                self.finish();
+            }
+            (true, true) if is_leaving => self.deadline.set(now + GOODBYE),
+            _ => self.abort(),
+        }
+    }
+
+    /// Nothing runs on it: it waits for the next request or, if it is to finish, for the end of its farewell. A client that still has to
+    /// take the end of an answer has the time of an idle connection for that.
+    fn rest(&self, now: Instant) {
+        let keepalive = now + self.limits.keepalive;
+        if self.is_finishing() && !self.is_blocked.get() {
             self.deadline.set(now + GOODBYE);
-            self.finish();
+            self.farewell_ends.set(keepalive);
+            self.is_stirring.set(false);
         } else {
-            self.abort();
+            self.deadline.set(keepalive);
         }
     }
 

@@ -20,6 +20,9 @@ use crate::service::{Era, InFlight, Pool};
 /// When a pool is cut its exchanges end one after another, spread over this long, never all at once.
 const CUT_SPREAD: Duration = Duration::from_secs(2);
 
+/// The same at the shutdown, where every second is one of a closed door.
+const LEAVING_SPREAD: Duration = Duration::from_secs(1);
+
 /// What an exchange is, as far as it has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -40,6 +43,11 @@ pub enum ExchangeKind {
 impl ExchangeKind {
     pub const ALL: [Self; 6] =
         [Self::Request, Self::Upload, Self::Download, Self::EventStream, Self::Websocket, Self::Tunnel];
+
+    /// Whether it may go on for ever: nobody waits for its end.
+    pub fn is_endless(self) -> bool {
+        matches!(self, Self::EventStream | Self::Websocket | Self::Tunnel)
+    }
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -66,7 +74,8 @@ pub struct ExchangeState {
     response_timeout: Cell<Option<Duration>>,
     /// Since when it has not taken what there is of the request, or not answered it.
     backend_owes: Cell<Option<Instant>>,
-    cut_at: Cell<Option<Instant>>,
+    /// When it is to end, and why.
+    ends_at: Cell<Option<(Instant, Broken)>>,
     broken: Cell<Option<Broken>>,
     waker: WakerSlot,
     connection: Weak<dyn Connection>,
@@ -86,7 +95,7 @@ impl ExchangeState {
             patience,
             response_timeout: Cell::new(None),
             backend_owes: Cell::new(None),
-            cut_at: Cell::new(None),
+            ends_at: Cell::new(None),
             broken: Cell::new(None),
             waker: WakerSlot::default(),
             connection,
@@ -189,7 +198,8 @@ impl ExchangeState {
         .await
     }
 
-    pub fn check(&self, now: Instant) {
+    /// Looks at its deadlines. `leaving`: the daemon shuts down, so an exchange without an end is ended soon.
+    pub fn check(&self, now: Instant, leaving: bool) {
         if self.broken.get().is_some() && self.client_owes.get().is_some() {
             // It was woken and has not ended: its codec waits for a client that takes nothing.
             return self.end_carrier();
@@ -204,14 +214,19 @@ impl ExchangeState {
         }
         let is_guest = |pool: &Pool| self.guest.get().is_some_and(|era| pool.is_guest(era));
         let is_cut = self.pool.borrow().as_ref().is_some_and(|pool| pool.is_cut() && !is_guest(pool));
-        if !is_cut {
-            self.cut_at.set(None);
-            return;
-        }
-        match self.cut_at.get() {
-            None => self.cut_at.set(Some(now + CUT_SPREAD.mul_f32(fastrand::f32()))),
-            Some(at) if now >= at => self.break_off(Broken::DrainCut),
-            Some(_) => {}
+        let ends = match (is_cut, leaving && self.kind.get().is_endless()) {
+            (_, true) => Some((LEAVING_SPREAD, Broken::Shutdown)),
+            (true, false) => Some((CUT_SPREAD, Broken::DrainCut)),
+            (false, false) => None,
+        };
+        let Some((spread, why)) = ends else { return self.ends_at.set(None) };
+        match self.ends_at.get() {
+            Some((at, known)) if known == why => {
+                if now >= at {
+                    self.break_off(why);
+                }
+            }
+            _ => self.ends_at.set(Some((now + spread.mul_f32(fastrand::f32()), why))),
         }
     }
 

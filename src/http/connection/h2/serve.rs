@@ -79,7 +79,7 @@ where
                 finishing = true;
                 codec.as_mut().graceful_shutdown();
             }
-            ConnectionOrder::Finish | ConnectionOrder::Serve => {}
+            ConnectionOrder::Finish | ConnectionOrder::Serve => conn.stir(),
         }
         conn.unread().poll(cx);
         if !ended {
