@@ -7,6 +7,7 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::read::Outside;
 use super::{Loaded, resolve};
 use crate::named_file;
+use crate::resources::memory_limit;
 
 /// Where the file is looked for by default.
 pub const DEFAULT_PATH: &str = "/etc/edgectl/edge.toml";
@@ -28,7 +29,7 @@ pub fn find(explicit: Option<&Path>) -> PathBuf {
 pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
     let name = path.display().to_string();
     let text = named_file::read_text(path).map_err(|error| unreadable(&name, &error))?;
-    let outside = Outside { env: &|name| std::env::var(name).ok(), secret: &secret };
+    let outside = Outside { env: &|name| std::env::var(name).ok(), secret: &secret, memory: memory_limit() };
     resolve::resolve(&name, &text, outside)
 }
 

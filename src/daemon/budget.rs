@@ -1,9 +1,10 @@
-//! What the machine gives, taken up at the start: the limit of open files is raised, and a share of it set apart for the daemon.
+//! What the machine gives, taken up at the start: the limit of open files is raised, and a share of it set apart for the daemon; the limit
+//! of memory is said, with what follows from it.
 
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::resources::{Descriptors, raise_descriptor_limit};
+use crate::resources::{Descriptors, memory_limit, raise_descriptor_limit};
 
 /// What a worker opens for its runtime and its log, beside its handle on each listening socket.
 const OF_A_WORKER: usize = 6;
@@ -21,4 +22,12 @@ pub(super) fn descriptors(config: &Config) -> Arc<Descriptors> {
         tracing::warn!("{warning}");
     }
     descriptors
+}
+
+/// Says how many connections the limit of memory allows, if there is one.
+pub(super) fn say_memory(config: &Config) {
+    if let Some(limit) = memory_limit() {
+        let (mib, connections) = (limit >> 20, config.limits.connections);
+        tracing::info!(mib, connections, "the control group limits the memory");
+    }
 }

@@ -88,6 +88,7 @@ impl Daemon {
         let snapshot = ArcSwap::from_pointee(snapshot);
         let challenges: Arc<Challenges> = Arc::default();
         let signer = Arc::new(signer);
+        budget::say_memory(&config);
         let descriptors = budget::descriptors(&config);
         let shared = SharedState { snapshot, metrics, signer, challenges: challenges.clone(), descriptors };
         let shared = Arc::new(shared);

@@ -29,6 +29,8 @@ pub(super) struct Outside<'a> {
     pub env: &'a dyn Fn(&str) -> Option<String>,
     /// The text of a secret's file.
     pub secret: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// The process's limit of memory in bytes, if it has one; some defaults follow it.
+    pub memory: Option<u64>,
 }
 
 /// One file while it is being read.

@@ -34,7 +34,7 @@ pub use server::{DEFAULT_SOCKET, DEFAULT_STATE_DIR};
 /// Every mistake in it; `name` is used as the file's name.
 pub fn parse(name: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
     let secret = |_: &Path| Err(io::Error::from(io::ErrorKind::Unsupported));
-    resolve(name, text, Outside { env, secret: &secret })
+    resolve(name, text, Outside { env, secret: &secret, memory: None })
 }
 
 pub(super) fn resolve(name: &str, text: &str, outside: Outside<'_>) -> Result<Loaded, Diagnostics> {
@@ -54,7 +54,7 @@ pub(super) fn resolve(name: &str, text: &str, outside: Outside<'_>) -> Result<Lo
 pub(super) fn known_keys(text: &str) -> super::read::KnownKeys {
     let (root, _) = DeTable::parse_recoverable(text);
     let secret = |_: &Path| Ok(String::new());
-    let document = Document::new(text, Outside { env: &|_| None, secret: &secret });
+    let document = Document::new(text, Outside { env: &|_| None, secret: &secret, memory: None });
     config(Table::root(&document, root.get_ref()));
     document.finish().1
 }

@@ -5,13 +5,27 @@ use std::time::Duration;
 use crate::config::model::{AccessFormat, AccessTarget, Limits, Log};
 use crate::config::read::{Mistake, Table, Value};
 
+/// Connections of clients at once, unless less memory is allowed than they may need.
+const CONNECTIONS: usize = 20_000;
+
+/// What the daemon needs without any connection.
+const BASE_MEMORY: u64 = 24 << 20;
+
+/// What is counted for a connection: an idle one needs a third of it (docs/operations.md), and some are not idle.
+const CONNECTION_MEMORY: u64 = 80 << 10;
+
+/// However little memory is allowed.
+const FEWEST_CONNECTIONS: usize = 64;
+
 /// A larger number is a slip of the finger, or no bound at all.
 const MANY: usize = 100_000_000;
 
 pub(super) fn limits(root: &mut Table<'_>) -> Limits {
     let mut t = root.table("limits", "limits");
-    Limits {
-        connections: t.read("connections", 20_000, |v| v.integer(0..=MANY)),
+    let memory = t.document().outside().memory;
+    let connections = memory.map_or(CONNECTIONS, |memory| connections_in(memory).min(CONNECTIONS));
+    let limits = Limits {
+        connections: t.read("connections", connections, |v| v.integer(0..=MANY)),
         connections_per_ip: t.read("connections_per_ip", 0, |v| v.integer(0..=MANY)),
         header_timeout: t.read("header_timeout", Duration::from_secs(10), Value::duration_above_zero),
         header_size: t.read("header_size", 32 << 10, header_size),
@@ -21,6 +35,28 @@ pub(super) fn limits(root: &mut Table<'_>) -> Limits {
         keepalive: t.read("keepalive", Duration::from_secs(75), Value::duration),
         keepalive_requests: t.read("keepalive_requests", 10_000, |v| v.integer(1..=u64::MAX)),
         h2_streams: t.read("h2_streams", 128, |v| v.integer(1..=10_000)),
+    };
+    warn_of_memory(&t, limits.connections, memory);
+    limits
+}
+
+/// How many connections fit into that much memory.
+fn connections_in(memory: u64) -> usize {
+    let fit = memory.saturating_sub(BASE_MEMORY) / CONNECTION_MEMORY;
+    usize::try_from(fit).unwrap_or(usize::MAX).max(FEWEST_CONNECTIONS)
+}
+
+/// A number that was written is kept, even if the memory is not.
+fn warn_of_memory(t: &Table<'_>, connections: usize, memory: Option<u64>) {
+    let (Some(span), Some(memory)) = (t.key_span("connections"), memory) else { return };
+    let fit = connections_in(memory);
+    if connections == 0 || connections > fit {
+        let mib = memory >> 20;
+        let message = format!(
+            "connections = {connections} may need more memory than the {mib} MiB that are allowed here, and the kernel would kill the \
+             daemon: about {fit} fit"
+        );
+        t.warn(message, span, "allow more memory, or leave the key out: its default follows the limit");
     }
 }
 
@@ -78,4 +114,40 @@ fn level(value: &Value<'_>) -> Result<String, Mistake> {
         }
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use crate::config::Loaded;
+    use crate::config::read::Outside;
+    use crate::config::resolve::resolve;
+
+    fn within(memory: Option<u64>, limits: &str) -> Loaded {
+        let site = "[[site]]\nhosts = [\"a.test\"]\nrespond = { body = \"\" }\n";
+        let secret = |_: &std::path::Path| Err(io::Error::from(io::ErrorKind::Unsupported));
+        let outside = Outside { env: &|_| None, secret: &secret, memory };
+        resolve("edge.toml", &format!("[limits]\n{limits}\n{site}"), outside).unwrap()
+    }
+
+    #[test]
+    fn the_default_of_connections_follows_the_limit_of_memory() {
+        let connections = |memory| within(memory, "").config.limits.connections;
+        assert_eq!(connections(None), 20_000);
+        assert_eq!(connections(Some(64 << 30)), 20_000);
+        assert_eq!(connections(Some(64 << 20)), 512);
+        assert_eq!(connections(Some(1 << 20)), 64);
+    }
+
+    #[test]
+    fn a_number_that_was_written_is_kept_with_a_warning_if_the_memory_is_too_small_for_it() {
+        for (limits, warns) in [("connections = 5000", true), ("connections = 0", true), ("connections = 500", false)] {
+            let loaded = within(Some(64 << 20), limits);
+            assert_eq!(limits, format!("connections = {}", loaded.config.limits.connections));
+            let warnings: Vec<_> = loaded.warnings.iter().map(|warning| warning.message.clone()).collect();
+            assert_eq!(warnings.iter().any(|warning| warning.contains("64 MiB")), warns, "{warnings:?}");
+            assert!(within(None, limits).warnings.iter().next().is_none());
+        }
+    }
 }
