@@ -3,21 +3,22 @@
 //! A FIFO would hold the reader until something writes to it, and a device may have no end. Every file of the config is read
 //! through here, so that none of them can stop the control runtime or fill the memory.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
+use rustix::process::{getegid, geteuid};
 
 /// More than any config, bundle of roots or certificate chain has.
 const MOST: u64 = 16 * 1024 * 1024;
 
-/// The whole file. Touches the disk, and waits for nothing else.
+/// The whole file. Touches the disk, and waits for nothing else. An error that permission is denied says whose the file is.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     // Without it, opening a FIFO waits for a writer.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| explained(path, error))?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(ErrorKind::IsADirectory.into());
@@ -31,6 +32,21 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(ErrorKind::FileTooLarge, "it has more than 16 MiB"));
     }
     Ok(bytes)
+}
+
+/// Names the owner, the mode, and the user that asks: a secret in a container has the host's numbers.
+fn explained(path: &Path, error: io::Error) -> io::Error {
+    if error.kind() != ErrorKind::PermissionDenied {
+        return error;
+    }
+    // What denies it is the file, or the last folder on the way that can be seen at all.
+    let seen = path.ancestors().find_map(|place| Some((place, fs::metadata(place).ok()?)));
+    let Some((place, found)) = seen else { return error };
+    let what = if place == path { "it".to_owned() } else { format!("its folder {}", place.display()) };
+    let (uid, gid, mode) = (found.uid(), found.gid(), found.mode() & 0o7777);
+    let (our_uid, our_gid) = (geteuid().as_raw(), getegid().as_raw());
+    let whose = format!("{what} belongs to uid {uid}, gid {gid} with mode {mode:04o}");
+    io::Error::new(error.kind(), format!("{error}: {whose}, and this process runs as uid {our_uid}, gid {our_gid}"))
 }
 
 /// The same as text.

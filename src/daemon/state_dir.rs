@@ -34,6 +34,9 @@ pub(super) fn in_state_dir(config: &Config, file: &str, error: &io::Error) -> St
             "; it and what is in it must belong to the daemon's user (uid {})",
             rustix::process::geteuid().as_raw()
         ),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; it has to be on a file system that can be written, such as a volume".to_owned()
+        }
         _ => String::new(),
     };
     format!("state_dir {}: {error}{advice}", path.display())

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
+use rustix::process::{getegid, geteuid};
 use socket2::{Domain, Protocol, SockAddr, SockFilter, SockRef, Socket, Type};
 
 use crate::types::ListenAddr;
@@ -115,11 +116,30 @@ pub fn bind_unix(path: &Path) -> Result<UnixListener, String> {
         }
     }
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
+        fs::create_dir_all(folder)
+            .map_err(|e| format!("cannot make {}: {e}{}", folder.display(), folder_advice(folder, &e)))?;
     }
-    let listener = UnixListener::bind(path).map_err(|e| e.to_string())?;
+    let listener = UnixListener::bind(path).map_err(|e| match path.parent() {
+        Some(folder) => format!("{e}{}", folder_advice(folder, &e)),
+        None => e.to_string(),
+    })?;
     listener.set_nonblocking(true).map_err(|e| e.to_string())?;
     Ok(listener)
+}
+
+/// What to do where no file can be made in `folder`.
+fn folder_advice(folder: &Path, error: &io::Error) -> String {
+    let (folder, uid, gid) = (folder.display(), geteuid().as_raw(), getegid().as_raw());
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => format!(
+            "; in a container with a read-only root, {folder} has to be a tmpfs of the daemon's user: tmpfs: \
+             [\"{folder}:uid={uid},gid={gid},mode=0750\"]"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!("; {folder} has to belong to the daemon's user (uid {uid}, gid {gid}), also if it is a tmpfs")
+        }
+        _ => String::new(),
+    }
 }
 
 fn explain_tcp(addr: SocketAddr, error: &io::Error) -> String {
