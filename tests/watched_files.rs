@@ -4,7 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::support::{Edge, Identity, Origin, Setup, wait_until};
+use crate::support::wait::wait_within;
+use crate::support::{Edge, Identity, Origin, Setup, seconds, wait_until};
 
 /// How often two threads of the daemon have been woken: the watcher and the main thread.
 fn wakes(edge: &Edge) -> (u64, u64) {
@@ -105,4 +106,37 @@ fn a_folder_that_was_deleted_and_made_anew_is_watched_again() {
         wait_until("the certificate of the new folder", || shows(&next));
         assert!(written.elapsed() < Duration::from_secs(8), "found by the look that is taken every ten seconds");
     }
+}
+
+#[test]
+fn a_certificate_that_is_overwritten_where_no_event_comes_from_is_seen_within_ten_seconds() {
+    let origin = Origin::start("blue");
+    let setup = Setup::to(&origin);
+    let (before, after) = (Identity::for_names(&["one.example"]), Identity::for_names(&["one.example"]));
+    // As a single file that is mounted into a container: it is written to by another name, in a folder that is not watched.
+    let (host, mounted) = (setup.path("host"), setup.path("mounted"));
+    fs::create_dir(&host).unwrap();
+    fs::create_dir(&mounted).unwrap();
+    before.write(&host.join("one.pem"), &host.join("one.key"));
+    for name in ["one.pem", "one.key"] {
+        fs::hard_link(host.join(name), mounted.join(name)).unwrap();
+    }
+    let (cert, key) = (mounted.join("one.pem"), mounted.join("one.key"));
+    let edge = setup
+        .and(&format!("[[site]]\nhosts = [\"one.example\"]\nservice = \"app\"\n[[tls.certificate]]\ncert = {cert:?}\nkey = {key:?}"))
+        .start();
+    let shows = |identity: &Identity| {
+        edge.hello("one.example").trusting(identity).certificate().is_ok_and(|shown| shown == identity.cert())
+    };
+    assert!(shows(&before));
+    let written = Instant::now();
+    fs::write(host.join("one.pem"), &after.cert_pem).unwrap();
+    fs::write(host.join("one.key"), &after.key_pem).unwrap();
+    // Other files in the watched folders change all the time meanwhile.
+    wait_within(seconds(12), "the certificate", || {
+        fs::write(mounted.join("other.txt"), "x").unwrap();
+        fs::write(edge.path("other.txt"), "x").unwrap();
+        shows(&after).then_some(())
+    });
+    assert!(written.elapsed() < seconds(12), "{:?}", written.elapsed());
 }
