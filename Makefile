@@ -27,6 +27,9 @@ TEST_PACKAGES := $(BUILD_PACKAGES) curl openssl ca-certificates faketime strace 
 # wrk and h2load: the load. valgrind: instructions per request.
 BENCH_TOOLS := $(TEST_TOOLS) nginx haproxy wrk h2load valgrind
 BENCH_PACKAGES := $(TEST_PACKAGES) nginx haproxy wrk nghttp2-client valgrind
+# A Docker Engine, and busybox for the images that it runs.
+DOCKER_TOOLS := $(BUILD_TOOLS) dockerd docker-compose busybox unshare ip iptables flock curl openssl python3
+DOCKER_PACKAGES := $(BUILD_PACKAGES) docker.io docker-compose busybox-static util-linux iproute2 iptables curl openssl python3
 
 # $(call need,TOOLS,PACKAGES): installs PACKAGES when a tool is missing; without the right to, it says what to install.
 # Debian starts a daemon that it installs, and nginx would take port 80: a policy forbids that during the installation.
@@ -58,7 +61,7 @@ define release
 	fi
 endef
 
-.PHONY: help demo test fuzz mutants fmt bench instructions deny profiling install
+.PHONY: help demo test docker fuzz mutants fmt bench instructions deny profiling install
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -78,6 +81,11 @@ test: ## format, lints, unit and integration tests, docs: what CI runs
 		cargo test --locked --no-fail-fast; \
 	fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+docker: ## try examples/compose in a Docker Engine of its own: as root; two minutes once edgectl is built
+	$(call need,$(DOCKER_TOOLS),$(DOCKER_PACKAGES))
+	$(release)
+	tests/docker/run $(TARGET)/release/edgectl
 
 # The modules that decide: data in, a decision out. Their own tests should notice nine of ten changes.
 PURE := src/decide src/http/forward/retry.rs src/http/exchange/outcome.rs src/http/connection/budget.rs \

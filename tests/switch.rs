@@ -512,13 +512,15 @@ fn the_history_says_who_did_what_and_why() {
 }
 
 #[test]
-fn active_and_idle_print_one_word() {
+fn active_and_idle_print_one_word_and_as_json_the_generation_with_it() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);
     let words = || (edge.admin(&["active"]).ok().stdout, edge.admin(&["idle"]).ok().stdout);
     assert_eq!(words(), ("blue\n".to_owned(), "green\n".to_owned()));
     edge.admin(&["switch", "green"]).ok();
     assert_eq!(words(), ("green\n".to_owned(), "blue\n".to_owned()));
+    let idle = edge.admin(&["idle", "--json"]).ok().json();
+    assert_eq!(idle, json!({ "service": "app", "idle": "blue", "generation": 2 }));
 }
 
 #[test]

@@ -26,7 +26,8 @@ impl Args {
             ColorOf::Idle => ("idle", service.idle),
         };
         if context.output.json {
-            context.output.json(&json!({ "service": service.name, key: color }));
+            let generation = service.generation;
+            context.output.json(&json!({ "service": service.name, key: color, "generation": generation }));
         } else if let Some(color) = color {
             context.output.show(color);
         }
