@@ -8,8 +8,9 @@
 pub mod named_file;
 pub mod resources;
 pub mod types;
-// 1: what the user wrote; files that survive a crash
+// 1: what the user wrote; files that survive a crash; where log lines go
 pub mod config;
+pub mod sink;
 pub mod state;
 // 2: what a request meets, made ready
 pub mod access;

@@ -32,6 +32,7 @@ mod many_sites;
 mod mtls;
 mod numbers;
 mod paths;
+mod outputs;
 mod pause;
 mod preview;
 mod reload;

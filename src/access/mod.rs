@@ -1,30 +1,29 @@
 //! The access log: one line a request, written by a thread of its own.
 //!
-//! Owns the way of a line: an [`Entry`] is formatted into a worker's buffer ([`WorkerLog`]), full buffers go through
-//! a bounded queue to the `writer`, which owns the file and its rotation. A request never waits for a disk: when the
-//! queue is full the buffer's lines are dropped and counted. Formats: `format`; what a log must not tell: `mask`.
+//! Owns the way of a line: an [`Entry`] is formatted into a worker's buffer ([`WorkerLog`]), full buffers go to
+//! [`crate::sink`], which owns the file and its rotation. A request never waits for a disk: when the queue there is full,
+//! the buffer's lines are dropped and counted. Formats: `format`; what a log must not tell: `mask`.
 
 mod entry;
-mod file;
 mod format;
 mod json;
 mod line;
 mod mask;
 mod time;
 mod worker;
-mod writer;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{AccessFormat, AccessTarget, Log};
+use crate::sink::{LogFile, LogQueue, LogTarget};
 
 pub use entry::Entry;
 pub use worker::WorkerLog;
 
-use file::LogFile;
-use writer::{LogQueue, LogTarget};
+/// Buffers that may wait: with 64 KiB each at most about 16 MiB.
+const QUEUE: usize = 256;
 
 /// The access log of one `[log]` section. Dropping it ends the writer once the last [`WorkerLog`] is gone too.
 #[derive(Debug)]
@@ -40,13 +39,14 @@ impl AccessLog {
     pub fn open(config: &Log) -> io::Result<Self> {
         let target = match &config.access {
             AccessTarget::Off => None,
-            AccessTarget::Stdout => Some(LogTarget::Stdout),
+            AccessTarget::Stdout => Some(LogTarget::stdout()?),
             AccessTarget::File(path) => {
                 let file = LogFile::open(path, config.rotate_size, config.rotate_keep)?;
-                Some(LogTarget::File(file))
+                Some(LogTarget::file(file))
             }
         };
-        Ok(Self { queue: target.map(LogQueue::start).transpose()?, format: config.format })
+        let queue = target.map(|target| LogQueue::start(target, QUEUE)).transpose()?;
+        Ok(Self { queue, format: config.format })
     }
 
     /// A log for one worker's thread.
@@ -62,9 +62,9 @@ impl AccessLog {
         }
     }
 
-    /// Lines lost since the start: the queue was full or the disk refused them.
-    pub fn dropped(&self) -> u64 {
-        self.queue.as_ref().map_or(0, |queue| queue.dropped())
+    /// Where its lines go. `None`: the log is off.
+    pub fn sink(&self) -> Option<&LogQueue> {
+        self.queue.as_deref()
     }
 
     /// Waits until what the workers have flushed is written, at most `timeout`; whether it was. Lines recorded later

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use crate::config::AccessFormat;
+use crate::sink::{LogChunk, LogQueue};
 
 use super::entry::Entry;
 use super::format;
 use super::time::TimeStamp;
-use super::writer::{LogChunk, LogQueue};
 
 /// A buffer of this size goes to the writer.
 const FULL: usize = 64 * 1024;

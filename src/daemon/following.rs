@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 
+use super::log;
 use super::running::Daemon;
 use super::services::added;
 use crate::config::Config;
@@ -85,6 +86,7 @@ impl Daemon {
                 let snapshot = shared.snapshot.load();
                 shared.metrics.sample(snapshot.services.keys(), now.into_std());
                 snapshot.services.values().for_each(|service| service.look_whether_special());
+                log::tell_what_was_left_out();
             }
         });
     }

@@ -9,6 +9,7 @@ mod budget;
 mod filewatch;
 mod following;
 mod listeners;
+mod log;
 mod observe;
 mod readiness;
 mod reload;
@@ -17,6 +18,7 @@ mod services;
 mod state_dir;
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -51,7 +53,7 @@ pub fn serve(config_path: &Path) -> Result<(), ServeError> {
 pub fn serve_until(config_path: &Path, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
     let seen = filewatch::config_fingerprint(config_path);
     let loaded = config::load(config_path).map_err(ServeError::Config)?;
-    start_log(&loaded.config.log.level);
+    log::start(&loaded.config.log.level).map_err(|e| ServeError::Failed(format!("cannot start the log: {e}")))?;
     for warning in loaded.warnings.iter() {
         tracing::warn!(config = %config_path.display(), "{}", warning.message);
     }
@@ -60,7 +62,9 @@ pub fn serve_until(config_path: &Path, stop: impl Future<Output = ()>) -> Result
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| ServeError::Failed(format!("cannot start a runtime: {e}")))?;
     let local = LocalSet::new();
-    local.block_on(&runtime, run(config_path, seen, loaded, stop))
+    let ended = catch_unwind(AssertUnwindSafe(|| local.block_on(&runtime, run(config_path, seen, loaded, stop))));
+    log::flush();
+    ended.unwrap_or_else(|_| Err(ServeError::Failed("the control runtime has panicked: see its last lines".to_owned())))
 }
 
 async fn run(config_path: &Path, seen: u64, loaded: Loaded, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
@@ -70,6 +74,8 @@ async fn run(config_path: &Path, seen: u64, loaded: Loaded, stop: impl Future<Ou
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
     let hangup = signal(SignalKind::hangup()).map_err(fail)?;
     let reopen = signal(SignalKind::user_defined1()).map_err(fail)?;
+    // A file that may not grow any more (`ulimit -f`) is an error of the write then, and no end of the process.
+    let _too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map_err(fail)?;
     let daemon = Daemon::start(config_path, seen, loaded).await.map_err(ServeError::Failed)?;
     // A reload that waits for backends is dropped: a stop does not wait for it.
     tokio::select! {
@@ -102,18 +108,4 @@ async fn live(daemon: &Rc<Daemon>, mut hangup: Signal, mut reopen: Signal) {
             _ = look.tick(), if !daemon.is_ready() => daemon.look_whether_ready(),
         }
     }
-}
-
-/// The daemon's own log, on stderr. A second daemon in one process (the demo's) shares the first one's.
-fn start_log(level: &str) {
-    use std::io::IsTerminal;
-    // The library that watches files warns of each folder that is gone, as after every swap by Kubernetes.
-    let filter =
-        tracing_subscriber::EnvFilter::try_new(format!("{level},notify=off")).unwrap_or_else(|_| "info".into());
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .try_init();
 }

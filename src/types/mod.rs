@@ -6,6 +6,7 @@
 
 mod address;
 mod color;
+mod control;
 mod host;
 mod invalid;
 mod quantity;
@@ -16,6 +17,7 @@ mod waker;
 
 pub use address::{BackendAddr, ListenAddr, Scheme};
 pub use color::Color;
+pub use control::{has_control, is_control};
 pub use host::{HostName, HostPattern, certificate_name_covers, parent_of, wildcard_parent};
 pub use invalid::Invalid;
 pub use quantity::{parse_duration, parse_size, show_duration, show_size};

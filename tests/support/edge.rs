@@ -55,16 +55,29 @@ impl Edge {
         Ran { code: status.code(), stdout: String::new(), stderr: edge.stderr() }
     }
 
+    /// Starts it with outputs that the test chooses, and waits until it is ready. What it says is not read.
+    pub fn start_writing(place: Place, config: &str, stdout: Stdio, stderr: Stdio) -> Self {
+        fs::write(place.path("edge.toml"), config).unwrap();
+        let process = Self::command_to_serve(&place, &[]).stdout(stdout).stderr(stderr).spawn().unwrap();
+        let mut edge = Self { place, process, is_traced: false, ended: None };
+        edge.wait_ready();
+        edge
+    }
+
     fn serve(place: &Place, under: &[&str]) -> Child {
-        let stderr = File::options().create(true).append(true).open(place.path("stderr")).unwrap();
+        let mut command = Self::command_to_serve(place, under);
+        command.stdout(Stdio::null()).stderr(Self::stderr_of(place)).spawn().unwrap()
+    }
+
+    fn command_to_serve(place: &Place, under: &[&str]) -> Command {
         let words = [under, &[env!("CARGO_BIN_EXE_edgectl"), "serve", "--config"]].concat();
-        Command::new(words[0])
-            .args(&words[1..])
-            .arg(place.path("edge.toml"))
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .unwrap()
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(place.path("edge.toml"));
+        command
+    }
+
+    fn stderr_of(place: &Place) -> File {
+        File::options().create(true).append(true).open(place.path("stderr")).unwrap()
     }
 
     pub fn wait_ready(&mut self) {

@@ -8,7 +8,7 @@ use crate::admin::ClientError;
 use crate::config::Diagnostics;
 
 /// The end of a command that failed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CommandFailure {
     pub exit: Exit,
     /// Lower case: what is wrong, and what to do. Or rendered diagnostics.

@@ -11,6 +11,7 @@ use super::failure::CommandFailure;
 use super::global::{ColorWhen, GlobalOptions};
 use super::table::Style;
 
+#[derive(Clone)]
 pub struct TerminalOutput {
     pub json: bool,
     quiet: bool,

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::access::AccessLog;
+use crate::daemon::log;
 use crate::listen::Admissions;
 use crate::metrics::{MetricKind, Text};
 use crate::service::Service;
@@ -42,11 +43,13 @@ impl Gauges {
         }
         self.certificates(text);
         text.family(
-            "edge_access_log_dropped_total",
-            "Log lines dropped because the disk was slow.",
+            "edge_log_dropped_total",
+            "Log lines that an output did not take: gone, full, stalled or slow.",
             MetricKind::Counter,
         );
-        text.sample(&[], self.access.dropped());
+        for sink in log::sink().into_iter().chain(self.access.sink()) {
+            text.sample(&[("sink", sink.name())], sink.dropped());
+        }
     }
 
     fn certificates(&self, text: &mut Text) {

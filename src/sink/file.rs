@@ -2,17 +2,21 @@
 //!
 //! Owns `access.log` and its older ones, `access.log.1` the youngest of them. A rotation that fails is told and tried
 //! again when as much has been written once more; lines go on to the old file meanwhile. What is no regular file, as
-//! `/dev/stdout`, is written to and never moved.
+//! `/dev/stdout` or a FIFO, is written to and never moved.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
+use super::stream::{LineStream, WriteFailed};
+
 #[derive(Debug)]
-pub(super) struct LogFile {
+pub struct LogFile {
     path: PathBuf,
-    file: File,
+    file: LineStream<File>,
     /// Bytes in the file, counted here.
     size: u64,
     is_regular: bool,
@@ -22,20 +26,20 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    /// Appends to what is there. A new file is readable by its owner and group (0640).
-    pub(super) fn open(path: &Path, rotate_size: u64, keep: usize) -> io::Result<Self> {
+    /// Appends to what is there. A new file is readable by its owner and group (0640). Never waits for a reader.
+    pub fn open(path: &Path, rotate_size: u64, keep: usize) -> io::Result<Self> {
         let (file, size, is_regular) = open(path)?;
         Ok(Self { path: path.to_owned(), file, size, is_regular, rotate_size, keep })
     }
 
     /// Writes whole lines. They never straddle two files; a file outgrows its size by no more than one call's bytes,
     /// and only when it was empty.
-    pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&mut self, lines: &[u8]) -> Result<(), WriteFailed> {
         let grown = self.size + lines.len() as u64;
         if self.is_regular && self.rotate_size > 0 && self.size > 0 && grown > self.rotate_size {
             self.rotate();
         }
-        self.file.write_all(lines)?;
+        self.file.write(lines)?;
         self.size += lines.len() as u64;
         Ok(())
     }
@@ -73,8 +77,36 @@ impl LogFile {
     }
 }
 
-fn open(path: &Path) -> io::Result<(File, u64, bool)> {
-    let file = OpenOptions::new().create(true).append(true).mode(0o640).open(path)?;
+/// A FIFO is opened for reading, too (fifo(7)): otherwise there would have to be a reader first, and its end would be an error.
+/// Lines wait in it until one comes.
+fn open(path: &Path) -> io::Result<(LineStream<File>, u64, bool)> {
+    let is_fifo = fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).read(is_fifo).mode(0o640).custom_flags(flags);
+    let file = options.open(path)?;
     let found = file.metadata()?;
-    Ok((file, found.len(), found.is_file()))
+    Ok((LineStream::new(file), found.len(), found.is_file()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn a_fifo_needs_no_reader_to_be_opened_and_keeps_lines_for_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let mut log = LogFile::open(&path, 1, 1).unwrap();
+        log.write(b"one\n").unwrap();
+        let mut reader = File::open(&path).unwrap();
+        let mut line = [0; 4];
+        reader.read_exact(&mut line).unwrap();
+        assert_eq!(&line, b"one\n");
+        drop(reader);
+        log.write(b"two\n").unwrap();
+    }
 }
