@@ -24,12 +24,14 @@ pub mod pages;
 pub mod service;
 pub mod site;
 pub mod snapshot;
+pub mod supervise;
 pub mod token;
 pub mod trust;
 // 3: towards the backends, and towards the clients
 pub mod health;
 pub mod http;
 pub mod listen;
+pub mod management;
 pub mod resolve;
 pub mod tls;
 pub mod upstream;

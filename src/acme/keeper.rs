@@ -139,8 +139,8 @@ impl Keeper {
         self.attempts.borrow().clone()
     }
 
-    /// Until it is dropped.
-    pub async fn run(self: Rc<Self>) {
+    /// Until it is dropped. It goes on from what is on disk: an attempt that a panic has ended counts as failed.
+    pub async fn run(self: Rc<Self>) -> String {
         loop {
             let now = SystemTime::now();
             if self.ask_window.get() <= now && !self.asked.get() && !self.folder.has_pending() {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::authority::{Accounts, AcmeFailure};
@@ -19,6 +19,7 @@ use crate::challenge::Challenges;
 use crate::config::Acme;
 use crate::metrics::Metrics;
 use crate::resolve::Resolver;
+use crate::supervise::keep_running;
 use crate::tls::{CertStore, WantedCertificate};
 use crate::types::certificate_name_covers;
 
@@ -111,10 +112,7 @@ impl Manager {
         let mut news = Vec::new();
         for wanted in self.shared.store.wanted() {
             let site = wanted.site.clone();
-            // A task ends by itself only if it panics. The attempt that it was at counts as failed.
-            let same = |kept: &RunningKeeper| {
-                kept.keeper.wanted == wanted && *kept.keeper.settings == *settings && !kept.task.is_finished()
-            };
+            let same = |kept: &RunningKeeper| kept.keeper.wanted == wanted && *kept.keeper.settings == *settings;
             let kept = match before.remove(&site) {
                 Some(kept) if same(&kept) => kept,
                 old => {
@@ -164,18 +162,24 @@ impl Manager {
 
     /// Answers until the last handle is gone.
     pub fn handle(self: &Rc<Self>) -> AcmeHandle {
-        let (sender, mut asked) = mpsc::unbounded_channel::<ManagerRequest>();
-        let this = self.clone();
-        // Ends with the last handle, or the control runtime.
-        tokio::task::spawn_local(async move {
-            while let Some(ask) = asked.recv().await {
-                match ask {
-                    ManagerRequest::Renew { host, answer } => this.renew(host, answer),
-                    ManagerRequest::Inspect(look) => look(this.inspection()),
-                }
-            }
-        });
+        let (sender, asked) = mpsc::unbounded_channel::<ManagerRequest>();
+        let (this, asked) = (self.clone(), Rc::new(Mutex::new(asked)));
+        let take = move || this.clone().take_requests(asked.clone());
+        // Ends with the control runtime.
+        tokio::task::spawn_local(keep_running("acme", self.metrics.clone(), take));
         AcmeHandle(sender)
+    }
+
+    async fn take_requests(self: Rc<Self>, asked: Rc<Mutex<mpsc::UnboundedReceiver<ManagerRequest>>>) -> String {
+        let mut asked = asked.lock().await;
+        while let Some(ask) = asked.recv().await {
+            match ask {
+                ManagerRequest::Renew { host, answer } => self.renew(host, answer),
+                ManagerRequest::Inspect(look) => look(self.inspection()),
+            }
+        }
+        // Nothing is left that could ask.
+        std::future::pending().await
     }
 
     fn keep(&self, wanted: WantedCertificate, settings: &Rc<Acme>, estate: &OtherFolders<'_>) -> Option<RunningKeeper> {
@@ -193,7 +197,9 @@ impl Manager {
                     tracing::warn!(names, "no certificate yet: the internal CA's stands in until one is issued");
                 }
                 // Ends when `RunningKeeper` is dropped: by a reload that no longer wants it, or with the control runtime.
-                let task = tokio::task::spawn_local(keeper.clone().run()).abort_handle();
+                let again = keeper.clone();
+                let task = keep_running("acme-keeper", self.metrics.clone(), move || again.clone().run());
+                let task = tokio::task::spawn_local(task).abort_handle();
                 Some(RunningKeeper { keeper, task })
             }
             Err(error) => {

@@ -92,7 +92,7 @@ async fn start(green_answers: bool) -> TestDaemon {
     let socket = folder.path().join("admin.sock");
     let listener = bind(&socket).unwrap();
     // Ends with the test's runtime.
-    tokio::spawn(serve(listener, state, std::future::pending()));
+    tokio::spawn(serve(listener, state));
     TestDaemon { client: AdminClient::new(socket.clone()), socket, reloads, _folder: folder }
 }
 

@@ -37,6 +37,8 @@ pub struct Server {
     pub admin: PathBuf,
     /// `None`: off.
     pub metrics: Option<SocketAddr>,
+    /// Names that a metrics port on loopback may be asked by, beside IP addresses and localhost.
+    pub metrics_hosts: Vec<HostName>,
     pub state_dir: PathBuf,
     /// Already a number: 0 in the file has become one per core.
     pub workers: usize,

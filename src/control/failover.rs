@@ -12,6 +12,7 @@ use super::disk::{HistoryAction, HistoryRecord, HistoryResult};
 use super::messages::Actor;
 use super::plane::ControlPlane;
 use crate::service::{Detour, Service};
+use crate::supervise::keep_running;
 
 /// The services whose failovers are recorded, each with the task that does it.
 #[derive(Default)]
@@ -31,16 +32,19 @@ impl FollowedServices {
 
 fn follow_one(plane: &Rc<ControlPlane>, service: &Arc<Service>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let (plane, service) = (plane.clone(), service.clone());
+    let (plane, service, metrics) = (plane.clone(), service.clone(), plane.shared.metrics.clone());
     // Ends with its set, when the service is not followed any more.
-    tasks.spawn_local(async move {
-        let mut detours = service.watch_detours();
-        while detours.changed().await.is_ok() {
-            let detour = *detours.borrow_and_update();
-            note_detour(&plane, &service, detour);
-        }
-    });
+    tasks.spawn_local(keep_running("failover", metrics, move || note_detours(plane.clone(), service.clone())));
     tasks
+}
+
+async fn note_detours(plane: Rc<ControlPlane>, service: Arc<Service>) -> String {
+    let mut detours = service.watch_detours();
+    while detours.changed().await.is_ok() {
+        let detour = *detours.borrow_and_update();
+        note_detour(&plane, &service, detour);
+    }
+    "its service is gone".to_owned()
 }
 
 fn note_detour(plane: &ControlPlane, service: &Service, detour: Option<Detour>) {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::disk::History;
 use super::failover::FollowedServices;
@@ -12,6 +12,7 @@ use super::messages::{Goal, OperationDone, OperationRefused, OperationRequest};
 use super::plane::{ControlPlane, EventSender, Operation, StateWriter};
 use crate::resolve::Resolver;
 use crate::service::Service;
+use crate::supervise::keep_running;
 use crate::upstream::Upstreams;
 use crate::worker::{Orders, SharedState};
 
@@ -62,18 +63,12 @@ impl Operator {
 
     /// Takes requests until every handle is gone.
     pub fn start(&self) -> OperatorHandle {
-        let (orders, mut incoming) = mpsc::unbounded_channel::<OperatorOrder>();
-        let plane = self.plane.clone();
-        // Ends with the last handle.
-        tokio::task::spawn_local(async move {
-            while let Some(OperatorOrder { request, events, answer }) = incoming.recv().await {
-                let plane = plane.clone();
-                // Ends with its operation, which is bounded by the times of the gate, the steps, the watch and the drain.
-                tokio::task::spawn_local(async move {
-                    let _ = answer.send(run(plane, request, events).await);
-                });
-            }
-        });
+        let (orders, incoming) = mpsc::unbounded_channel::<OperatorOrder>();
+        let (plane, incoming) = (self.plane.clone(), Rc::new(Mutex::new(incoming)));
+        let metrics = plane.shared.metrics.clone();
+        let take = move || take_orders(plane.clone(), incoming.clone());
+        // Ends with the control runtime: the daemon has a handle as long as it runs.
+        tokio::task::spawn_local(keep_running("operator", metrics, take));
         OperatorHandle { orders }
     }
 
@@ -86,6 +81,19 @@ impl Operator {
     pub fn tell_what_broke_off<'a>(&self, services: impl Iterator<Item = &'a Arc<Service>>) {
         self.plane.report_interrupted(services);
     }
+}
+
+async fn take_orders(plane: Rc<ControlPlane>, incoming: Rc<Mutex<mpsc::UnboundedReceiver<OperatorOrder>>>) -> String {
+    let mut incoming = incoming.lock().await;
+    while let Some(OperatorOrder { request, events, answer }) = incoming.recv().await {
+        let plane = plane.clone();
+        // Ends with its operation, which is bounded by the times of the gate, the steps, the watch and the drain.
+        tokio::task::spawn_local(async move {
+            let _ = answer.send(run(plane, request, events).await);
+        });
+    }
+    // Nothing is left that could ask.
+    std::future::pending().await
 }
 
 async fn run(

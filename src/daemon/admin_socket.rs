@@ -5,7 +5,10 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use tokio::task::JoinSet;
+
 use crate::admin::{self, AdminState};
+use crate::supervise;
 
 /// The admin socket as it was configured at the start; a reload does not move it.
 pub(super) struct AdminSocket {
@@ -14,18 +17,25 @@ pub(super) struct AdminSocket {
     bound: Cell<Option<UnixListener>>,
     /// What is shown there, once it answers.
     state: RefCell<Option<AdminState>>,
+    /// What answers; dropped, it ends.
+    answering: RefCell<JoinSet<()>>,
 }
 
 impl AdminSocket {
     pub fn new(path: &Path, bound: UnixListener) -> Self {
-        Self { path: path.to_owned(), bound: Cell::new(Some(bound)), state: RefCell::default() }
+        Self {
+            path: path.to_owned(),
+            bound: Cell::new(Some(bound)),
+            state: RefCell::default(),
+            answering: RefCell::default(),
+        }
     }
 
     /// Answers on the bound socket, and on each that is made again.
     pub fn open(&self, state: AdminState) {
         self.state.replace(Some(state.clone()));
         if let Some(listener) = self.bound.take() {
-            answer(listener, state);
+            self.answer(listener, state);
         }
     }
 
@@ -36,7 +46,7 @@ impl AdminSocket {
         match admin::bind(&self.path) {
             Ok(listener) => {
                 tracing::warn!(path = %self.path.display(), "the admin socket was removed, and is made again");
-                answer(listener, state);
+                self.answer(listener, state);
             }
             Err(error) => tracing::error!(%error, "the admin socket was removed"),
         }
@@ -45,13 +55,18 @@ impl AdminSocket {
     pub fn remove(&self) {
         let _ = fs::remove_file(&self.path);
     }
-}
 
-/// Ends with the control runtime: an operation that runs then goes on in no one's name.
-fn answer(listener: UnixListener, state: AdminState) {
-    tokio::spawn(async move {
-        if let Err(error) = admin::serve(listener, state, std::future::pending()).await {
-            tracing::error!(%error, "the admin socket has stopped");
-        }
-    });
+    /// Ends with the control runtime: an operation that runs then goes on without a caller. Answers that are under way on a
+    /// socket that was removed go on, too.
+    fn answer(&self, listener: UnixListener, state: AdminState) {
+        let metrics = state.shared.metrics.clone();
+        let serve = move || {
+            let (listener, state) = (listener.try_clone(), state.clone());
+            async move {
+                let served = async { admin::serve(listener?, state).await };
+                served.await.map_or_else(|error| error.to_string(), |never| match never {})
+            }
+        };
+        self.answering.borrow_mut().spawn_local(supervise::keep_running("admin", metrics, serve));
+    }
 }

@@ -1,18 +1,21 @@
-//! What runs for the services of the present snapshot: probes, look-ups of names, samples.
+//! What runs as long as the daemon: probes of the present services, look-ups of names, samples, the watch of files.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use super::filewatch::{FileWatch, settle};
 use super::log;
 use super::running::Daemon;
 use super::services::added;
 use crate::config::Config;
 use crate::resolve::{self, Resolver};
 use crate::service::Service;
+use crate::supervise;
 use crate::trust::BackendTlsSet;
 use crate::worker::SharedState;
 
@@ -64,12 +67,14 @@ impl Daemon {
 
     pub fn keep_resolving(self: &Rc<Self>) {
         let (shared, resolver) = (self.shared.clone(), self.resolver.clone());
-        // Ends with the control runtime.
-        tokio::task::spawn_local(async move {
-            loop {
-                tokio::time::sleep(resolve::INTERVAL).await;
-                let resolver = resolver.borrow().clone();
-                refresh_all(&resolver, &shared).await;
+        self.keep_running("dns", move || {
+            let (shared, resolver) = (shared.clone(), resolver.clone());
+            async move {
+                loop {
+                    tokio::time::sleep(resolve::INTERVAL).await;
+                    let resolver = resolver.borrow().clone();
+                    refresh_all(&resolver, &shared).await;
+                }
             }
         });
     }
@@ -77,18 +82,45 @@ impl Daemon {
     /// Samples the figures of the colours once a second.
     pub fn keep_sampling(&self) {
         let shared = self.shared.clone();
-        // Ends with the control runtime.
-        tokio::task::spawn_local(async move {
-            let mut seconds = tokio::time::interval(SAMPLES);
-            seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                let now = seconds.tick().await;
-                let snapshot = shared.snapshot.load();
-                shared.metrics.sample(snapshot.services.keys(), now.into_std());
-                snapshot.services.values().for_each(|service| service.look_whether_special());
-                log::tell_what_was_left_out();
+        self.keep_running("sampler", move || sample(shared.clone()));
+    }
+
+    /// Watches the files of the present config; what it returns says that one of them may have changed.
+    pub fn watch_files(self: &Rc<Self>) -> mpsc::Receiver<()> {
+        let (changes, changed) = mpsc::channel(1);
+        let daemon = Rc::downgrade(self);
+        self.keep_running("file-watch", move || {
+            let (watch, events) = FileWatch::new();
+            if let Some(daemon) = daemon.upgrade() {
+                *daemon.watch.borrow_mut() = Some(watch);
+                daemon.follow_files();
+                // What changed while nothing watched.
+                let _ = changes.try_send(());
             }
+            settle(events, changes.clone())
         });
+        changed
+    }
+
+    /// Runs a task of the control runtime, which ends with it and not before.
+    pub fn keep_running<F>(&self, task: &'static str, make: impl FnMut() -> F + 'static)
+    where
+        F: Future<Output = String> + 'static,
+    {
+        // Ends with the control runtime.
+        tokio::task::spawn_local(supervise::keep_running(task, self.shared.metrics.clone(), make));
+    }
+}
+
+async fn sample(shared: Arc<SharedState>) -> String {
+    let mut seconds = tokio::time::interval(SAMPLES);
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let now = seconds.tick().await;
+        let snapshot = shared.snapshot.load();
+        shared.metrics.sample(snapshot.services.keys(), now.into_std());
+        snapshot.services.values().for_each(|service| service.look_whether_special());
+        log::tell_what_was_left_out();
     }
 }
 

@@ -78,14 +78,15 @@ async fn run(config_path: &Path, seen: u64, loaded: Loaded, stop: impl Future<Ou
     let _too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map_err(fail)?;
     let daemon = Daemon::start(config_path, seen, loaded).await.map_err(ServeError::Failed)?;
     // A reload that waits for backends is dropped: a stop does not wait for it.
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = stop => {}
-        () = live(&daemon, hangup, reopen) => {}
-    }
+    let ended = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        () = stop => Ok(()),
+        () = live(&daemon, hangup, reopen) => Ok(()),
+        why = daemon.workers.lost() => Err(ServeError::Failed(format!("{why}; the others have finished what they served"))),
+    };
     daemon.shut_down().await;
-    Ok(())
+    ended
 }
 
 /// Does what is asked for, and what is due by the clock. Never ends.

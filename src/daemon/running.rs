@@ -9,7 +9,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 
 use super::admin_socket::AdminSocket;
 use super::budget;
@@ -125,6 +124,7 @@ impl Daemon {
             resolver.clone(),
             workers.orders().clone(),
         );
+        let monitor = RefCell::new(Monitor::new(upstreams, shared.metrics.clone()));
         let daemon = Rc::new(Self {
             config_path: config_path.to_owned(),
             handle: operator.start(),
@@ -141,7 +141,7 @@ impl Daemon {
             listeners,
             listener_view: Arc::default(),
             workers,
-            monitor: RefCell::new(Monitor::new(upstreams)),
+            monitor,
             resolver: Rc::new(RefCell::new(resolver)),
             watch: RefCell::new(None),
             fingerprints,
@@ -162,7 +162,9 @@ impl Daemon {
     ) -> Result<(), String> {
         self.shared.metrics.reloaded(SystemTime::now());
         if let Some(addr) = config.server.metrics {
-            let local = observe::serve(addr, self.observed())?;
+            let (socket, observed) = (observe::bind(addr)?, self.observed());
+            let local = socket.local_addr().map_err(|e| e.to_string())?;
+            self.keep_running("metrics", move || observe::serve(socket.try_clone(), observed.clone()));
             tracing::info!(%local, "metrics");
         }
         self.resolve_now().await;
@@ -188,15 +190,12 @@ impl Daemon {
             certificates: self.certificates.clone(),
             access: self.access.clone(),
         };
-        Observed { metrics: Arc::new(move || gauges.render()), ready: self.readiness() }
-    }
-
-    /// Starts watching the files of the present config.
-    pub fn watch_files(&self) -> mpsc::Receiver<()> {
-        let (changes, changed) = mpsc::channel(1);
-        *self.watch.borrow_mut() = Some(FileWatch::start(changes));
-        self.follow_files();
-        changed
+        let shared = self.shared.clone();
+        Observed {
+            metrics: Arc::new(move || gauges.render()),
+            ready: self.readiness(),
+            is_ours: Arc::new(move |host| observe::is_known_host(&shared.snapshot.load().config.server, host)),
+        }
     }
 
     pub fn reopen_logs(&self) {

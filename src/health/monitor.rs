@@ -9,7 +9,9 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::probe::probe;
 use crate::config;
+use crate::metrics::Metrics;
 use crate::service::{Backend, Pool, ProbeOutcome, Service};
+use crate::supervise::keep_running;
 use crate::upstream::Upstreams;
 
 /// The pause between the first probes of a backend that passes them, so that it does not wait `rise` intervals until it serves.
@@ -18,12 +20,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Owns the probe tasks of all services; they end with it, or with their backend.
 pub struct Monitor {
     upstreams: Rc<Upstreams>,
+    metrics: Arc<Metrics>,
     services: HashMap<Arc<str>, (Arc<Service>, JoinSet<()>)>,
 }
 
 impl Monitor {
-    pub fn new(upstreams: Rc<Upstreams>) -> Self {
-        Self { upstreams, services: HashMap::new() }
+    pub fn new(upstreams: Rc<Upstreams>, metrics: Arc<Metrics>) -> Self {
+        Self { upstreams, metrics, services: HashMap::new() }
     }
 
     /// Probes exactly these services from now on.
@@ -41,13 +44,21 @@ impl Monitor {
     fn start(&self, service: &Arc<Service>) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         for pool in service.pools() {
-            tasks.spawn_local(follow_pool(self.upstreams.clone(), service.clone(), pool.clone()));
+            let (upstreams, metrics) = (self.upstreams.clone(), self.metrics.clone());
+            let (service, pool) = (service.clone(), pool.clone());
+            let follow = move || follow_pool(upstreams.clone(), metrics.clone(), service.clone(), pool.clone());
+            tasks.spawn_local(keep_running("pool", self.metrics.clone(), follow));
         }
         tasks
     }
 }
 
-async fn follow_pool(upstreams: Rc<Upstreams>, service: Arc<Service>, pool: Arc<Pool>) {
+async fn follow_pool(
+    upstreams: Rc<Upstreams>,
+    metrics: Arc<Metrics>,
+    service: Arc<Service>,
+    pool: Arc<Pool>,
+) -> String {
     let mut changes = pool.watch_backends();
     let mut tasks = JoinSet::new();
     let mut running: HashMap<u64, AbortHandle> = HashMap::new();
@@ -62,12 +73,15 @@ async fn follow_pool(upstreams: Rc<Upstreams>, service: Arc<Service>, pool: Arc<
         });
         for backend in backends.iter() {
             running.entry(backend.id()).or_insert_with(|| {
-                tasks.spawn_local(probe_forever(upstreams.clone(), service.clone(), pool.clone(), backend.clone()))
+                let (upstreams, service) = (upstreams.clone(), service.clone());
+                let (pool, backend) = (pool.clone(), backend.clone());
+                let probe = move || probe_forever(upstreams.clone(), service.clone(), pool.clone(), backend.clone());
+                tasks.spawn_local(keep_running("prober", metrics.clone(), probe))
             });
         }
         while tasks.try_join_next().is_some() {}
         tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
+            changed = changes.changed() => if changed.is_err() { return "its pool is gone".to_owned() },
             () = next_readmission(&pool) => readmit(&service, &pool),
         }
     }
@@ -88,7 +102,12 @@ fn readmit(service: &Service, pool: &Pool) {
     }
 }
 
-async fn probe_forever(upstreams: Rc<Upstreams>, service: Arc<Service>, pool: Arc<Pool>, backend: Arc<Backend>) {
+async fn probe_forever(
+    upstreams: Rc<Upstreams>,
+    service: Arc<Service>,
+    pool: Arc<Pool>,
+    backend: Arc<Backend>,
+) -> String {
     let mut has_been_up = false;
     loop {
         let config = service.config();

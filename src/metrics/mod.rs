@@ -39,6 +39,8 @@ pub struct Metrics {
     zones: Registry<Arc<str>, ZoneSeries>,
     /// Failed attempts to have a certificate issued, by host.
     acme: Registry<Arc<str>, AtomicU64>,
+    /// New starts of tasks that have ended, by name.
+    tasks: Registry<&'static str, AtomicU64>,
     recents: Recents,
     handshakes: Handshakes,
     reloads_done: AtomicU64,
@@ -56,6 +58,7 @@ impl Metrics {
             services: Registry::default(),
             zones: Registry::default(),
             acme: Registry::default(),
+            tasks: Registry::default(),
             recents: Recents::default(),
             handshakes: Handshakes::default(),
             reloads_done: AtomicU64::new(0),
@@ -109,6 +112,11 @@ impl Metrics {
         self.acme.find_or_make(host.into(), AtomicU64::default)
     }
 
+    /// New starts of a task of the daemon that had ended. Found or made, as [`Self::series`].
+    pub fn task_restarts(&self, task: &'static str) -> Arc<AtomicU64> {
+        self.tasks.find_or_make(task, AtomicU64::default)
+    }
+
     pub fn tls_handshake(&self, result: HandshakeResult) {
         self.handshakes.count(result);
     }
@@ -142,6 +150,14 @@ impl Metrics {
         text.family("edge_acme_failures_total", "Failed attempts to have a certificate issued.", MetricKind::Counter);
         for (host, count) in self.acme.all() {
             text.sample(&[("host", &*host)], count.load(Relaxed));
+        }
+        text.family(
+            "edge_task_restarts_total",
+            "Tasks of the daemon that have ended and were started again.",
+            MetricKind::Counter,
+        );
+        for (task, count) in self.tasks.all() {
+            text.sample(&[("task", task)], count.load(Relaxed));
         }
         text.family("edge_config_reloads_total", "Config reloads.", MetricKind::Counter);
         text.sample(&[("result", "success")], self.reloads_done.load(Relaxed));

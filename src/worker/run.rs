@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -111,7 +112,8 @@ fn accept(doorway: &Rc<Doorway>, listener: &Arc<Listener>) -> std::io::Result<Ac
         match doorway.admissions.admit(&open, peer.ip(), limits, descriptors.for_client()) {
             Some(admitted) => {
                 let arrival = Arrival { socket, peer, listener: from.clone(), admitted };
-                doorway.entrance.serve(&doorway.worker, arrival);
+                // A panic is logged where it happens. It costs this connection, and not the task that accepts.
+                let _ = catch_unwind(AssertUnwindSafe(|| doorway.entrance.serve(&doorway.worker, arrival)));
             }
             None => tracing::debug!(ip = %peer.ip(), "connection limit reached"),
         }

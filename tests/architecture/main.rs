@@ -20,6 +20,7 @@ const SIBLINGS: &[(&str, &[&str])] = &[
     ("site", &["headers", "limit", "metrics", "service"]),
     ("snapshot", &["headers", "limit", "metrics", "service", "site", "trust"]),
     ("decide", &["error", "headers", "site", "snapshot"]),
+    ("supervise", &["metrics"]),
     ("token", &["service"]),
     ("health", &["upstream"]),
     ("worker", &["health", "listen", "upstream"]),

@@ -1,8 +1,6 @@
 //! The process on the other end of the socket.
 
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
-use tokio::net::UnixListener;
+use tokio::net::UnixStream;
 
 use crate::control::Actor;
 
@@ -17,14 +15,12 @@ pub struct Caller {
 const NOBODY: u32 = 65_534;
 
 impl Caller {
+    pub fn of(stream: &UnixStream) -> Self {
+        let peer = stream.peer_cred().ok();
+        Self { uid: peer.map(|p| p.uid()), pid: peer.and_then(|p| p.pid()) }
+    }
+
     pub fn actor(self) -> Actor {
         Actor::new(self.uid.unwrap_or(NOBODY), self.pid)
-    }
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Caller {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        let peer = stream.io().peer_cred().ok();
-        Self { uid: peer.map(|p| p.uid()), pid: peer.and_then(|p| p.pid()) }
     }
 }

@@ -1,15 +1,19 @@
 //! The socket itself: its file, its mode, its end.
 
+use std::convert::Infallible;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+use axum::extract::ConnectInfo;
+
 use super::caller::Caller;
 use super::routes;
 use crate::admin::state::AdminState;
 use crate::listen::{BindError, bind_unix};
+use crate::management;
 use crate::types::ListenAddr;
 
 /// The owner and its group may connect, and no one else.
@@ -25,15 +29,13 @@ pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
     Ok(listener)
 }
 
-/// Answers until `shutdown` ends, then takes no new request and waits for those that run. A switch may run as long as its gate
-/// and drain take. To leave sooner, drop this future: the operations go on in control.
-pub async fn serve(
-    listener: UnixListener,
-    state: AdminState,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
+/// Answers for ever. A switch may run as long as its gate and drain take. To end, drop this future: the operations go on in
+/// control.
+pub async fn serve(listener: UnixListener, state: AdminState) -> io::Result<Infallible> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::UnixListener::from_std(listener)?;
-    let app = routes::router(state).into_make_service_with_connect_info::<Caller>();
-    axum::serve(listener, app).with_graceful_shutdown(shutdown).await
+    let describe = |stream: &tokio::net::UnixStream, known: &mut axum::http::Extensions| {
+        known.insert(ConnectInfo(Caller::of(stream)));
+    };
+    Ok(management::serve(listener, routes::router(state), describe).await)
 }

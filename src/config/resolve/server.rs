@@ -27,6 +27,7 @@ pub(super) fn read(root: &mut Table<'_>) -> Server {
         trusted_proxies: t.list("trusted_proxies", network).unwrap_or_default(),
         admin: t.read("admin", DEFAULT_SOCKET.into(), admin),
         metrics: t.read("metrics", Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 9145)), metrics),
+        metrics_hosts: t.list("metrics_hosts", Value::parsed).unwrap_or_default(),
         state_dir: t.read("state_dir", DEFAULT_STATE_DIR.into(), Value::path),
         workers: t.read("workers", cores(), workers),
         shutdown_timeout: t.read("shutdown_timeout", Duration::from_secs(30), Value::duration),

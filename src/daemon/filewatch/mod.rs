@@ -6,4 +6,4 @@ mod named;
 mod watch;
 
 pub(super) use named::{certificate_files, certificate_fingerprint, config_fingerprint};
-pub(super) use watch::FileWatch;
+pub(super) use watch::{FileWatch, settle};

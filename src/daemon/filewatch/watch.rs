@@ -39,8 +39,8 @@ pub struct FileWatch {
 }
 
 impl FileWatch {
-    /// `changes` gets one message for each burst of changes, and one every ten seconds.
-    pub fn start(changes: mpsc::Sender<()>) -> Self {
+    /// Watches nothing yet. Its events are for [`settle`]; their channel closes with the thread that watches.
+    pub fn new() -> (Self, mpsc::Receiver<()>) {
         let (wake, events) = mpsc::channel(1);
         let places: Arc<ArcSwap<BTreeSet<PathBuf>>> = Arc::default();
         let watched = places.clone();
@@ -54,9 +54,7 @@ impl FileWatch {
         };
         let watcher = RecommendedWatcher::new(on_event, Config::default().with_event_kinds(kinds));
         let watcher = watcher.inspect_err(|error| tracing::warn!(%error, "files are not watched, only looked at")).ok();
-        // Ends when the watcher or the receiver of `changes` is gone.
-        tokio::task::spawn_local(settle(events, changes));
-        Self { watcher, folders: BTreeMap::new(), places }
+        (Self { watcher, folders: BTreeMap::new(), places }, events)
     }
 
     /// Watches exactly these files, and the links that lead to them. Touches the disk.
@@ -83,11 +81,12 @@ impl FileWatch {
     }
 }
 
-/// Passes one message on for each burst of `events`, and one for each time without any.
-async fn settle(mut events: mpsc::Receiver<()>, changes: mpsc::Sender<()>) {
+/// Passes one message on for each burst of `events`, and one for each time without any: `changes` gets one every ten seconds at
+/// least. Ends when the watcher is gone.
+pub async fn settle(mut events: mpsc::Receiver<()>, changes: mpsc::Sender<()>) -> String {
     loop {
         match tokio::time::timeout(LOOK, events.recv()).await {
-            Ok(None) => return,
+            Ok(None) => return "the thread that watches files has ended".to_owned(),
             Ok(Some(())) => {
                 let quiet = async { while let Ok(Some(())) = tokio::time::timeout(DEBOUNCE, events.recv()).await {} };
                 let _ = tokio::time::timeout(AT_MOST, quiet).await;
@@ -95,7 +94,7 @@ async fn settle(mut events: mpsc::Receiver<()>, changes: mpsc::Sender<()>) {
             Err(_) => {}
         }
         if changes.send(()).await.is_err() {
-            return;
+            return "nothing takes changes up any more".to_owned();
         }
     }
 }

@@ -4,4 +4,4 @@ mod gauges;
 mod port;
 
 pub(super) use gauges::Gauges;
-pub(super) use port::{Observed, serve};
+pub(super) use port::{Observed, bind, is_known_host, serve};
