@@ -197,10 +197,21 @@ fn a_chain_with_a_gap_is_served_with_a_warning() {
 #[test]
 fn a_mistake_that_lasts_is_logged_once() {
     let good = Identity::for_names(&["one.example"]);
-    let (_origin, edge) = start("", &good.key_pem);
+    let origin = Origin::start("blue");
+    let setup = Setup::to(&origin);
+    let section = |name: &str| {
+        let (cert, key) = (setup.path(&format!("{name}.pem")), setup.path(&format!("{name}.key")));
+        good.write(&cert, &key);
+        format!("[[tls.certificate]]\ncert = \"{}\"\nkey = \"{}\"\n", cert.display(), key.display())
+    };
+    let sections = section("one") + &section("two");
+    fs::write(setup.path("one.pem"), "").unwrap();
+    let edge = setup.and(SITE).and(&sections).start();
     edge.said("holds no certificate");
     for round in 0..3 {
+        // The pair beside it is good, and says that all files were read again.
         fs::write(edge.path("one.key"), format!("{}\n{round}\n", good.key_pem)).unwrap();
+        Identity::for_names(&["one.example"]).write(&edge.path("two.pem"), &edge.path("two.key"));
         wait_for("the files to be read again", || {
             (edge.stderr().matches("certificates taken up").count() > round).then_some(())
         });

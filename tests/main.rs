@@ -37,6 +37,7 @@ mod outputs;
 mod pause;
 mod preview;
 mod reload;
+mod reload_report;
 mod retries;
 mod rollout;
 mod routes;

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use super::wire::{CaRoot, ListenerStatus};
+use super::wire::{CaRoot, ConfigOnDisk, ListenerStatus};
 use crate::acme;
 use crate::control::{History, OperatorHandle};
 use crate::listen::Admissions;
@@ -39,6 +39,8 @@ pub struct AdminState {
     pub fit: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The file that a reload reads.
     pub config_path: Arc<PathBuf>,
+    /// Whether it says what runs; each reload replaces it.
+    pub config_on_disk: Arc<ArcSwap<ConfigOnDisk>>,
     pub started: Timestamp,
 }
 

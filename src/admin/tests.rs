@@ -87,6 +87,7 @@ async fn start(green_answers: bool) -> TestDaemon {
         ready: Arc::new(|| true),
         fit: Arc::new(|| true),
         config_path: Arc::new("edge.toml".into()),
+        config_on_disk: Arc::default(),
         started: Timestamp::now(),
     };
     let socket = folder.path().join("admin.sock");

@@ -9,7 +9,9 @@ use super::context::{CommandContext, names};
 use super::terminal::CommandFailure;
 use super::terminal::span::{clock, since, took_ms};
 use super::terminal::table::{Cell, Style, table};
-use crate::admin::wire::{BackendStatus, DetourStatus, ListenerStatus, PoolStatus, ServiceStatus, Status};
+use crate::admin::wire::{
+    BackendStatus, ConfigOnDisk, ConfigState, DetourStatus, ListenerStatus, PoolStatus, ServiceStatus, Status,
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -59,6 +61,7 @@ impl Args {
 /// `whole`: with listeners and certificates, not only the services.
 fn render(status: &Status, whole: bool, now: Timestamp, color: bool) -> String {
     let mut parts = vec![summary(status, now, color)];
+    parts.extend(config_notice(&status.config_on_disk, now).map(|text| Style::Red.paint(&text, color)));
     let rows: Vec<_> = status.services.iter().flat_map(|service| service_rows(service, now)).collect();
     parts.push(table(&["SERVICE", "COLOR", "STATE", "BACKEND", "HEALTH", "LAST PROBE", "IN FLIGHT"], &rows, color));
     parts.extend(status.services.iter().flat_map(|service| notices(service, now, color)));
@@ -87,6 +90,23 @@ fn summary(status: &Status, now: Timestamp, color: bool) -> String {
     let Status { version, connections, .. } = status;
     let (up, config) = (since(status.started, now), status.config.display());
     format!("edgectl {version} · {ready} · up {up} · {connections} connections · {config}")
+}
+
+/// `None`: the file says what runs.
+fn config_notice(config: &ConfigOnDisk, now: Timestamp) -> Option<String> {
+    let state = config_state(config)?;
+    let since = config.since.map(|time| format!(" for {}", since(time, now))).unwrap_or_default();
+    let details: String = config.details.iter().map(|detail| format!("\n  {detail}")).collect();
+    Some(format!("{state}{since}{details}"))
+}
+
+/// The same in a few words.
+pub(super) fn config_state(config: &ConfigOnDisk) -> Option<&'static str> {
+    match &config.state {
+        ConfigState::Same | ConfigState::Other(_) => None,
+        ConfigState::Differs => Some("THE CONFIG ON DISK DIFFERS from what runs"),
+        ConfigState::Broken => Some("THE CONFIG ON DISK IS BROKEN, what runs goes on; a restart would fail"),
+    }
 }
 
 /// Whatever is unusual, a line each.

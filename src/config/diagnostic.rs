@@ -108,6 +108,18 @@ impl Diagnostics {
         paragraphs.collect::<Vec<_>>().join("\n\n")
     }
 
+    /// One line each: `edge.toml:3:5: unknown key ...`.
+    pub fn in_short(&self) -> Vec<String> {
+        let place = |found: &Diagnostic| match &found.span {
+            Some(span) => {
+                let (line, column) = self.position(span.start);
+                format!("{}:{line}:{column}", self.name)
+            }
+            None => self.name.clone(),
+        };
+        self.list.iter().map(|found| format!("{}: {}", place(found), found.message)).collect()
+    }
+
     fn group<'a>(&'a self, found: &'a Diagnostic) -> Group<'a> {
         let level = match found.severity {
             Severity::Error => Level::ERROR,

@@ -5,6 +5,7 @@
 //! here can still name a certificate that is not there.
 //! The result, which the rest of the program is written against: [`model`].
 
+mod changes;
 mod diagnostic;
 mod load;
 pub mod model;
@@ -18,6 +19,7 @@ mod golden;
 #[cfg(test)]
 mod reference;
 
+pub use changes::{changes, waits_for_restart};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{DEFAULT_PATH, PATH_VARIABLE, find, load};
 pub use model::*;

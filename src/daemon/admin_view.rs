@@ -33,6 +33,7 @@ impl Daemon {
             ready: Arc::new(move || ready().is_ok()),
             fit: Arc::new(move || fit().is_ok()),
             config_path: Arc::new(self.config_path.clone()),
+            config_on_disk: self.config_on_disk.clone(),
             started: self.started_at,
         };
         self.admin.open(state);
@@ -48,7 +49,7 @@ impl Daemon {
     /// A reload that the admin socket asks for.
     pub async fn reload_for(self: &Rc<Self>, request: ReloadRequest) {
         let answer = match self.reload("asked for").await {
-            Ok(Reloaded { changes, warnings }) => Ok(ReloadReport { changes, warnings }),
+            Ok(Reloaded { changes, warnings, .. }) => Ok(ReloadReport { changes, warnings }),
             Err(NotReloaded::Config(diagnostics)) => Err(ReloadFailed {
                 text: diagnostics.render(false),
                 diagnostics: serde_json::to_value(&diagnostics).unwrap_or_default(),

@@ -51,7 +51,7 @@ pub fn serve(config_path: &Path) -> Result<(), ServeError> {
 
 /// As [`serve`], and until `stop` is ready.
 pub fn serve_until(config_path: &Path, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
-    let seen = filewatch::config_fingerprint(config_path);
+    let seen = filewatch::fingerprint(config_path);
     let loaded = config::load(config_path).map_err(ServeError::Config)?;
     log::start(&loaded.config.log.level).map_err(|e| ServeError::Failed(format!("cannot start the log: {e}")))?;
     for warning in loaded.warnings.iter() {
@@ -102,7 +102,7 @@ async fn live(daemon: &Rc<Daemon>, mut hangup: Signal, mut reopen: Signal) {
             Some(request) = asked.recv() => daemon.reload_for(request).await,
             Some(()) = changes.recv() => daemon.files_changed().await,
             _ = renew.tick() => {
-                daemon.renew_certificates();
+                let _ = daemon.renew_certificates();
                 daemon.rotate_tickets();
                 daemon.admin.keep();
             }

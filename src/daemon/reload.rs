@@ -6,20 +6,29 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::filewatch::{certificate_files, certificate_fingerprint, config_fingerprint};
+use jiff::Timestamp;
+
+use super::filewatch::{certificate_files, fingerprint, fingerprints_of_named};
 use super::running::Daemon;
 use super::services::{added, initial};
+use crate::admin::wire::{ConfigOnDisk, ConfigState};
 use crate::config::{self, Config, Diagnostics};
 use crate::control::StateFile;
 use crate::resolve::Resolver;
 use crate::snapshot::Snapshot;
+use crate::tls::CertSource;
 use crate::trust::BackendTlsSet;
+
+/// About a key that is read once.
+const AT_START: &str = "it takes effect at the next start";
 
 /// What a reload changed, in words.
 #[derive(Debug)]
 pub(super) struct Reloaded {
     pub changes: Vec<String>,
     pub warnings: Vec<String>,
+    /// Those of the warnings that the log has not been told of.
+    unsaid: Vec<String>,
 }
 
 /// Why everything stays as it is.
@@ -36,12 +45,14 @@ impl Daemon {
     pub async fn reload(self: &Rc<Self>, why: &str) -> Result<Reloaded, NotReloaded> {
         self.admin.keep();
         // Taken before the file is read: a change from here on is taken up by the next reload.
-        self.fingerprints.set((config_fingerprint(&self.config_path), self.fingerprints.get().1));
+        self.fingerprints.borrow_mut().config = fingerprint(&self.config_path);
         let result = self.reload_config().await;
+        self.compare_with_disk(&result);
         match &result {
             Ok(done) => {
                 self.shared.metrics.reloaded(SystemTime::now());
                 tracing::info!(why, changes = done.changes.join("; "), "config reloaded");
+                done.unsaid.iter().for_each(|warning| tracing::warn!("{warning}"));
             }
             Err(error) => {
                 self.shared.metrics.reload_failed();
@@ -57,7 +68,9 @@ impl Daemon {
     async fn reload_config(self: &Rc<Self>) -> Result<Reloaded, NotReloaded> {
         let loaded = config::load(&self.config_path).map_err(NotReloaded::Config)?;
         let next = Arc::new(loaded.config);
-        self.fingerprints.set((self.fingerprints.get().0, certificate_fingerprint(&next)));
+        let named = fingerprints_of_named(&next);
+        let changed_files = self.fingerprints.borrow().changed(&named);
+        self.fingerprints.borrow_mut().named = named;
         let before = self.shared.snapshot.load().config.clone();
         let failed = |e: &dyn std::fmt::Display| NotReloaded::Failed(e.to_string());
         let prepared = self.listeners.prepare(&next.server).map_err(|e| failed(&e))?;
@@ -95,65 +108,112 @@ impl Daemon {
         self.resolve_now().await;
         let mut changes = self.listeners.apply(prepared, self.workers.orders()).await;
         self.show_listeners();
-        changes.extend(differences(&before, &next));
+        changes.extend(self.differences(&before, &next));
+        changes.extend(changed_files.iter().map(|file| format!("file {} changed", file.display())));
         if changes.is_empty() {
             changes.push("nothing changed".to_owned());
         }
-        let mut warnings: Vec<String> = loaded.warnings.iter().map(|w| w.message.clone()).collect();
-        warnings.extend(self.shared.descriptors.warning(next.limits.connections));
-        warnings.extend(needs_restart(&before, &next));
+        let mut unsaid: Vec<String> = loaded.warnings.iter().map(|w| w.message.clone()).collect();
+        unsaid.extend(self.shared.descriptors.warning(next.limits.connections));
+        let is_news = |key: &&str| !changes.iter().any(|change| change.starts_with(key));
+        let waiting = config::waits_for_restart(&self.started_with, &next).into_iter().filter(is_news);
+        unsaid.extend(waiting.map(|key| format!("{key} still differs from what runs: {AT_START}")));
+        let certificates =
+            self.certificates.status().into_iter().filter(|known| matches!(known.source, CertSource::File(_)));
+        let mut warnings = unsaid.clone();
+        warnings.extend(certificates.filter_map(|known| known.error));
         warnings.extend(troubles);
         warnings.extend(installed.backend_tls.troubles().iter().cloned());
-        Ok(Reloaded { changes, warnings })
+        Ok(Reloaded { changes, warnings, unsaid })
+    }
+
+    /// What the next config says otherwise, key by key; and which of it waits for the next start.
+    fn differences(&self, before: &Config, next: &Config) -> Vec<String> {
+        let waiting = config::waits_for_restart(&self.started_with, next);
+        let changes = config::changes(before, next).into_iter();
+        let said = changes.map(|change| match waiting.iter().any(|key| change == format!("{key} changed")) {
+            true => format!("{change}: {AT_START}"),
+            false => change,
+        });
+        said.collect()
+    }
+
+    /// Notes whether the file says what runs, for the status and the metrics.
+    fn compare_with_disk(&self, result: &Result<Reloaded, NotReloaded>) {
+        let (state, details) = match result {
+            Ok(_) => {
+                let running = self.shared.snapshot.load().config.clone();
+                let waiting = config::waits_for_restart(&self.started_with, &running);
+                let state = if waiting.is_empty() { ConfigState::Same } else { ConfigState::Differs };
+                (state, waiting.into_iter().map(|key| format!("{key}: {AT_START}")).collect())
+            }
+            Err(NotReloaded::Config(diagnostics)) => (ConfigState::Broken, diagnostics.in_short()),
+            Err(NotReloaded::Failed(text)) => (ConfigState::Differs, vec![text.clone()]),
+        };
+        let before = self.config_on_disk.load();
+        let since = if before.state == state { before.since } else { Some(Timestamp::now()) };
+        self.config_on_disk.store(Arc::new(ConfigOnDisk { state, since, details }));
     }
 
     /// Files may have changed: takes up what really differs.
     pub async fn files_changed(self: &Rc<Self>) {
         // First the watch, then the content: a folder that was made anew may be filled between the two.
         self.follow_files();
-        let (config_before, certs_before) = self.fingerprints.get();
-        let config_now = config_fingerprint(&self.config_path);
-        let certs_now = certificate_fingerprint(&self.shared.snapshot.load().config);
-        if config_now != config_before {
+        if fingerprint(&self.config_path) != self.fingerprints.borrow().config {
             let _ = self.reload("the file changed").await;
-        } else if certs_now != certs_before {
-            self.fingerprints.set((config_now, certs_now));
-            self.take_certificates_up().await;
+            return;
+        }
+        let config = self.shared.snapshot.load().config.clone();
+        let named = fingerprints_of_named(&config);
+        let changed = self.fingerprints.borrow().changed(&named);
+        self.fingerprints.borrow_mut().named = named;
+        if changed.is_empty() {
+            return;
+        }
+        let has_new_roots = config.acme.ca_file.as_ref().is_some_and(|roots| changed.contains(roots));
+        // What can't be used is said where it is read; then there is nothing to say here.
+        if self.take_certificates_up().await || has_new_roots {
             tracing::info!("certificates taken up");
         }
     }
 
-    /// All files besides the config.
-    async fn take_certificates_up(&self) {
-        self.renew_certificates();
-        self.renew_client_cas();
-        self.renew_backend_tls().await;
+    /// All files besides the config; whether any holds something new that can be used.
+    async fn take_certificates_up(&self) -> bool {
+        let (certificates, roots) = (self.renew_certificates(), self.renew_client_cas());
+        let backends = self.renew_backend_tls().await;
         self.acme.reopen_accounts();
+        certificates || roots || backends
     }
 
-    /// Reads the certificate files again, and signs anew what the internal CA has signed and is about to expire.
-    pub fn renew_certificates(&self) {
+    /// Reads the certificate files again, and signs anew what the internal CA has signed and is about to expire. Whether a pair of
+    /// files is a new one.
+    pub fn renew_certificates(&self) -> bool {
         let config = self.shared.snapshot.load().config.clone();
-        self.certificates.load(&config);
+        let is_new = self.certificates.load(&config);
         self.acme.follow(&config.acme);
+        is_new
     }
 
-    /// Reads the `client_ca` files again.
-    fn renew_client_cas(&self) {
+    /// Reads the `client_ca` files again; whether others count now.
+    fn renew_client_cas(&self) -> bool {
         let config = self.shared.snapshot.load().config.clone();
         match self.tls.prepare(&config) {
             Ok(rules) => self.tls.install(rules),
-            Err(error) => tracing::error!(%error, "TLS goes on as it was"),
+            Err(error) => {
+                tracing::error!(%error, "TLS goes on as it was");
+                false
+            }
         }
     }
 
-    /// Reads the `tls_ca` files again, and publishes what is new in them.
-    async fn renew_backend_tls(&self) {
+    /// Reads the `tls_ca` files again, and publishes what is new in them; whether other roots count now.
+    async fn renew_backend_tls(&self) -> bool {
         let present = self.shared.snapshot.load_full();
         let next = Arc::new(BackendTlsSet::load(&present.config, Some(&present.backend_tls)));
         if next.is_same(&present.backend_tls) {
-            return;
+            return false;
         }
+        let is_new = !next.verifies_as(&present.backend_tls);
         next.say();
         let metrics = self.shared.metrics.clone();
         let build = |present: &Snapshot, state: &StateFile| {
@@ -161,6 +221,7 @@ impl Daemon {
             Ok::<_, Infallible>(Snapshot::build(present.config.clone(), next.clone(), Some(present), &metrics, &add))
         };
         let Ok(_) = self.writer.publish(build).await;
+        is_new
     }
 
     pub fn rotate_tickets(&self) {
@@ -180,59 +241,4 @@ impl Daemon {
         let config = self.shared.snapshot.load().config.clone();
         std::iter::once(self.config_path.clone()).chain(certificate_files(&config).map(Path::to_owned)).collect()
     }
-}
-
-/// What an operator wants to read after a reload.
-fn differences(before: &Config, next: &Config) -> Vec<String> {
-    let mut changes = Vec::new();
-    let names = |config: &Config| config.sites.iter().map(|s| s.name.to_string()).collect::<Vec<_>>();
-    compare("site", &names(before), &names(next), &mut changes);
-    for site in &next.sites {
-        if before.sites.iter().any(|old| old.name == site.name && old != site) {
-            changes.push(format!("site {} changed", site.name));
-        }
-    }
-    let names = |config: &Config| config.services.keys().map(ToString::to_string).collect::<Vec<_>>();
-    compare("service", &names(before), &names(next), &mut changes);
-    for (name, service) in &next.services {
-        if before.services.get(name).is_some_and(|old| old != service) {
-            changes.push(format!("service {name} changed"));
-        }
-    }
-    let names = |config: &Config| config.zones.keys().map(ToString::to_string).collect::<Vec<_>>();
-    compare("zone", &names(before), &names(next), &mut changes);
-    for (name, zone) in &next.zones {
-        if before.zones.get(name).is_some_and(|old| old != zone) {
-            changes.push(format!("zone {name} changed, its keys start anew"));
-        }
-    }
-    let sections =
-        [("limits", before.limits != next.limits), ("tls", before.tls != next.tls), ("acme", before.acme != next.acme)];
-    for (what, differs) in sections {
-        if differs {
-            changes.push(format!("[{what}] changed"));
-        }
-    }
-    changes
-}
-
-fn compare(kind: &str, before: &[String], next: &[String], changes: &mut Vec<String>) {
-    let added = next.iter().filter(|name| !before.contains(name)).map(|name| format!("{kind} {name} added"));
-    changes.extend(added);
-    let removed = before.iter().filter(|name| !next.contains(name)).map(|name| format!("{kind} {name} removed"));
-    changes.extend(removed);
-}
-
-/// Keys that are read once, at the start.
-fn needs_restart(before: &Config, next: &Config) -> Vec<String> {
-    let (a, b) = (&before.server, &next.server);
-    let keys = [
-        ("server.admin", a.admin != b.admin),
-        ("server.metrics", a.metrics != b.metrics),
-        ("server.state_dir", a.state_dir != b.state_dir),
-        ("server.workers", a.workers != b.workers),
-        ("log", before.log != next.log),
-    ];
-    let changed = keys.into_iter().filter(|(_, differs)| *differs);
-    changed.map(|(key, _)| format!("{key} has changed: it takes effect at the next start")).collect()
 }

@@ -1,6 +1,6 @@
 //! Everything that lives as long as the daemon, made in the order in which one part needs another.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,15 +12,14 @@ use jiff::Timestamp;
 
 use super::admin_socket::AdminSocket;
 use super::budget;
-use super::filewatch::FileWatch;
-use super::filewatch::certificate_fingerprint;
+use super::filewatch::{FileWatch, Fingerprints, fingerprints_of_named};
 use super::listeners::Listeners;
 use super::observe::{self, Gauges, Observed};
 use super::services::added;
 use super::state_dir::{in_state_dir, open_state, take_state_dir};
 use crate::access::AccessLog;
 use crate::acme;
-use crate::admin::{self, wire::ListenerStatus};
+use crate::admin::{self, wire::ConfigOnDisk, wire::ListenerStatus};
 use crate::challenge::Challenges;
 use crate::config::{self, AccessTarget, Config, Loaded};
 use crate::control::{History, Operator, OperatorHandle, StateWriter};
@@ -57,8 +56,11 @@ pub(super) struct Daemon {
     pub monitor: RefCell<Monitor>,
     pub resolver: Rc<RefCell<Resolver>>,
     pub watch: RefCell<Option<FileWatch>>,
-    /// Of the config file and of the certificates, as they were when they were last read.
-    pub fingerprints: Cell<(u64, u64)>,
+    /// Of the files as they were when they were last read.
+    pub fingerprints: RefCell<Fingerprints>,
+    /// With which config the process has started: some keys are read then alone.
+    pub started_with: Arc<Config>,
+    pub config_on_disk: Arc<ArcSwap<ConfigOnDisk>>,
     pub(super) ready: Arc<AtomicBool>,
     pub(super) stopping: Arc<AtomicBool>,
     pub(super) started: Instant,
@@ -72,7 +74,7 @@ impl Daemon {
     /// `seen`: the fingerprint of the config file, taken before it was read.
     pub async fn start(config_path: &Path, seen: u64, loaded: Loaded) -> Result<Rc<Self>, String> {
         let config = Arc::new(loaded.config);
-        let fingerprints = Cell::new((seen, certificate_fingerprint(&config)));
+        let fingerprints = RefCell::new(Fingerprints { config: seen, named: fingerprints_of_named(&config) });
         let lock = take_state_dir(&config)?;
         let state = open_state(&config)?;
         let history =
@@ -145,6 +147,8 @@ impl Daemon {
             resolver: Rc::new(RefCell::new(resolver)),
             watch: RefCell::new(None),
             fingerprints,
+            started_with: config.clone(),
+            config_on_disk: Arc::default(),
             ready: Arc::default(),
             stopping: Arc::default(),
             started: Instant::now(),
@@ -189,6 +193,7 @@ impl Daemon {
             admissions: self.admissions.clone(),
             certificates: self.certificates.clone(),
             access: self.access.clone(),
+            config_on_disk: self.config_on_disk.clone(),
         };
         let shared = self.shared.clone();
         Observed {

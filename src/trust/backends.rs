@@ -144,12 +144,15 @@ impl BackendTlsSet {
 
     /// Whether the same holds for every service, and the same is wrong.
     pub fn is_same(&self, other: &Self) -> bool {
+        self.troubles == other.troubles && self.verifies_as(other)
+    }
+
+    /// Whether the same holds for every service.
+    pub fn verifies_as(&self, other: &Self) -> bool {
         let is_kept = |(name, tls): (&Arc<str>, &Arc<BackendTls>)| {
             other.services.get(name).is_some_and(|other| Arc::ptr_eq(other, tls))
         };
-        self.troubles == other.troubles
-            && self.services.len() == other.services.len()
-            && self.services.iter().all(is_kept)
+        self.services.len() == other.services.len() && self.services.iter().all(is_kept)
     }
 
     fn trusted(&mut self, service: &config::ServiceConfig, before: Option<&Self>) -> Result<Arc<Trusted>, String> {

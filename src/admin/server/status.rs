@@ -28,6 +28,7 @@ pub async fn status(state: &AdminState) -> Status {
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config: state.config_path.to_path_buf(),
+        config_on_disk: state.config_on_disk.load().as_ref().clone(),
         started: state.started,
         ready: (state.ready)(),
         connections: state.admissions.open(),

@@ -22,7 +22,8 @@ pub use operations::{
 pub(super) use problem::MEDIA_TYPE;
 pub use problem::{Problem, ProblemCode};
 pub use status::{
-    BackendStatus, CanaryStatus, DetourStatus, EjectedStatus, HealthStatus, LeftInFlight, ListenerStatus,
-    MaintenanceStatus, PauseStatus, PoolStatus, PoolTraffic, ProbeStatus, ServiceStatus, Status, UnresolvedName,
+    BackendStatus, CanaryStatus, ConfigOnDisk, ConfigState, DetourStatus, EjectedStatus, HealthStatus, LeftInFlight,
+    ListenerStatus, MaintenanceStatus, PauseStatus, PoolStatus, PoolTraffic, ProbeStatus, ServiceStatus, Status,
+    UnresolvedName,
 };
 pub use written::Written;

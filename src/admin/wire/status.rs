@@ -16,6 +16,9 @@ pub struct Status {
     pub version: String,
     /// The file that a reload reads.
     pub config: PathBuf,
+    /// Whether that file says what runs.
+    #[serde(default)]
+    pub config_on_disk: ConfigOnDisk,
     pub started: Timestamp,
     pub ready: bool,
     /// Open client connections, all listeners together.
@@ -26,6 +29,32 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub client_ca_errors: Vec<String>,
     pub listeners: Vec<ListenerStatus>,
+}
+
+/// How the config file compares with what runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigOnDisk {
+    pub state: ConfigState,
+    /// Null: since the start.
+    pub since: Option<Timestamp>,
+    /// The mistakes of a broken file, the keys that differ, or why it could not be taken up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConfigState {
+    /// What runs is what the file says.
+    #[default]
+    Same,
+    /// The file is valid and says something else: it waits for a restart, or could not be taken up.
+    Differs,
+    /// The file can't be used; a restart would fail.
+    Broken,
+    /// A state that a newer daemon knows.
+    #[serde(untagged)]
+    Other(String),
 }
 
 /// One service. `active` to `since` are null for a service with one pool.

@@ -13,7 +13,7 @@ use super::chart;
 use super::model::TopModel;
 use super::theme::{Theme, per_second_text};
 use crate::admin::wire::{BackendStatus, DetourStatus, PoolStatus, PoolTraffic, ServiceStatus, Status};
-use crate::cli::status::state_cell;
+use crate::cli::status::{config_state, state_cell};
 use crate::cli::terminal::table;
 use crate::types::Color;
 
@@ -60,7 +60,7 @@ pub fn render(model: &TopModel, color: bool, frame: &mut Frame) {
 }
 
 fn headline(model: &TopModel, theme: Theme) -> Line<'_> {
-    let Some(Status { version, ready, connections, .. }) = &model.status else {
+    let Some(Status { version, ready, connections, config_on_disk, .. }) = &model.status else {
         return Line::raw(" edgectl");
     };
     let state = match (&model.gone, ready) {
@@ -68,7 +68,10 @@ fn headline(model: &TopModel, theme: Theme) -> Line<'_> {
         (None, true) => Span::styled("ready", theme.of(table::Style::Green)),
         (None, false) => Span::styled("not ready", theme.of(table::Style::Red)),
     };
-    Line::from_iter([format!(" edgectl {version} · ").into(), state, format!(" · {connections} connections").into()])
+    let notice = config_state(config_on_disk).map(|notice| format!(" · {notice}")).unwrap_or_default();
+    let notice = Span::styled(notice, theme.of(table::Style::Red));
+    let connections = format!(" · {connections} connections").into();
+    Line::from_iter([format!(" edgectl {version} · ").into(), state, notice, connections])
 }
 
 /// The question, else why the status is old, else the last result.

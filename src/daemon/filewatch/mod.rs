@@ -5,5 +5,5 @@
 mod named;
 mod watch;
 
-pub(super) use named::{certificate_files, certificate_fingerprint, config_fingerprint};
+pub(super) use named::{Fingerprints, certificate_files, fingerprint, fingerprints_of_named};
 pub(super) use watch::{FileWatch, settle};

@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use crate::access::AccessLog;
+use crate::admin::wire::{ConfigOnDisk, ConfigState};
 use crate::daemon::log;
 use crate::listen::Admissions;
 use crate::metrics::{MetricKind, Text};
@@ -18,6 +21,7 @@ pub struct Gauges {
     pub admissions: Arc<Admissions>,
     pub certificates: Arc<CertStore>,
     pub access: Arc<AccessLog>,
+    pub config_on_disk: Arc<ArcSwap<ConfigOnDisk>>,
 }
 
 impl Gauges {
@@ -42,6 +46,17 @@ impl Gauges {
             text.sample(&[("listener", &listener)], open as u64);
         }
         self.certificates(text);
+        text.family(
+            "edge_config_on_disk",
+            "How the config file compares with what runs: 1 for the state that it is in.",
+            MetricKind::Gauge,
+        );
+        let present = &self.config_on_disk.load().state;
+        for (name, state) in
+            [("same", ConfigState::Same), ("differs", ConfigState::Differs), ("broken", ConfigState::Broken)]
+        {
+            text.sample(&[("state", name)], u64::from(*present == state));
+        }
         text.family(
             "edge_log_dropped_total",
             "Log lines that an output did not take: gone, full, stalled or slow.",

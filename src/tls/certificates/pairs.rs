@@ -25,7 +25,7 @@ struct HeldPair {
 }
 
 /// What the files held: enough to see a change, and no second copy of a key.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Prints {
     cert: [u8; 32],
     key: [u8; 32],
@@ -42,6 +42,8 @@ pub(super) struct Taken {
     pub loaded: Option<LoadedCertificate>,
     pub error: Option<String>,
     pub warnings: Vec<String>,
+    /// The pair is another one than at the look before.
+    pub is_new: bool,
 }
 
 impl Pairs {
@@ -53,12 +55,14 @@ impl Pairs {
         useless: &dyn Fn(&LoadedCertificate) -> Option<String>,
     ) -> Taken {
         let held = self.held.entry(files.clone()).or_default();
+        let before = held.prints();
         let trouble = held.look(files, now);
+        let is_new = held.prints() != before;
         let loaded = held.pair.as_ref().map(|(_, loaded)| loaded.clone());
         let mut warnings = loaded.as_ref().map(|loaded| loaded.warnings.clone()).unwrap_or_default();
         warnings.extend(loaded.as_ref().and_then(useless));
         held.say(trouble.as_ref(), &warnings);
-        Taken { loaded, error: trouble.map(|trouble| trouble.text), warnings }
+        Taken { loaded, error: trouble.map(|trouble| trouble.text), warnings, is_new }
     }
 
     /// Forgets the others.
@@ -69,6 +73,10 @@ impl Pairs {
 }
 
 impl HeldPair {
+    fn prints(&self) -> Option<Prints> {
+        self.pair.as_ref().map(|(prints, _)| prints.clone())
+    }
+
     /// Each thing once, for as long as it lasts.
     fn say(&mut self, trouble: Option<&PairTrouble>, warnings: &[String]) {
         let mut now = Vec::new();

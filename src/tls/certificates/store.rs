@@ -69,8 +69,9 @@ impl CertStore {
     /// Reads every file, leaves public names to authorities and the rest to the internal CA. A file that can't be used harms
     /// its own site alone: the certificate loaded from it before stays, and the status says what is wrong.
     ///
-    /// Handshakes see it with the next [`Self::tell`], together with what is on disk of authorities' certificates.
-    pub fn load(&self, config: &Config) {
+    /// Handshakes see it with the next [`Self::tell`], together with what is on disk of authorities' certificates. Whether a pair
+    /// of files is another one than before.
+    pub fn load(&self, config: &Config) -> bool {
         let mut parts = self.parts();
         parts.read_files(config);
         let mut filed = Index::default();
@@ -80,6 +81,7 @@ impl CertStore {
         parts.wanted = wanted::from_authority(config, &is_covered);
         let StoreParts { told, wanted, .. } = &mut *parts;
         told.retain(|site, _| wanted.iter().any(|wanted| wanted.site == *site));
+        parts.files.iter().any(|(_, taken)| taken.is_new)
     }
 
     /// The certificates that authorities are to be asked for.
@@ -152,7 +154,7 @@ impl StoreParts {
     }
 
     fn add_files(&self, index: &mut Index) {
-        for (path, Taken { loaded, error, warnings }) in &self.files {
+        for (path, Taken { loaded, error, warnings, .. }) in &self.files {
             let source = CertSource::File(path.clone());
             match loaded {
                 Some(loaded) => {

@@ -79,10 +79,12 @@ impl Tls {
         Rules::prepare(config, &parts, Some(&self.rules.load()))
     }
 
-    /// New handshakes follow `rules`; ticket keys stay. What is open goes on under the rules it began with.
-    pub fn install(&self, rules: Rules) {
+    /// New handshakes follow `rules`; ticket keys stay. What is open goes on under the rules it began with. Whether certificates
+    /// of clients are verified by others than before.
+    pub fn install(&self, rules: Rules) -> bool {
         say(&rules);
-        self.rules.store(Arc::new(rules));
+        let before = self.rules.swap(Arc::new(rules));
+        !self.rules.load().verifies_as(&before)
     }
 
     /// What is wrong with `client_ca` files, as they were last read.

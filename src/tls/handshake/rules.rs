@@ -69,6 +69,14 @@ impl Rules {
         Ok(Self { hosts, sites, unnamed, verifiers: made.verifiers, troubles: made.troubles })
     }
 
+    /// Whether the same roots count in both, for whatever names a file of them.
+    pub(super) fn verifies_as(&self, other: &Self) -> bool {
+        let digests = |rules: &Self| -> HashMap<_, _> {
+            rules.verifiers.iter().map(|(asked, verifier)| (asked.clone(), verifier.digest)).collect()
+        };
+        digests(self) == digests(other)
+    }
+
     /// What is wrong with `client_ca` files, and what that means.
     pub fn troubles(&self) -> &[String] {
         &self.troubles
