@@ -1,9 +1,15 @@
 //! Files under `state_dir`: private, replaced as a whole, never torn, one daemon's at a time.
 
+mod modes;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+pub use modes::{LaxModes, mend_modes};
 
 /// Makes a folder with mode 0700, its parents too.
 pub fn create_private_dir(folder: &Path) -> io::Result<()> {
@@ -12,15 +18,28 @@ pub fn create_private_dir(folder: &Path) -> io::Result<()> {
 
 /// Replaces `path` by `bytes`: a crash leaves the old content or the new, and once this has returned, the new.
 ///
-/// Temp file, fsync, rename, fsync of the folder; mode 0600. Blocks on the disk.
+/// Temp file, fsync, rename, fsync of the folder; mode 0600. The temp file is always a new one: what lies in its place, left by a
+/// crash or put there by another user, is removed and never written to or followed. Blocks on the disk.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let temp = path.with_extension("tmp");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temp)?;
+    let mut file = match open_anew(&temp) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(&temp)?;
+            open_anew(&temp)?
+        }
+        opened => opened?,
+    };
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temp, path)?;
     File::open(folder)?.sync_all()
+}
+
+/// O_EXCL|O_NOFOLLOW: neither a file that is there nor what a link points to.
+fn open_anew(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(flags).open(path)
 }
 
 /// Removes what a crash has left of [`write_durably`] in a folder.
@@ -55,5 +74,33 @@ impl DirLock {
             fs::TryLockError::Error(error) => error,
         })?;
         Ok(Self(file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_temporary_file_is_a_new_one_whatever_lies_in_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, temp, precious) =
+            (folder.path().join("state.json"), folder.path().join("state.tmp"), folder.path().join("precious"));
+        fs::write(&precious, "text").unwrap();
+        symlink(&precious, &temp).unwrap();
+        write_durably(&path, b"one").unwrap();
+        assert_eq!(
+            (fs::read_to_string(&precious).unwrap().as_str(), fs::read(&path).unwrap().as_slice()),
+            ("text", &b"one"[..])
+        );
+        assert!(!path.is_symlink() && !temp.exists());
+        // As a crash leaves it, or another user who may write here: it would keep its lax mode.
+        fs::write(&temp, "longer than what comes").unwrap();
+        fs::set_permissions(&temp, fs::Permissions::from_mode(0o666)).unwrap();
+        write_durably(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

@@ -44,6 +44,7 @@ mod routes;
 mod shutdown;
 mod slow;
 mod startup;
+mod state_dir;
 mod sticky;
 mod supervision;
 mod switch;

@@ -1,14 +1,16 @@
 //! One JSON object, written field by field without a value tree (RFC 8259).
 //!
-//! Strings that need no escaping, nearly all, are copied whole. Bytes that are no UTF-8 become U+FFFD, so a
+//! Strings that need no escaping, nearly all, are copied whole. A character that steers a terminal is escaped. Bytes that are no UTF-8 become U+FFFD, so a
 //! line always parses. A field with nothing to say is
 //! left out: a line is shorter by a fifth, and readers take what is missing for null.
 
+use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::line::{push_ip, push_millis, push_number};
 use super::mask::Mask;
+use crate::types::is_control;
 
 /// A field's name with everything around it, as one literal: the hot path copies, it doesn't compose.
 macro_rules! key {
@@ -81,7 +83,7 @@ fn escape(out: &mut Vec<u8>, text: &str) {
     if is_plain(text.as_bytes()) {
         out.extend_from_slice(text.as_bytes());
     } else {
-        escape_slowly(out, text.as_bytes());
+        escape_slowly(out, text);
     }
 }
 
@@ -92,25 +94,24 @@ fn is_plain(bytes: &[u8]) -> bool {
     !blocks.iter().any(|block| any(block)) && !any(rest)
 }
 
-/// What RFC 8259 section 7 demands, and DEL for the terminal's sake.
+/// What has to be looked at: what RFC 8259 section 7 demands, DEL, and what is not ASCII.
 #[expect(clippy::needless_bitwise_bool, reason = "without branches, a line's bytes are looked at several at once")]
 fn needs_escape(byte: u8) -> bool {
-    (byte < 0x20) | (byte == b'"') | (byte == b'\\') | (byte == 0x7f)
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\') | (byte >= 0x7f)
 }
 
-fn escape_slowly(out: &mut Vec<u8>, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for &byte in bytes {
-        match byte {
-            b'"' | b'\\' => out.extend([b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            _ if needs_escape(byte) => {
-                out.extend_from_slice(b"\\u00");
-                out.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-            }
-            _ => out.push(byte),
+/// For the terminal's sake, every character that steers one is escaped too.
+fn escape_slowly(out: &mut Vec<u8>, text: &str) {
+    for character in text.chars() {
+        match character {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            // All of them have four digits at most.
+            _ if is_control(character) => drop(write!(out, "\\u{:04x}", u32::from(character))),
+            _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What a log must not show: values of query parameters that look like secrets become `***`.
 //!
 //! By the parameter's name, whatever its case and percent-encoding: one that contains `token`, `passw`, `secret`,
-//! `signature`, `credential` or `apikey`, ends in `key`, `sig`, `pwd` or `jwt`, or is our own `edge_preview`. Too much masked is a nuisance, too
-//! little a leak. Never changes what is sent on, only what is written.
+//! `signature`, `credential`, `apikey`, `authoriz` or `session`, ends in `key`, `sig`, `pwd`, `jwt`, `auth`, `code`, `sid`, `otp` or
+//! `pass`, or is our own `edge_preview`. Too much masked is a nuisance, too little a leak. Never changes what is sent on, only
+//! what is written.
 
 /// Hands the masked text on in parts.
 pub(super) type Mask = fn(&[u8], &mut dyn FnMut(&[u8]));
@@ -52,8 +53,18 @@ pub(super) fn url(url: &[u8], emit: &mut dyn FnMut(&[u8])) {
 }
 
 fn is_secret(name: &[u8]) -> bool {
-    const PARTS: [&[u8]; 7] = [b"token", b"passw", b"secret", b"signature", b"credential", b"apikey", b"edgepreview"];
-    const ENDS: [&[u8]; 4] = [b"key", b"sig", b"pwd", b"jwt"];
+    const PARTS: [&[u8]; 9] = [
+        b"token",
+        b"passw",
+        b"secret",
+        b"signature",
+        b"credential",
+        b"apikey",
+        b"authoriz",
+        b"session",
+        b"edgepreview",
+    ];
+    const ENDS: [&[u8]; 9] = [b"key", b"sig", b"pwd", b"jwt", b"auth", b"code", b"sid", b"otp", b"pass"];
     let mut buffer = [0; LONGEST_NAME];
     let Some(name) = plain(name, &mut buffer) else {
         return true;
@@ -109,7 +120,14 @@ mod tests {
             ("key=1&api_key=2&api-key=3&X-Amz-Signature=4", "key=***&api_key=***&api-key=***&X-Amz-Signature=***"),
             ("client_secret=", "client_secret=***"),
             ("edge_preview=green.1.a&x=1", "edge_preview=***&x=1"),
-            ("keyword=tea&page=2", "keyword=tea&page=2"),
+            ("auth=1&Authorization=2&code=3", "auth=***&Authorization=***&code=***"),
+            ("session=1&session_id=2&sid=3&connect.sid=4", "session=***&session_id=***&sid=***&connect.sid=***"),
+            ("otp=1&pass=2&X-Auth=3&PHPSESSID=4", "otp=***&pass=***&X-Auth=***&PHPSESSID=***"),
+            ("user%5Bpass%5D=x&auth_code=y", "user%5Bpass%5D=***&auth_code=***"),
+            (
+                "author=x&keyword=tea&page=2&codec=opus&passenger=3",
+                "author=x&keyword=tea&page=2&codec=opus&passenger=3",
+            ),
             ("token", "token"),
             ("", ""),
         ] {

@@ -98,6 +98,29 @@ fn json_has_every_field_of_the_contract_in_its_order() {
 }
 
 #[test]
+fn nothing_that_a_client_sends_steers_a_terminal() {
+    let hostile = "a\u{1b}[2J\u{9b}31m\u{85}\u{202e}b\u{2066}\u{200f}\u{2028}\u{7f}";
+    let entry = Entry {
+        method: hostile,
+        host: hostile,
+        path: hostile,
+        query: Some(hostile),
+        user_agent: Some(hostile.as_bytes()),
+        referer: Some(hostile.as_bytes()),
+        backend: Some(hostile),
+        ..entry()
+    };
+    for format in [AccessFormat::Json, AccessFormat::Combined, AccessFormat::Pretty] {
+        let line = line(format, &entry);
+        assert!(!line.chars().any(crate::types::is_control), "{line:?}");
+    }
+    let json: Value = serde_json::from_str(&line(AccessFormat::Json, &entry)).unwrap();
+    assert_eq!(json["path"], hostile, "and a reader of JSON gets what was sent");
+    let plain = Entry { path: "/grüße/世界", ..entry };
+    assert!(line(AccessFormat::Json, &plain).contains("/grüße/世界"));
+}
+
+#[test]
 fn combined_is_nginx_s() {
     let entry = Entry { user_agent: Some(b"a\"b\n\xff"), ..entry() };
     assert_eq!(

@@ -1,9 +1,9 @@
 //! Binding, with an error that names the process that is there already.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -64,7 +64,7 @@ pub fn bind(addr: &ListenAddr, tls: bool) -> Result<Listener, BindError> {
             let local = listener.local_addr().ok();
             (Bound::Tcp(listener), local)
         }
-        ListenAddr::Unix(path) => (Bound::Unix(bind_unix(path).map_err(fail)?), None),
+        ListenAddr::Unix(path) => (Bound::Unix(bind_unix(path, None).map_err(fail)?), None),
     };
     Ok(Listener {
         id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -100,8 +100,9 @@ fn bind_tcp(addr: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// A socket file left by a dead process is replaced; one that answers is not.
-pub fn bind_unix(path: &Path) -> Result<UnixListener, String> {
+/// A socket file left by a dead process is replaced; one that answers is not. Nothing can connect before it has its `mode`;
+/// without one it has what the umask leaves.
+pub fn bind_unix(path: &Path, mode: Option<u32>) -> Result<UnixListener, String> {
     if let Ok(found) = fs::symlink_metadata(path) {
         // Connecting to a plain file is refused as by a dead socket: it must not be taken for one and removed.
         if !found.file_type().is_socket() {
@@ -119,12 +120,19 @@ pub fn bind_unix(path: &Path) -> Result<UnixListener, String> {
         fs::create_dir_all(folder)
             .map_err(|e| format!("cannot make {}: {e}{}", folder.display(), folder_advice(folder, &e)))?;
     }
-    let listener = UnixListener::bind(path).map_err(|e| match path.parent() {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(|e| e.to_string())?;
+    socket.set_nonblocking(true).map_err(|e| e.to_string())?;
+    let address = SockAddr::unix(path).map_err(|e| e.to_string())?;
+    socket.bind(&address).map_err(|e| match path.parent() {
         Some(folder) => format!("{e}{}", folder_advice(folder, &e)),
         None => e.to_string(),
     })?;
-    listener.set_nonblocking(true).map_err(|e| e.to_string())?;
-    Ok(listener)
+    if let Some(mode) = mode {
+        let set = fs::set_permissions(path, Permissions::from_mode(mode));
+        set.map_err(|error| format!("its mode cannot be set: {error}"))?;
+    }
+    socket.listen(BACKLOG).map_err(|e| e.to_string())?;
+    Ok(socket.into())
 }
 
 /// What to do where no file can be made in `folder`.
@@ -224,9 +232,9 @@ mod tests {
     fn a_dead_socket_is_replaced_a_live_one_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run").join("admin.sock");
-        drop(bind_unix(&path).unwrap());
-        let _live = bind_unix(&path).unwrap();
-        let refused = bind_unix(&path).unwrap_err();
+        drop(bind_unix(&path, None).unwrap());
+        let _live = bind_unix(&path, None).unwrap();
+        let refused = bind_unix(&path, None).unwrap_err();
         assert!(refused.contains("another process answers"), "{refused}");
     }
 
@@ -235,7 +243,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("precious");
         fs::write(&path, "text").unwrap();
-        let refused = bind_unix(&path).unwrap_err();
+        let refused = bind_unix(&path, None).unwrap_err();
         assert!(refused.contains("not a socket"), "{refused}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "text");
     }

@@ -1,9 +1,7 @@
 //! The socket itself: its file, its mode, its end.
 
 use std::convert::Infallible;
-use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -19,14 +17,11 @@ use crate::types::ListenAddr;
 /// The owner and its group may connect, and no one else.
 const MODE: u32 = 0o660;
 
-/// Binds the admin socket with mode 0660, whatever the umask is. A socket of a dead process is replaced; a socket that answers
-/// is an error.
+/// Binds the admin socket, which has mode 0660 before anything can connect to it, whatever the umask is. A socket of a dead
+/// process is replaced; a socket that answers is an error.
 pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
     let fail = |reason| BindError { addr: ListenAddr::Unix(path.to_owned()), reason };
-    let listener = bind_unix(path).map_err(fail)?;
-    fs::set_permissions(path, Permissions::from_mode(MODE))
-        .map_err(|error| fail(format!("its mode cannot be set: {error}")))?;
-    Ok(listener)
+    bind_unix(path, Some(MODE)).map_err(fail)
 }
 
 /// Answers for ever. A switch may run as long as its gate and drain take. To end, drop this future: the operations go on in
