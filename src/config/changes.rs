@@ -104,7 +104,8 @@ fn zone(before: &Arc<Zone>, next: &Arc<Zone>) -> String {
 fn service(before: &Arc<ServiceConfig>, next: &Arc<ServiceConfig>) -> String {
     let keys = differing!(before, next, ServiceConfig {
         name => "name", pools => "", initial => "initial", balance => "balance", host => "host",
-        connect_timeout => "connect_timeout", response_timeout => "response_timeout", read_timeout => "read_timeout",
+        connect_timeout => "connect_timeout", response_timeout => "response_timeout",
+        response_headers => "response_headers", response_header_size => "response_header_size", read_timeout => "read_timeout",
         websocket_idle_timeout => "websocket_idle_timeout", retries => "retries", failover => "failover",
         sticky => "sticky", max_in_flight => "max_in_flight", queue_timeout => "queue_timeout", health => "",
         switch => "", tls => "",
