@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::support::wait::wait_within;
-use crate::support::{Edge, Identity, Origin, Setup, seconds, wait_until};
+use crate::support::{Edge, Identity, Origin, Setup, is_there, seconds, wait_until};
 
 /// How often two threads of the daemon have been woken: the watcher and the main thread.
 fn wakes(edge: &Edge) -> (u64, u64) {
@@ -139,4 +139,20 @@ fn a_certificate_that_is_overwritten_where_no_event_comes_from_is_seen_within_te
         shows(&after).then_some(())
     });
     assert!(written.elapsed() < seconds(12), "{:?}", written.elapsed());
+}
+
+#[test]
+fn a_daemon_that_can_watch_nothing_looks_every_ten_seconds() {
+    if !is_there("unshare") {
+        return;
+    }
+    let (_origin, mut edge) = started();
+    edge.terminate();
+    // As on a machine whose inotify instances are used up.
+    let script = "echo 0 >/proc/sys/user/max_inotify_instances && exec \"$0\" \"$@\"";
+    edge.start_again_under(&["unshare", "--user", "--map-root-user", "sh", "-c", script]);
+    edge.said("files are not watched, only looked at");
+    let text = fs::read_to_string(edge.path("edge.toml")).unwrap();
+    edge.rewrite(&format!("{text}[[site]]\nhosts = [\"two.test\"]\nservice = \"app\"\n"));
+    wait_within(seconds(12), "the config", || edge.stderr().contains("site two.test added").then_some(()));
 }

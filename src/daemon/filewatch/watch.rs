@@ -36,25 +36,29 @@ pub struct FileWatch {
     /// With device and inode: a folder that another was renamed over needs a new watch.
     folders: BTreeMap<PathBuf, Option<(u64, u64)>>,
     places: Arc<ArcSwap<BTreeSet<PathBuf>>>,
+    wake: mpsc::WeakSender<()>,
+    /// Where nothing can be watched, this alone keeps the looks without an event going.
+    _unwatched: Option<mpsc::Sender<()>>,
 }
 
 impl FileWatch {
-    /// Watches nothing yet. Its events are for [`settle`]; their channel closes with the thread that watches.
+    /// Watches nothing yet. Its events are for [`settle`]; their channel closes with the thread that watches, if there is one.
     pub fn new() -> (Self, mpsc::Receiver<()>) {
         let (wake, events) = mpsc::channel(1);
         let places: Arc<ArcSwap<BTreeSet<PathBuf>>> = Arc::default();
-        let watched = places.clone();
+        let (watched, waking) = (places.clone(), wake.clone());
         let kinds =
             EventKindMask::ACCESS_CLOSE | EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME;
         let on_event = move |event: notify::Result<Event>| {
             if concerns(&event, &watched.load()) {
                 // A full channel is a wake that is still to be seen.
-                let _ = wake.try_send(());
+                let _ = waking.try_send(());
             }
         };
         let watcher = RecommendedWatcher::new(on_event, Config::default().with_event_kinds(kinds));
         let watcher = watcher.inspect_err(|error| tracing::warn!(%error, "files are not watched, only looked at")).ok();
-        (Self { watcher, folders: BTreeMap::new(), places }, events)
+        let unwatched = watcher.is_none().then(|| wake.clone());
+        (Self { watcher, folders: BTreeMap::new(), places, wake: wake.downgrade(), _unwatched: unwatched }, events)
     }
 
     /// Watches exactly these files, and the links that lead to them. Touches the disk.
@@ -71,8 +75,10 @@ impl FileWatch {
             let _ = watcher.unwatch(gone);
         }
         for folder in folders.keys().filter(|folder| !is_kept(folder)) {
-            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
-                tracing::debug!(folder = %folder.display(), %error, "not watched");
+            match watcher.watch(folder, RecursiveMode::NonRecursive) {
+                // Its files were read before it was watched, and may have changed in between.
+                Ok(()) => drop(self.wake.upgrade().map(|wake| wake.try_send(()))),
+                Err(error) => tracing::debug!(folder = %folder.display(), %error, "not watched"),
             }
         }
         places.extend(folders.keys().cloned());
