@@ -75,19 +75,6 @@ fn a_backend_that_has_recovered_serves_again() {
 }
 
 #[test]
-fn refused_connections_count_although_the_last_probe_has_passed() {
-    let (good, gone) = (Origin::start("good"), Origin::start("gone"));
-    let edge = pool(&[&good, &gone], "interval = \"1h\"\nfail_timeout = \"1h\"", "");
-    gone.stop();
-    for _ in 0..30 {
-        assert_eq!(edge.get("/").text(), "good");
-    }
-    assert_eq!(ejections(&edge), 1.0);
-    assert!(ejected(&edge, 1)["why"].as_str().is_some_and(|why| why.contains("connect_failed")));
-    assert_eq!(edge.metric("edge_upstream_failures_total"), 3.0, "it was tried while it was out");
-}
-
-#[test]
 fn at_most_half_of_a_pool_is_out_and_never_its_last_backend() {
     let [a, b, c] = ["a", "b", "c"].map(resetting);
     let edge = pool(&[&a, &b, &c], "fail_timeout = \"1h\"", "");

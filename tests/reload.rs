@@ -190,7 +190,7 @@ fn backends_are_replaced_by_a_name_without_a_lost_request() {
     reload(&edge, &text.replace(blue.backend(), &named));
     load.runs_on();
     assert_eq!(edge.get("/").text(), "blue", "the old one serves until the name is known");
-    dns.set("next.test", &["127.0.0.1".parse().unwrap()]);
+    dns.set("next.test", &[std::net::Ipv4Addr::LOCALHOST]);
     reload(&edge, &text.replace(blue.backend(), &named));
     wait_until("the new backend to serve", || edge.get("/").text() == "next");
     load.runs_on();

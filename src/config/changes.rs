@@ -108,12 +108,12 @@ fn service(before: &Arc<ServiceConfig>, next: &Arc<ServiceConfig>) -> String {
         response_headers => "response_headers", response_header_size => "response_header_size", read_timeout => "read_timeout",
         websocket_idle_timeout => "websocket_idle_timeout", retries => "retries", failover => "failover",
         sticky => "sticky", max_in_flight => "max_in_flight", queue_timeout => "queue_timeout", health => "",
-        switch => "", tls => "",
+        switch => "", tls => "", keepalive => "keepalive",
     });
     let health = differing!(&before.health, &next.health, HealthConfig {
         path => "health.path", interval => "health.interval", timeout => "health.timeout", rise => "health.rise",
         fall => "health.fall", status => "health.status", body => "health.body", host => "health.host",
-        max_fails => "health.max_fails", fail_timeout => "health.fail_timeout",
+        expect_header => "health.expect_header", send_headers => "health.send_headers", max_fails => "health.max_fails", fail_timeout => "health.fail_timeout",
     });
     let switch = differing!(&before.switch, &next.switch, Switch {
         timeout => "switch.timeout", min_healthy_percent => "switch.min_healthy", warmup => "switch.warmup",
@@ -121,7 +121,7 @@ fn service(before: &Arc<ServiceConfig>, next: &Arc<ServiceConfig>) -> String {
         max_latency_ratio => "switch.max_latency_ratio", min_requests => "switch.min_requests",
     });
     let tls = differing!(&before.tls, &next.tls, UpstreamTls {
-        ca => "tls_ca", server_name => "tls_server_name", verify => "tls_verify",
+        ca => "tls_ca", server_name => "tls_server_name", verify => "tls_verify", protocol => "tls_protocol",
     });
     let all = [pools(&before.pools, &next.pools), keys, health, switch, tls].concat();
     all.into_iter().filter(|key| !key.is_empty()).collect::<Vec<_>>().join(", ")

@@ -203,6 +203,8 @@ pub struct ServiceConfig {
     pub retries: u32,
     /// While the colour that serves has no healthy backend, the other one stands in.
     pub failover: bool,
+    /// How long a connection to a backend may be idle; zero: each carries one exchange.
+    pub keepalive: Duration,
     /// A client stays with its backend, by a cookie of ours.
     pub sticky: bool,
     /// Per backend; 0: no bound.
@@ -249,6 +251,16 @@ pub struct UpstreamTls {
     /// The name asked for and verified; `None`: the backend's host.
     pub server_name: Option<HostName>,
     pub verify: bool,
+    pub protocol: TlsProtocol,
+}
+
+/// Which version of HTTP an `https://` backend is offered (RFC 7301).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsProtocol {
+    /// Both; the backend chooses.
+    Auto,
+    H2,
+    Http1,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -259,14 +271,23 @@ pub struct HealthConfig {
     pub rise: u32,
     pub fall: u32,
     pub status: Vec<StatusClass>,
-    /// Must be contained in the answer's body; empty: not looked at.
+    /// Must be contained in the answer's body, with `$color` for the backend's own; empty: not looked at.
     pub body: String,
+    /// Fields that must be in the answer, with `$color` likewise.
+    pub expect_header: Vec<(HeaderName, String)>,
     /// Host header of the probe; `None`: the backend's address.
     pub host: Option<HeaderValue>,
+    /// Fields of the probe beside its own; `None` leaves one of its own out.
+    pub send_headers: Vec<(HeaderName, Option<HeaderValue>)>,
     /// Requests failed in a row that take a backend out; 0: never.
     pub max_fails: u32,
     /// For how long, the first time.
     pub fail_timeout: Duration,
+}
+
+impl HealthConfig {
+    /// Stands for the backend's colour in what a probe's answer must have.
+    pub const COLOR: &str = "$color";
 }
 
 /// `"2xx"` or `"204"`.

@@ -13,7 +13,6 @@ use super::log;
 use super::running::Daemon;
 use super::services::added;
 use crate::config::Config;
-use crate::resolve::{self, Resolver};
 use crate::service::Service;
 use crate::supervise;
 use crate::trust::BackendTlsSet;
@@ -26,9 +25,10 @@ const NEW_SERVICES: Duration = Duration::from_secs(5);
 const SAMPLES: Duration = Duration::from_secs(1);
 
 impl Daemon {
-    /// Probes the services of the present snapshot, and no others.
+    /// Probes the services of the present snapshot and looks up their names, and no others.
     pub fn follow_services(&self) {
         let snapshot = self.shared.snapshot.load_full();
+        self.names.borrow_mut().follow(snapshot.services.values());
         self.monitor.borrow_mut().follow(snapshot.services.values());
         self.operator.follow(snapshot.services.values());
     }
@@ -48,8 +48,7 @@ impl Daemon {
         });
         let services = services.await;
         let resolver = self.resolver.borrow().clone();
-        let pools = services.values().flat_map(|service| service.pools());
-        futures_util::future::join_all(pools.map(|pool| resolver.refresh(pool))).await;
+        futures_util::future::join_all(services.values().map(|service| resolver.refresh(service))).await;
         self.monitor.borrow_mut().follow(present.services.values().chain(services.values()));
         let until = Instant::now() + NEW_SERVICES;
         while services.values().any(|service| service.pool(service.active().color).may_come_up())
@@ -60,23 +59,10 @@ impl Daemon {
         services
     }
 
+    /// Looks up all names once, and returns when that is done.
     pub async fn resolve_now(&self) {
-        let resolver = self.resolver.borrow().clone();
-        refresh_all(&resolver, &self.shared).await;
-    }
-
-    pub fn keep_resolving(self: &Rc<Self>) {
-        let (shared, resolver) = (self.shared.clone(), self.resolver.clone());
-        self.keep_running("dns", move || {
-            let (shared, resolver) = (shared.clone(), resolver.clone());
-            async move {
-                loop {
-                    tokio::time::sleep(resolve::INTERVAL).await;
-                    let resolver = resolver.borrow().clone();
-                    refresh_all(&resolver, &shared).await;
-                }
-            }
-        });
+        let (resolver, snapshot) = (self.resolver.borrow().clone(), self.shared.snapshot.load_full());
+        futures_util::future::join_all(snapshot.services.values().map(|service| resolver.refresh(service))).await;
     }
 
     /// Samples the figures of the colours once a second.
@@ -122,10 +108,4 @@ async fn sample(shared: Arc<SharedState>) -> String {
         snapshot.services.values().for_each(|service| service.look_whether_special());
         log::tell_what_was_left_out();
     }
-}
-
-async fn refresh_all(resolver: &Resolver, shared: &SharedState) {
-    let snapshot = shared.snapshot.load_full();
-    let pools = snapshot.services.values().flat_map(|service| service.pools());
-    futures_util::future::join_all(pools.map(|pool| resolver.refresh(pool))).await;
 }

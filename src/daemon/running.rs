@@ -27,7 +27,7 @@ use crate::health::Monitor;
 use crate::http::HttpEntrance;
 use crate::listen::Admissions;
 use crate::metrics::Metrics;
-use crate::resolve::Resolver;
+use crate::resolve::{NameWatch, Resolver};
 use crate::snapshot::Snapshot;
 use crate::state::DirLock;
 use crate::tls::{CertStore, InternalCa, TicketKeys, Tls};
@@ -54,6 +54,7 @@ pub(super) struct Daemon {
     pub listener_view: Arc<ArcSwap<Vec<ListenerStatus>>>,
     pub workers: Workers,
     pub monitor: RefCell<Monitor>,
+    pub names: RefCell<NameWatch>,
     pub resolver: Rc<RefCell<Resolver>>,
     pub watch: RefCell<Option<FileWatch>>,
     /// Of the files as they were when they were last read.
@@ -110,23 +111,24 @@ impl Daemon {
         let workers = Workers::start(config.server.workers, &shared, &entrance, &admissions, &access);
         let workers = workers.map_err(|e| format!("cannot start a thread: {e}"))?;
         let upstreams: Rc<Upstreams> = Rc::default();
-        let resolver = Resolver::new(&config.server.resolvers);
+        let resolver = Rc::new(RefCell::new(Resolver::new(&config.server.resolvers)));
         let acme = acme::Manager::new(
             &config.server.state_dir,
             certificates.clone(),
             challenges,
             shared.metrics.clone(),
-            resolver.clone(),
+            resolver.borrow().clone(),
         );
         let operator = Operator::new(
             shared.clone(),
             writer.clone(),
             history.clone(),
             upstreams.clone(),
-            resolver.clone(),
+            resolver.borrow().clone(),
             workers.orders().clone(),
         );
-        let monitor = RefCell::new(Monitor::new(upstreams, shared.metrics.clone()));
+        let names = RefCell::new(NameWatch::new(resolver.clone(), shared.metrics.clone()));
+        let monitor = RefCell::new(Monitor::new(upstreams, resolver.clone(), shared.metrics.clone()));
         let daemon = Rc::new(Self {
             config_path: config_path.to_owned(),
             handle: operator.start(),
@@ -144,7 +146,8 @@ impl Daemon {
             listener_view: Arc::default(),
             workers,
             monitor,
-            resolver: Rc::new(RefCell::new(resolver)),
+            names,
+            resolver,
             watch: RefCell::new(None),
             fingerprints,
             started_with: config.clone(),
@@ -172,7 +175,6 @@ impl Daemon {
             tracing::info!(%local, "metrics");
         }
         self.resolve_now().await;
-        self.keep_resolving();
         self.keep_sampling();
         self.operator.tell_what_broke_off(self.shared.snapshot.load().services.values());
         self.follow_services();

@@ -20,7 +20,7 @@ pub use client_cert::ClientCert;
 pub use cookies::{cookie, join_cookies, take_cookies};
 pub use forwarded::{Forward, ForwardedSender, claims_https, client_ip};
 pub use hop::{BadConnection, Hop, strip_request, strip_response};
-pub use names::X_REQUEST_ID;
+pub use names::{X_FORWARDED_PROTO, X_REQUEST_ID};
 pub use security::SecurityHeaders;
 pub use trace::TraceParent;
 pub use trailers::{strip_answer_trailers, strip_request_trailers};

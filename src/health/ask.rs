@@ -11,7 +11,7 @@ use super::request::OwnRequest;
 use crate::config;
 use crate::service::Backend;
 use crate::types::show_duration;
-use crate::upstream::{Lease, Upstreams};
+use crate::upstream::{Lease, Speaks, Upstreams};
 
 const USER_AGENT: &str = concat!("edgectl-warmup/", env!("CARGO_PKG_VERSION"));
 
@@ -26,7 +26,7 @@ pub async fn ask(
     service: &config::ServiceConfig,
     path: &str,
 ) -> Result<(), String> {
-    let lease = upstreams.connect(backend, service).await.map_err(|e| e.to_string())?;
+    let lease = upstreams.connect(backend, service, Speaks::Any).await.map_err(|e| e.to_string())?;
     answer_to(lease, backend, service, path, false).await
 }
 

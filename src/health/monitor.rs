@@ -1,5 +1,6 @@
 //! Which probe tasks run: one for each backend there is now, none for those that are gone; and when an ejected one is back.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,26 +8,32 @@ use std::time::{Duration, Instant};
 
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::pace::{Due, SOON, Standing, due};
 use super::probe::probe;
 use crate::config;
 use crate::metrics::Metrics;
-use crate::service::{Backend, Pool, ProbeOutcome, Service};
+use crate::resolve::Resolver;
+use crate::service::{Backend, Pool, Probe, ProbeOutcome, Service};
 use crate::supervise::keep_running;
 use crate::upstream::Upstreams;
 
-/// The pause between the first probes of a backend that passes them, so that it does not wait `rise` intervals until it serves.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-
 /// Owns the probe tasks of all services; they end with it, or with their backend.
 pub struct Monitor {
-    upstreams: Rc<Upstreams>,
+    prober: Prober,
     metrics: Arc<Metrics>,
     services: HashMap<Arc<str>, (Arc<Service>, JoinSet<()>)>,
 }
 
+/// What probes are made with.
+#[derive(Clone)]
+struct Prober {
+    upstreams: Rc<Upstreams>,
+    resolver: Rc<RefCell<Resolver>>,
+}
+
 impl Monitor {
-    pub fn new(upstreams: Rc<Upstreams>, metrics: Arc<Metrics>) -> Self {
-        Self { upstreams, metrics, services: HashMap::new() }
+    pub fn new(upstreams: Rc<Upstreams>, resolver: Rc<RefCell<Resolver>>, metrics: Arc<Metrics>) -> Self {
+        Self { prober: Prober { upstreams, resolver }, metrics, services: HashMap::new() }
     }
 
     /// Probes exactly these services from now on.
@@ -44,21 +51,16 @@ impl Monitor {
     fn start(&self, service: &Arc<Service>) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         for pool in service.pools() {
-            let (upstreams, metrics) = (self.upstreams.clone(), self.metrics.clone());
+            let (prober, metrics) = (self.prober.clone(), self.metrics.clone());
             let (service, pool) = (service.clone(), pool.clone());
-            let follow = move || follow_pool(upstreams.clone(), metrics.clone(), service.clone(), pool.clone());
+            let follow = move || follow_pool(prober.clone(), metrics.clone(), service.clone(), pool.clone());
             tasks.spawn_local(keep_running("pool", self.metrics.clone(), follow));
         }
         tasks
     }
 }
 
-async fn follow_pool(
-    upstreams: Rc<Upstreams>,
-    metrics: Arc<Metrics>,
-    service: Arc<Service>,
-    pool: Arc<Pool>,
-) -> String {
+async fn follow_pool(prober: Prober, metrics: Arc<Metrics>, service: Arc<Service>, pool: Arc<Pool>) -> String {
     let mut changes = pool.watch_backends();
     let mut tasks = JoinSet::new();
     let mut running: HashMap<u64, AbortHandle> = HashMap::new();
@@ -73,9 +75,9 @@ async fn follow_pool(
         });
         for backend in backends.iter() {
             running.entry(backend.id()).or_insert_with(|| {
-                let (upstreams, service) = (upstreams.clone(), service.clone());
+                let (prober, service) = (prober.clone(), service.clone());
                 let (pool, backend) = (pool.clone(), backend.clone());
-                let probe = move || probe_forever(upstreams.clone(), service.clone(), pool.clone(), backend.clone());
+                let probe = move || probe_forever(prober.clone(), service.clone(), pool.clone(), backend.clone());
                 tasks.spawn_local(keep_running("prober", metrics.clone(), probe))
             });
         }
@@ -102,27 +104,59 @@ fn readmit(service: &Service, pool: &Pool) {
     }
 }
 
-async fn probe_forever(
-    upstreams: Rc<Upstreams>,
-    service: Arc<Service>,
-    pool: Arc<Pool>,
-    backend: Arc<Backend>,
-) -> String {
+async fn probe_forever(prober: Prober, service: Arc<Service>, pool: Arc<Pool>, backend: Arc<Backend>) -> String {
     let mut has_been_up = false;
+    let mut unreachable: Option<Instant> = None;
+    let mut woken: Option<Instant> = None;
     loop {
         let config = service.config();
-        let seen = probe(&upstreams, &backend, &config).await;
-        let passed = seen.outcome.passed();
-        let outcome = seen.outcome.clone();
-        if backend.observe(seen, config.health.rise, config.health.fall) {
+        let seen = prober.probe(&service, &pool, &backend, &config).await;
+        let (outcome, was_doubted) = (seen.outcome.clone(), backend.is_doubted());
+        let (passed, refused) = (outcome.passed(), outcome.is_refusal());
+        let changed = backend.observe(seen, config.health.rise, config.health.fall);
+        if changed {
             report(&service, &pool, &backend, &outcome);
             pool.settle();
+        }
+        if changed || refused && backend.is_up() {
+            service.doubt_names();
+        }
+        let (up, doubted) = (backend.is_up(), backend.is_doubted());
+        if changed || doubted != was_doubted || service.detour().is_some() {
             service.look_at_detour();
         }
-        has_been_up |= backend.is_up();
-        let pause =
-            if passed && !has_been_up { FIRST_PAUSE.min(config.health.interval) } else { jittered(&config.health) };
-        tokio::time::sleep(pause).await;
+        has_been_up |= up;
+        unreachable = unreachable.filter(|_| !passed).or_else(|| (refused || doubted).then(Instant::now));
+        let unreachable_for = unreachable.map_or(Duration::ZERO, |since| since.elapsed());
+        let pause = match due(Standing { passed, refused, up, has_been_up, doubted, unreachable_for }) {
+            Due::AtOnce => continue,
+            Due::Soon => SOON.min(config.health.interval),
+            Due::ByInterval => jittered(&config.health),
+        };
+        if tokio::time::timeout(pause, backend.doubt_begins()).await.is_ok() {
+            // At once, but not for each of many requests: a probe that passes ends the doubt, and the next may begin another.
+            let last = woken.replace(Instant::now());
+            tokio::time::sleep(last.map_or(Duration::ZERO, |last| SOON.saturating_sub(last.elapsed()))).await;
+        }
+    }
+}
+
+impl Prober {
+    /// A pass after anything but a pass counts only if the backend's name still has that address: what answers there may be another
+    /// container by now.
+    async fn probe(&self, service: &Service, pool: &Pool, backend: &Backend, config: &config::ServiceConfig) -> Probe {
+        let seen = probe(&self.upstreams, backend, pool.color(), config).await;
+        let was_well = backend.is_up() && !backend.is_doubted() && backend.has_passed();
+        if !seen.outcome.passed() || was_well || !backend.addr().is_named() {
+            return seen;
+        }
+        let resolver = self.resolver.borrow().clone();
+        resolver.look_up(service, [backend.addr().host.clone()]).await;
+        if !pool.is_nameless(backend) && !backend.is_retired() {
+            return seen;
+        }
+        let why = format!("passed, but the name {:?} has no longer this address", backend.addr().host);
+        Probe { outcome: ProbeOutcome::Failed(why), ..seen }
     }
 }
 

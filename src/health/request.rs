@@ -3,7 +3,9 @@
 use http::{HeaderValue, Request, header};
 
 use crate::config;
+use crate::headers::X_FORWARDED_PROTO;
 use crate::service::Backend;
+use crate::types::Scheme;
 use crate::upstream::Outgoing;
 
 /// What differs between requests of ours.
@@ -16,19 +18,33 @@ pub(super) struct OwnRequest<'a> {
 }
 
 impl OwnRequest<'_> {
-    /// A GET with the Host of a probe: `health.host`, or the backend's own.
+    /// A GET with the Host of a probe: `health.host`, or the backend's own. It says that the client came over https, as most do: an
+    /// app that sends others there would not answer it. `health.send_headers` changes that, and anything else.
     pub fn request(&self, backend: &Backend, health: &config::HealthConfig) -> Result<Request<Outgoing>, http::Error> {
         let host = match &health.host {
             Some(host) => host.clone(),
             None => HeaderValue::from_str(&backend.addr().authority())?,
         };
         let builder = if self.h2 {
-            Request::get(format!("http://{}{}", host.to_str().unwrap_or_default(), self.path))
+            let scheme = if backend.addr().scheme == Scheme::Https { "https" } else { "http" };
+            Request::get(format!("{scheme}://{}{}", host.to_str().unwrap_or_default(), self.path))
         } else {
             Request::get(self.path).header(header::HOST, host)
         };
-        let builder = builder.header(header::USER_AGENT, self.user_agent).header(header::ACCEPT, "*/*");
-        let builder = if self.h2 || self.stays { builder } else { builder.header(header::CONNECTION, "close") };
-        builder.body(Outgoing::Empty)
+        let mut request = builder.body(Outgoing::Empty)?;
+        let headers = request.headers_mut();
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(self.user_agent));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+        for (name, value) in &health.send_headers {
+            match value {
+                Some(value) => drop(headers.insert(name, value.clone())),
+                None => drop(headers.remove(name)),
+            }
+        }
+        if !self.h2 && !self.stays {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(request)
     }
 }

@@ -35,6 +35,7 @@ pub struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    /// Of those that fit, the ones that are not doubted come first.
     fn fits(&self, backend: &Backend) -> bool {
         backend.serves()
             && !self.tried.contains(&backend.id())
@@ -58,7 +59,7 @@ impl Pool {
         (0..backends.len())
             .map(|i| &backends[(start + i) % backends.len()])
             .filter(|b| wanted.fits(b))
-            .min_by_key(|b| b.in_flight())
+            .min_by_key(|b| (b.is_doubted(), b.in_flight()))
             .cloned()
     }
 
@@ -66,17 +67,19 @@ impl Pool {
     pub fn round_robin(&self, wanted: Wanted<'_>) -> Option<Arc<Backend>> {
         let backends = self.backends();
         let start = self.next_turn();
-        (0..backends.len()).map(|i| &backends[(start + i) % backends.len()]).find(|b| wanted.fits(b)).cloned()
+        let in_turn = || (0..backends.len()).map(|i| &backends[(start + i) % backends.len()]);
+        let first = in_turn().find(|b| wanted.fits(b) && !b.is_doubted());
+        first.or_else(|| in_turn().find(|b| wanted.fits(b))).cloned()
     }
 
-    /// This one, if it is wanted.
+    /// This one, if it is wanted and not doubted.
     pub fn one(&self, id: u64, wanted: Wanted<'_>) -> Option<Arc<Backend>> {
-        self.backends().iter().find(|b| b.id() == id && wanted.fits(b)).cloned()
+        self.backends().iter().find(|b| b.id() == id && wanted.fits(b) && !b.is_doubted()).cloned()
     }
 
     /// The same backend for the same key, as long as it is healthy.
     pub fn by_hash(&self, key: HashKey, wanted: Wanted<'_>) -> Option<Arc<Backend>> {
-        self.backends().iter().filter(|b| wanted.fits(b)).max_by_key(|b| key.weight(b)).cloned()
+        self.backends().iter().filter(|b| wanted.fits(b)).max_by_key(|b| (!b.is_doubted(), key.weight(b))).cloned()
     }
 }
 
@@ -177,6 +180,27 @@ mod tests {
         assert_eq!((name(pool.least_conn(full)), name(pool.round_robin(full)), pool.has(full)), (None, None, false));
         all[1].count_out();
         assert!(pool.has(full) && (0..3).all(|_| name(pool.round_robin(full)).as_deref() == Some(FIVE[1])));
+    }
+
+    #[test]
+    fn a_doubted_backend_is_chosen_when_no_other_is_left() {
+        let (whole, rest) = (pool(&FIVE), pool(&FIVE[1..]));
+        let doubted = whole.backends()[0].clone();
+        let others: Vec<u64> = whole.backends().iter().skip(1).map(|b| b.id()).collect();
+        doubted.doubt();
+        let by_hash = |pool: &Pool, key: u32, wanted: Wanted<'_>| name(pool.by_hash(HashKey::of(key), wanted));
+        for key in 0..100 {
+            assert_ne!(name(whole.least_conn(ANY)).as_deref(), Some(FIVE[0]));
+            assert_ne!(name(whole.round_robin(ANY)).as_deref(), Some(FIVE[0]));
+            assert_eq!(by_hash(&whole, key, ANY), by_hash(&rest, key, ANY), "as if it were gone");
+        }
+        assert!(whole.one(doubted.id(), ANY).is_none());
+        let last = Wanted { tried: &others, ..ANY };
+        for chosen in [whole.least_conn(last), whole.round_robin(last), whole.by_hash(HashKey::of(1), last)] {
+            assert_eq!(name(chosen).as_deref(), Some(FIVE[0]));
+        }
+        doubted.connected();
+        assert!(whole.one(doubted.id(), ANY).is_some());
     }
 
     #[test]

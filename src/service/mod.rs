@@ -7,31 +7,32 @@ mod active;
 mod backend;
 mod balance;
 mod detour;
-mod ejection;
 mod guests;
 mod held;
 mod in_flight;
+mod names;
 mod pool;
 mod queue;
 mod stable_hash;
+mod target;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 pub use active::{Active, Canary, Maintenance, Pause, Shut, TICKETS, Ticket, Visit, Way};
-pub use backend::{Backend, Endpoint, Health, Probe, ProbeOutcome};
+pub use backend::{Backend, Ejected, Endpoint, Health, Probe, ProbeOutcome};
 pub use balance::{HashKey, Wanted};
 pub use detour::Detour;
-pub use ejection::Ejected;
 pub use guests::Era;
 pub use held::HeldTurn;
 pub use in_flight::InFlight;
-pub use pool::{Pool, PoolTarget};
+pub use pool::Pool;
 pub use queue::{Full, Place, Queue};
+pub use target::{NameAnswer, NameChange, PoolTarget};
 
 use detour::Detours;
 
@@ -56,6 +57,8 @@ pub struct Service {
     detours: Detours,
     /// Requests that a pause holds back.
     held: Queue,
+    /// Wakes what looks its names up.
+    names_doubted: Notify,
 }
 
 impl Service {
@@ -72,6 +75,7 @@ impl Service {
             drawn: AtomicU32::new(fastrand::u32(..)),
             detours: Detours::default(),
             held: Queue::default(),
+            names_doubted: Notify::new(),
             active: ArcSwap::from_pointee(active),
             config: ArcSwap::new(config.clone()),
         };
@@ -183,7 +187,7 @@ impl Service {
         loop {
             let (color, way, serves, generation) = {
                 let active = self.active.load();
-                let healthy = |color: Color| self.pools[color.index()].has_healthy();
+                let healthy = |color: Color| self.pools[color.index()].is_sound();
                 let (color, way) = active.choose(visit, || self.draw(), healthy, failover)?;
                 (color, way, active.color == color, active.generation)
             };
@@ -243,7 +247,7 @@ impl Service {
     /// Checks whether a detour has begun or ended, without an exchange that reports it: called when health has changed.
     pub fn look_at_detour(&self) {
         let active = self.active();
-        let healthy = |color: Color| self.pools[color.index()].has_healthy();
+        let healthy = |color: Color| self.pools[color.index()].is_sound();
         let stands_in = self.config.load().failover && !healthy(active.color) && healthy(active.color.other());
         // A colour that is about to come up, as at the start, has not failed.
         let comes_up = self.detour().is_none() && self.pools[active.color.index()].may_come_up();

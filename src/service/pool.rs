@@ -1,5 +1,6 @@
 //! One colour's backends: what is configured, what the names resolved to, and how many exchanges are inside.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,9 +12,10 @@ use tokio::sync::watch;
 use super::backend::{Backend, Endpoint, Health};
 use super::guests::{Era, Guests};
 use super::queue::Queue;
+use super::target::{NameAnswer, NameChange, PoolTarget};
 use crate::config;
 use crate::trust::BackendTlsCell;
-use crate::types::{BackendAddr, Color, Scheme};
+use crate::types::{BackendAddr, Color};
 
 /// The backends of one colour, or of a service with a single pool.
 #[derive(Debug)]
@@ -31,32 +33,6 @@ pub struct Pool {
     cut: AtomicBool,
     cuts: AtomicUsize,
     tls: BackendTlsCell,
-}
-
-/// One entry of the config's list and what its name resolved to last.
-#[derive(Debug, Clone)]
-pub struct PoolTarget {
-    pub addr: BackendAddr,
-    /// The last good answer; kept when a later look-up fails.
-    pub endpoints: Vec<Endpoint>,
-    /// Why the last look-up failed, if it did.
-    pub error: Option<String>,
-}
-
-impl PoolTarget {
-    fn new(addr: BackendAddr) -> Self {
-        let endpoints = match (addr.scheme, addr.socket_addr()) {
-            (Scheme::Unix, _) => addr.path.clone().map(Endpoint::Unix).into_iter().collect(),
-            (_, Some(literal)) => vec![Endpoint::Tcp(literal)],
-            _ => Vec::new(),
-        };
-        Self { addr, endpoints, error: None }
-    }
-
-    /// Whether a name has to be looked up; addresses and unix sockets are what they are.
-    pub fn needs_dns(&self) -> bool {
-        self.addr.scheme != Scheme::Unix && self.addr.socket_addr().is_none()
-    }
 }
 
 impl Pool {
@@ -116,6 +92,12 @@ impl Pool {
 
     pub fn has_healthy(&self) -> bool {
         self.backends().iter().any(|b| b.is_up())
+    }
+
+    /// Whether it has a healthy backend to which connections can be made, as far as is known: a pool without one is passed over
+    /// where the other colour may stand in.
+    pub fn is_sound(&self) -> bool {
+        self.backends().iter().any(|b| b.is_up() && !b.is_doubted())
     }
 
     /// Whether it has no healthy backend yet, but one that has not failed its last probe.
@@ -179,18 +161,43 @@ impl Pool {
         self.rebuild(&targets);
     }
 
-    /// Takes in a look-up of one target's name. An error keeps the last good answer.
-    pub fn resolved(&self, addr: &BackendAddr, answer: Result<Vec<Endpoint>, String>) {
+    /// Takes in what look-ups have said of its names; [`Pool::follow_names`] is to be called next. Returns what has changed.
+    pub(super) fn take_names(&self, answers: &[(String, NameAnswer)], now: Instant) -> Vec<(PoolTarget, NameChange)> {
         let mut targets = self.targets.lock();
-        let Some(target) = targets.iter_mut().find(|t| t.addr == *addr) else { return };
-        match answer {
-            Ok(endpoints) => {
-                target.endpoints = endpoints;
-                target.error = None;
+        let mut changes = Vec::new();
+        for target in targets.iter_mut().filter(|target| target.addr.is_named()) {
+            let Some((_, answer)) = answers.iter().find(|(host, _)| *host == target.addr.host) else { continue };
+            let change = target.take(answer.clone(), now);
+            if change != NameChange::Same {
+                changes.push((target.clone(), change));
             }
-            Err(error) => target.error = Some(error),
         }
+        changes
+    }
+
+    /// Every address that one of its names has.
+    pub(super) fn addresses(&self) -> Vec<(BackendAddr, IpAddr)> {
+        let targets = self.targets.lock();
+        let ips = |target: &PoolTarget| target.endpoints.iter().flat_map(Endpoint::ips).collect::<Vec<_>>();
+        targets.iter().flat_map(|target| ips(target).into_iter().map(|ip| (target.addr.clone(), ip))).collect()
+    }
+
+    /// Takes up the addresses that its names have now. `taken`: those of all names of the service.
+    pub(super) fn follow_names(&self, taken: &[(BackendAddr, IpAddr)]) {
+        let mut targets = self.targets.lock();
+        targets.iter_mut().for_each(|target| target.yield_to(taken));
         self.rebuild(&targets);
+    }
+
+    /// Whether everything is as it should be, so that nothing is about to change: every name resolves, every backend is up.
+    pub(super) fn is_settled(&self) -> bool {
+        let is_well = |backend: &Arc<Backend>| backend.is_up() && !backend.is_doubted();
+        self.backends().iter().all(is_well) && !self.targets.lock().iter().any(PoolTarget::is_changing)
+    }
+
+    /// Whether DNS says now that the backend's name has no address.
+    pub fn is_nameless(&self, backend: &Backend) -> bool {
+        self.targets.lock().iter().any(|target| target.addr == *backend.addr() && target.is_gone())
     }
 
     /// A backend has come up or gone down: drops backends that were only kept until one of their successors is healthy, and wakes a
@@ -200,13 +207,27 @@ impl Pool {
         self.rebuild(&targets);
     }
 
-    /// The backends of `targets`; while none of them is healthy, or their names are not known yet, the healthy ones of before
-    /// serve on beside them. When no other is left to serve, the ejected ones are let in.
+    /// The backends of `targets`. While none of them is healthy, or their names are not known yet, healthy ones of before serve on
+    /// beside them: those that the config has dropped, and for a moment those whose name has moved to another address. When no
+    /// other is left to serve, the ejected ones are let in.
     fn rebuild(&self, targets: &[PoolTarget]) {
         let before = self.backends.load_full();
-        let wanted: Vec<(&BackendAddr, &Endpoint)> =
-            targets.iter().flat_map(|t| t.endpoints.iter().map(move |e| (&t.addr, e))).collect();
+        // A name that is gone and a connection that has failed are two signs that the address is another's by now.
+        let is_lost = |target: &PoolTarget, endpoint: &Endpoint| {
+            let mut of_target = before.iter().filter(|b| *b.addr() == target.addr && b.endpoint() == endpoint);
+            target.is_gone() && !of_target.any(|b| b.is_up() && !b.is_doubted())
+        };
+        let wanted: Vec<(&BackendAddr, &Endpoint)> = targets
+            .iter()
+            .flat_map(|t| t.endpoints.iter().map(move |e| (t, e)))
+            .filter(|(target, endpoint)| !is_lost(target, endpoint))
+            .map(|(target, endpoint)| (&target.addr, endpoint))
+            .collect();
         let is_wanted = |b: &Backend| wanted.iter().any(|(a, e)| *a == b.addr() && *e == b.endpoint());
+        let may_stay = |b: &Backend| match targets.iter().find(|target| target.addr == *b.addr()) {
+            Some(target) => target.is_leaving(b.endpoint()) && !b.is_doubted(),
+            None => true,
+        };
         let new = |addr: &BackendAddr, endpoint: &Endpoint| {
             Arc::new(Backend::with_tls(addr.clone(), endpoint.clone(), self.tls.clone()))
         };
@@ -218,7 +239,7 @@ impl Pool {
             })
             .collect();
         if !targets.is_empty() && !next.iter().any(|b| b.is_up()) {
-            next.extend(before.iter().filter(|b| b.is_up() && !is_wanted(b)).cloned());
+            next.extend(before.iter().filter(|b| b.is_up() && !is_wanted(b) && may_stay(b)).cloned());
         }
         if !next.iter().any(|b| b.serves()) {
             let now = Instant::now();
@@ -228,6 +249,7 @@ impl Pool {
         }
         let same = next.len() == before.len() && next.iter().zip(before.iter()).all(|(a, b)| Arc::ptr_eq(a, b));
         if !same {
+            before.iter().filter(|b| !next.iter().any(|kept| kept.id() == b.id())).for_each(|b| b.retire());
             self.backends.store(Arc::new(next));
             self.changed.send_modify(|n| *n += 1);
         }

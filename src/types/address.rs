@@ -64,6 +64,12 @@ impl BackendAddr {
         self.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, self.port))
     }
 
+    /// Whether it has a name that has to be looked up; addresses and unix sockets are what they are.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.scheme != Scheme::Unix && self.socket_addr().is_none()
+    }
+
     /// What a Host header says about it: the port only where the scheme does not imply it.
     #[must_use]
     pub fn authority(&self) -> String {

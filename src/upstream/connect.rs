@@ -1,7 +1,10 @@
 //! One new connection to one backend: TCP or unix socket, TLS where asked for, then an HTTP/1.1 or HTTP/2 client on it.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +18,9 @@ use rustix::io::Errno;
 
 use super::counted::Counted;
 use super::early_answer::EarlyAnswer;
+use super::eyeballs::either;
 use super::outgoing::Outgoing;
-use crate::config;
+use crate::config::{self, TlsProtocol};
 use crate::resources::{Descriptor, DescriptorsExhausted};
 use crate::service::{Backend, Endpoint};
 use crate::trust::{BackendTls, plain_connector};
@@ -46,6 +50,9 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 pub enum ConnectError {
     #[error("no connection within {0:?}")]
     Timeout(Duration),
+    /// Nothing listens there.
+    #[error("{0}")]
+    Refused(String),
     #[error("{0}")]
     Failed(String),
     /// This process lacks what a connection takes: a descriptor, or the kernel's memory. It says nothing about the backend.
@@ -59,6 +66,13 @@ impl From<DescriptorsExhausted> for ConnectError {
     }
 }
 
+impl ConnectError {
+    /// Which of two errors says more: that nothing listens there is what the family says that the app does not use.
+    fn or(self, other: Self) -> Self {
+        if matches!(self, Self::Refused(_)) { other } else { self }
+    }
+}
+
 /// A client on a fresh connection. HTTP/2 is shared by clones; HTTP/1.1 carries one exchange at a time.
 pub(super) enum UpstreamSender {
     H1(http1::SendRequest<Outgoing>),
@@ -69,6 +83,19 @@ pub(super) enum UpstreamSender {
 pub(super) struct Connected {
     pub sender: UpstreamSender,
     pub tls: Option<Arc<BackendTls>>,
+    /// How many exchanges the backend allows on it at the same time, as it says now; HTTP/2 alone.
+    pub max_streams: Option<MaxStreams>,
+}
+
+pub(super) type MaxStreams = Rc<dyn Fn() -> usize>;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    /// Whatever the backend and its service agree on.
+    Any,
+    /// HTTP/1.1, the version that an upgrade needs: a WebSocket.
+    Http1,
 }
 
 /// Makes connections. Belongs to one thread; reads no file.
@@ -83,10 +110,11 @@ impl Connector {
         &self,
         backend: &Backend,
         service: &config::ServiceConfig,
+        speaks: Speaks,
         descriptor: Option<Descriptor>,
     ) -> Result<Connected, ConnectError> {
         let limit = service.connect_timeout;
-        match tokio::time::timeout(limit, self.connect_unbounded(backend, service, descriptor)).await {
+        match tokio::time::timeout(limit, self.connect_unbounded(backend, service, speaks, descriptor)).await {
             Ok(result) => result,
             Err(_) => Err(ConnectError::Timeout(limit)),
         }
@@ -96,23 +124,30 @@ impl Connector {
         &self,
         backend: &Backend,
         service: &config::ServiceConfig,
+        speaks: Speaks,
         descriptor: Option<Descriptor>,
     ) -> Result<Connected, ConnectError> {
+        let protocol = if speaks == Speaks::Http1 { TlsProtocol::Http1 } else { service.tls.protocol };
         let tls = (backend.addr().scheme == Scheme::Https).then(|| backend.tls());
-        let peer = peer(backend, tls.as_deref())?;
         let connector = match &tls {
             Some(tls) => tls.connector().map_err(|why| ConnectError::Failed(why.to_owned()))?,
             None => self.plain()?,
         };
-        let stream = connector.new_stream(&peer).await.map_err(|e| describe(&e))?;
+        let by = tls.as_deref().map(|tls| (tls, protocol));
+        let stream = reach(connector, backend, by).await?;
         let h2 = match backend.addr().scheme {
-            Scheme::H2c => true,
+            Scheme::H2c => speaks == Speaks::Any,
             Scheme::Https => matches!(stream.selected_alpn_proto(), Some(ALPN::H2)),
             Scheme::Http1 | Scheme::Unix => false,
         };
+        if tls.is_some() && protocol == TlsProtocol::H2 && !h2 {
+            let why = "it does not choose h2 (ALPN), and tls_protocol is \"h2\"";
+            return Err(ConnectError::Failed(why.to_owned()));
+        }
         let stream = Counted::new(stream, descriptor);
-        let sender = if h2 { speak_h2(stream, service).await? } else { speak_h1(stream, service).await? };
-        Ok(Connected { sender, tls })
+        let (sender, max_streams) =
+            if h2 { speak_h2(stream, service).await? } else { (speak_h1(stream, service).await?, None) };
+        Ok(Connected { sender, tls, max_streams })
     }
 
     fn plain(&self) -> Result<&TransportConnector, ConnectError> {
@@ -124,24 +159,54 @@ impl Connector {
     }
 }
 
-fn peer(backend: &Backend, tls: Option<&BackendTls>) -> Result<HttpPeer, ConnectError> {
-    let sni = tls.map(|tls| match &tls.server_name {
+/// A stream by the address that there is, or by the family that works. That one is tried first the next time.
+async fn reach(
+    connector: &TransportConnector,
+    backend: &Backend,
+    tls: Option<(&BackendTls, TlsProtocol)>,
+) -> Result<Stream, ConnectError> {
+    let open = async |peer: HttpPeer| connector.new_stream(&peer).await.map_err(|e| describe(&e));
+    let by = |addr: SocketAddr| HttpPeer::new(addr, tls.is_some(), server_name(backend, tls));
+    match backend.endpoint() {
+        Endpoint::Tcp(addr) => open(verified(by(*addr), tls)).await,
+        Endpoint::Unix(path) => {
+            let peer = HttpPeer::new_uds(&path.display().to_string(), tls.is_some(), server_name(backend, tls));
+            open(verified(peer.map_err(|e| describe(&e))?, tls)).await
+        }
+        Endpoint::Both { v4, v6 } => {
+            let v4_first = backend.prefers_v4();
+            let (first, second) = if v4_first { (*v4, *v6) } else { (*v6, *v4) };
+            // Boxed, because it is rare: otherwise every attempt would hold the memory for two.
+            let both = Box::pin(either(open(verified(by(first), tls)), open(verified(by(second), tls))));
+            let (stream, by_second) = both.await.map_err(|(one, other)| one.or(other))?;
+            if by_second {
+                backend.reached_by_v4(!v4_first);
+            }
+            Ok(stream)
+        }
+    }
+}
+
+/// The name that is asked for and verified.
+fn server_name(backend: &Backend, tls: Option<(&BackendTls, TlsProtocol)>) -> String {
+    let named = tls.map(|(tls, _)| match &tls.server_name {
         Some(name) => name.as_str().to_owned(),
         None => backend.addr().host.clone(),
     });
-    let (is_tls, sni) = (tls.is_some(), sni.unwrap_or_default());
-    let mut peer = match backend.endpoint() {
-        Endpoint::Tcp(addr) => HttpPeer::new(*addr, is_tls, sni),
-        Endpoint::Unix(path) => {
-            HttpPeer::new_uds(&path.display().to_string(), is_tls, sni).map_err(|e| describe(&e))?
-        }
-    };
-    if let Some(tls) = tls {
+    named.unwrap_or_default()
+}
+
+fn verified(mut peer: HttpPeer, tls: Option<(&BackendTls, TlsProtocol)>) -> HttpPeer {
+    if let Some((tls, protocol)) = tls {
         peer.options.verify_cert = tls.verify;
         peer.options.verify_hostname = tls.verify;
-        peer.options.alpn = ALPN::H2H1;
+        peer.options.alpn = match protocol {
+            TlsProtocol::Auto => ALPN::H2H1,
+            TlsProtocol::H2 => ALPN::H2,
+            TlsProtocol::Http1 => ALPN::H1,
+        };
     }
-    Ok(peer)
+    peer
 }
 
 async fn speak_h1(stream: Counted<Stream>, service: &config::ServiceConfig) -> Result<UpstreamSender, ConnectError> {
@@ -163,7 +228,10 @@ async fn speak_h1(stream: Counted<Stream>, service: &config::ServiceConfig) -> R
     Ok(UpstreamSender::H1(sender))
 }
 
-async fn speak_h2(stream: Counted<Stream>, service: &config::ServiceConfig) -> Result<UpstreamSender, ConnectError> {
+async fn speak_h2(
+    stream: Counted<Stream>,
+    service: &config::ServiceConfig,
+) -> Result<(UpstreamSender, Option<MaxStreams>), ConnectError> {
     let (sender, connection) = http2::Builder::new(LocalExecutor)
         .max_header_list_size(u32::try_from(service.response_header_size).unwrap_or(u32::MAX))
         .timer(TokioTimer::new())
@@ -174,13 +242,16 @@ async fn speak_h2(stream: Counted<Stream>, service: &config::ServiceConfig) -> R
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|e| ConnectError::Failed(e.to_string()))?;
+    // Shared, because the connection alone knows how many streams its backend allows. Polling it calls nothing of ours.
+    let connection = Rc::new(RefCell::new(Box::pin(connection)));
+    let known = connection.clone();
     // Owned by the senders cloned from this one: ends when the last is gone, or when the backend closes.
     tokio::task::spawn_local(async move {
-        if let Err(error) = connection.await {
+        if let Err(error) = poll_fn(|cx| connection.borrow_mut().as_mut().poll(cx)).await {
             tracing::debug!(%error, "upstream connection ended");
         }
     });
-    Ok(UpstreamSender::H2(sender))
+    Ok((UpstreamSender::H2(sender), Some(Rc::new(move || known.borrow().current_max_send_streams()))))
 }
 
 /// Spawns hyper's own tasks on the worker that they belong to.
@@ -198,21 +269,26 @@ fn describe(error: &pingora_core::Error) -> ConnectError {
     if let Some(lack) = own_lack(error) {
         return ConnectError::OutOfDescriptors(lack.to_string());
     }
-    let kind = match error.etype() {
-        ErrorType::ConnectRefused => "connection refused",
-        ErrorType::ConnectNoRoute => "no route to host",
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => "connection timed out",
-        ErrorType::InvalidCert => "its certificate is not valid",
-        ErrorType::TLSHandshakeFailure => "the TLS handshake failed",
-        _ => return ConnectError::Failed(root_cause(error)),
+    let context = error.context.as_ref().map(pingora_core::ImmutStr::as_str).unwrap_or_default();
+    let text = match error.etype() {
+        ErrorType::ConnectRefused => return ConnectError::Refused("connection refused".to_owned()),
+        ErrorType::ConnectNoRoute => return ConnectError::Refused("no route to host".to_owned()),
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => "connection timed out".to_owned(),
+        ErrorType::InvalidCert => format!("its certificate is not valid: {}", tls_reason(context)),
+        ErrorType::TLSHandshakeFailure => format!("the TLS handshake failed: {}", tls_reason(context)),
+        _ if nothing_is_there(error) => return ConnectError::Refused(root_cause(error)),
+        _ => root_cause(error),
     };
-    match error.etype() {
-        ErrorType::InvalidCert | ErrorType::TLSHandshakeFailure => {
-            let context = error.context.as_ref().map(pingora_core::ImmutStr::as_str).unwrap_or_default();
-            ConnectError::Failed(format!("{kind}: {}", tls_reason(context)))
-        }
-        _ => ConnectError::Failed(kind.to_owned()),
-    }
+    ConnectError::Failed(text)
+}
+
+/// A socket's file that is missing is a port on which nothing listens.
+fn nothing_is_there(error: &pingora_core::Error) -> bool {
+    let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| {
+        use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, NotFound};
+        matches!(cause.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | NotFound)
+    })
 }
 
 /// The kernel's refusal to give this process another socket.
@@ -231,6 +307,8 @@ fn tls_reason(context: &str) -> String {
         "; none of the trusted roots has signed its certificate: name the right one in tls_ca"
     } else if said.contains("not valid for name") || said.contains("NotValidForName") {
         "; set tls_server_name to a name that its certificate has"
+    } else if said.contains("NoApplicationProtocol") {
+        "; it speaks no version of HTTP that it was offered: see tls_protocol"
     } else {
         ""
     };
@@ -260,6 +338,8 @@ mod tests {
         assert!(reason.ends_with("tls_ca"), "{reason}");
         let name = "invalid peer certificate: certificate not valid for name \"a\"";
         assert!(tls_reason(&format!("TLS connect() failed: cause: {name}, SNI: a")).contains("set tls_server_name"));
+        let alert = "received fatal alert: NoApplicationProtocol";
+        assert!(tls_reason(&format!("TLS connect() failed: cause: {alert}, SNI: a")).contains("see tls_protocol"));
         assert_eq!(tls_reason("tls stream error"), "tls stream error");
     }
 }

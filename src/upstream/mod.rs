@@ -6,9 +6,12 @@
 mod connect;
 mod counted;
 mod early_answer;
+mod eyeballs;
 mod outgoing;
 mod pool;
+mod replay;
 
-pub use connect::{ConnectError, LocalExecutor};
-pub use outgoing::{BoxError, Outgoing};
+pub use connect::{ConnectError, LocalExecutor, Speaks};
+pub use outgoing::Outgoing;
 pub use pool::{Lease, SendError, Upstreams};
+pub use replay::{BoxError, ClientBody, Replay};

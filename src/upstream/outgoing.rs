@@ -6,14 +6,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use super::replay::{BoxError, ClientBody, Replayed};
 
-/// No body, which costs nothing, or a stream of the client's.
+/// No body, which costs nothing, or a stream of the client's, which may be one that can be sent again.
 #[derive(Default)]
 pub enum Outgoing {
     #[default]
     Empty,
-    Stream(Pin<Box<dyn Body<Data = Bytes, Error = BoxError>>>),
+    Stream(ClientBody),
+    Replayed(Replayed),
 }
 
 impl Body for Outgoing {
@@ -24,6 +25,7 @@ impl Body for Outgoing {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Stream(body) => body.as_mut().poll_frame(cx),
+            Self::Replayed(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
@@ -31,6 +33,7 @@ impl Body for Outgoing {
         match self {
             Self::Empty => true,
             Self::Stream(body) => body.is_end_stream(),
+            Self::Replayed(body) => body.is_end_stream(),
         }
     }
 
@@ -38,6 +41,7 @@ impl Body for Outgoing {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Stream(body) => body.size_hint(),
+            Self::Replayed(body) => body.size_hint(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::error::Error;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,20 +17,18 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 
-use super::connect::{ConnectError, Connected, Connector, UpstreamSender};
+use super::connect::{ConnectError, Connected, Connector, MaxStreams, Speaks, UpstreamSender};
 use super::outgoing::Outgoing;
-use crate::config;
+use crate::config::{self, TlsProtocol};
 use crate::resources::{Descriptor, Descriptors};
 use crate::service::Backend;
 use crate::trust::BackendTls;
+use crate::types::Scheme;
 
 /// Idle connections that one core keeps to one backend; beyond that the longest idle is closed. nginx: `keepalive`.
 const MAX_IDLE: usize = 128;
 
-/// How long a connection may be idle. nginx: `keepalive_timeout` of an upstream, 60 s.
-const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
-
-/// The same while descriptors are scarce.
+/// How long a connection may be idle while descriptors are scarce, at most.
 const SCARCE_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One core's connections to all backends.
@@ -40,19 +39,26 @@ pub struct Upstreams {
     /// The time of the last pruning: precise enough for idle connections, and read without a system call.
     looked: Cell<Instant>,
     idle: RefCell<HashMap<u64, Vec<IdleConnection>, RandomState>>,
-    shared: RefCell<HashMap<u64, SharedH2, RandomState>>,
+    /// The latest first; beside it those that are full.
+    shared: RefCell<HashMap<u64, Vec<SharedH2>, RandomState>>,
 }
 
 struct IdleConnection {
     sender: http1::SendRequest<Outgoing>,
     vouched: Vouched,
     since: Instant,
+    keepalive: Duration,
 }
 
 /// An HTTP/2 connection: exchanges take clones of its sender.
 struct SharedH2 {
     sender: http2::SendRequest<Outgoing>,
     vouched: Vouched,
+    /// Each lease has a clone.
+    in_use: Rc<()>,
+    max_streams: MaxStreams,
+    since: Instant,
+    keepalive: Duration,
 }
 
 /// What verified the backend of a connection; without TLS, nothing did.
@@ -75,12 +81,17 @@ pub struct Lease {
     reused: bool,
     /// What follows on the connection can't be trusted.
     is_spent: bool,
+    /// How long the connection may be idle after this exchange.
+    keepalive: Duration,
+    _in_use: Option<Rc<()>>,
 }
 
 /// Why there was no answer.
 pub struct SendError {
     /// The request, if not a byte of it was sent: it may be sent again, whatever its method.
     pub unsent: Option<Box<Request<Outgoing>>>,
+    /// The backend says that it has processed nothing of the request (RFC 9113, 8.7): it may be sent again too.
+    pub unprocessed: bool,
     pub error: hyper::Error,
 }
 
@@ -102,18 +113,27 @@ impl Upstreams {
         Self { descriptors: Some(descriptors), ..Self::default() }
     }
 
-    /// An idle connection, or `None`.
-    pub fn reuse(self: &Rc<Self>, backend: &Backend) -> Option<Lease> {
-        let id = backend.id();
-        if let Some(shared) = self.shared.borrow().get(&id).filter(|shared| shared.is_usable()) {
-            return Some(self.lease(id, UpstreamSender::H2(shared.sender.clone()), Vouched(None), true));
+    /// A connection that has been idle for less than the service's `keepalive`, or one of HTTP/2 with room for an exchange more;
+    /// or `None`.
+    pub fn reuse(self: &Rc<Self>, backend: &Backend, service: &config::ServiceConfig, speaks: Speaks) -> Option<Lease> {
+        let (id, keepalive, protocol) = (backend.id(), service.keepalive, service.tls.protocol);
+        let mut shared = self.shared.borrow_mut();
+        let of_backend = shared.get_mut(&id).filter(|_| speaks == Speaks::Any && protocol != TlsProtocol::Http1);
+        if let Some(shared) = of_backend.into_iter().flatten().find(|shared| shared.is_usable() && shared.has_room()) {
+            shared.keepalive = keepalive;
+            let sender = UpstreamSender::H2(shared.sender.clone());
+            return Some(self.lease(id, sender, Vouched(None), true, keepalive, Some(shared.in_use.clone())));
+        }
+        if speaks == Speaks::Any && protocol == TlsProtocol::H2 && backend.addr().scheme == Scheme::Https {
+            return None;
         }
         let mut idle = self.idle.borrow_mut();
         let waiting = idle.get_mut(&id)?;
         // Latest first: the one least likely to be closed by the backend meanwhile.
         while let Some(last) = waiting.pop() {
-            if last.sender.is_ready() && last.vouched.holds() {
-                return Some(self.lease(id, UpstreamSender::H1(last.sender), last.vouched, true));
+            let is_young = self.looked.get().duration_since(last.since) < keepalive;
+            if is_young && last.sender.is_ready() && last.vouched.holds() {
+                return Some(self.lease(id, UpstreamSender::H1(last.sender), last.vouched, true, keepalive, None));
             }
         }
         None
@@ -124,8 +144,9 @@ impl Upstreams {
         self: &Rc<Self>,
         backend: &Backend,
         service: &config::ServiceConfig,
+        speaks: Speaks,
     ) -> Result<Lease, ConnectError> {
-        self.connect_counted(backend, service, None).await
+        self.connect_counted(backend, service, speaks, None).await
     }
 
     /// What [`Upstreams::connect_counted`] needs, waited for for as long as for a backend that is full. `served`: for how many of its
@@ -146,15 +167,24 @@ impl Upstreams {
         self: &Rc<Self>,
         backend: &Backend,
         service: &config::ServiceConfig,
+        speaks: Speaks,
         descriptor: Option<Descriptor>,
     ) -> Result<Lease, ConnectError> {
-        let Connected { sender, tls } = self.connector.connect(backend, service, descriptor).await?;
-        let mut vouched = Vouched(tls);
-        if let UpstreamSender::H2(sender) = &sender {
-            let shared = SharedH2 { sender: sender.clone(), vouched: std::mem::replace(&mut vouched, Vouched(None)) };
-            self.shared.borrow_mut().insert(backend.id(), shared);
+        let Connected { sender, tls, max_streams } =
+            self.connector.connect(backend, service, speaks, descriptor).await?;
+        let (mut vouched, mut in_use, keepalive) = (Vouched(tls), None, service.keepalive);
+        if let (UpstreamSender::H2(sender), Some(max_streams)) = (&sender, max_streams) {
+            let vouched = std::mem::replace(&mut vouched, Vouched(None));
+            let token = in_use.insert(Rc::new(())).clone();
+            let (sender, since) = (sender.clone(), self.looked.get());
+            let latest = SharedH2 { sender, vouched, in_use: token, max_streams, since, keepalive };
+            let mut shared = self.shared.borrow_mut();
+            let of_backend = shared.entry(backend.id()).or_default();
+            // One that had room was not wanted, as it broke, or lost the race with this one: it ends with what runs on it.
+            of_backend.retain(|other| other.is_usable() && !other.has_room());
+            of_backend.insert(0, latest);
         }
-        Ok(self.lease(backend.id(), sender, vouched, false))
+        Ok(self.lease(backend.id(), sender, vouched, false, keepalive, in_use))
     }
 
     /// Closes the idle connections to these backends: their colour has drained, or they are gone.
@@ -169,13 +199,16 @@ impl Upstreams {
     pub fn prune(&self, now: Instant) {
         self.looked.set(now);
         let are_scarce = self.descriptors.as_ref().is_some_and(|descriptors| descriptors.are_scarce());
-        let timeout = if are_scarce { SCARCE_IDLE_TIMEOUT } else { IDLE_TIMEOUT };
+        let most = if are_scarce { SCARCE_IDLE_TIMEOUT } else { Duration::MAX };
         self.idle.borrow_mut().retain(|_, waiting| {
-            let is_young = |c: &IdleConnection| now.duration_since(c.since) < timeout;
+            let is_young = |c: &IdleConnection| now.duration_since(c.since) < c.keepalive.min(most);
             waiting.retain(|c| !c.sender.is_closed() && is_young(c) && c.vouched.holds());
             !waiting.is_empty()
         });
-        self.shared.borrow_mut().retain(|_, shared| shared.is_usable());
+        self.shared.borrow_mut().retain(|_, shared| {
+            shared.retain_mut(|shared| shared.is_usable() && shared.is_young(now));
+            !shared.is_empty()
+        });
     }
 
     /// Whether a connection may wait for the descriptor of one that goes back to the pool.
@@ -183,14 +216,35 @@ impl Upstreams {
         self.descriptors.as_ref().is_some_and(|descriptors| descriptors.are_exhausted())
     }
 
-    fn lease(self: &Rc<Self>, backend: u64, sender: UpstreamSender, vouched: Vouched, reused: bool) -> Lease {
-        Lease { upstreams: self.clone(), backend, sender, vouched, reused, is_spent: false }
+    fn lease(
+        self: &Rc<Self>,
+        backend: u64,
+        sender: UpstreamSender,
+        vouched: Vouched,
+        reused: bool,
+        keepalive: Duration,
+        in_use: Option<Rc<()>>,
+    ) -> Lease {
+        Lease { upstreams: self.clone(), backend, sender, vouched, reused, is_spent: false, keepalive, _in_use: in_use }
     }
 }
 
 impl SharedH2 {
     fn is_usable(&self) -> bool {
         !self.sender.is_closed() && self.vouched.holds()
+    }
+
+    /// Whether its backend takes another exchange on it now (RFC 9113, 5.1.2). One more would wait for another to end.
+    fn has_room(&self) -> bool {
+        Rc::strong_count(&self.in_use) - 1 < (self.max_streams)()
+    }
+
+    /// Whether it carries an exchange, or has done so lately.
+    fn is_young(&mut self, now: Instant) -> bool {
+        if Rc::strong_count(&self.in_use) > 1 {
+            self.since = now;
+        }
+        now.duration_since(self.since) <= self.keepalive
     }
 }
 
@@ -224,7 +278,8 @@ impl Lease {
     /// Back to the pool. Only once the answer's body has ended: the next request would wait behind it.
     pub fn release(self) {
         let UpstreamSender::H1(sender) = self.sender else { return };
-        if self.is_spent || sender.is_closed() || !self.vouched.holds() || self.upstreams.are_descriptors_awaited() {
+        let is_kept = !self.is_spent && !self.keepalive.is_zero() && self.vouched.holds();
+        if !is_kept || sender.is_closed() || self.upstreams.are_descriptors_awaited() {
             return;
         }
         let mut idle = self.upstreams.idle.borrow_mut();
@@ -232,7 +287,8 @@ impl Lease {
         if waiting.len() >= MAX_IDLE {
             waiting.remove(0);
         }
-        waiting.push(IdleConnection { sender, vouched: self.vouched, since: self.upstreams.looked.get() });
+        let since = self.upstreams.looked.get();
+        waiting.push(IdleConnection { sender, vouched: self.vouched, since, keepalive: self.keepalive });
     }
 }
 
@@ -242,12 +298,26 @@ async fn send_h2(
 ) -> Result<Response<Incoming>, SendError> {
     match sender.ready().await {
         Ok(()) => sender.try_send_request(request).await.map_err(SendError::from),
-        Err(error) => Err(SendError { unsent: Some(Box::new(request)), error }),
+        Err(error) => Err(SendError { unsent: Some(Box::new(request)), unprocessed: true, error }),
     }
 }
 
 impl From<TrySendError<Request<Outgoing>>> for SendError {
     fn from(mut error: TrySendError<Request<Outgoing>>) -> Self {
-        Self { unsent: error.take_message().map(Box::new), error: error.into_error() }
+        let (unsent, error) = (error.take_message().map(Box::new), error.into_error());
+        Self { unprocessed: unsent.is_some() || is_refused(&error), unsent, error }
     }
+}
+
+/// REFUSED_STREAM, or a GOAWAY whose last stream is an earlier one: the codec ends no other stream for a GOAWAY.
+fn is_refused(error: &hyper::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(present) = cause {
+        if let Some(error) = present.downcast_ref::<h2::Error>() {
+            let is_reset = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            return error.is_remote() && (is_reset || error.is_go_away());
+        }
+        cause = present.source();
+    }
+    false
 }

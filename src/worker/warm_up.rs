@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::config;
 use crate::health::ask_on;
 use crate::service::Backend;
-use crate::upstream::Upstreams;
+use crate::upstream::{Speaks, Upstreams};
 
 /// What a worker is to do towards one backend.
 #[derive(Debug, Clone)]
@@ -23,11 +23,11 @@ pub struct WarmUp {
 impl WarmUp {
     /// Within the times to connect, for the head and for the body; the error is what was got instead: `got 503`, `connection refused`.
     pub(super) async fn run(&self, upstreams: &Rc<Upstreams>) -> Result<(), String> {
-        let lease = match upstreams.reuse(&self.backend) {
+        let lease = match upstreams.reuse(&self.backend, &self.service, Speaks::Any) {
             Some(lease) => lease,
             None => {
                 let descriptor = upstreams.descriptor(&self.service, || 0).await.map_err(|e| e.to_string())?;
-                let connecting = upstreams.connect_counted(&self.backend, &self.service, descriptor);
+                let connecting = upstreams.connect_counted(&self.backend, &self.service, Speaks::Any, descriptor);
                 connecting.await.map_err(|e| e.to_string())?
             }
         };

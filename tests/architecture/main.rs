@@ -22,7 +22,7 @@ const SIBLINGS: &[(&str, &[&str])] = &[
     ("decide", &["error", "headers", "site", "snapshot"]),
     ("supervise", &["metrics"]),
     ("token", &["service"]),
-    ("health", &["upstream"]),
+    ("health", &["resolve", "upstream"]),
     ("worker", &["health", "listen", "upstream"]),
     ("http", &["listen", "tls", "upstream", "worker"]),
     ("doctor", &["acme"]),

@@ -1,11 +1,11 @@
 //! A name server on a port of its own, with answers that a test changes as it goes (RFC 1035).
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Answers A queries until dropped; every name it doesn't know is NXDOMAIN.
+/// Answers A and AAAA queries until dropped; every name it doesn't know is NXDOMAIN.
 pub struct Dns {
     addr: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -13,13 +13,15 @@ pub struct Dns {
 
 #[derive(Default)]
 struct State {
-    names: HashMap<String, Vec<Ipv4Addr>>,
+    names: HashMap<String, Vec<IpAddr>>,
     fails: bool,
+    silent: bool,
     stopped: bool,
     asked: usize,
 }
 
 const A: u16 = 1;
+const AAAA: u16 = 28;
 
 impl Dns {
     pub fn start() -> Self {
@@ -35,7 +37,9 @@ impl Dns {
                     return;
                 }
                 state.asked += 1;
-                let _ = socket.send_to(&state.answer(&query[..length]), from);
+                if !state.silent {
+                    let _ = socket.send_to(&state.answer(&query[..length]), from);
+                }
             }
         });
         Self { addr, state }
@@ -47,8 +51,32 @@ impl Dns {
     }
 
     /// `name` has these addresses from now on.
-    pub fn set(&self, name: &str, addresses: &[Ipv4Addr]) {
-        self.state.lock().unwrap().names.insert(name.to_owned(), addresses.to_vec());
+    pub fn set<A: Into<IpAddr> + Copy>(&self, name: &str, addresses: &[A]) {
+        let addresses = addresses.iter().map(|address| (*address).into()).collect();
+        self.state.lock().unwrap().names.insert(name.to_owned(), addresses);
+    }
+
+    /// `name` is there and has no address.
+    pub fn set_empty(&self, name: &str) {
+        self.set::<IpAddr>(name, &[]);
+    }
+
+    /// Both change at the same moment.
+    pub fn exchange(&self, one: &str, other: &str) {
+        let names = &mut self.state.lock().unwrap().names;
+        let (of_one, of_other) = (names.remove(one).unwrap(), names.remove(other).unwrap());
+        names.insert(one.to_owned(), of_other);
+        names.insert(other.to_owned(), of_one);
+    }
+
+    /// There is no such name any more.
+    pub fn remove(&self, name: &str) {
+        self.state.lock().unwrap().names.remove(name);
+    }
+
+    /// No answer to anything, or answers again.
+    pub fn set_silent(&self, silent: bool) {
+        self.state.lock().unwrap().silent = silent;
     }
 
     /// SERVFAIL to everything, or no more.
@@ -77,15 +105,22 @@ impl State {
         let kind = u16::from_be_bytes([query[end], query[end + 1]]);
         let known = self.names.get(&name);
         let code = if self.fails { SERVFAIL } else { known.map_or(NXDOMAIN, |_| 0) };
-        let addresses = known.filter(|_| code == 0 && kind == A).cloned().unwrap_or_default();
+        let is_asked_for = |ip: &&IpAddr| kind == if ip.is_ipv4() { A } else { AAAA };
+        let addresses: Vec<IpAddr> =
+            known.filter(|_| code == 0).into_iter().flatten().filter(is_asked_for).copied().collect();
         let count = u8::try_from(addresses.len()).unwrap();
         // Header: the query's id; a response, recursion available; one question, the answers.
         let mut out = vec![query[0], query[1], 0x81, 0x80 | code, 0, 1, 0, count, 0, 0, 0, 0];
         out.extend_from_slice(&query[12..end + 4]);
         for address in addresses {
-            // The name by pointer, type A, class IN, a TTL of one second, four bytes.
-            out.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
-            out.extend(address.octets());
+            // The name by pointer, the type, class IN, a TTL of one second, the bytes of the address.
+            let bytes = match address {
+                IpAddr::V4(address) => address.octets().to_vec(),
+                IpAddr::V6(address) => address.octets().to_vec(),
+            };
+            let [high, low] = kind.to_be_bytes();
+            out.extend([0xc0, 12, high, low, 0, 1, 0, 0, 0, 1, 0, u8::try_from(bytes.len()).unwrap()]);
+            out.extend(bytes);
         }
         out
     }

@@ -2,10 +2,12 @@
 //! ([`Client`], [`h2::H2`]) and whole crowds of them ([`Load`]), name servers ([`Dns`]), authorities ([`Pebble`], [`Authority`]),
 //! a screen and a keyboard ([`Terminal`]).
 
+pub mod alpn;
 pub mod authority;
 pub mod certs;
 pub mod client;
 pub mod crowd;
+pub mod dead;
 pub mod dns;
 pub mod edge;
 pub mod frames;
@@ -21,9 +23,11 @@ pub mod tools;
 pub mod wait;
 pub mod wire;
 
+pub use alpn::AlpnOrigin;
 pub use authority::{Authority, Instead};
 pub use client::{Answer, Client};
 pub use crowd::Crowd;
+pub use dead::DeadAddress;
 pub use dns::Dns;
 pub use edge::Edge;
 pub use h2::H2Origin;

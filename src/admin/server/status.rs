@@ -80,8 +80,8 @@ fn pool_status(pool: &Pool, active: Option<&Active>, traffic: PoolTraffic, insid
     let in_flight = pool.in_flight();
     let serves = active.zip(pool.color()).is_none_or(|(active, color)| active.sends_to(color));
     let failed = pool.targets().into_iter().filter_map(|target| {
-        let address = target.addr.to_string();
-        target.error.map(|error| UnresolvedName { address, error })
+        let (address, error) = (target.addr.to_string(), target.error().map(str::to_owned));
+        error.map(|error| UnresolvedName { address, error })
     });
     PoolStatus {
         color: pool.color(),

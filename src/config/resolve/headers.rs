@@ -42,36 +42,51 @@ pub(super) fn choose(value: &Value<'_>, policies: &Policies) -> Result<HeaderPol
 
 fn policy(mut t: Table<'_>) -> HeaderPolicy {
     let preset = t.read("base", Preset::Secure, |v| v.choice(&PRESETS));
-    let mut changes: Vec<(HeaderName, Option<HeaderValue>)> = Vec::new();
-    for (name, span, value) in t.take_rest() {
-        match change(name, &span, &value) {
-            Ok((name, _)) if changes.iter().any(|(other, _)| *other == name) => {
-                t.error(format!("`{name}` is there twice"), span, "header names are the same in any case");
-            }
-            Ok(change) => changes.push(change),
-            Err(mistake) => t.document().mistake(&t.path_of(name), value.span(), mistake),
-        }
-    }
+    let changes = fields(t, &[], change);
     HeaderPolicy { preset, changes }
 }
 
-fn change(
-    name: &str,
-    name_span: &Range<usize>,
-    value: &Value<'_>,
-) -> Result<(HeaderName, Option<HeaderValue>), Mistake> {
-    let at_name = |mistake: Mistake| Mistake { span: Some(name_span.clone()), ..mistake };
+/// The keys of `t` that were not read yet, as header fields that `read` makes something of. `refused`: names that can't be given,
+/// each with what to do instead.
+pub(super) fn fields<T>(
+    mut t: Table<'_>,
+    refused: &[(&str, &str)],
+    read: impl Fn(&Value<'_>) -> Result<T, Mistake>,
+) -> Vec<(HeaderName, T)> {
+    let mut fields: Vec<(HeaderName, T)> = Vec::new();
+    for (name, span, value) in t.take_rest() {
+        match field_name(name, &span, refused).and_then(|name| Ok((name, read(&value)?))) {
+            Ok((name, _)) if fields.iter().any(|(other, _)| *other == name) => {
+                t.error(format!("`{name}` is there twice"), span, "header names are the same in any case");
+            }
+            Ok(field) => fields.push(field),
+            Err(mistake) => t.document().mistake(&t.path_of(name), value.span(), mistake),
+        }
+    }
+    fields
+}
+
+fn field_name(name: &str, span: &Range<usize>, refused: &[(&str, &str)]) -> Result<HeaderName, Mistake> {
+    let at_name = |mistake: Mistake| Mistake { span: Some(span.clone()), ..mistake };
     let name = header_name(name).map_err(at_name)?;
     if FRAMING.contains(&name.as_str()) {
         return Err(at_name(
             Mistake::new("this header frames the connection and is the proxy's own").help("leave it out"),
         ));
     }
+    match refused.iter().find(|(other, _)| *other == name.as_str()) {
+        Some((_, instead)) => Err(at_name(Mistake::new("this header has a key of its own").help(*instead))),
+        None => Ok(name),
+    }
+}
+
+/// A string sets the header, false removes it.
+pub(super) fn change(value: &Value<'_>) -> Result<Option<HeaderValue>, Mistake> {
     match value.item() {
-        DeValue::Boolean(false) => Ok((name, None)),
+        DeValue::Boolean(false) => Ok(None),
         DeValue::Boolean(true) => {
             Err(Mistake::new("true has no meaning here").help("a string sets the header, false removes it"))
         }
-        _ => header_value(value).map(|value| (name, Some(value))),
+        _ => header_value(value).map(Some),
     }
 }

@@ -6,6 +6,7 @@
 
 mod acme;
 mod headers;
+mod health;
 mod listeners;
 mod parse;
 mod pools;

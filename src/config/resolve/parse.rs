@@ -78,6 +78,12 @@ pub(super) fn request_path(text: &str) -> Result<(), Mistake> {
     Ok(())
 }
 
+/// A path that we ask for.
+pub(super) fn own_path(value: &Value<'_>) -> Result<String, Mistake> {
+    let path = value.string()?;
+    request_path(&path).map(|()| path)
+}
+
 /// Names of services, zones and header tables: they appear in URLs and metrics.
 pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))

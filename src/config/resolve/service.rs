@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::parse::{cookie_name, header_name, host_header, is_name, request_path};
-use super::pools;
+use super::parse::{cookie_name, header_name, host_header, is_name, own_path};
 use super::process::header_size;
-use crate::config::model::{
-    Balance, HealthConfig, Pools, ServiceConfig, StatusClass, Switch, UpstreamHost, UpstreamTls,
-};
+use super::{health, pools};
+use crate::config::model::{Balance, Pools, ServiceConfig, Switch, TlsProtocol, UpstreamHost, UpstreamTls};
 use crate::config::read::{Mistake, Named, Table, Value};
 use crate::types::{Color, Scheme};
+
+const TLS_PROTOCOLS: [(&str, TlsProtocol); 3] =
+    [("auto", TlsProtocol::Auto), ("h2", TlsProtocol::H2), ("http/1.1", TlsProtocol::Http1)];
 
 pub(super) type Services = BTreeMap<Arc<str>, Arc<ServiceConfig>>;
 
@@ -41,12 +42,13 @@ fn service(Named { name, name_span, table: mut t }: Named<'_>) -> ServiceConfig 
         read_timeout: t.read("read_timeout", Some(seconds(60)), unless_zero),
         websocket_idle_timeout: t.read("websocket_idle_timeout", seconds(3600), Value::duration_above_zero),
         retries: t.read("retries", 2, |v| v.integer(0..=10)),
+        keepalive: t.read("keepalive", seconds(60), Value::duration),
         failover: failover(&mut t, &pools),
         sticky: t.read("sticky", false, |v| v.choice(&[("off", false), ("cookie", true)])),
         max_in_flight: t.read("max_in_flight", 0, |v| v.integer(0..=1_000_000)),
         queue_timeout: t.read("queue_timeout", seconds(5), Value::duration),
         tls: upstream_tls(&mut t, &pools),
-        health: health(t.table("health", "service.NAME.health")),
+        health: health::read(t.table("health", "service.NAME.health"), &pools),
         switch: switch(t.table("switch", "service.NAME.switch")),
         pools,
     }
@@ -107,64 +109,19 @@ fn upstream_tls(t: &mut Table<'_>, pools: &Pools) -> UpstreamTls {
         ca: t.read("tls_ca", None, |v| v.unless_empty(Value::path)),
         server_name: t.read("tls_server_name", None, |v| v.unless_empty(Value::parsed)),
         verify: t.read("tls_verify", true, Value::boolean),
+        protocol: t.read("tls_protocol", TlsProtocol::Auto, |v| v.choice(&TLS_PROTOCOLS)),
     };
     let backends = match pools {
         Pools::Single(pool) => pool.iter().chain(&[]),
         Pools::BlueGreen { blue, green } => blue.iter().chain(green),
     };
     let has_effect = backends.into_iter().any(|backend| backend.scheme == Scheme::Https);
-    let changed = tls.ca.is_some() || tls.server_name.is_some() || !tls.verify;
-    let key = ["tls_ca", "tls_server_name", "tls_verify"].into_iter().find_map(|key| t.key_span(key));
+    let changed = tls.ca.is_some() || tls.server_name.is_some() || !tls.verify || tls.protocol != TlsProtocol::Auto;
+    let key = ["tls_ca", "tls_server_name", "tls_verify", "tls_protocol"].into_iter().find_map(|key| t.key_span(key));
     if let Some(span) = key.filter(|_| changed && !has_effect) {
         t.warn("no backend is spoken to over TLS", span, "write \"https://host:port\" for those that are");
     }
     tls
-}
-
-fn health(mut t: Table<'_>) -> HealthConfig {
-    HealthConfig {
-        path: t.optional("path", own_path).unwrap_or_else(|| "/health/".to_owned()),
-        interval: t.read("interval", seconds(2), Value::duration_above_zero),
-        timeout: t.read("timeout", seconds(1), Value::duration_above_zero),
-        rise: t.read("rise", 2, |v| v.integer(1..=1000)),
-        fall: t.read("fall", 3, |v| v.integer(1..=1000)),
-        status: statuses(&mut t),
-        body: t.optional("body", Value::string).unwrap_or_default(),
-        host: t.read("host", None, |v| v.unless_empty(host_header)),
-        max_fails: t.read("max_fails", 3, |v| v.integer(0..=1000)),
-        fail_timeout: t.read("fail_timeout", seconds(10), Value::duration_above_zero),
-    }
-}
-
-fn own_path(value: &Value<'_>) -> Result<String, Mistake> {
-    let path = value.string()?;
-    request_path(&path).map(|()| path)
-}
-
-fn statuses(t: &mut Table<'_>) -> Vec<StatusClass> {
-    let by_default = vec![StatusClass { first: 200, last: 299 }];
-    let Some(statuses) = t.list("status", status_class) else {
-        return by_default;
-    };
-    t.report_if_empty("status", "no probe could pass: write status = [\"2xx\"]");
-    statuses
-}
-
-/// `"2xx"`, `"204"` or 204.
-fn status_class(value: &Value<'_>) -> Result<StatusClass, Mistake> {
-    let exactly = |code| StatusClass { first: code, last: code };
-    if value.item().is_integer() {
-        return value.integer(100..=599).map(exactly);
-    }
-    let text = value.text()?;
-    let class = text.strip_suffix("xx").and_then(|digit| digit.parse::<u16>().ok());
-    if let Some(class) = class.filter(|class| (1..=5).contains(class)) {
-        return Ok(StatusClass { first: class * 100, last: class * 100 + 99 });
-    }
-    let code = text.parse().ok().filter(|code| (100..=599).contains(code));
-    code.map(exactly).ok_or_else(|| {
-        Mistake::new(format!("{text:?} is not a status")).help("a class such as \"2xx\", or a code such as \"204\"")
-    })
 }
 
 fn switch(mut t: Table<'_>) -> Switch {

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
+use super::patience::{NamePatience, Names, is_hopeless};
 use crate::config;
 use crate::control::messages::{GateRefused, OperationEvent, UnreadyBackend, millis};
-use crate::health::probe;
+use crate::health::{advice, probe};
 use crate::resolve::Resolver;
-use crate::service::{Backend, Pool, Service};
+use crate::service::{Backend, Pool, PoolTarget, Service};
 use crate::types::Color;
 use crate::upstream::Upstreams;
 
@@ -44,17 +45,21 @@ pub struct ReadyBackend {
 struct Candidate {
     label: String,
     backend: Option<Arc<Backend>>,
+    /// DNS says that there is no such name.
+    is_gone: bool,
     passes: u32,
     why: String,
 }
 
 impl Gatekeeper {
-    /// Passes once `min_healthy` of the pool's backends have passed `rise` fresh probes in a row; refused at `timeout`.
+    /// Passes once `min_healthy` of the pool's backends have passed `rise` fresh probes in a row; refused at `timeout`, or as
+    /// soon as names that do not resolve make it hopeless.
     pub async fn pass(
         &self,
         service: &Service,
         color: Color,
         timeout: Duration,
+        patience: NamePatience,
         events: &mpsc::UnboundedSender<OperationEvent>,
     ) -> Result<GatePassed, GateRefused> {
         let started = Instant::now();
@@ -63,25 +68,33 @@ impl Gatekeeper {
         let timeout_ms = millis(timeout);
         let _ = events.send(OperationEvent::GateStarted { service: service.name().to_string(), color, timeout_ms });
         let mut candidates = Vec::new();
+        let mut unresolved_since = None;
         let rounds = async {
             loop {
-                self.resolver.refresh(pool).await;
+                self.resolver.refresh(service).await;
                 candidates = candidates_of(pool, &candidates);
+                if is_hopeless(patience, names_of(&candidates, &config, &mut unresolved_since)) {
+                    return false;
+                }
                 self.round(pool, &mut candidates, &config, events).await;
                 if enough(&candidates, &config) {
-                    return;
+                    return true;
                 }
                 tokio::time::sleep(RETRY_AFTER).await;
             }
         };
-        if tokio::time::timeout(timeout, rounds).await.is_ok() {
-            let took = started.elapsed();
-            let _ = events.send(OperationEvent::GatePassed { took_ms: millis(took) });
-            let passed = candidates.into_iter().filter(|c| c.passes >= config.health.rise);
-            let backends = passed.filter_map(|c| Some(ReadyBackend { backend: c.backend?, label: c.label })).collect();
-            return Ok(GatePassed { took, backends });
+        let is_open = tokio::time::timeout(timeout, rounds).await;
+        let took = started.elapsed();
+        match is_open {
+            Ok(true) => {
+                let _ = events.send(OperationEvent::GatePassed { took_ms: millis(took) });
+                let passed = candidates.into_iter().filter(|c| c.passes >= config.health.rise);
+                let backends = passed.filter_map(|c| Some(ReadyBackend { backend: c.backend?, label: c.label }));
+                Ok(GatePassed { took, backends: backends.collect() })
+            }
+            Ok(false) => Err(refused(service, color, took, &candidates, &config)),
+            Err(_) => Err(refused(service, color, timeout, &candidates, &config)),
         }
-        Err(refused(service, color, timeout, &candidates, &config))
     }
 
     /// One fresh probe of every candidate, all at the same time.
@@ -95,14 +108,18 @@ impl Gatekeeper {
         let rise = config.health.rise;
         let probes = candidates.iter_mut().filter(|c| c.passes < rise).map(|candidate| async {
             let Some(backend) = candidate.backend.clone() else { return };
-            let seen = probe(&self.upstreams, &backend, config).await;
+            let seen = probe(&self.upstreams, &backend, pool.color(), config).await;
             candidate.passes = if seen.outcome.passed() { candidate.passes + 1 } else { 0 };
-            candidate.why = seen.outcome.to_string();
+            let outcome = seen.outcome.to_string();
+            candidate.why = match advice(&seen.outcome, &backend, &config.health) {
+                Some(advice) => format!("{outcome} ({advice})"),
+                None => outcome.clone(),
+            };
             let _ = events.send(OperationEvent::Probed {
                 backend: candidate.label.clone(),
                 passes: candidate.passes,
                 of: rise,
-                outcome: candidate.why.clone(),
+                outcome,
             });
             // The probe also counts for the backend itself: when the gate has passed, traffic finds it up, and a backend that
             // a reload has dropped, and that the pool has kept only until now, gets no more traffic.
@@ -114,14 +131,15 @@ impl Gatekeeper {
     }
 }
 
-/// The pool as it is now; a backend that was probed before keeps its passes.
+/// The pool as it is now; a backend that was probed before keeps its passes. An address that the name had once is no candidate:
+/// another container may have it by now.
 fn candidates_of(pool: &Pool, before: &[Candidate]) -> Vec<Candidate> {
     let backends = pool.backends();
     let mut candidates = Vec::new();
     for target in pool.targets() {
-        if target.endpoints.is_empty() {
-            let why = target.error.unwrap_or_else(|| "its name was not resolved yet".to_owned());
-            candidates.push(Candidate { label: target.addr.to_string(), backend: None, passes: 0, why });
+        if target.addr.is_named() && !target.is_current() {
+            candidates.push(nameless(&target));
+            continue;
         }
         for endpoint in &target.endpoints {
             let found = backends.iter().find(|b| *b.addr() == target.addr && b.endpoint() == endpoint);
@@ -130,12 +148,29 @@ fn candidates_of(pool: &Pool, before: &[Candidate]) -> Vec<Candidate> {
             candidates.push(Candidate {
                 label: label(backend),
                 backend: Some(backend.clone()),
+                is_gone: false,
                 passes: known.map_or(0, |c| c.passes),
                 why: known.map_or_else(|| "no answer yet".to_owned(), |c| c.why.clone()),
             });
         }
     }
     candidates
+}
+
+fn nameless(target: &PoolTarget) -> Candidate {
+    let why = target
+        .error()
+        .map_or_else(|| "its name was not resolved yet".to_owned(), |why| format!("{why}; is it running?"));
+    Candidate { label: target.addr.to_string(), backend: None, is_gone: target.is_gone(), passes: 0, why }
+}
+
+/// `since`: since when too few names resolve, kept by the caller from round to round.
+fn names_of(candidates: &[Candidate], config: &config::ServiceConfig, since: &mut Option<Instant>) -> Names {
+    let resolved = candidates.iter().filter(|c| c.backend.is_some()).count();
+    let needed = needed(candidates.len(), config);
+    *since = since.or_else(|| Some(Instant::now())).filter(|_| resolved < needed);
+    let all_gone = candidates.iter().all(|c| c.backend.is_some() || c.is_gone);
+    Names { resolved, needed, all_gone, lasting: since.map_or(Duration::ZERO, |since| since.elapsed()) }
 }
 
 fn label(backend: &Backend) -> String {

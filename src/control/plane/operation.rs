@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::control_plane::ControlPlane;
 use super::counted::SwitchPhase;
-use crate::control::gate::warm_up;
+use crate::control::gate::{NamePatience, warm_up};
 use crate::control::messages::{GateRefused, Goal, OperationEvent, OperationRefused, OperationRequest, millis};
 use crate::control::moves::{LedgerEntry, TrafficLedger, plan};
 use crate::service::{Active, Service};
@@ -70,7 +70,13 @@ impl Operation {
         let timeout = self.request.options.timeout.unwrap_or(service.config().switch.timeout);
         let forceable = matches!(self.request.goal, Goal::To(_));
         let refused = |refused| GateRefused { forceable, ..refused };
-        let passed = plane.gatekeeper().pass(service, color, timeout, &self.events).await.map_err(refused)?;
+        let patience = match self.request.goal {
+            Goal::Previous => NamePatience::None,
+            Goal::GateOnly(_) => NamePatience::WholeGate,
+            _ => NamePatience::Starting,
+        };
+        let gatekeeper = plane.gatekeeper();
+        let passed = gatekeeper.pass(service, color, timeout, patience, &self.events).await.map_err(refused)?;
         plane.count_phase(service, SwitchPhase::Gate, passed.took);
         service.look_at_detour();
         if !matches!(self.request.goal, Goal::GateOnly(_)) {

@@ -7,6 +7,7 @@ use http_body::Body;
 use crate::config::UpstreamHost;
 use crate::headers::Hop;
 use crate::service::Backend;
+use crate::types::Scheme;
 
 /// Call it again for each try: the next connection may speak another version.
 pub(super) fn address<B: Body>(
@@ -29,7 +30,7 @@ pub(super) fn address<B: Body>(
         }
     }
     if is_h2 {
-        address_h2(request, hop);
+        address_h2(request, uri_scheme(backend), hop);
         return;
     }
     *request.version_mut() = Version::HTTP_11;
@@ -68,11 +69,16 @@ fn ask_hop(headers: &mut HeaderMap, hop: &Hop) {
     }
 }
 
-fn address_h2<B>(request: &mut Request<B>, hop: &Hop) {
+/// What `:scheme` says: how the backend itself is reached.
+fn uri_scheme(backend: &Backend) -> UriScheme {
+    if backend.addr().scheme == Scheme::Https { UriScheme::HTTPS } else { UriScheme::HTTP }
+}
+
+fn address_h2<B>(request: &mut Request<B>, scheme: UriScheme, hop: &Hop) {
     let authority = request.headers_mut().remove(header::HOST);
     request.headers_mut().remove(header::TRANSFER_ENCODING);
     let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(UriScheme::HTTP);
+    parts.scheme = Some(scheme);
     parts.authority = authority.and_then(|host| http::uri::Authority::try_from(host.as_bytes()).ok());
     parts.path_and_query = request.uri().path_and_query().cloned().or(Some(PathAndQuery::from_static("/")));
     if let Ok(uri) = Uri::from_parts(parts) {
@@ -128,6 +134,16 @@ mod tests {
         assert_eq!((request.uri().to_string().as_str(), request.version()), ("http://app.test/a?b", Version::HTTP_2));
         assert_eq!((field(&request, "host"), field(&request, "te")), (None, Some("trailers")));
         assert_eq!((field(&request, "connection"), field(&request, "upgrade")), (None, None));
+    }
+
+    #[test]
+    fn http_2_says_by_which_scheme_the_backend_is_reached() {
+        for (written, scheme) in [("h2c://app:1", "http"), ("https://app:1", "https")] {
+            let backend = Backend::new(written.parse().unwrap(), Endpoint::Tcp("127.0.0.1:1".parse().unwrap()));
+            let mut request = request("http://app.test/");
+            address(&mut request, true, &backend, &UpstreamHost::Preserve, &hop(None, false));
+            assert_eq!(request.uri().scheme_str(), Some(scheme));
+        }
     }
 
     #[test]

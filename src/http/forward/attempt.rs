@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
@@ -19,7 +20,7 @@ use crate::http::connection::RequestBody;
 use crate::http::exchange::{Exchange, Upload};
 use crate::service::Backend;
 use crate::site::ServiceTarget;
-use crate::upstream::{ConnectError, Lease, Outgoing};
+use crate::upstream::{ConnectError, Lease, Outgoing, Replay, Speaks};
 use crate::worker::ExchangeKind;
 
 /// The tries at one request.
@@ -31,6 +32,15 @@ pub(super) struct Attempt<'a> {
     /// What is to be sent; `None` while it is on its way.
     request: Option<Request<Outgoing>>,
     spare: Option<Spare>,
+    /// What was sent to a backend that may refuse it.
+    refusable: Option<Refusable>,
+    refusals: u32,
+}
+
+/// A request as it was before it was given the form of a connection, and its body while all of that is still there.
+struct Refusable {
+    head: Parts,
+    body: Option<Replay>,
 }
 
 /// What is needed to send a request without a body again: the client's own fields.
@@ -51,7 +61,7 @@ impl<'a> Attempt<'a> {
             exchange.live.becomes(ExchangeKind::Upload);
         }
         let request = Some(Request::from_parts(head, body));
-        Self { exchange, target, settings, picker, request, spare }
+        Self { exchange, target, settings, picker, request, spare, refusable: None, refusals: 0 }
     }
 
     pub async fn run(&mut self, hop: &Hop) -> Result<(Response<Incoming>, Lease), Failure> {
@@ -66,7 +76,7 @@ impl<'a> Attempt<'a> {
             };
             self.exchange.progress.held = None;
             // In line, not in a function of its own: the answer would be moved once more for each.
-            let end = match self.lease(&backend, fresh_only).await {
+            let end = match self.lease(&backend, fresh_only, hop).await {
                 Ok(mut lease) => {
                     let started = self.begin(&lease, &backend, hop);
                     match self.send(&mut lease, &backend, started).await {
@@ -79,6 +89,8 @@ impl<'a> Attempt<'a> {
             let consequence = judge(end, self.means());
             self.apply(consequence, &backend);
             match consequence.next {
+                // `retries` is about backends of one colour; the other colour stands in for all of them.
+                Next::Stop(why) if self.can_turn(end, &backend) => failure = why,
                 Next::Stop(why) => return Err(why),
                 Next::OtherBackend(why) => failure = why,
                 Next::FreshConnection(why) => (failure, fresh_only) = (why, true),
@@ -89,6 +101,9 @@ impl<'a> Attempt<'a> {
 
     /// Gives the request the form of this connection; answers since when the backend is asked.
     fn begin(&mut self, lease: &Lease, backend: &Backend, hop: &Hop) -> Instant {
+        if lease.is_h2() && self.spare.is_none() && self.refusable.is_none() {
+            self.request = self.request.take().map(|request| self.keep_for_refusal(request));
+        }
         if let Some(request) = &mut self.request {
             address(request, lease.is_h2(), backend, &self.settings.host, hop);
         }
@@ -102,9 +117,16 @@ impl<'a> Attempt<'a> {
         Means {
             attempts: progress.attempts,
             retries: self.settings.retries,
-            body_begun: progress.upload.as_ref().is_some_and(|upload| upload.has_begun()),
+            body_begun: progress.upload.as_ref().is_some_and(|upload| upload.has_begun()) && !self.is_whole(),
             can_repeat: self.spare.is_some(),
+            is_whole: self.is_whole(),
+            refusals: self.refusals,
         }
+    }
+
+    /// Whether all of a request that was refused can be sent again.
+    fn is_whole(&self) -> bool {
+        self.spare.is_some() || self.refusable.as_ref().is_some_and(Refusable::is_whole)
     }
 
     fn apply(&mut self, consequence: Consequence, backend: &Backend) {
@@ -130,18 +152,45 @@ impl<'a> Attempt<'a> {
         {
             self.request = Some(spare.request(self.exchange)?);
         }
+        if self.request.is_none()
+            && let Some(refusable) = &self.refusable
+        {
+            self.request = refusable.request();
+        }
         Ok(())
+    }
+
+    /// An HTTP/2 backend may refuse a stream and leave it to us to send it again (RFC 9113, 8.7), so what is sent is kept for that.
+    fn keep_for_refusal(&mut self, request: Request<Outgoing>) -> Request<Outgoing> {
+        let (head, body) = request.into_parts();
+        let kept = head.clone();
+        let (body, replay) = match body {
+            Outgoing::Stream(body) => {
+                let replay = Replay::new(body);
+                (replay.next_try().map_or(Outgoing::Empty, Outgoing::Replayed), Some(replay))
+            }
+            other => (other, None),
+        };
+        self.refusable = Some(Refusable { head: kept, body: replay });
+        Request::from_parts(head, body)
     }
 
     /// The backend for the next try: the one that is assigned already, unless it was given up.
     fn next_backend(&mut self) -> Option<Arc<Backend>> {
         let in_flight = self.exchange.progress.in_flight.as_mut()?;
-        if let Some(assigned) = in_flight.backend().filter(|b| !self.picker.has_tried(b)) {
+        if let Some(assigned) = in_flight.backend().filter(|b| !self.picker.has_tried(b) && !b.is_retired()) {
             return Some(assigned.clone());
         }
         let backend = self.picker.pick(in_flight)?;
         self.exchange.progress.attempts += 1;
         Some(backend)
+    }
+
+    /// Whether the request may go to the other colour after its last try here: there was no connection, so nothing of it has left.
+    fn can_turn(&mut self, end: TryEnd, backend: &Backend) -> bool {
+        let TryEnd::NotConnected(Failure::ConnectFailed | Failure::ConnectTimeout) = end else { return false };
+        self.picker.strike(backend);
+        !self.means().body_begun && self.fail_over()
     }
 
     /// No backend of this colour has taken the request, which their health may not show yet. Moves the exchange to the colour that
@@ -177,9 +226,10 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    async fn lease(&mut self, backend: &Backend, fresh_only: bool) -> Result<Lease, TryEnd> {
+    async fn lease(&mut self, backend: &Backend, fresh_only: bool, hop: &Hop) -> Result<Lease, TryEnd> {
+        let speaks = if hop.upgrade.is_some() { Speaks::Http1 } else { Speaks::Any };
         let upstreams = self.exchange.conn().worker().upstreams.clone();
-        if !fresh_only && let Some(lease) = upstreams.reuse(backend) {
+        if !fresh_only && let Some(lease) = upstreams.reuse(backend, self.settings, speaks) {
             return Ok(lease);
         }
         // Boxed, because it is rare and large: otherwise every client connection would hold the memory for it.
@@ -188,19 +238,25 @@ impl<'a> Attempt<'a> {
             let waits = conn.wait();
             let descriptor = upstreams.descriptor(settings, || conn.served()).await?;
             drop(waits);
-            upstreams.connect_counted(backend, settings, descriptor).await
+            upstreams.connect_counted(backend, settings, speaks, descriptor).await
         });
         match self.exchange.live.unless_broken(connecting).await {
-            Ok(Ok(lease)) => Ok(lease),
+            Ok(Ok(lease)) => {
+                backend.connected();
+                Ok(lease)
+            }
             Ok(Err(ConnectError::OutOfDescriptors(lack))) => {
                 tracing::debug!(service = %self.settings.name, backend = %backend.name(), lack, "not connected");
                 Err(TryEnd::Stopped(Failure::OutOfDescriptors))
             }
             Ok(Err(error)) => {
+                backend.doubt();
                 tracing::warn!(service = %self.settings.name, backend = %backend.name(), %error, "connect failed");
                 Err(TryEnd::NotConnected(match error {
                     ConnectError::Timeout(_) => Failure::ConnectTimeout,
-                    ConnectError::Failed(_) | ConnectError::OutOfDescriptors(_) => Failure::ConnectFailed,
+                    ConnectError::Refused(_) | ConnectError::Failed(_) | ConnectError::OutOfDescriptors(_) => {
+                        Failure::ConnectFailed
+                    }
                 }))
             }
             Err(_) => Err(TryEnd::NotConnected(Failure::DrainCut)),
@@ -211,7 +267,7 @@ impl<'a> Attempt<'a> {
     /// of a body that the backend does not take. A request that was not sent is put back.
     async fn send(&mut self, lease: &mut Lease, backend: &Backend, now: Instant) -> Result<Response<Incoming>, TryEnd> {
         let request = self.request.take().ok_or(TryEnd::Stopped(Failure::Internal))?;
-        let was_idle = lease.reused();
+        let (was_idle, was_h2) = (lease.reused(), lease.is_h2());
         let live = &self.exchange.live;
         live.asks_backend(now, self.settings.response_timeout);
         let answer = live.unless_broken(lease.send(request)).await;
@@ -225,8 +281,13 @@ impl<'a> Attempt<'a> {
             Ok(Err(lost)) => {
                 tracing::debug!(error = %lost.error, backend = %backend.name(), "request not answered");
                 let why = reset_reason(&lost.error);
-                self.request = lost.unsent.map(|unsent| *unsent);
-                TryEnd::Lost { why, was_idle, has_left: self.request.is_none() }
+                if lost.unprocessed && was_h2 {
+                    self.refusals += 1;
+                    TryEnd::Refused(why)
+                } else {
+                    self.request = lost.unsent.map(|unsent| *unsent);
+                    TryEnd::Lost { why, was_idle, has_left: self.request.is_none() }
+                }
             }
             Err(Broken::UpstreamTooSlow) => TryEnd::Stopped(Failure::ResponseTimeout),
             Err(_) => TryEnd::Stopped(Failure::DrainCut),
@@ -235,8 +296,9 @@ impl<'a> Attempt<'a> {
         Err(self.upload_failure().map_or(end, TryEnd::Stopped))
     }
 
-    /// Too many failures in a row take the backend out of its pool.
+    /// Its name may have another address by now, and too many failures in a row take it out of its pool.
     fn blame(&self, backend: &Backend, failure: Failure) {
+        self.target.service.doubt_names();
         let health = &self.settings.health;
         if !backend.failed(health.max_fails) {
             return;
@@ -267,6 +329,21 @@ fn reset_reason(error: &hyper::Error) -> Failure {
         Failure::UpstreamInvalid
     } else {
         Failure::UpstreamReset
+    }
+}
+
+impl Refusable {
+    fn is_whole(&self) -> bool {
+        self.body.as_ref().is_none_or(Replay::is_whole)
+    }
+
+    /// The whole request once more; `None`: too much of its body has gone.
+    fn request(&self) -> Option<Request<Outgoing>> {
+        let body = match &self.body {
+            Some(replay) => Outgoing::Replayed(replay.next_try()?),
+            None => Outgoing::Empty,
+        };
+        Some(Request::from_parts(self.head.clone(), body))
     }
 }
 

@@ -12,6 +12,8 @@ pub(super) enum TryEnd {
     NotConnected(Failure),
     /// Something other than the backend's connection ended it: a timeout, a cut, the client's own body.
     Stopped(Failure),
+    /// The backend has refused it, and says that it has processed nothing of it (RFC 9113, 8.7).
+    Refused(Failure),
     /// The connection broke while the answer was waited for.
     Lost {
         why: Failure,
@@ -33,6 +35,10 @@ pub(super) struct Means {
     pub body_begun: bool,
     /// The request can be made again: its method is idempotent and it has no body.
     pub can_repeat: bool,
+    /// Whatever its method: all of the request is still here to be sent.
+    pub is_whole: bool,
+    /// How often a backend has refused it, this time included.
+    pub refusals: u32,
 }
 
 /// What to do now.
@@ -65,6 +71,12 @@ pub(super) fn judge(end: TryEnd, means: Means) -> Consequence {
             Consequence { blames_backend: false, counts_failure: false, counts_retry: false, next: Next::Stop(why) }
         }
         TryEnd::NotConnected(why) => leave_backend(why, is_its_own(why), means),
+        TryEnd::Refused(why) => {
+            // A backend that restarts refuses by closing its connection, as others do with an idle one: `retries = 0` is not about it.
+            let again = means.is_whole && means.refusals <= means.retries.max(1);
+            let next = if again { Next::FreshConnection(why) } else { Next::Stop(why) };
+            Consequence { blames_backend: false, counts_failure: !again, counts_retry: again, next }
+        }
         TryEnd::Lost { why, was_idle, has_left } => {
             let can_be_sent = !has_left || means.can_repeat && why == Failure::UpstreamReset;
             let blames_backend = !was_idle && is_its_own(why);
@@ -103,7 +115,8 @@ mod tests {
     use super::*;
 
     /// The first of three tries at a GET without a body.
-    const PLENTY: Means = Means { attempts: 1, retries: 2, body_begun: false, can_repeat: true };
+    const PLENTY: Means =
+        Means { attempts: 1, retries: 2, body_begun: false, can_repeat: true, is_whole: true, refusals: 1 };
 
     fn lost(why: Failure, was_idle: bool, has_left: bool) -> TryEnd {
         TryEnd::Lost { why, was_idle, has_left }
@@ -112,6 +125,7 @@ mod tests {
     fn every_end() -> Vec<TryEnd> {
         let mut ends: Vec<_> = [ConnectFailed, ConnectTimeout, DrainCut].map(TryEnd::NotConnected).into();
         ends.extend([ResponseTimeout, DrainCut, BodyTooLarge, Failure::Internal].map(TryEnd::Stopped));
+        ends.push(TryEnd::Refused(UpstreamReset));
         for was_idle in [false, true] {
             for has_left in [false, true] {
                 ends.extend([UpstreamReset, UpstreamInvalid].map(|why| lost(why, was_idle, has_left)));
@@ -125,7 +139,9 @@ mod tests {
         for attempts in 0..4 {
             for retries in 0..3 {
                 for (body_begun, can_repeat) in [(false, false), (false, true), (true, false), (true, true)] {
-                    all.push(Means { attempts, retries, body_begun, can_repeat });
+                    for is_whole in [false, true] {
+                        all.push(Means { attempts, retries, body_begun, can_repeat, is_whole, refusals: attempts });
+                    }
                 }
             }
         }
@@ -140,6 +156,8 @@ mod tests {
         let second = Means { attempts: 2, ..PLENTY };
         let last = Means { attempts: 3, ..PLENTY };
         let none = Means { retries: 0, ..PLENTY };
+        let gone = Means { is_whole: false, ..begun };
+        let twice = |means| Means { refusals: 2, ..means };
         let rows = [
             (TryEnd::NotConnected(ConnectFailed), PLENTY, (true, true, true, OtherBackend(ConnectFailed))),
             (TryEnd::NotConnected(ConnectTimeout), PLENTY, (true, true, true, OtherBackend(ConnectTimeout))),
@@ -149,6 +167,12 @@ mod tests {
             (TryEnd::NotConnected(ConnectFailed), last, (true, true, false, Stop(ConnectFailed))),
             (TryEnd::NotConnected(ConnectFailed), none, (true, true, false, Stop(ConnectFailed))),
             (TryEnd::NotConnected(DrainCut), PLENTY, (false, true, false, Stop(DrainCut))),
+            (TryEnd::Refused(UpstreamReset), PLENTY, (false, false, true, FreshConnection(UpstreamReset))),
+            (TryEnd::Refused(UpstreamReset), begun, (false, false, true, FreshConnection(UpstreamReset))),
+            (TryEnd::Refused(UpstreamReset), gone, (false, true, false, Stop(UpstreamReset))),
+            (TryEnd::Refused(UpstreamReset), none, (false, false, true, FreshConnection(UpstreamReset))),
+            (TryEnd::Refused(UpstreamReset), twice(none), (false, true, false, Stop(UpstreamReset))),
+            (TryEnd::Refused(UpstreamReset), twice(PLENTY), (false, false, true, FreshConnection(UpstreamReset))),
             (TryEnd::Stopped(ResponseTimeout), PLENTY, (false, false, false, Stop(ResponseTimeout))),
             (TryEnd::Stopped(DrainCut), PLENTY, (false, false, false, Stop(DrainCut))),
             (TryEnd::Stopped(BodyTooLarge), begun, (false, false, false, Stop(BodyTooLarge))),
@@ -193,7 +217,8 @@ mod tests {
     #[test]
     fn a_retry_that_is_counted_follows_and_a_failure_keeps_its_name() {
         for end in every_end() {
-            let (TryEnd::NotConnected(why) | TryEnd::Stopped(why) | TryEnd::Lost { why, .. }) = end;
+            let (TryEnd::NotConnected(why) | TryEnd::Stopped(why) | TryEnd::Refused(why) | TryEnd::Lost { why, .. }) =
+                end;
             for means in every_means() {
                 let done = judge(end, means);
                 let (Stop(kept) | OtherBackend(kept) | FreshConnection(kept)) = done.next;

@@ -1,7 +1,7 @@
 //! Taking a backend out that fails requests although its probes pass, for a time that grows while it goes on failing.
 //!
 //! Pure: takes `now` and the config's numbers, reads no clock. The failures are counted by [`super::Backend`]; how many may be
-//! out at once is decided by [`super::Pool::eject`].
+//! out at once is decided by [`crate::service::Pool::eject`].
 
 use std::time::{Duration, Instant};
 

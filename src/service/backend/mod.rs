@@ -1,35 +1,30 @@
 //! One address that answers: where it is, whether it is healthy, what runs on it.
+//!
+//! `endpoint` is where it is reached, `health` (pure) what probes say of it, `ejection` (pure) what its requests say. Here the three
+//! come together, and are shown to the request path in atomics.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+mod ejection;
+mod endpoint;
+mod health;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime};
-use std::{fmt, sync::Arc};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
-use super::ejection::{Ejected, Ejections};
+pub use ejection::Ejected;
+pub use endpoint::Endpoint;
+pub use health::{Health, Probe, ProbeOutcome};
+
 use super::stable_hash::stable_hash;
 use crate::trust::{BackendTls, BackendTlsCell};
 use crate::types::BackendAddr;
+use ejection::Ejections;
 
-/// Where a backend is reached, its name already resolved.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Endpoint {
-    Tcp(SocketAddr),
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(addr) => addr.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// One resolved address of one configured backend. A name with three addresses makes three of these.
+/// One host of one configured backend. A name with three addresses of one family makes three of these; an address of each family
+/// makes one, which is reached by either.
 #[derive(Debug)]
 pub struct Backend {
     id: u64,
@@ -40,8 +35,16 @@ pub struct Backend {
     up: AtomicBool,
     /// Up and not ejected: what a request asks.
     serves: AtomicBool,
+    /// It has left its pool.
+    retired: AtomicBool,
+    /// A request has found no connection, and none was made since.
+    doubted: AtomicBool,
+    /// Wakes its prober when that begins.
+    doubt: Notify,
     /// Failures in a row of requests, not of probes.
     fails: AtomicU32,
+    /// The last connection was made by IPv4. Matters where both families lead to it.
+    by_v4: AtomicBool,
     in_flight: AtomicUsize,
     state: Mutex<BackendState>,
     tls: BackendTlsCell,
@@ -51,47 +54,6 @@ pub struct Backend {
 struct BackendState {
     health: Health,
     ejections: Ejections,
-}
-
-/// What the probes have seen. A new backend is down until `rise` probes in a row have passed.
-#[derive(Debug, Clone, Default)]
-pub struct Health {
-    pub up: bool,
-    /// Passes or failures in a row, of the kind of `last`.
-    pub streak: u32,
-    pub last: Option<Probe>,
-}
-
-/// One probe and what it got.
-#[derive(Debug, Clone)]
-pub struct Probe {
-    pub at: SystemTime,
-    pub took: Duration,
-    pub outcome: ProbeOutcome,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProbeOutcome {
-    Passed,
-    /// What was got instead: `got 503`, `no answer within 1s`, `connection refused`.
-    Failed(String),
-    /// The backend was not asked: this process lacked what asking takes, such as a descriptor.
-    NotAsked(String),
-}
-
-impl ProbeOutcome {
-    pub fn passed(&self) -> bool {
-        matches!(self, Self::Passed)
-    }
-}
-
-impl fmt::Display for ProbeOutcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Passed => f.write_str("passed"),
-            Self::Failed(what) | Self::NotAsked(what) => f.write_str(what),
-        }
-    }
 }
 
 impl Backend {
@@ -105,13 +67,17 @@ impl Backend {
         let name = endpoint.to_string();
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            hash_seed: stable_hash(name.as_bytes()),
+            hash_seed: stable_hash(endpoint.identity().as_bytes()),
             name: name.into(),
             addr,
             endpoint,
             up: AtomicBool::new(false),
             serves: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
+            doubted: AtomicBool::new(false),
+            doubt: Notify::new(),
             fails: AtomicU32::new(0),
+            by_v4: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             state: Mutex::default(),
             tls,
@@ -130,6 +96,16 @@ impl Backend {
 
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// Whether IPv4 is to be tried before IPv6: the last connection was made by it. IPv6 comes first (RFC 8305, 4).
+    pub fn prefers_v4(&self) -> bool {
+        self.by_v4.load(Ordering::Relaxed)
+    }
+
+    /// A connection was made by this family, which is tried first from now on.
+    pub fn reached_by_v4(&self, v4: bool) {
+        self.by_v4.store(v4, Ordering::Relaxed);
     }
 
     /// How it is verified, if it is spoken to over TLS.
@@ -157,12 +133,44 @@ impl Backend {
         self.serves.load(Ordering::Relaxed)
     }
 
+    /// Whether others are to be tried before it: the last attempt to connect to it for a request has failed.
+    pub fn is_doubted(&self) -> bool {
+        self.doubted.load(Ordering::Relaxed)
+    }
+
+    /// There was no connection to it for a request: until there is one, or a probe passes, it is tried last. Its prober looks at
+    /// it at once.
+    pub fn doubt(&self) {
+        if !self.doubted.swap(true, Ordering::Relaxed) {
+            self.doubt.notify_one();
+        }
+    }
+
+    /// A connection to it was made for a request. If it has a name, that ends no doubt: what answers there may be another container
+    /// by now, and the probe that comes at once looks the name up.
+    pub fn connected(&self) {
+        // Read first, as in `answered`.
+        if self.is_doubted() && !self.addr.is_named() {
+            self.doubted.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns when a doubt has begun since the last call.
+    pub async fn doubt_begins(&self) {
+        self.doubt.notified().await;
+    }
+
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::SeqCst)
     }
 
     pub fn health(&self) -> Health {
         self.state.lock().health.clone()
+    }
+
+    /// Whether its last probe has passed.
+    pub fn has_passed(&self) -> bool {
+        self.state.lock().health.last.as_ref().is_some_and(|last| last.outcome.passed())
     }
 
     /// Since it failed too many requests; `None` while it may be asked.
@@ -189,21 +197,18 @@ impl Backend {
             return false;
         }
         let mut state = self.state.lock();
-        let health = &mut state.health;
-        let passed = probe.outcome.passed();
-        let same = health.last.as_ref().is_some_and(|last| last.outcome.passed() == passed);
-        health.streak = if same { health.streak.saturating_add(1) } else { 1 };
-        health.last = Some(probe);
-        let was = health.up;
-        if passed && health.streak >= rise {
-            health.up = true;
-        } else if !passed && health.streak >= fall {
-            health.up = false;
+        let (passed, refused) = (probe.outcome.passed(), probe.outcome.is_refusal());
+        let changed = state.health.take(probe, self.is_doubted(), rise, fall);
+        if passed {
+            self.doubted.store(false, Ordering::Relaxed);
         }
-        let changed = health.up != was;
         if changed {
             // Failures from before it was down say nothing about the backend now.
             self.fails.store(0, Ordering::Relaxed);
+        }
+        if changed && refused {
+            // What failed requests was that nothing listened; what comes back is another process.
+            state.ejections.cut_short(Instant::now());
         }
         self.show(&state);
         changed
@@ -255,37 +260,43 @@ impl Backend {
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// It has left its pool: what runs on it finishes, and no connection to it is made for a request any more.
+    pub(super) fn retire(&self) {
+        let state = self.state.lock();
+        self.retired.store(true, Ordering::Relaxed);
+        self.show(&state);
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
     /// Copies the state to where requests read it.
     fn show(&self, state: &BackendState) {
         self.up.store(state.health.up, Ordering::Relaxed);
+        let serves = state.health.up && !self.is_retired() && state.ejections.present().is_none();
         // Stored before the caller looks at the queue: see `count_in`.
-        self.serves.store(state.health.up && state.ejections.present().is_none(), Ordering::SeqCst);
+        self.serves.store(serves, Ordering::SeqCst);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     fn backend() -> Backend {
-        let addr: BackendAddr = "127.0.0.1:1".parse().unwrap();
-        Backend::new(addr, Endpoint::Tcp("127.0.0.1:1".parse().unwrap()))
+        written("127.0.0.1:1")
+    }
+
+    fn written(addr: &str) -> Backend {
+        Backend::new(addr.parse().unwrap(), Endpoint::Tcp("127.0.0.1:1".parse().unwrap()))
     }
 
     fn probe(passed: bool) -> Probe {
         let outcome = if passed { ProbeOutcome::Passed } else { ProbeOutcome::Failed("got 503".into()) };
         Probe { at: SystemTime::now(), took: Duration::ZERO, outcome }
-    }
-
-    #[test]
-    fn a_new_backend_is_down_until_rise_passes_in_a_row() {
-        let backend = backend();
-        assert!(!backend.observe(probe(true), 2, 3));
-        assert!(!backend.observe(probe(false), 2, 3));
-        assert!(!backend.observe(probe(true), 2, 3));
-        assert!(!backend.is_up());
-        assert!(backend.observe(probe(true), 2, 3));
-        assert!(backend.is_up());
     }
 
     #[test]
@@ -325,14 +336,32 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_goes_down_after_fall_failures_in_a_row() {
+    fn a_doubt_begins_with_a_failed_connect_and_ends_with_a_connection_or_a_pass() {
         let backend = backend();
-        backend.observe(probe(true), 1, 3);
-        for _ in 0..2 {
-            assert!(!backend.observe(probe(false), 1, 3));
+        let end: [&dyn Fn(); 2] = [&|| backend.connected(), &|| _ = backend.observe(probe(true), 1, 1)];
+        for end in end {
+            backend.doubt();
+            backend.observe(probe(false), 1, 9);
+            assert!(backend.is_doubted());
+            end();
+            assert!(!backend.is_doubted());
         }
-        assert!(backend.is_up());
-        assert!(backend.observe(probe(false), 1, 3));
-        assert!(!backend.is_up());
+        let named = written("app:1");
+        named.doubt();
+        named.connected();
+        assert!(named.is_doubted(), "what is there may be another container");
+        named.observe(probe(true), 1, 1);
+        assert!(!named.is_doubted());
+    }
+
+    #[test]
+    fn a_backend_that_refuses_is_down_and_serves_again_after_one_pass_even_if_it_was_ejected() {
+        let (backend, now) = (backend(), Instant::now());
+        let refused = || Probe { outcome: ProbeOutcome::Refused("connection refused".into()), ..probe(false) };
+        backend.observe(probe(true), 1, 3);
+        backend.eject(now, Duration::from_secs(10), 3, "connect_failed".into());
+        backend.doubt();
+        assert!(backend.observe(refused(), 2, 3) && !backend.is_up());
+        assert!(backend.observe(probe(true), 2, 3) && backend.serves() && !backend.is_doubted());
     }
 }
