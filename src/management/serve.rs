@@ -22,6 +22,9 @@ use super::stall::StallGuard;
 /// How long a client may take for a head, and stay without asking.
 const HEAD: Duration = Duration::from_secs(10);
 
+/// The most of one connection that is kept in memory: a head, and what follows it.
+const BUFFER: usize = 64 * 1024;
+
 /// Answers on `listener` for ever. `describe` notes for the router what is known of a connection.
 ///
 /// Dropped, it closes every connection at once: none holds anything up. An operation that a request has begun goes on.
@@ -61,7 +64,7 @@ where
         }
     });
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(100);
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(100).max_buf_size(BUFFER);
     // The client has gone, or has broken a bound.
     let _ = server.serve_connection(TokioIo::new(StallGuard::new(io)), service).await;
 }
