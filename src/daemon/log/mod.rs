@@ -23,6 +23,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, registry};
 
 use crate::sink::{LogChunk, LogQueue, LogTarget};
+use fields::EventLine;
 use limit::KindFilter;
 
 pub(super) use limit::tell_what_was_left_out;
@@ -50,9 +51,9 @@ pub(super) fn start(level: &str) -> io::Result<()> {
     let filter = EnvFilter::try_new(format!("{level},notify=off")).unwrap_or_else(|_| "info".into());
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(Lines(queue))
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
+        .event_format(EventLine::new())
         .fmt_fields(fields::escaped())
+        .with_ansi(io::stderr().is_terminal())
         // It would say on stderr, and wait there, that stderr can't be written.
         .log_internal_errors(false)
         .with_filter(KindFilter);
