@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 
 use tracing::Level;
 
-/// The while.
-pub(super) const WHILE: Duration = Duration::from_secs(10);
+/// The while. It is a second shorter than [`SAID`], because what was left out is looked for once a second.
+const WHILE: Duration = Duration::from_secs(9);
+
+/// Nothing is older that is counted when it is told.
+pub(super) const SAID: Duration = Duration::from_secs(10);
 
 /// Lines of one kind in it that are written: enough to see what is wrong, too few to hide anything else.
 const MOST: u64 = 10;
@@ -80,7 +83,7 @@ mod tests {
         let written = (0..2000).filter(|after| admitted(1, *after)).count();
         assert_eq!(written as u64, MOST);
         assert!(admitted(2, 2000), "another kind");
-        assert_eq!(kinds.due(start + Duration::from_secs(9)), []);
+        assert_eq!(kinds.due(start + Duration::from_secs(8)), []);
         let like = format!("line {MOST}");
         let left_out = LeftOut { level: Level::WARN, like, count: 2000 - MOST };
         assert_eq!(kinds.due(start + WHILE), [left_out]);

@@ -13,7 +13,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
 use tracing_subscriber::layer::{Context, Filter};
 
-use super::kinds::{Kinds, LeftOut, WHILE};
+use super::kinds::{Kinds, LeftOut, SAID};
 
 /// Fields that name a thing of the config, or what a line of a library says of its place. No client chooses what is in them.
 const SUBJECTS: [&str; 11] =
@@ -60,7 +60,7 @@ pub(super) fn tell_all_that_was_left_out() {
 }
 
 fn tell(LeftOut { level, like, count }: LeftOut) {
-    let within = WHILE.as_secs();
+    let within = SAID.as_secs();
     match level {
         Level::ERROR => tracing::error!(like, "and {count} more like it in the last {within}s"),
         Level::WARN => tracing::warn!(like, "and {count} more like it in the last {within}s"),
