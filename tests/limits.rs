@@ -182,6 +182,40 @@ fn the_connections_of_one_address_are_bounded_and_others_are_served() {
 }
 
 #[test]
+fn behind_a_load_balancer_the_connections_of_each_client_are_bounded() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).server("proxy_protocol = [\"127.0.0.0/8\"]").limits("connections_per_ip = 2").start();
+    let connect = |source: &str| {
+        let mut client = edge.plain();
+        client.send(format!("PROXY {source} 5000 80\r\n")).begin("GET", "/", "");
+        client
+    };
+    let mut open = Vec::new();
+    for (source, is_served) in [
+        ("TCP4 192.0.2.1 192.0.2.9", true),
+        ("TCP4 192.0.2.1 192.0.2.9", true),
+        ("TCP4 192.0.2.1 192.0.2.9", false),
+        ("TCP6 ::ffff:192.0.2.1 ::1", false),
+        ("TCP4 192.0.2.2 192.0.2.9", true),
+        ("TCP6 2001:db8::1 ::1", true),
+        ("TCP6 2001:db8::2 ::1", true),
+        ("TCP6 2001:db8::3 ::1", false),
+        ("TCP6 2001:db8:0:1::1 ::1", true),
+    ] {
+        let mut client = connect(source);
+        assert_eq!(client.try_answer().is_some(), is_served, "{source}");
+        open.push(client);
+    }
+    // Checks of the balancer's own are no client's.
+    for _ in 0..5 {
+        let mut check = edge.plain();
+        check.send("PROXY UNKNOWN\r\n").begin("GET", "/", "");
+        assert_eq!(check.answer().status, 200);
+        open.push(check);
+    }
+}
+
+#[test]
 fn the_connections_of_all_clients_are_bounded() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).limits("connections = 5").start();

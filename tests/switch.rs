@@ -493,6 +493,31 @@ fn a_rollback_needs_a_previous_colour() {
 }
 
 #[test]
+fn a_second_rollback_does_not_lead_back_to_what_was_rolled_back_from() {
+    let (blue, green) = colors();
+    let mut edge = start(&blue, &green);
+    edge.admin(&["switch", "green"]).ok();
+    edge.admin(&["rollback", "--reason", "green is broken"]).ok();
+    // Known to a daemon that was killed, too.
+    edge.kill();
+    edge.start_again();
+    let ran = edge.admin(&["rollback"]);
+    assert_eq!(ran.code, Some(5), "{ran:?}");
+    for words in ["green was rolled back from, at ", "edgectl history", "--anyway"] {
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    }
+    assert_eq!(edge.admin(&["active"]).stdout, "blue\n");
+    edge.admin(&["rollback", "--anyway"]).ok();
+    assert_eq!(edge.admin(&["active"]).stdout, "green\n");
+    // And now blue is what was rolled back from. A switch makes green the choice of someone, with a way back.
+    assert_eq!(edge.admin(&["rollback"]).code, Some(5));
+    edge.admin(&["switch", "blue"]).ok();
+    edge.admin(&["switch", "green"]).ok();
+    edge.admin(&["rollback"]).ok();
+    assert_eq!(edge.admin(&["active"]).stdout, "blue\n");
+}
+
+#[test]
 fn the_history_says_who_did_what_and_why() {
     let (blue, green) = colors();
     let edge = start(&blue, &green);

@@ -89,8 +89,16 @@ fn ask(edge: &Edge, verb: &str, ask: &Value) -> Value {
     let answer = edge.api().post(&format!("/v1/services/app/{verb}"), &ask.to_string());
     let said: Value = serde_json::from_slice(&answer.body).unwrap();
     let code = said["code"].as_str().unwrap_or("done");
-    let expected =
-        ["done", "conflict", "overtaken", "no_previous", "serves_already", "gate_not_passed", "no_such_service"];
+    let expected = [
+        "done",
+        "conflict",
+        "overtaken",
+        "no_previous",
+        "rolled_back_from",
+        "serves_already",
+        "gate_not_passed",
+        "no_such_service",
+    ];
     assert!(expected.contains(&code), "{verb} {ask}: {said}");
     said
 }

@@ -48,7 +48,7 @@ enum Command {
     /// Let a colour serve, once it has passed the gate
     Switch(switch::Args),
     /// Go back to the previous colour, gate included
-    Rollback(ServiceChange),
+    Rollback(rollback::Args),
     /// Send a share of the clients to the other colour, or none of them
     Canary(canary::Args),
     /// Hold new requests, and wait until nothing is in flight
@@ -109,7 +109,7 @@ impl Command {
             Self::Demo(args) => args.run(context),
             Self::Check(args) => args.run(context),
             Self::Switch(args) => args.run(context),
-            Self::Rollback(args) => rollback::run(args, context),
+            Self::Rollback(args) => args.run(context),
             Self::Canary(args) => args.run(context),
             Self::Pause(args) => args.run(context),
             Self::Resume(args) => resume::run(args, context),

@@ -85,6 +85,7 @@ fn refusals_end_in_their_exit_codes() {
         (ProblemCode::GateNotPassed, 4),
         (ProblemCode::Conflict, 5),
         (ProblemCode::GenerationConflict, 5),
+        (ProblemCode::RolledBackFrom, 5),
         (ProblemCode::NoSuchService, 2),
         (ProblemCode::NotColored, 2),
         (ProblemCode::InvalidConfig, 2),

@@ -51,13 +51,20 @@ struct Coming {
 }
 
 impl Coming {
-    async fn let_in<T: ClientStream + 'static>(self, mut stream: T, peer: IpAddr, tls: Option<Arc<Tls>>) {
+    async fn let_in<T: ClientStream + 'static>(mut self, mut stream: T, peer: IpAddr, tls: Option<Arc<Tls>>) {
         let config = self.worker.snapshot().config.clone();
         let limits = config.limits.clone();
         let mut ip = peer;
         if config.server.proxy_protocol.iter().any(|net| net.contains(&ip)) {
             match timeout(limits.header_timeout, read_proxy_header(&mut stream)).await {
-                Ok(Ok(source)) => ip = source.map_or(ip, |source| source.ip().to_canonical()),
+                Ok(Ok(Some(source))) => {
+                    ip = source.ip().to_canonical();
+                    if !self.admitted.count_for(ip, &limits) {
+                        return tracing::debug!(%ip, "connection limit reached");
+                    }
+                }
+                // A check of the balancer's own.
+                Ok(Ok(None)) => {}
                 Ok(Err(error)) => return tracing::warn!(%ip, %error, "no PROXY header from a load balancer"),
                 Err(_) => return,
             }

@@ -1,7 +1,7 @@
 //! Whether one more connection may be opened.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -23,7 +23,8 @@ pub struct Admissions {
 pub struct Admitted {
     admissions: Arc<Admissions>,
     listener: Arc<AtomicUsize>,
-    ip: Option<IpAddr>,
+    /// Whose connection it is: IPv4 whole, IPv6 by its /64, as zones count it.
+    client: Option<IpAddr>,
     _descriptor: Option<Descriptor>,
 }
 
@@ -40,31 +41,18 @@ impl Admissions {
         by_listener.iter().map(|(name, open)| (name.clone(), open.load(Ordering::Relaxed))).collect()
     }
 
-    /// Keeps the connection's `descriptor` as long as it is open. `None`: `connections` or `connections_per_ip` is reached.
+    /// Keeps the connection's `descriptor` as long as it is open. `None`: `connections` is reached.
     pub fn admit(
         self: &Arc<Self>,
         listener: &Arc<AtomicUsize>,
-        ip: IpAddr,
         limits: &Limits,
         descriptor: Option<Descriptor>,
     ) -> Option<Admitted> {
         let open = self.open.fetch_add(1, Ordering::Relaxed);
         listener.fetch_add(1, Ordering::Relaxed);
-        let mut admitted =
-            Admitted { admissions: self.clone(), listener: listener.clone(), ip: None, _descriptor: descriptor };
-        if limits.connections > 0 && open >= limits.connections {
-            return None;
-        }
-        if limits.connections_per_ip > 0 {
-            let mut by_ip = self.by_ip.lock();
-            let count = by_ip.entry(ip).or_default();
-            if *count >= limits.connections_per_ip {
-                return None;
-            }
-            *count += 1;
-            admitted.ip = Some(ip);
-        }
-        Some(admitted)
+        let admitted =
+            Admitted { admissions: self.clone(), listener: listener.clone(), client: None, _descriptor: descriptor };
+        (limits.connections == 0 || open < limits.connections).then_some(admitted)
     }
 
     pub fn open(&self) -> usize {
@@ -72,11 +60,37 @@ impl Admissions {
     }
 }
 
+impl Admitted {
+    /// It is a connection of this client's. False: `connections_per_ip` is reached.
+    pub fn count_for(&mut self, ip: IpAddr, limits: &Limits) -> bool {
+        if limits.connections_per_ip == 0 {
+            return true;
+        }
+        let client = block_of(ip);
+        let mut by_ip = self.admissions.by_ip.lock();
+        let count = by_ip.entry(client).or_default();
+        if *count >= limits.connections_per_ip {
+            return false;
+        }
+        *count += 1;
+        self.client = Some(client);
+        true
+    }
+}
+
+/// IPv6 by its /64: what one household or host is given.
+fn block_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => v4.into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+    }
+}
+
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.admissions.open.fetch_sub(1, Ordering::Relaxed);
         self.listener.fetch_sub(1, Ordering::Relaxed);
-        let Some(ip) = self.ip else { return };
+        let Some(ip) = self.client else { return };
         let mut by_ip = self.admissions.by_ip.lock();
         if let Some(count) = by_ip.get_mut(&ip) {
             *count -= 1;

@@ -19,6 +19,8 @@ pub struct Active {
     pub generation: u64,
     /// What served before: where `rollback` goes.
     pub previous: Option<Color>,
+    /// When the previous colour was rolled back from, if it was: a rollback does not lead there again.
+    pub rolled_back: Option<SystemTime>,
     /// When this colour began to serve.
     pub since: SystemTime,
     pub canary: Option<Canary>,
@@ -130,6 +132,7 @@ impl Active {
             color,
             generation,
             previous: None,
+            rolled_back: None,
             since,
             canary: None,
             paused: None,

@@ -108,8 +108,13 @@ fn accept(doorway: &Rc<Doorway>, listener: &Arc<Listener>) -> std::io::Result<Ac
     let descriptors = doorway.worker.shared.descriptors.clone();
     Accepting::start(listener, descriptors.clone(), move |socket| {
         let peer = socket.peer();
-        let limits = &doorway.worker.snapshot().config.limits;
-        match doorway.admissions.admit(&open, peer.ip(), limits, descriptors.for_client()) {
+        let config = doorway.worker.snapshot().config.clone();
+        let admitted = doorway.admissions.admit(&open, &config.limits, descriptors.for_client());
+        // A load balancer's connections are those of the clients that it names.
+        let is_balancer = config.server.proxy_protocol.iter().any(|net| net.contains(&peer.ip()));
+        let counted =
+            |mut admitted: Admitted| (is_balancer || admitted.count_for(peer.ip(), &config.limits)).then_some(admitted);
+        match admitted.and_then(counted) {
             Some(admitted) => {
                 let arrival = Arrival { socket, peer, listener: from.clone(), admitted };
                 // A panic is logged where it happens. It costs this connection, and not the task that accepts.

@@ -53,6 +53,7 @@ impl GoalBody for SwitchBody {
             steps: steps(self.steps)?,
             step_time: duration("step_time", self.step_time)?,
             force: self.force,
+            anyway: false,
             wait: self.wait,
         };
         Ok(AskedGoal { goal, options, if_generation: self.if_generation, reason: self.reason })
@@ -65,6 +66,7 @@ impl GoalBody for RollbackBody {
             timeout: duration("timeout", self.timeout)?,
             drain: duration("drain", self.drain)?,
             watch: duration("watch", self.watch)?,
+            anyway: self.anyway,
             wait: self.wait,
             ..OperationOptions::default()
         };

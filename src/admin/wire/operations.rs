@@ -97,6 +97,9 @@ pub struct RollbackBody {
     /// Else it is not watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watch: Option<Written<Duration>>,
+    /// Also to a colour that was rolled back from.
+    #[serde(skip_serializing_if = "is_false")]
+    pub anyway: bool,
     #[serde(skip_serializing_if = "is_true")]
     pub wait: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -257,7 +260,7 @@ impl Default for SwitchBody {
 
 impl Default for RollbackBody {
     fn default() -> Self {
-        Self { timeout: None, drain: None, watch: None, wait: true, if_generation: None, reason: None }
+        Self { timeout: None, drain: None, watch: None, anyway: false, wait: true, if_generation: None, reason: None }
     }
 }
 

@@ -49,6 +49,8 @@ pub enum ProblemCode {
     NoSuchService,
     NotColored,
     NoPrevious,
+    /// The colour to go back to was rolled back from.
+    RolledBackFrom,
     /// There is no address for a link.
     NoHost,
     ServesAlready,
@@ -86,6 +88,7 @@ impl ProblemCode {
             | Self::Overtaken
             | Self::NotColored
             | Self::NoPrevious
+            | Self::RolledBackFrom
             | Self::NoHost
             | Self::ServesAlready => StatusCode::CONFLICT,
             Self::GenerationConflict => StatusCode::PRECONDITION_FAILED,
@@ -102,6 +105,7 @@ impl ProblemCode {
             OperationRefused::NoSuchService { .. } => Self::NoSuchService,
             OperationRefused::NotColored { .. } => Self::NotColored,
             OperationRefused::NoPrevious { .. } => Self::NoPrevious,
+            OperationRefused::RolledBackFrom { .. } => Self::RolledBackFrom,
             OperationRefused::ServesAlready { .. } => Self::ServesAlready,
             OperationRefused::Overtaken { .. }
             | OperationRefused::TakenBack { .. }
@@ -208,6 +212,11 @@ mod tests {
             },
             OperationRefused::Replaced { service: service() },
             OperationRefused::TakenBack { service: service(), color: Color::Blue, present: 8 },
+            OperationRefused::RolledBackFrom {
+                service: service(),
+                color: Color::Green,
+                at: std::time::SystemTime::UNIX_EPOCH.into(),
+            },
             OperationRefused::ShuttingDown,
         ]
     }
@@ -228,6 +237,7 @@ mod tests {
             "not_durable",
             "overtaken",
             "overtaken",
+            "rolled_back_from",
             "shutting_down",
         ];
         assert_eq!(serde_json::to_value(codes).unwrap(), serde_json::json!(words));

@@ -33,7 +33,10 @@ impl From<ProblemCode> for Exit {
     fn from(code: ProblemCode) -> Self {
         match code {
             ProblemCode::GateNotPassed => Self::GateNotPassed,
-            ProblemCode::Conflict | ProblemCode::GenerationConflict | ProblemCode::Overtaken => Self::Conflict,
+            ProblemCode::Conflict
+            | ProblemCode::GenerationConflict
+            | ProblemCode::Overtaken
+            | ProblemCode::RolledBackFrom => Self::Conflict,
             ProblemCode::NoSuchService
             | ProblemCode::NoSuchCertificate
             | ProblemCode::NotColored

@@ -34,6 +34,8 @@ struct StoredService {
     active: Color,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     previous: Option<Color>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rolled_back: Option<Timestamp>,
     generation: u64,
     since: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,6 +121,7 @@ impl StoredService {
         Self {
             active: active.color,
             previous: active.previous,
+            rolled_back: active.rolled_back.map(stamp),
             generation: active.generation,
             since: stamp(active.since),
             canary: active.canary.map(|c| StoredCanary { color: c.color, percent: c.percent, id: c.id }),
@@ -137,6 +140,7 @@ impl StoredService {
             color: self.active,
             generation: self.generation,
             previous: self.previous,
+            rolled_back: self.rolled_back.map(SystemTime::from),
             since: self.since.into(),
             canary: self.canary.as_ref().map(|c| Canary { color: c.color, percent: c.percent.min(100), id: c.id }),
             paused: self.paused.as_ref().map(|p| Pause { max: Duration::from_millis(p.max_ms), since: p.since.into() }),
@@ -174,6 +178,7 @@ mod tests {
         };
         let active = Active {
             previous: Some(Color::Blue),
+            rolled_back: Some(since),
             canary: Some(Canary { color: Color::Blue, percent: 5, id: 6 }),
             paused: Some(Pause { max: Duration::from_secs(30), since }),
             maintenance: Some(Arc::new(maintenance)),

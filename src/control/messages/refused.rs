@@ -32,6 +32,10 @@ pub enum OperationRefused {
          would undo that, `edgectl switch {}` does it all the same", color.other()
     )]
     TakenBack { service: String, color: Color, present: u64 },
+    #[error(
+        "service {service:?}: {color} was rolled back from, at {at}; `edgectl history` says why. Deploy to it and switch, or pass --anyway"
+    )]
+    RolledBackFrom { service: String, color: Color, at: httpdate::HttpDate },
     #[error(transparent)]
     Gate(#[from] GateRefused),
     #[error("service {service:?} was taken out of the config meanwhile, or made another; nothing was changed")]

@@ -62,6 +62,8 @@ pub struct OperationOptions {
     pub step_time: Option<Duration>,
     /// Skips the gate.
     pub force: bool,
+    /// A rollback even to a colour that was rolled back from.
+    pub anyway: bool,
     /// Whether to answer only when the watch has ended and the old colour has drained.
     pub wait: bool,
 }

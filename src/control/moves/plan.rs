@@ -14,7 +14,18 @@ pub fn flip(service: &str, now: &Active, from: Color, to: Color, at: SystemTime)
     if now.color != from || from == to {
         return Err(OperationRefused::Overtaken { service: service.to_owned(), present: now.generation });
     }
-    Ok(Active { color: to, previous: Some(from), since: at, canary: None, ..now.clone() })
+    Ok(Active { color: to, previous: Some(from), rolled_back: None, since: at, canary: None, ..now.clone() })
+}
+
+/// The same, because `from` is not what should serve: no rollback leads to it again.
+pub fn flip_back(
+    service: &str,
+    now: &Active,
+    from: Color,
+    to: Color,
+    at: SystemTime,
+) -> Result<Active, OperationRefused> {
+    Ok(Active { rolled_back: Some(at), ..flip(service, now, from, to, at)? })
 }
 
 /// `percent` of the clients go to `color`. Clients that are there already stay there: the canary keeps its id as long as its

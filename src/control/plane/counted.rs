@@ -49,6 +49,7 @@ impl SwitchResult {
             | OperationRefused::Generation { .. }
             | OperationRefused::Overtaken { .. }
             | OperationRefused::TakenBack { .. }
+            | OperationRefused::RolledBackFrom { .. }
             | OperationRefused::Replaced { .. } => Self::Conflict,
             OperationRefused::Gate(_)
             | OperationRefused::NoPrevious { .. }

@@ -65,16 +65,23 @@ impl Operation {
         Ok(OperationDone { result: OperationResult::Ready, gate_ms, ..unchanged })
     }
 
-    /// The colour to switch to. A rollback is refused if the watch has just taken the traffic back: it would undo that.
+    /// The colour to switch to. A rollback is refused if the watch has just taken the traffic back, which it would undo, and if
+    /// the previous colour is one that was rolled back from.
     fn target(&self, before: &Active) -> Result<Color, OperationRefused> {
         if let Goal::To(color) = self.request.goal {
             return Ok(color);
         }
         let (service, present) = (self.name().to_owned(), before.generation);
+        if self.request.options.anyway {
+            return before.previous.ok_or(OperationRefused::NoPrevious { service });
+        }
         if self.ledger(|ledger| ledger.is_taken_back(present)) {
             return Err(OperationRefused::TakenBack { service, color: before.color, present });
         }
-        before.previous.ok_or(OperationRefused::NoPrevious { service })
+        match (before.previous, before.rolled_back) {
+            (Some(color), Some(at)) => Err(OperationRefused::RolledBackFrom { service, color, at: at.into() }),
+            (previous, _) => previous.ok_or(OperationRefused::NoPrevious { service }),
+        }
     }
 
     /// The flip itself; its figures go into `done`.
@@ -85,7 +92,10 @@ impl Operation {
                 Some(course) => self.check_course(course)?,
                 None => self.check_generation(now)?,
             }
-            plan::flip(self.name(), now, from, to, SystemTime::now())
+            match self.request.goal {
+                Goal::Previous => plan::flip_back(self.name(), now, from, to, SystemTime::now()),
+                _ => plan::flip(self.name(), now, from, to, SystemTime::now()),
+            }
         };
         let (after, took) = self.plane.move_traffic(&self.service, course, flip).await?;
         let generation = after.generation;

@@ -98,7 +98,7 @@ impl Operation {
         let flip = |now: &Active| {
             // Checked under the writer's lock: another operation may have moved the traffic since the verdict.
             self.check_course(course)?;
-            plan::flip(self.name(), now, to, from, SystemTime::now())
+            plan::flip_back(self.name(), now, to, from, SystemTime::now())
         };
         let moved = self.plane.move_traffic(&self.service, Some(course), flip).await;
         let (after, took) = moved.map_err(|refused| refused.to_string())?;
