@@ -12,9 +12,12 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// How much of a body is kept until its answer has begun: what an HTTP/2 backend takes without having said anything (64 KiB), and what
-/// the codec has read beyond that.
+/// How much of a body is kept until its answer has begun: what an HTTP/2 backend takes without having said anything (64 KiB), and a
+/// few parts that the codec has taken beyond that.
 const KEPT: usize = 128 * 1024;
+
+/// While a body is kept, the codec gets parts of this size: a part that the client has sent may be larger than what is kept.
+const PART: usize = 16 * 1024;
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -26,6 +29,8 @@ struct Source {
     body: ClientBody,
     /// Everything that was taken so far, in order; given up once it is more than [`KEPT`].
     kept: Option<VecDeque<Bytes>>,
+    /// What has come from the client and was not taken yet.
+    ahead: Option<Bytes>,
     /// Which reader may read: that of the latest try.
     reader: u32,
 }
@@ -47,7 +52,7 @@ struct TakenOver;
 
 impl Replay {
     pub fn new(body: ClientBody) -> Self {
-        Self(Rc::new(RefCell::new(Source { body, kept: Some(VecDeque::new()), reader: 0 })))
+        Self(Rc::new(RefCell::new(Source { body, kept: Some(VecDeque::new()), ahead: None, reader: 0 })))
     }
 
     /// Whether all of it is still here.
@@ -65,6 +70,28 @@ impl Replay {
 }
 
 impl Source {
+    /// The next part that no try has taken yet.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = match self.ahead.take() {
+            Some(data) => Frame::data(data),
+            None => match std::task::ready!(self.body.as_mut().poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                other => return Poll::Ready(other),
+            },
+        };
+        let frame = match frame.into_data() {
+            Ok(mut data) if self.kept.is_some() && data.len() > PART => {
+                let part = data.split_to(PART);
+                self.ahead = Some(data);
+                Frame::data(part)
+            }
+            Ok(data) => Frame::data(data),
+            Err(other) => other,
+        };
+        self.keep(&frame);
+        Poll::Ready(Some(Ok(frame)))
+    }
+
     fn keep(&mut self, frame: &Frame<Bytes>) {
         let Some(kept) = &mut self.kept else { return };
         match frame.data_ref() {
@@ -90,25 +117,23 @@ impl Body for Replayed {
         if let Some(data) = this.again.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
-        let polled = source.body.as_mut().poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &polled {
-            source.keep(frame);
-        }
-        polled
+        source.poll_next(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.again.is_empty() && self.source.borrow().body.is_end_stream()
+        let source = self.source.borrow();
+        self.again.is_empty() && source.ahead.is_none() && source.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let again = self.again.iter().map(|data| data.len() as u64).sum::<u64>();
-        let rest = self.source.borrow().body.size_hint();
+        let source = self.source.borrow();
+        let here = self.again.iter().chain(&source.ahead).map(|data| data.len() as u64).sum::<u64>();
+        let rest = source.body.size_hint();
         let mut hint = SizeHint::new();
         if let Some(upper) = rest.upper() {
-            hint.set_upper(upper + again);
+            hint.set_upper(upper + here);
         }
-        hint.set_lower(rest.lower() + again);
+        hint.set_lower(rest.lower() + here);
         hint
     }
 }
@@ -149,11 +174,22 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_has_not_begun_is_sent_again_whatever_its_size() {
-        let replay = replay(KEPT + 1);
+    fn a_body_that_comes_in_one_part_is_taken_in_small_ones_until_too_much_has_gone() {
+        let size = 10 * KEPT;
+        let replay = replay(size);
         drop(replay.next_try().unwrap());
+        let mut first = replay.next_try().unwrap();
+        let taken = (0..5).map(|_| part(&mut first).unwrap().unwrap()).sum::<usize>();
+        assert_eq!(taken, 5 * PART);
         let mut second = replay.next_try().unwrap();
-        assert_eq!(part(&mut second), Some(Ok(KEPT + 1)));
+        assert_eq!(second.size_hint().exact(), Some(size as u64), "all of it is still here");
+        let mut taken = 0;
+        while let Some(part) = part(&mut second) {
+            taken += part.unwrap();
+            assert_eq!(second.size_hint().exact(), Some((size - taken) as u64));
+            assert_eq!(replay.is_whole(), taken <= KEPT, "after {taken} bytes");
+        }
+        assert_eq!((taken, second.is_end_stream()), (size, true));
         assert!(replay.next_try().is_none(), "too much has gone");
     }
 }
