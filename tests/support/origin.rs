@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::tls::Identity;
 use super::wait::{PATIENCE, wait_for};
@@ -155,7 +156,11 @@ impl Origin {
             return;
         }
         match self.addr {
-            Some(addr) => drop(TcpStream::connect(addr)),
+            // Each attempt wakes what accepts; once that has ended, the port refuses, unless another test has got it meanwhile.
+            Some(addr) => {
+                let until = Instant::now() + Duration::from_secs(1);
+                while TcpStream::connect(addr).is_ok() && Instant::now() < until {}
+            }
             None => {
                 let _ = std::os::unix::net::UnixStream::connect(self.backend.trim_start_matches("unix:"));
             }
