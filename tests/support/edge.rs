@@ -77,10 +77,12 @@ impl Edge {
 
     /// Makes one of the daemon's tasks of this name panic, or return; waits until it has been started again.
     pub fn fail_task(&self, task: &str, how: &str) {
-        let restarts = || self.metric(&format!("edge_task_restarts_total{{task={task:?}}}"));
-        let before = restarts();
+        let restarts = format!("edge_task_restarts_total{{task={task:?}}}");
+        let before = self.metric(&restarts);
         fs::write(self.path("faults").join(format!("{task}.{how}")), "").unwrap();
-        wait_until(&format!("{task} to be started again after {how}"), || restarts() > before);
+        // The task that answers may be the one.
+        let is_back = || self.try_metric(&restarts).is_some_and(|now| now > before);
+        wait_until(&format!("{task} to be started again after {how}"), is_back);
     }
 
     fn serve(place: &Place, under: &[&str]) -> Child {
@@ -119,14 +121,19 @@ impl Edge {
         let stream = std::net::TcpStream::connect(self.place.metrics).ok()?;
         let mut client = Client::on(stream, "localhost");
         client.begin("GET", path, "Connection: close\r\n");
-        client.try_answer()
+        client.try_whole_answer()
     }
 
     /// The sum of a metric's samples whose line starts with `name`.
     pub fn metric(&self, name: &str) -> f64 {
-        let text = self.observe("/metrics").expect("metrics").text();
+        self.try_metric(name).expect("metrics")
+    }
+
+    /// `None`: there is no whole answer.
+    fn try_metric(&self, name: &str) -> Option<f64> {
+        let text = self.observe("/metrics")?.text();
         let samples = text.lines().filter(|line| line.starts_with(name));
-        samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+        Some(samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum())
     }
 
     /// A plain connection, for `plain.test`.
