@@ -187,7 +187,8 @@ fn behind_a_load_balancer_the_connections_of_each_client_are_bounded() {
     let edge = Setup::to(&origin).server("proxy_protocol = [\"127.0.0.0/8\"]").limits("connections_per_ip = 2").start();
     let connect = |source: &str| {
         let mut client = edge.plain();
-        client.send(format!("PROXY {source} 5000 80\r\n")).begin("GET", "/", "");
+        client.send(format!("PROXY {source} 5000 80\r\n"));
+        client.begin("GET", "/", "");
         client
     };
     let mut open = Vec::new();
@@ -209,7 +210,8 @@ fn behind_a_load_balancer_the_connections_of_each_client_are_bounded() {
     // Checks of the balancer's own are no client's.
     for _ in 0..5 {
         let mut check = edge.plain();
-        check.send("PROXY UNKNOWN\r\n").begin("GET", "/", "");
+        check.send("PROXY UNKNOWN\r\n");
+        check.begin("GET", "/", "");
         assert_eq!(check.answer().status, 200);
         open.push(check);
     }

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::model::{
-    Acme, Config, HealthConfig, Limits, Log, Pools, RouteConfig, RoutePath, Server, ServiceConfig, SiteConfig, Switch,
-    TlsConfig, UpstreamTls, Zone,
+    Acme, Config, HealthConfig, Limits, Log, Pools, RouteConfig, Server, ServiceConfig, SiteConfig, Switch, TlsConfig,
+    UpstreamTls, Zone,
 };
+use super::route_path::RoutePath;
 
 /// The keys whose fields differ.
 macro_rules! differing {

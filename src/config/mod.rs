@@ -11,6 +11,7 @@ mod load;
 pub mod model;
 mod read;
 mod resolve;
+mod route_path;
 mod summary;
 mod unbuilt;
 
@@ -24,6 +25,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{DEFAULT_PATH, PATH_VARIABLE, find, load};
 pub use model::*;
 pub use resolve::{DEFAULT_SOCKET, DEFAULT_STATE_DIR, parse};
+pub use route_path::RoutePath;
 
 /// A valid config, and the warnings about it.
 #[derive(Debug, Clone, PartialEq)]

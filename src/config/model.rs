@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, StatusCode};
 use ipnet::IpNet;
 
+use super::route_path::RoutePath;
 use crate::types::{BackendAddr, Color, HostName, HostPattern, ListenAddr, Rate, TlsVersion};
 
 /// One valid `edge.toml`.
@@ -364,22 +365,6 @@ pub struct RouteConfig {
     pub hsts: Option<Hsts>,
     /// The prefix is cut before the request goes to the service.
     pub strip_prefix: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RoutePath {
-    /// On segment borders; ends with `/` or is matched as if it did.
-    Prefix(String),
-    Exact(String),
-}
-
-impl RoutePath {
-    /// As X-Forwarded-Prefix names it: without a slash at its end. `None` for the root.
-    pub fn as_prefix(&self) -> Option<HeaderValue> {
-        let (Self::Prefix(path) | Self::Exact(path)) = self;
-        let path = path.trim_end_matches('/');
-        if path.is_empty() { None } else { HeaderValue::try_from(path).ok() }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

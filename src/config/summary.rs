@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use super::model::{
-    ActionConfig, Balance, Config, Pools, RouteConfig, RoutePath, ServiceConfig, SiteConfig, SiteTls, Zone, ZoneKey,
+    ActionConfig, Balance, Config, Pools, RouteConfig, ServiceConfig, SiteConfig, SiteTls, Zone, ZoneKey,
 };
+use super::route_path::RoutePath;
 use crate::types::{BackendAddr, ListenAddr, show_duration, show_size};
 
 impl Config {

@@ -80,6 +80,26 @@ mod tests {
     }
 
     #[test]
+    fn a_large_part_of_an_answer_is_worth_more_than_a_small_one() {
+        let start = Instant::now();
+        for (bytes, worth) in [(0, 2), (1, 2), (4096, 3), (16 * 1024, 6)] {
+            let budget = ControlBudget::new(start);
+            spend(&budget, MOST, start);
+            budget.answer(bytes);
+            assert_eq!(spend(&budget, 100, start), worth, "{bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn what_is_too_little_time_for_one_is_not_lost() {
+        let start = Instant::now();
+        let budget = ControlBudget::new(start);
+        spend(&budget, MOST, start);
+        assert_eq!(spend(&budget, 1, start + REFILL / 2), 0);
+        assert_eq!(spend(&budget, 2, start + REFILL), 1, "counted from the last that was given");
+    }
+
+    #[test]
     fn a_ping_each_second_is_fine_for_ever() {
         let start = Instant::now();
         let budget = ControlBudget::new(start);

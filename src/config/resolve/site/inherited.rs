@@ -10,10 +10,11 @@ use ipnet::IpNet;
 
 use super::action;
 use super::context::SiteContext;
-use crate::config::model::{ActionConfig, HeaderPolicy, Hsts, Preset, RouteConfig, RoutePath};
+use crate::config::model::{ActionConfig, HeaderPolicy, Hsts, Preset, RouteConfig};
 use crate::config::read::{Mistake, Table, Value};
 use crate::config::resolve::parse::{network, request_path};
 use crate::config::resolve::{headers, process};
+use crate::config::route_path::RoutePath;
 use crate::types::parse_duration;
 
 const YEAR: Duration = Duration::from_hours(365 * 24);

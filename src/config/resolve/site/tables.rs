@@ -6,9 +6,10 @@ use super::context::SiteContext;
 use super::inherited::{self, InheritedKeys};
 use super::{action, hosts};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::model::{RouteConfig, RoutePath, Server, SiteConfig, SiteTls};
+use crate::config::model::{RouteConfig, Server, SiteConfig, SiteTls};
 use crate::config::read::{Mistake, Table, Value};
 use crate::config::resolve::tls;
+use crate::config::route_path::RoutePath;
 use crate::types::{HostName, HostPattern};
 
 pub fn read(root: &mut Table<'_>, context: &SiteContext<'_>) -> Vec<SiteConfig> {

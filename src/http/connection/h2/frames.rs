@@ -171,6 +171,28 @@ mod tests {
     }
 
     #[test]
+    fn headers_open_a_stream_and_data_carries_a_body() {
+        let head = |kind, flags, length| Frame { length, kind, flags, stream: 1 };
+        for kind in 0..=10 {
+            assert_eq!(head(kind, 0, 8).opens_a_stream(), kind == 1, "kind {kind}");
+            assert_eq!(head(kind, 0, 8).carries_a_body(), kind == 0, "kind {kind}");
+        }
+        for (flags, length, carries) in [(0, 0, false), (0, 1, true), (1, 0, true), (8, 0, false), (9, 0, true)] {
+            assert_eq!(head(0, flags, length).carries_a_body(), carries, "flags {flags}, {length} bytes");
+        }
+    }
+
+    #[test]
+    fn settings_are_those_of_a_settings_frame_alone() {
+        let like_a_setting = [0, 6, 0, 1, 0, 0];
+        for (kind, flags, is_found) in [(4, 0, true), (4, 1, false), (6, 0, false), (8, 0, false)] {
+            let bytes = [[0; 24].to_vec(), frame(kind, flags, 0, &like_a_setting)].concat();
+            let all = found(&bytes, bytes.len());
+            assert_eq!(all.contains(&Found::HeaderListSize(65536)), is_found, "kind {kind}, flags {flags}");
+        }
+    }
+
+    #[test]
     fn nothing_is_read_behind_a_frame_that_is_one_too_many() {
         let bytes = [[0; 24].to_vec(), frame(6, 0, 0, &[0; 8]), frame(6, 0, 0, &[0; 8])].concat();
         let mut count = 0;
