@@ -227,9 +227,10 @@ fn a_backend_that_refuses_every_request_does_not_flood_the_log() {
         client.get("/");
     }
     let log = log_of(edge);
+    // It is down after the first, so that there is little to say.
     let failed = lines_with(&log, "connect failed");
-    assert!((2..=12).contains(&failed), "{failed} lines:\n{log}");
-    assert!(log.contains("more like it"), "{log}");
+    assert!((1..=12).contains(&failed), "{failed} lines:\n{log}");
+    assert_eq!(lines_with(&log, " ERROR "), 0, "{log}");
 }
 
 #[test]

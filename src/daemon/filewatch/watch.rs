@@ -100,7 +100,8 @@ pub async fn settle(mut events: mpsc::Receiver<()>, changes: mpsc::Sender<()>) -
             Err(_) => {}
         }
         if changes.send(()).await.is_err() {
-            return "nothing takes changes up any more".to_owned();
+            // The daemon is stopping: nothing takes changes up any more.
+            return std::future::pending().await;
         }
     }
 }
