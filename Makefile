@@ -92,6 +92,7 @@ PURE := src/decide src/http/forward/retry.rs src/http/exchange/outcome.rs src/ht
 	$(addprefix src/http/connection/,h1/scan.rs h1/chunks.rs h1/length.rs h2/frames.rs) \
 	src/headers/hop.rs src/headers/answer_length.rs src/headers/trailers.rs src/site/path.rs src/limit/quota.rs \
 	src/service/active.rs src/service/balance.rs src/service/queue.rs \
+	src/service/backend/health.rs src/service/target.rs src/health/pace.rs src/resolve/answer.rs \
 	src/control/watch/verdict.rs src/control/moves/ledger.rs src/control/moves/plan.rs
 # Arguments of cargo-mutants: make mutants MUTANTS="-f src/decide/host.rs"
 MUTANTS ?= $(foreach path,$(PURE),-f '$(path)$(if $(filter %.rs,$(path)),,/**)')

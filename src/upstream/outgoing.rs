@@ -6,15 +6,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::replay::{BoxError, ClientBody, Replayed};
+use super::replay::{BoxError, ClientBody};
 
-/// No body, which costs nothing, or a stream of the client's, which may be one that can be sent again.
+/// No body, which costs nothing, or a stream of the client's, which may be one that can be sent again. Small: each request is moved
+/// several times.
 #[derive(Default)]
 pub enum Outgoing {
     #[default]
     Empty,
     Stream(ClientBody),
-    Replayed(Replayed),
 }
 
 impl Body for Outgoing {
@@ -25,7 +25,6 @@ impl Body for Outgoing {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Stream(body) => body.as_mut().poll_frame(cx),
-            Self::Replayed(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
@@ -33,7 +32,6 @@ impl Body for Outgoing {
         match self {
             Self::Empty => true,
             Self::Stream(body) => body.is_end_stream(),
-            Self::Replayed(body) => body.is_end_stream(),
         }
     }
 
@@ -41,7 +39,6 @@ impl Body for Outgoing {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Stream(body) => body.size_hint(),
-            Self::Replayed(body) => body.size_hint(),
         }
     }
 }

@@ -132,6 +132,11 @@ mod tests {
             ("camera=(self)", "camera=(), geolocation=()"),
             ("usb=()", "usb=(), camera=(), geolocation=()"),
             ("usb=(self \"https://a.test,b\"), Camera=*", "usb=(self \"https://a.test,b\"), camera=(), geolocation=()"),
+            ("usb=self;report-to=\"a,(b\", camera=*", "usb=self;report-to=\"a,(b\", camera=(), geolocation=()"),
+            (
+                "usb=(self;report-to=\")\"), camera=*, hid=()",
+                "usb=(self;report-to=\")\"), hid=(), camera=(), geolocation=()",
+            ),
             ("", "camera=(), geolocation=()"),
         ] {
             assert_eq!(merged_permissions(&value(backend), &ours), merged, "{backend}");

@@ -33,7 +33,7 @@ pub(super) struct Attempt<'a> {
     request: Option<Request<Outgoing>>,
     spare: Option<Spare>,
     /// What was sent to a backend that may refuse it.
-    refusable: Option<Refusable>,
+    refusable: Option<Box<Refusable>>,
     refusals: u32,
 }
 
@@ -126,7 +126,7 @@ impl<'a> Attempt<'a> {
 
     /// Whether all of a request that was refused can be sent again.
     fn is_whole(&self) -> bool {
-        self.spare.is_some() || self.refusable.as_ref().is_some_and(Refusable::is_whole)
+        self.spare.is_some() || self.refusable.as_ref().is_some_and(|refusable| refusable.is_whole())
     }
 
     fn apply(&mut self, consequence: Consequence, backend: &Backend) {
@@ -167,11 +167,11 @@ impl<'a> Attempt<'a> {
         let (body, replay) = match body {
             Outgoing::Stream(body) => {
                 let replay = Replay::new(body);
-                (replay.next_try().map_or(Outgoing::Empty, Outgoing::Replayed), Some(replay))
+                (replay.next_try().map_or(Outgoing::Empty, |body| Outgoing::Stream(Box::pin(body))), Some(replay))
             }
-            other => (other, None),
+            Outgoing::Empty => (Outgoing::Empty, None),
         };
-        self.refusable = Some(Refusable { head: kept, body: replay });
+        self.refusable = Some(Box::new(Refusable { head: kept, body: replay }));
         Request::from_parts(head, body)
     }
 
@@ -340,7 +340,7 @@ impl Refusable {
     /// The whole request once more; `None`: too much of its body has gone.
     fn request(&self) -> Option<Request<Outgoing>> {
         let body = match &self.body {
-            Some(replay) => Outgoing::Replayed(replay.next_try()?),
+            Some(replay) => Outgoing::Stream(Box::pin(replay.next_try()?)),
             None => Outgoing::Empty,
         };
         Some(Request::from_parts(self.head.clone(), body))
