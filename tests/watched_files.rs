@@ -44,7 +44,8 @@ fn reads_beside_the_config_and_a_log_that_grows_there_wake_no_thread() {
     let mut log = fs::File::create(edge.path("other.log")).unwrap();
     wait_until("the watcher to be at rest", || {
         let before = wakes(&edge).0;
-        std::thread::sleep(Duration::from_millis(100));
+        // Longer than what follows from a folder that has just been watched: a look at its files, a moment later.
+        std::thread::sleep(Duration::from_millis(700));
         wakes(&edge).0 == before
     });
     let before = wakes(&edge);
