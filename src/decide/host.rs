@@ -140,4 +140,34 @@ mod tests {
         assert_eq!(host_of(&not_text).unwrap_err(), Failure::BadHost);
         assert_eq!(host_of(&head(Request::builder().uri("/"))).unwrap_err(), Failure::BadHost);
     }
+
+    #[test]
+    fn a_port_that_is_the_scheme_s_own_may_be_left_out() {
+        for (target, field, agree) in [
+            ("https://app.test/", "app.test:443", true),
+            ("https://app.test:443/", "app.test", true),
+            ("http://app.test/", "app.test:80", true),
+            ("https://app.test/", "app.test:80", false),
+            ("http://app.test/", "app.test:443", false),
+            ("https://app.test:8443/", "app.test", false),
+            ("https://APP.test/", "app.TEST:443", true),
+            ("https://app.test/", "www.app.test:443", false),
+        ] {
+            let head = http::Request::get(target).header("host", field).body(()).unwrap().into_parts().0;
+            assert_eq!(host_of(&head).is_ok(), agree, "{target} {field}");
+        }
+    }
+
+    #[test]
+    fn http_1_0_alone_may_name_no_host() {
+        for (version, expected) in [
+            (Version::HTTP_09, Ok("")),
+            (Version::HTTP_10, Ok("")),
+            (Version::HTTP_11, Err(Failure::BadHost)),
+            (Version::HTTP_2, Err(Failure::BadHost)),
+        ] {
+            let head = http::Request::get("/").version(version).body(()).unwrap().into_parts().0;
+            assert_eq!(host_of(&head).map(|host| host.name), expected.map(Cow::Borrowed), "{version:?}");
+        }
+    }
 }

@@ -228,3 +228,58 @@ fn a_trusted_proxy_that_has_terminated_tls_is_not_redirected_again() {
     let www = head(Request::get("/a").header("host", "www.app.test").header("x-forwarded-proto", "https"));
     assert_eq!(verdict(&www, &proxy), redirects("https://app.test/a"), "to the canonical host, over TLS");
 }
+
+#[test]
+fn an_asterisk_is_for_options_and_an_authority_for_connect() {
+    for (method, target, refused) in [
+        (Method::OPTIONS, "*", false),
+        (Method::GET, "*", true),
+        (Method::POST, "*", true),
+        (Method::GET, "app.test", true),
+        (Method::GET, "app.test:8443", true),
+        (Method::GET, "https://app.test/", false),
+    ] {
+        let head = head(Request::builder().method(method.clone()).uri(target).header("host", "app.test"));
+        let is_refused = verdict(&head, &over_tls(None)) == refuses(Failure::BadRequest);
+        assert_eq!(is_refused, refused, "{method} {target}");
+    }
+}
+
+#[test]
+fn a_path_whose_readings_lead_to_different_routes_is_refused() {
+    for (path, expected) in [
+        ("/large%2Fx", refuses(Failure::BadPath)),
+        ("/large;x", refuses(Failure::BadPath)),
+        ("/x/..%2flarge/", refuses(Failure::BadPath)),
+        ("/large/x%2Fy;z", RequestVerdict::Pass),
+        ("/x%2Fy", RequestVerdict::Pass),
+    ] {
+        assert_eq!(verdict(&get(path, "app.test"), &over_tls(None)), expected, "{path}");
+    }
+}
+
+#[test]
+fn http_2_may_have_as_many_fields_as_http_1_and_its_cookies_are_one() {
+    let with = |fields: usize, cookies: usize| {
+        let mut request = Request::get("https://app.test/").version(Version::HTTP_2);
+        for number in 0..fields {
+            request = request.header(format!("x-{number}"), "1");
+        }
+        for _ in 0..cookies {
+            request = request.header("cookie", "a=b");
+        }
+        verdict(&head(request), &over_tls(None))
+    };
+    let most = snapshot().config.limits.headers;
+    for (fields, cookies, passes) in [
+        (most, 0, true),
+        (most + 1, 0, false),
+        (most - 1, 1, true),
+        (most - 1, 50, true),
+        (most, 1, false),
+        (most, 50, false),
+    ] {
+        let expected = if passes { RequestVerdict::Pass } else { refuses(Failure::HeadTooLarge) };
+        assert_eq!(with(fields, cookies), expected, "{fields} fields, {cookies} cookies");
+    }
+}
