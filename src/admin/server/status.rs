@@ -130,7 +130,7 @@ fn backend_status(backend: &Backend) -> BackendStatus {
     BackendStatus {
         address: backend.addr().to_string(),
         endpoint: backend.name().to_string(),
-        up: health.up,
+        up: health.seems_up(),
         last_probe: health.last.and_then(probe_status),
         ejected: backend.ejected().map(ejected_status),
         in_flight: backend.in_flight(),

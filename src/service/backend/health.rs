@@ -81,6 +81,11 @@ impl Health {
         self.gone &= !self.up;
         self.up != was
     }
+
+    /// For people: a backend whose last probe was refused is not up, although it takes a second refusal to take it out.
+    pub fn seems_up(&self) -> bool {
+        self.up && !self.last.as_ref().is_some_and(|last| last.outcome.is_refusal())
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +133,16 @@ mod tests {
         ];
         for (probes, expected, rise, fall) in rows {
             assert_eq!(seen(probes, rise, fall), expected, "{probes}");
+        }
+    }
+
+    #[test]
+    fn a_backend_whose_last_probe_was_refused_does_not_seem_up() {
+        let mut health = Health::default();
+        for (kind, seems_up) in [('+', true), ('-', true), ('x', false), ('+', true), ('x', false), ('x', false)] {
+            let (probe, was_refused) = probe(kind);
+            health.take(probe, was_refused, 1, 9);
+            assert_eq!(health.seems_up(), seems_up, "{kind}");
         }
     }
 }
