@@ -15,5 +15,5 @@ mod target;
 mod unparsed;
 
 #[cfg(fuzzing)]
-pub(super) use differential::compare;
+pub use differential::compare;
 pub(super) use serve::serve;
