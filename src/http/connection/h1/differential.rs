@@ -12,14 +12,14 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::scan::HeadScan;
 
 /// What the codec has read: the length of each request's body, `None` where it broke off.
 struct Read {
     bodies: Vec<Option<u64>>,
-    /// The codec was content with all of it.
+    /// The codec was content with all of it: it has refused nothing, and no body broke off.
     is_whole: bool,
 }
 
@@ -73,10 +73,16 @@ fn read_by_codec(bytes: &[u8]) -> Read {
         return Read { bodies: Vec::new(), is_whole: false };
     };
     let is_whole = runtime.block_on(async {
-        let (near, mut far) = tokio::io::duplex(bytes.len() + 64 * 1024);
+        // Room for all answers too: no one reads them before the codec has ended.
+        let (near, mut far) = tokio::io::duplex(bytes.len() * 8 + 64 * 1024);
         let written = far.write_all(bytes).await.is_ok() && far.shutdown().await.is_ok();
         let codec = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(near), service);
-        written && codec.await.is_ok()
+        let is_content = codec.await.is_ok();
+        let mut answers = Vec::new();
+        let has_refused =
+            far.read_to_end(&mut answers).await.is_err() || memchr::memmem::find(&answers, b"HTTP/1.1 4").is_some();
+        written && is_content && !has_refused
     });
-    Read { bodies: bodies.take(), is_whole }
+    let bodies = bodies.take();
+    Read { is_whole: is_whole && bodies.iter().all(Option::is_some), bodies }
 }
