@@ -471,3 +471,35 @@ fn pipelined_requests_are_answered_in_order() {
         assert_eq!(client.answer().text(), format!("{n:02}"));
     }
 }
+
+#[test]
+fn an_upload_that_its_http_2_client_gives_up_is_never_taken_for_a_whole_one() {
+    let origin = Origin::start("blue");
+    let (done, is_done) = mpsc::channel();
+    let done = std::sync::Mutex::new(done);
+    origin.on("/upload", move |head, wire| {
+        let ended_well = wire.try_body(&head.request_framing()).is_ok();
+        done.lock().unwrap().send(ended_well).unwrap();
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        Then::Close
+    });
+    let edge = Setup::to(&origin).start();
+    for (before, reason) in
+        [h2::Reason::CANCEL, h2::Reason::NO_ERROR, h2::Reason::INTERNAL_ERROR].into_iter().enumerate()
+    {
+        let mut client = edge.h2("app.test");
+        let (_answer, mut body) = client.begin(client.request("POST", "/upload"), false).unwrap();
+        client.run(async { send_all(&mut body, "the first half".into(), false).await }).unwrap();
+        wait_until("the backend is asked", || origin.count("/upload") > before);
+        body.send_reset(reason);
+        let is_whole = client.run(async {
+            loop {
+                if let Ok(is_whole) = is_done.try_recv() {
+                    return is_whole;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        assert!(!is_whole, "{reason:?}");
+    }
+}

@@ -106,7 +106,14 @@ fn shared(text: &str, folder: &Path) -> Arc<SharedState> {
     let signer = Signer::open(folder).unwrap();
     let snapshot = ArcSwap::from_pointee(snapshot);
     let (signer, descriptors) = (Arc::new(signer), Descriptors::within(1024, 0));
-    Arc::new(SharedState { snapshot, metrics, signer, challenges: Arc::default(), descriptors })
+    Arc::new(SharedState {
+        snapshot,
+        metrics,
+        signer,
+        challenges: Arc::default(),
+        descriptors,
+        buffers: Arc::default(),
+    })
 }
 
 async fn backend() -> SocketAddr {

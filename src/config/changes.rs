@@ -55,7 +55,8 @@ fn process_keys(before: &Config, next: &Config) -> Vec<&'static str> {
     let limits = differing!(&before.limits, &next.limits, Limits {
         connections => "limits.connections", connections_per_ip => "limits.connections_per_ip",
         header_timeout => "limits.header_timeout", header_size => "limits.header_size", headers => "limits.headers",
-        body_size => "limits.body_size", body_timeout => "limits.body_timeout", keepalive => "limits.keepalive",
+        body_size => "limits.body_size", body_timeout => "limits.body_timeout",
+        buffer_memory => "limits.buffer_memory", keepalive => "limits.keepalive",
         keepalive_requests => "limits.keepalive_requests", h2_streams => "limits.h2_streams",
     });
     let log = differing!(&before.log, &next.log, Log {
@@ -165,7 +166,7 @@ fn route(before: &RouteConfig, next: &RouteConfig) -> String {
     let keys = differing!(before, next, RouteConfig {
         path => "path", action => "what answers", limit => "limit", allow => "allow", deny => "deny",
         body_size => "body_size", body_timeout => "body_timeout", headers => "headers", hsts => "hsts",
-        strip_prefix => "strip_prefix",
+        early_hints => "early_hints", strip_prefix => "strip_prefix",
     });
     match &next.path {
         RoutePath::Prefix(path) if path == "/" => keys.join(", "),

@@ -59,6 +59,8 @@ pub struct Limits {
     pub headers: usize,
     pub body_size: u64,
     pub body_timeout: Duration,
+    /// Bytes of answers that HTTP/2 clients do not take yet, of all of them.
+    pub buffer_memory: usize,
     pub keepalive: Duration,
     pub keepalive_requests: u64,
     pub h2_streams: u32,
@@ -363,6 +365,8 @@ pub struct RouteConfig {
     pub headers: HeaderPolicy,
     /// `None`: not sent.
     pub hsts: Option<Hsts>,
+    /// HTTP/1.1 clients get 103 Early Hints too.
+    pub early_hints: bool,
     /// The prefix is cut before the request goes to the service.
     pub strip_prefix: bool,
 }

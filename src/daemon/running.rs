@@ -92,7 +92,8 @@ impl Daemon {
         let signer = Arc::new(signer);
         budget::say_memory(&config);
         let descriptors = budget::descriptors(&config);
-        let shared = SharedState { snapshot, metrics, signer, challenges: challenges.clone(), descriptors };
+        let (challenges_seen, buffers) = (challenges.clone(), Arc::default());
+        let shared = SharedState { snapshot, metrics, signer, challenges: challenges_seen, descriptors, buffers };
         let shared = Arc::new(shared);
         let writer = StateWriter::new(state, shared.clone());
         let ca = InternalCa::open(&config.server.state_dir.join("ca")).map_err(|e| e.to_string())?;

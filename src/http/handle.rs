@@ -10,7 +10,6 @@ use futures_util::FutureExt;
 use futures_util::future::Either;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 
 use super::answer::{AnswerBody, Limited, own, redirect, refuse, refuse_limited};
 use super::connection::{Conn, Handler, RequestBody};
@@ -35,7 +34,7 @@ impl Handler for ExchangeHandler {
     fn answer(
         self,
         conn: &Rc<Conn>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
         handle(conn, request)
     }
@@ -44,14 +43,13 @@ impl Handler for ExchangeHandler {
 /// What can be answered at once makes no future of its own.
 fn handle(
     conn: &Rc<Conn>,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
     conn.begin_exchange();
     let (head, body) = request.into_parts();
     let (mut exchange, verdict) = receive(conn, head);
     let is_h2 = exchange.request.is_h2();
     exchange.progress.unread = !http_body::Body::is_end_stream(&body) && !is_h2;
-    let body = RequestBody::new(body, is_h2, conn);
     let answer = match verdict {
         _ if let Some(text) = key_authorization(&exchange, &verdict) => {
             let kind = HeaderValue::from_static("application/octet-stream");

@@ -30,6 +30,8 @@ pub struct Route {
     pub body_size: u64,
     pub body_timeout: Duration,
     pub security: SecurityHeaders,
+    /// HTTP/1.1 clients get them too.
+    pub early_hints: bool,
     /// What is cut off the path before it goes to the service, and told as X-Forwarded-Prefix; `None`: nothing.
     pub stripped: Option<HeaderValue>,
     /// The site asks clients for certificates, and its backends are told of them.

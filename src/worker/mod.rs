@@ -5,6 +5,7 @@
 //! to an [`Entrance`], which the daemon chooses. A worker shares nothing mutable with the others but atomics. Where sockets
 //! come from: [`crate::listen`]; what is served on them: `http`.
 
+mod dates;
 mod live;
 mod live_exchange;
 mod order;

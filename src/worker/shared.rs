@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::challenge::Challenges;
 use crate::metrics::Metrics;
-use crate::resources::Descriptors;
+use crate::resources::{BufferMemory, Descriptors};
 use crate::snapshot::Snapshot;
 use crate::token::Signer;
 
@@ -18,4 +18,6 @@ pub struct SharedState {
     pub challenges: Arc<Challenges>,
     /// What client connections and those made for them may open.
     pub descriptors: Arc<Descriptors>,
+    /// What is held for clients that do not take it yet.
+    pub buffers: Arc<BufferMemory>,
 }

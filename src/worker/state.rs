@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use arc_swap::Guard;
 use slab::Slab;
 
+use super::dates::Dates;
 use super::live::{Census, CensusQuery, Connection, ConnectionState, ExchangeState};
 use super::shared::SharedState;
 use crate::access::WorkerLog;
@@ -28,6 +29,7 @@ pub struct Worker {
     pub upstreams: Rc<Upstreams>,
     pub log: RefCell<WorkerLog>,
     /// What the protocol above keeps from one connection to the next.
+    pub dates: Dates,
     kept: RefCell<Option<Rc<dyn Any>>>,
     connections: RefCell<Slab<Weak<dyn Connection>>>,
     exchanges: RefCell<Slab<Rc<ExchangeState>>>,
@@ -41,6 +43,7 @@ impl Worker {
             upstreams: Rc::new(Upstreams::within(shared.descriptors.clone())),
             shared,
             log: RefCell::new(log),
+            dates: Dates::default(),
             kept: RefCell::default(),
             connections: RefCell::default(),
             exchanges: RefCell::default(),

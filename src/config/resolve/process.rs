@@ -8,6 +8,9 @@ use crate::config::read::{Mistake, Table, Value};
 /// Connections of clients at once, unless less memory is allowed than they may need.
 const CONNECTIONS: usize = 20_000;
 
+/// What is held for HTTP/2 clients, unless less memory is allowed.
+const BUFFER_MEMORY: usize = 256 << 20;
+
 /// What the daemon needs without any connection.
 const BASE_MEMORY: u64 = 24 << 20;
 
@@ -15,6 +18,7 @@ const BASE_MEMORY: u64 = 24 << 20;
 const CONNECTION_MEMORY: u64 = 80 << 10;
 
 /// However little memory is allowed.
+const LEAST_BUFFER_MEMORY: usize = 1 << 20;
 const FEWEST_CONNECTIONS: usize = 64;
 
 /// A larger number is a slip of the finger, or no bound at all.
@@ -24,6 +28,7 @@ pub(super) fn limits(root: &mut Table<'_>) -> Limits {
     let mut t = root.table("limits", "limits");
     let memory = t.document().outside().memory;
     let connections = memory.map_or(CONNECTIONS, |memory| connections_in(memory).min(CONNECTIONS));
+    let buffer_memory = memory.map_or(BUFFER_MEMORY, |memory| buffer_memory_in(memory).min(BUFFER_MEMORY));
     let limits = Limits {
         connections: t.read("connections", connections, |v| v.integer(0..=MANY)),
         connections_per_ip: t.read("connections_per_ip", 0, |v| v.integer(0..=MANY)),
@@ -32,6 +37,7 @@ pub(super) fn limits(root: &mut Table<'_>) -> Limits {
         headers: t.read("headers", 100, |v| v.integer(1..=10_000)),
         body_size: t.read("body_size", 10 << 20, body_size),
         body_timeout: t.read("body_timeout", Duration::from_mins(1), Value::duration_above_zero),
+        buffer_memory: t.read("buffer_memory", buffer_memory, buffer_memory_size),
         keepalive: t.read("keepalive", Duration::from_secs(75), Value::duration),
         keepalive_requests: t.read("keepalive_requests", 10_000, |v| v.integer(1..=u64::MAX)),
         h2_streams: t.read("h2_streams", 128, |v| v.integer(1..=10_000)),
@@ -44,6 +50,18 @@ pub(super) fn limits(root: &mut Table<'_>) -> Limits {
 fn connections_in(memory: u64) -> usize {
     let fit = memory.saturating_sub(BASE_MEMORY) / CONNECTION_MEMORY;
     usize::try_from(fit).unwrap_or(usize::MAX).max(FEWEST_CONNECTIONS)
+}
+
+fn buffer_memory_in(memory: u64) -> usize {
+    usize::try_from(memory / 8).unwrap_or(usize::MAX).max(LEAST_BUFFER_MEMORY)
+}
+
+fn buffer_memory_size(value: &Value<'_>) -> Result<usize, Mistake> {
+    let size = usize::try_from(value.size()?).unwrap_or(usize::MAX);
+    if size < LEAST_BUFFER_MEMORY {
+        return Err(Mistake::new("out of range").help("1MiB or more"));
+    }
+    Ok(size)
 }
 
 /// A number that was written is kept, even if the memory is not.

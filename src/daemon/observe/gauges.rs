@@ -45,6 +45,12 @@ impl Gauges {
         for (listener, open) in self.admissions.by_listener() {
             text.sample(&[("listener", &listener)], open as u64);
         }
+        text.family(
+            "edge_buffer_memory_bytes",
+            "Held for HTTP/2 clients beyond what each connection may always hold.",
+            MetricKind::Gauge,
+        );
+        text.sample(&[], self.shared.buffers.used());
         self.certificates(text);
         text.family(
             "edge_config_on_disk",

@@ -9,13 +9,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::body::Unread;
 use super::budget::ControlBudget;
+use super::hints::Hints;
 use super::scanned::Scanned;
 use super::stream::ClientStream;
-use super::unread::Unread;
 use crate::config::Limits;
 use crate::decide::Peer;
 use crate::headers::ForwardedSender;
+use crate::resources::HeldAccount;
 use crate::worker::{Connection, ConnectionState, Worker};
 
 /// The largest head that every HTTP/2 client takes although it has not said so: nghttp2, and curl with it, takes no more.
@@ -32,6 +34,8 @@ pub struct Conn {
     header_list_size: Cell<usize>,
     budget: ControlBudget,
     unread: Unread,
+    hints: Hints,
+    held: Rc<HeldAccount>,
     linger: Cell<bool>,
     takeover: Cell<Option<Box<dyn Takeover>>>,
 }
@@ -48,6 +52,7 @@ pub trait Takeover {
 
 impl Conn {
     pub fn new(worker: &Rc<Worker>, listener: usize, peer: Peer, limits: Limits) -> Rc<Self> {
+        let held = HeldAccount::new(worker.shared.buffers.clone(), limits.buffer_memory);
         let conn = Rc::new(Self {
             worker: worker.clone(),
             key: Cell::new(0),
@@ -58,6 +63,8 @@ impl Conn {
             header_list_size: Cell::new(UNSAID_HEADER_LIST_SIZE),
             budget: ControlBudget::new(Instant::now()),
             unread: Unread::default(),
+            hints: Hints::default(),
+            held,
             linger: Cell::new(false),
             takeover: Cell::new(None),
         });
@@ -95,6 +102,16 @@ impl Conn {
 
     pub(super) fn unread(&self) -> &Unread {
         &self.unread
+    }
+
+    /// Early hints for its client.
+    pub fn hints(&self) -> &Hints {
+        &self.hints
+    }
+
+    /// What is held for its client over HTTP/2.
+    pub(super) fn held(&self) -> &Rc<HeldAccount> {
+        &self.held
     }
 
     /// What was found in its bytes before the codec has read them.

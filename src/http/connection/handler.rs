@@ -7,8 +7,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 
+use super::body::RequestBody;
 use super::conn::Conn;
 
 /// What answers each request of a connection. Never fails: whatever happens is an answer.
@@ -20,6 +20,6 @@ pub trait Handler: Copy + Unpin + 'static {
     fn answer(
         self,
         conn: &Rc<Conn>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + use<Self>;
 }

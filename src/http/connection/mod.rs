@@ -3,23 +3,23 @@
 //! Owns the codecs' settings ([`h1`], [`h2`]), what is looked at beneath them, and how a connection closes so that its last answer
 //! still arrives. Hands each request to a handler that it is given and knows nothing of what an exchange is.
 
+mod body;
 mod budget;
 mod conn;
 mod escapes;
 mod h1;
 mod h2;
 mod handler;
-mod request_body;
+mod hints;
 mod scanned;
 mod serve;
 mod stream;
-mod unread;
 
+pub use body::RequestBody;
 pub use conn::{Conn, Takeover};
 pub use escapes::Escapes;
 #[cfg(fuzzing)]
 pub use h1::compare;
 pub use handler::Handler;
-pub use request_body::RequestBody;
 pub use serve::serve;
 pub use stream::ClientStream;

@@ -20,6 +20,8 @@ use crate::worker::{Connection, LiveExchange};
 /// One exchange. Recorded when dropped.
 pub struct Exchange {
     conn: Rc<Conn>,
+    /// Which of its connection's exchanges it is, from 1.
+    pub number: u64,
     pub route: Arc<Route>,
     pub request: ClientRequest,
     /// The head until it is sent on. It is kept here, so that no future on the way needs room for a copy.
@@ -36,6 +38,7 @@ impl Exchange {
         Box::new(Self {
             live: LiveExchange::new(conn.worker(), swept, request.started(), conn.limits().body_timeout),
             conn: conn.clone(),
+            number: conn.exchanges(),
             route: route.clone(),
             request,
             head: Some(head),

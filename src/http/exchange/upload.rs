@@ -46,9 +46,10 @@ pub struct UploadProgress {
 struct UploadError(&'static str);
 
 impl Upload {
-    /// The body of the connection's latest request.
+    /// The body of the connection's request of this number.
     pub fn new(
         body: RequestBody,
+        request: u64,
         route: &Arc<Route>,
         bytes: Rc<Cell<u64>>,
         live: Rc<ExchangeState>,
@@ -62,7 +63,7 @@ impl Upload {
             bytes,
             live,
             progress: progress.clone(),
-            request: conn.exchanges(),
+            request,
             conn,
             route: route.clone(),
         };

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 
 use super::address::address;
 use super::head::prepare;
+use super::hints;
 use super::pick::Picker;
 use super::retry::{Consequence, Means, Next, TryEnd, judge};
 use crate::config;
@@ -266,11 +267,13 @@ impl<'a> Attempt<'a> {
     /// Sends and waits for the head: `response_timeout` from the moment the request's last byte has come, and for every part
     /// of a body that the backend does not take. A request that was not sent is put back.
     async fn send(&mut self, lease: &mut Lease, backend: &Backend, now: Instant) -> Result<Response<Incoming>, TryEnd> {
-        let request = self.request.take().ok_or(TryEnd::Stopped(Failure::Internal))?;
+        let mut request = self.request.take().ok_or(TryEnd::Stopped(Failure::Internal))?;
         let (was_idle, was_h2) = (lease.reused(), lease.is_h2());
+        let heard = (!was_h2).then(|| hints::listen(self.exchange, &mut request)).flatten();
         let live = &self.exchange.live;
         live.asks_backend(now, self.settings.response_timeout);
-        let answer = live.unless_broken(lease.send(request)).await;
+        let answer = hints::while_passing_on(lease.send(request), heard.as_deref(), self.exchange);
+        let answer = live.unless_broken(answer).await;
         live.asks_nothing();
         let end = match answer {
             Ok(Ok(response)) => {
@@ -367,7 +370,7 @@ fn outgoing(exchange: &mut Exchange, body: RequestBody) -> Outgoing {
     let bytes: Rc<Cell<u64>> = Rc::default();
     exchange.progress.bytes_in = Some(bytes.clone());
     let (live, conn) = (exchange.live.handle(), exchange.conn().clone());
-    let (upload, progress) = Upload::new(body, &exchange.route, bytes, live, conn);
+    let (upload, progress) = Upload::new(body, exchange.number, &exchange.route, bytes, live, conn);
     exchange.progress.upload = Some(progress);
     Outgoing::Stream(Box::pin(upload))
 }

@@ -9,6 +9,7 @@ mod arrive;
 mod attempt;
 mod entry;
 mod head;
+mod hints;
 mod pick;
 mod pipeline;
 mod respond;

@@ -54,7 +54,7 @@ fn refuse_answer(exchange: Box<Exchange>, target: &ServiceTarget, failure: Failu
 }
 
 /// As HTTP/2 counts a head: RFC 9113, 6.5.2.
-fn list_size(headers: &HeaderMap) -> usize {
+pub(super) fn list_size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
 }
 

@@ -33,6 +33,7 @@ pub struct InheritedKeys {
     body_timeout: Duration,
     headers: HeaderPolicy,
     hsts: Option<Hsts>,
+    early_hints: bool,
 }
 
 impl InheritedKeys {
@@ -47,6 +48,7 @@ impl InheritedKeys {
             body_timeout: context.limits.body_timeout,
             headers: HeaderPolicy { preset: Preset::Secure, changes: Vec::new() },
             hsts: Some(Hsts { max_age: YEAR, include_subdomains: false, preload: false }),
+            early_hints: false,
         }
     }
 
@@ -62,6 +64,7 @@ impl InheritedKeys {
             body_timeout: t.read("body_timeout", self.body_timeout, Value::duration_above_zero),
             headers: t.read("headers", self.headers, |v| headers::choose(v, context.policies)),
             hsts: t.read("hsts", self.hsts, hsts),
+            early_hints: t.read("early_hints", self.early_hints, Value::boolean),
         }
     }
 
@@ -77,6 +80,7 @@ impl InheritedKeys {
             body_timeout: self.body_timeout,
             headers: self.headers,
             hsts: self.hsts,
+            early_hints: self.early_hints,
             strip_prefix,
         })
     }

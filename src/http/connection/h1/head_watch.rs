@@ -10,7 +10,7 @@ use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::scan::{ForeignByte, HeadScan, ScanFault};
-use super::{target, unparsed};
+use super::{own, target};
 use crate::error::Failure;
 use crate::http::connection::conn::Conn;
 
@@ -21,12 +21,13 @@ pub struct HeadWatch<T> {
     scan: HeadScan,
     /// What the codec reads next: encoded, it was more than the codec had room for.
     carry: Vec<u8>,
-    refusal: Option<(Vec<u8>, usize)>,
+    /// What we write ourselves between the codec's answers, and how much of it is written.
+    own: Option<(Vec<u8>, usize)>,
 }
 
 impl<T> HeadWatch<T> {
     pub fn new(io: T, conn: Rc<Conn>) -> Self {
-        Self { io, conn, scan: HeadScan::default(), carry: Vec::new(), refusal: None }
+        Self { io, conn, scan: HeadScan::default(), carry: Vec::new(), own: None }
     }
 
     /// The stream, and what the codec would have read next.
@@ -83,7 +84,7 @@ impl<T: AsyncWrite + Unpin> HeadWatch<T> {
         if !self.conn.receives_head() {
             return false;
         }
-        let Some(status) = unparsed::status_of_bare(written) else { return false };
+        let Some(status) = own::status_of_bare(written) else { return false };
         let failure = match (self.conn.scanned().fault_in(self.conn.exchanges() + 1), status) {
             (Some(failure), _) => failure,
             (None, StatusCode::URI_TOO_LONG) => Failure::UriTooLong,
@@ -96,17 +97,27 @@ impl<T: AsyncWrite + Unpin> HeadWatch<T> {
             (None, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => Failure::HeadTooLarge,
             (None, _) => Failure::BadRequest,
         };
-        self.refusal = Some((unparsed::answer_unparsed(&self.conn, failure), 0));
+        self.own = Some((own::answer_unparsed(&self.conn, failure), 0));
         self.conn.linger_and_close();
         true
     }
 
-    fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some((answer, sent)) = &mut self.refusal {
-            let n = std::task::ready!(Pin::new(&mut self.io).poll_write(cx, &answer[*sent..]))?;
+    /// Early hints go out between answers: the codec flushes when all that it has written is gone, and writes nothing of an answer
+    /// that is waited for.
+    fn take_hints(&mut self) {
+        let hints = self.conn.hints();
+        if self.own.is_none() && !hints.is_empty() {
+            let heads: Vec<_> = hints.take(self.conn.exchanges()).map(|fields| own::early_hints(&fields)).collect();
+            self.own = Some((heads.concat(), 0));
+        }
+    }
+
+    fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some((bytes, sent)) = &mut self.own {
+            let n = std::task::ready!(Pin::new(&mut self.io).poll_write(cx, &bytes[*sent..]))?;
             *sent += n;
-            if n == 0 || *sent == answer.len() {
-                self.refusal = None;
+            if n == 0 || *sent == bytes.len() {
+                self.own = None;
             }
         }
         Poll::Ready(Ok(()))
@@ -131,7 +142,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
         if self.substitute(buf) {
             return Poll::Ready(Ok(buf.len()));
         }
-        std::task::ready!(self.poll_refusal(cx))?;
+        std::task::ready!(self.poll_own(cx))?;
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
         self.conn.wrote(written.is_pending());
         written
@@ -147,7 +158,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
         {
             return Poll::Ready(Ok(only.len()));
         }
-        std::task::ready!(self.poll_refusal(cx))?;
+        std::task::ready!(self.poll_own(cx))?;
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
         self.conn.wrote(written.is_pending());
         written
@@ -158,12 +169,13 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        std::task::ready!(self.poll_refusal(cx))?;
+        self.take_hints();
+        std::task::ready!(self.poll_own(cx))?;
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        std::task::ready!(self.poll_refusal(cx))?;
+        std::task::ready!(self.poll_own(cx))?;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

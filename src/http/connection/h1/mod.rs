@@ -9,10 +9,10 @@ mod differential;
 mod future_pool;
 mod head_watch;
 mod length;
+mod own;
 mod scan;
 mod serve;
 mod target;
-mod unparsed;
 
 #[cfg(fuzzing)]
 pub use differential::compare;

@@ -6,6 +6,8 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -13,6 +15,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::future_pool::FuturePool;
 use super::head_watch::HeadWatch;
+use crate::http::connection::body::RequestBody;
 use crate::http::connection::conn::Conn;
 use crate::http::connection::handler::Handler;
 use crate::http::connection::stream::{ClientStream, LINGER_TIME, linger};
@@ -27,7 +30,7 @@ pub async fn serve<T: ClientStream + 'static, H: Handler>(conn: Rc<Conn>, io: T,
     let limits = conn.limits();
     let service = {
         let (conn, pool) = (conn.clone(), conn.worker().kept::<FuturePool<_>>());
-        service_fn(move |request| pool.run(handler.answer(&conn, request)))
+        service_fn(move |request: Request<Incoming>| pool.run(handler.answer(&conn, request.map(RequestBody::http1))))
     };
     let watched = TokioIo::new(HeadWatch::new(io, conn.clone()));
     let mut codec = http1::Builder::new()

@@ -7,5 +7,6 @@ mod coalesce;
 mod frame_watch;
 mod frames;
 mod serve;
+mod stream;
 
 pub(super) use serve::serve;

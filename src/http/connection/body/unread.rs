@@ -9,24 +9,23 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::Body;
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use super::stream::{LINGER_BYTES, LINGER_TIME};
+use super::StreamedBody;
+use crate::http::connection::stream::{LINGER_BYTES, LINGER_TIME};
 
 /// The bodies of one connection that no one reads.
 #[derive(Default)]
-pub(super) struct Unread(RefCell<Vec<Lingering>>);
+pub struct Unread(RefCell<Vec<Lingering>>);
 
 struct Lingering {
-    body: Incoming,
+    body: StreamedBody,
     left: u64,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Unread {
-    pub fn keep(&self, body: Incoming) {
+    pub fn keep(&self, body: StreamedBody) {
         let timer = Box::pin(tokio::time::sleep(LINGER_TIME));
         self.0.borrow_mut().push(Lingering { body, left: LINGER_BYTES, timer });
     }
@@ -43,7 +42,7 @@ impl Unread {
 impl Lingering {
     /// Ready once its stream may be reset.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+        while let Poll::Ready(frame) = self.body.poll_frame(cx) {
             let Some(Ok(frame)) = frame else { return Poll::Ready(()) };
             let length = frame.data_ref().map_or(0, Bytes::len) as u64;
             let Some(left) = self.left.checked_sub(length) else { return Poll::Ready(()) };

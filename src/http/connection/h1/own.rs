@@ -1,4 +1,5 @@
-//! The answer to a head that the codec could not parse: the same form as every other answer, logged and counted like it.
+//! What the codec does not write: the answer to a head that it could not parse, of the same form as every other answer, logged and
+//! counted like it; and early hints.
 
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -32,22 +33,29 @@ pub(super) fn answer_unparsed(conn: &Rc<Conn>, failure: Failure) -> Vec<u8> {
     headers.insert(header::CONTENT_TYPE, page.content_type);
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(page.body.len()));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    headers.insert(
-        header::DATE,
-        httpdate::fmt_http_date(std::time::SystemTime::now()).try_into().unwrap_or(HeaderValue::from_static("")),
-    );
+    headers.insert(header::DATE, conn.worker().dates.now());
     snapshot.stray.security.apply(&mut headers, conn.peer().tls);
     headers.insert(X_REQUEST_ID, id.header_value());
+    let mut out = head(status, &headers);
+    out.extend_from_slice(&page.body);
+    record(conn, &id, failure, page.body.len() as u64);
+    out
+}
+
+/// A head of an interim answer (RFC 8297).
+pub(super) fn early_hints(fields: &HeaderMap) -> Vec<u8> {
+    head(StatusCode::EARLY_HINTS, fields)
+}
+
+fn head(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
     let mut out = format!("HTTP/1.1 {status}\r\n").into_bytes();
-    for (name, value) in &headers {
+    for (name, value) in headers {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(&page.body);
-    record(conn, &id, failure, page.body.len() as u64);
     out
 }
 

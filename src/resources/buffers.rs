@@ -1,0 +1,204 @@
+//! The bytes of answers that are held for HTTP/2 clients that do not take them yet.
+//!
+//! Each connection may always hold a little. What connections hold beyond that comes from one budget, `[limits] buffer_memory`, and the
+//! more one holds, the more it leaves to the others. A stream that may hold no more does not read from its backend until its client
+//! has taken something.
+
+use std::cell::{Cell, RefCell};
+use std::io::IoSlice;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
+
+use bytes::{Buf, Bytes};
+
+/// What every connection may hold, whatever the others hold: enough to keep its socket busy.
+pub const HELD_ALWAYS: usize = 64 * 1024;
+
+/// The budget is taken and given back in steps of this, so that few parts of an answer touch what the workers share.
+const STEP: usize = 64 * 1024;
+
+/// What all connections hold together beyond [`HELD_ALWAYS`].
+#[derive(Debug, Default)]
+pub struct BufferMemory(AtomicUsize);
+
+/// One connection's part of it.
+pub struct HeldAccount {
+    memory: Arc<BufferMemory>,
+    limit: usize,
+    held: Cell<usize>,
+    /// Taken from the budget, in steps.
+    taken: Cell<usize>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+/// A part of an answer, in its connection's account until it is gone.
+pub struct HeldBytes {
+    bytes: Bytes,
+    length: usize,
+    account: Rc<HeldAccount>,
+}
+
+impl BufferMemory {
+    /// Bytes, in steps.
+    pub fn used(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl HeldAccount {
+    /// `limit`: of all accounts of `memory` together.
+    pub fn new(memory: Arc<BufferMemory>, limit: usize) -> Rc<Self> {
+        let (held, taken) = Default::default();
+        Rc::new(Self { memory, limit, held, taken, waiting: RefCell::default() })
+    }
+
+    /// Whether another part may be held. If not, the task is woken when less is held; other connections may give something back
+    /// unnoticed.
+    pub fn has_room(&self, cx: &Context<'_>) -> bool {
+        let has_room = self.may_hold_more();
+        if !has_room {
+            self.waiting.borrow_mut().push(cx.waker().clone());
+        }
+        has_room
+    }
+
+    /// One connection may have as much as it leaves free (Choudhury and Hahne, "Dynamic Queue Length Thresholds").
+    fn may_hold_more(&self) -> bool {
+        self.held.get() < HELD_ALWAYS || self.taken.get() < self.limit.saturating_sub(self.memory.used())
+    }
+
+    pub fn hold(self: &Rc<Self>, bytes: Bytes) -> HeldBytes {
+        let length = bytes.len();
+        self.held.set(self.held.get() + length);
+        self.settle();
+        HeldBytes { bytes, length, account: self.clone() }
+    }
+
+    fn release(&self, length: usize) {
+        self.held.set(self.held.get() - length);
+        self.settle();
+        if !self.waiting.borrow().is_empty() && self.may_hold_more() {
+            self.waiting.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Takes what is missing; gives back what is too much by more than a step, so that one part more or less is no traffic.
+    fn settle(&self) {
+        let (needed, taken) = (self.held.get().saturating_sub(HELD_ALWAYS), self.taken.get());
+        if needed > taken {
+            let more = (needed - taken).next_multiple_of(STEP);
+            self.memory.0.fetch_add(more, Ordering::Relaxed);
+            self.taken.set(taken + more);
+        } else if needed + 2 * STEP <= taken || (needed == 0 && taken > 0) {
+            let left = needed.next_multiple_of(STEP);
+            self.memory.0.fetch_sub(taken - left, Ordering::Relaxed);
+            self.taken.set(left);
+        }
+    }
+}
+
+impl Drop for HeldAccount {
+    fn drop(&mut self) {
+        self.memory.0.fetch_sub(self.taken.get(), Ordering::Relaxed);
+    }
+}
+
+impl HeldBytes {
+    /// Nothing, for the end of a stream.
+    pub fn none(account: &Rc<HeldAccount>) -> Self {
+        Self { bytes: Bytes::new(), length: 0, account: account.clone() }
+    }
+}
+
+impl Buf for HeldBytes {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.bytes.chunks_vectored(slices)
+    }
+}
+
+impl Drop for HeldBytes {
+    fn drop(&mut self) {
+        if self.length > 0 {
+            self.account.release(self.length);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::task::Wake;
+
+    use super::*;
+
+    const LIMIT: usize = 16 * STEP;
+
+    struct Noted(AtomicBool);
+
+    impl Wake for Noted {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn has_room(account: &HeldAccount) -> bool {
+        account.has_room(&Context::from_waker(Waker::noop()))
+    }
+
+    fn fill(account: &Rc<HeldAccount>) -> Vec<HeldBytes> {
+        let mut parts = Vec::new();
+        while has_room(account) {
+            parts.push(account.hold(Bytes::from(vec![0; 16 * 1024])));
+        }
+        parts
+    }
+
+    #[test]
+    fn what_every_connection_may_hold_is_in_no_budget() {
+        let memory = Arc::default();
+        let account = HeldAccount::new(Arc::clone(&memory), LIMIT);
+        let parts: Vec<_> = (0..4).map(|_| account.hold(Bytes::from(vec![0; HELD_ALWAYS / 4]))).collect();
+        assert_eq!(memory.used(), 0);
+        let more = account.hold(Bytes::from_static(b"more"));
+        assert_eq!(memory.used(), STEP);
+        drop((parts, more));
+        assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn however_many_are_greedy_the_budget_holds_and_each_still_has_its_own() {
+        let memory = Arc::default();
+        let accounts: Vec<_> = (0..40).map(|_| HeldAccount::new(Arc::clone(&memory), LIMIT)).collect();
+        let held: Vec<_> = accounts.iter().map(fill).collect();
+        assert!(memory.used() <= LIMIT, "{}", memory.used());
+        let of = |parts: &Vec<HeldBytes>| parts.iter().map(Buf::remaining).sum::<usize>();
+        assert!(of(&held[0]) >= LIMIT / 2 && of(&held[0]) < LIMIT, "the first leaves something: {}", of(&held[0]));
+        assert!(held.iter().all(|parts| of(parts) >= HELD_ALWAYS));
+        drop((held, accounts));
+        assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn a_stream_that_waits_is_woken_once_its_connection_holds_less() {
+        let account = HeldAccount::new(Arc::default(), 0);
+        let mut parts = fill(&account);
+        let noted = Arc::new(Noted(AtomicBool::new(false)));
+        assert!(!account.has_room(&Context::from_waker(&noted.clone().into())));
+        parts.pop();
+        assert!(noted.0.load(Ordering::Relaxed) && has_room(&account));
+    }
+}
