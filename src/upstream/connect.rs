@@ -30,13 +30,16 @@ use crate::types::Scheme;
 /// to fit into it.
 const READ_BUFFER: usize = 8192 + 100 * 4096;
 
-/// HTTP/2: how much of one answer a backend may send before the client has taken it. The protocol's default of 64 KiB stops a
-/// large answer once per round trip; with a megabyte it flows at a gigabit per second over 8 ms.
-const STREAM_WINDOW: u32 = 1 << 20;
+/// HTTP/2: how much of one answer a backend may send before the client has taken it: four times the protocol's default, so that a
+/// large answer flows at two gigabits per second over a millisecond.
+const STREAM_WINDOW: u32 = 256 << 10;
 
-/// HTTP/2: the same for all answers on one connection together. Twice the window of one answer, so that one client that has
-/// stopped reading does not hold up the others; it bounds what a connection buffers.
-const CONNECTION_WINDOW: u32 = 2 << 20;
+/// HTTP/2: how many exchanges are on one connection, however many its backend allows.
+const MAX_STREAMS: u32 = 256;
+
+/// HTTP/2: the same for all answers on one connection together. All of them may wait for their clients at the same time, and the next
+/// one still flows.
+const CONNECTION_WINDOW: u32 = MAX_STREAMS * STREAM_WINDOW;
 
 /// HTTP/2: a connection that is silent for this long gets a PING, so that one whose backend has vanished is found before many
 /// requests wait on it.
@@ -251,7 +254,8 @@ async fn speak_h2(
             tracing::debug!(%error, "upstream connection ended");
         }
     });
-    Ok((UpstreamSender::H2(sender), Some(Rc::new(move || known.borrow().current_max_send_streams()))))
+    let max_streams = move || known.borrow().current_max_send_streams().min(MAX_STREAMS as usize);
+    Ok((UpstreamSender::H2(sender), Some(Rc::new(max_streams))))
 }
 
 /// Spawns hyper's own tasks on the worker that they belong to.

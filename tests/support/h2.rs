@@ -152,6 +152,9 @@ pub async fn receive(body: &mut RecvStream) -> Result<Vec<u8>, h2::Error> {
     Ok(bytes)
 }
 
+/// The length of the answer to `/large`.
+pub const LARGE: usize = 4 << 20;
+
 /// A backend that speaks HTTP/2 with prior knowledge: echoes bodies and trailers, remembers heads.
 pub struct H2Origin {
     _runtime: Runtime,
@@ -203,6 +206,7 @@ async fn echo(
     let (head, mut body) = request.into_parts();
     let content_type = head.headers.get("content-type").cloned();
     let is_probe = head.uri.path().starts_with("/health/");
+    let is_large = head.uri.path() == "/large";
     if !is_probe {
         seen.lock().unwrap().push(Request::from_parts(head, ()));
     }
@@ -211,6 +215,9 @@ async fn echo(
     let mut stream = respond.send_response(answer, is_probe)?;
     if is_probe {
         return Ok(());
+    }
+    if is_large {
+        return send_all(&mut stream, vec![b'x'; LARGE].into(), true).await;
     }
     while let Some(part) = body.data().await {
         let part = part?;

@@ -16,7 +16,7 @@ use crate::headers;
 use crate::http::exchange::Exchange;
 use crate::upstream::Lease;
 
-/// What hyper sends to the client.
+/// What the codec sends to the client.
 pub enum AnswerBody {
     Own(Own),
     Relayed(Relayed),

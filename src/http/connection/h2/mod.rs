@@ -1,4 +1,4 @@
-//! HTTP/2: hyper's codec, and what its frames are read and written with.
+//! HTTP/2: the h2 crate's codec, a task for each stream, and what frames are read and written with.
 //!
 //! `frame_watch` is the stream that the codec reads: it counts control frames, which the codec takes without end; `coalesce` makes one
 //! record of what the codec writes in one turn.
