@@ -44,6 +44,52 @@ fn an_http_2_client_gets_them_before_the_answer_exists() {
 }
 
 #[test]
+fn they_come_before_an_answer_that_comes_with_them() {
+    let origin = Origin::start("blue");
+    let raw = format!("{HINT}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody");
+    origin.on("/page", move |_, wire| {
+        wire.send(&raw);
+        Then::Keep
+    });
+    let edge = Setup::to(&origin).site("early_hints = true").start();
+    let mut client = edge.h2("app.test");
+    let (mut answer, _) = client.begin(client.request("GET", "/page"), true).unwrap();
+    assert_eq!(client.run(poll_fn(|cx| answer.poll_informational(cx))).unwrap().unwrap().status(), 103);
+    assert_eq!(client.finish(answer).unwrap().text(), "body");
+    let mut client = edge.plain();
+    for _ in 0..3 {
+        client.begin("GET", "/page", "");
+        assert_eq!(client.head().unwrap().word(1), "103");
+        assert_eq!(client.answer().text(), "body");
+    }
+}
+
+#[test]
+fn what_is_said_of_the_length_of_an_interim_answer_counts_for_nothing() {
+    let origin = Origin::start("blue");
+    for (path, field) in [("/length", "Content-Length: 38"), ("/chunked", "Transfer-Encoding: chunked")] {
+        let raw = format!(
+            "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n{field}\r\n\r\n\
+             HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody"
+        );
+        origin.on(path, move |_, wire| {
+            wire.send(&raw);
+            Then::Keep
+        });
+    }
+    let edge = Setup::to(&origin).site("early_hints = true").start();
+    for path in ["/length", "/chunked"] {
+        let mut client = edge.plain();
+        client.begin("GET", path, "");
+        let hint = client.head().unwrap();
+        assert_eq!((hint.word(1), hint.get("content-length"), hint.get("transfer-encoding")), ("103", None, None));
+        assert_eq!(client.answer().text(), "body", "{path}");
+        assert_eq!(client.get("/after").text(), "blue", "{path}");
+        assert_eq!(edge.h2("app.test").get(path).text(), "body", "{path}");
+    }
+}
+
+#[test]
 fn each_stream_gets_its_own() {
     let origin = Origin::start("blue");
     let gates: Vec<_> = (0..4)

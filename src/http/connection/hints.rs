@@ -25,12 +25,4 @@ impl Hints {
     pub(super) fn is_empty(&self) -> bool {
         self.0.borrow().is_empty()
     }
-
-    /// It is too late for those of this exchange.
-    pub fn forget(&self, exchange: u64) {
-        let mut all = self.0.borrow_mut();
-        if !all.is_empty() {
-            all.retain(|(of, _)| *of != exchange);
-        }
-    }
 }

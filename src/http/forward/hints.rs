@@ -56,20 +56,14 @@ pub(super) fn listen<B>(exchange: &Exchange, request: &mut Request<B>) -> Option
 pub(super) async fn while_passing_on<F: Future>(answer: F, heard: Option<&Heard>, exchange: &Exchange) -> F::Output {
     let mut answer = pin!(answer);
     let (conn, number) = (exchange.conn(), exchange.number);
-    let answer = poll_fn(|cx| {
+    poll_fn(|cx| {
         let polled = answer.as_mut().poll(cx);
-        if polled.is_pending()
-            && let Some(heard) = heard
-        {
+        if let Some(heard) = heard {
             heard.pass_on(conn, number, cx);
         }
         polled
     })
-    .await;
-    if heard.is_some() {
-        conn.hints().forget(number);
-    }
-    answer
+    .await
 }
 
 impl Heard {

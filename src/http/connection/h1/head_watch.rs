@@ -23,11 +23,13 @@ pub struct HeadWatch<T> {
     carry: Vec<u8>,
     /// What we write ourselves between the codec's answers, and how much of it is written.
     own: Option<(Vec<u8>, usize)>,
+    /// All that the codec has written is gone: what it writes next begins an answer.
+    is_between: bool,
 }
 
 impl<T> HeadWatch<T> {
     pub fn new(io: T, conn: Rc<Conn>) -> Self {
-        Self { io, conn, scan: HeadScan::default(), carry: Vec::new(), own: None }
+        Self { io, conn, scan: HeadScan::default(), carry: Vec::new(), own: None, is_between: true }
     }
 
     /// The stream, and what the codec would have read next.
@@ -102,13 +104,12 @@ impl<T: AsyncWrite + Unpin> HeadWatch<T> {
         true
     }
 
-    /// Early hints go out between answers: the codec flushes when all that it has written is gone, and writes nothing of an answer
-    /// that is waited for.
+    /// Early hints go out in front of their answer; where the one before is not gone yet, they are dropped.
     fn take_hints(&mut self) {
         let hints = self.conn.hints();
         if self.own.is_none() && !hints.is_empty() {
             let heads: Vec<_> = hints.take(self.conn.exchanges()).map(|fields| own::early_hints(&fields)).collect();
-            self.own = Some((heads.concat(), 0));
+            self.own = self.is_between.then(|| (heads.concat(), 0));
         }
     }
 
@@ -142,7 +143,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
         if self.substitute(buf) {
             return Poll::Ready(Ok(buf.len()));
         }
+        self.take_hints();
         std::task::ready!(self.poll_own(cx))?;
+        self.is_between = false;
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
         self.conn.wrote(written.is_pending());
         written
@@ -158,7 +161,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
         {
             return Poll::Ready(Ok(only.len()));
         }
+        self.take_hints();
         std::task::ready!(self.poll_own(cx))?;
+        self.is_between = false;
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
         self.conn.wrote(written.is_pending());
         written
@@ -169,6 +174,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The codec flushes when it has no more to write.
+        self.is_between = true;
         self.take_hints();
         std::task::ready!(self.poll_own(cx))?;
         Pin::new(&mut self.io).poll_flush(cx)

@@ -73,12 +73,11 @@ where
         loop {
             match this.state.as_mut().project() {
                 StreamStateProjection::Answering { answer } => {
-                    let Poll::Ready(answer) = answer.poll(cx) else {
-                        for head in this.conn.hints().take(*this.exchange) {
-                            let _ = this.respond.send_informational(early_hints(head));
-                        }
-                        return this.respond.poll_reset(cx).map(drop);
-                    };
+                    let answer = answer.poll(cx);
+                    for fields in this.conn.hints().take(*this.exchange) {
+                        let _ = this.respond.send_informational(early_hints(fields));
+                    }
+                    let Poll::Ready(answer) = answer else { return this.respond.poll_reset(cx).map(drop) };
                     let Ok(answer) = answer else { return Poll::Ready(()) };
                     match begin(this.conn, this.respond, answer) {
                         Some(sending) => this.state.set(StreamState::Sending { sending }),
