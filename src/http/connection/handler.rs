@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 
-use super::body::RequestBody;
 use super::conn::Conn;
+use super::request_body::RequestBody;
 
 /// What answers each request of a connection. Never fails: whatever happens is an answer.
 ///

@@ -6,20 +6,20 @@
 mod body;
 mod budget;
 mod conn;
-mod escapes;
 mod h1;
 mod h2;
 mod handler;
 mod hints;
+mod request_body;
 mod scanned;
 mod serve;
 mod stream;
 
-pub use body::RequestBody;
 pub use conn::{Conn, Takeover};
-pub use escapes::Escapes;
 #[cfg(fuzzing)]
 pub use h1::compare;
 pub use handler::Handler;
+pub use request_body::RequestBody;
+pub use scanned::Escapes;
 pub use serve::serve;
 pub use stream::ClientStream;

@@ -15,9 +15,9 @@ use tokio::io::AsyncWriteExt;
 
 use super::future_pool::FuturePool;
 use super::head_watch::HeadWatch;
-use crate::http::connection::body::RequestBody;
 use crate::http::connection::conn::Conn;
 use crate::http::connection::handler::Handler;
+use crate::http::connection::request_body::RequestBody;
 use crate::http::connection::stream::{ClientStream, LINGER_TIME, linger};
 use crate::worker::ConnectionOrder;
 

@@ -3,10 +3,13 @@
 //! The scan sees bytes before the codec does, those of pipelined requests too: so each finding has the number of its request on
 //! the connection, counted from one. Over HTTP/2 there is none.
 
+mod escapes;
+
 use std::cell::{Cell, RefCell};
 use std::task::{Context, Waker};
 
-use super::escapes::Escapes;
+pub use escapes::Escapes;
+
 use crate::error::Failure;
 use crate::types::keep_waker;
 

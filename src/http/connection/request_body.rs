@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::StreamedBody;
-use crate::http::connection::conn::Conn;
+use super::body::StreamedBody;
+use super::conn::Conn;
 
 /// A request's body.
 pub struct RequestBody(Source);
@@ -27,12 +27,12 @@ enum Source {
 pub struct BodyBroken;
 
 impl RequestBody {
-    pub(in crate::http::connection) fn http1(body: Incoming) -> Self {
+    pub(super) fn http1(body: Incoming) -> Self {
         Self(if body.is_end_stream() { Source::None } else { Source::Http1(body) })
     }
 
     /// What is left of it when it is dropped stays with its connection for a while.
-    pub(in crate::http::connection) fn http2(body: StreamedBody, conn: &Rc<Conn>) -> Self {
+    pub(super) fn http2(body: StreamedBody, conn: &Rc<Conn>) -> Self {
         Self(if body.is_end_stream() { Source::None } else { Source::Http2(Some(body), conn.clone()) })
     }
 }
