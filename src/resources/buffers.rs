@@ -16,6 +16,9 @@ use bytes::{Buf, Bytes};
 /// What every connection may hold, whatever the others hold: enough to keep its socket busy.
 pub const HELD_ALWAYS: usize = 64 * 1024;
 
+/// What one connection may hold, whatever the others leave: with 128 streams, as much for each as its codec keeps.
+const HELD_AT_MOST: usize = 8 << 20;
+
 /// The budget is taken and given back in steps of this, so that few parts of an answer touch what the workers share.
 const STEP: usize = 64 * 1024;
 
@@ -66,7 +69,8 @@ impl HeldAccount {
 
     /// One connection may have as much as it leaves free (Choudhury and Hahne, "Dynamic Queue Length Thresholds").
     fn may_hold_more(&self) -> bool {
-        self.held.get() < HELD_ALWAYS || self.taken.get() < self.limit.saturating_sub(self.memory.used())
+        let (held, taken) = (self.held.get(), self.taken.get());
+        held < HELD_ALWAYS || (held < HELD_AT_MOST && taken < self.limit.saturating_sub(self.memory.used()))
     }
 
     pub fn hold(self: &Rc<Self>, bytes: Bytes) -> HeldBytes {
@@ -190,6 +194,13 @@ mod tests {
         assert!(held.iter().all(|parts| of(parts) >= HELD_ALWAYS));
         drop((held, accounts));
         assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn one_connection_alone_has_a_bound_of_its_own() {
+        let account = HeldAccount::new(Arc::default(), 1 << 30);
+        let parts = fill(&account);
+        assert_eq!(parts.iter().map(Buf::remaining).sum::<usize>(), HELD_AT_MOST);
     }
 
     #[test]
