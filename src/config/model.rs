@@ -59,7 +59,7 @@ pub struct Limits {
     pub headers: usize,
     pub body_size: u64,
     pub body_timeout: Duration,
-    /// Bytes of answers that HTTP/2 clients do not take yet, of all of them.
+    /// Bytes that are held for all HTTP/2 connections together.
     pub buffer_memory: usize,
     pub keepalive: Duration,
     pub keepalive_requests: u64,

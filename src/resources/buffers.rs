@@ -1,8 +1,7 @@
-//! The bytes of answers that are held for HTTP/2 clients that do not take them yet.
+//! The bytes that are held for HTTP/2 connections: of answers that their clients do not take yet, of uploads that backends do not.
 //!
 //! Each connection may always hold a little. What connections hold beyond that comes from one budget, `[limits] buffer_memory`, and the
-//! more one holds, the more it leaves to the others. A stream that may hold no more does not read from its backend until its client
-//! has taken something.
+//! more one holds, the more it leaves to the others. What may hold no more is not read, on either side, until some of it is taken.
 
 use std::cell::{Cell, RefCell};
 use std::io::IoSlice;
@@ -13,10 +12,11 @@ use std::task::{Context, Waker};
 
 use bytes::{Buf, Bytes};
 
-/// What every connection may hold, whatever the others hold: enough to keep its socket busy.
+/// What every connection may hold, of answers and of uploads, whatever the others hold: enough to keep its socket busy.
 pub const HELD_ALWAYS: usize = 64 * 1024;
 
-/// What one connection may hold, whatever the others leave: with 128 streams, as much for each as its codec keeps.
+/// What one connection may hold of answers, whatever the others leave: with 128 streams, as much for each as its codec keeps. Of uploads
+/// its window says it.
 const HELD_AT_MOST: usize = 8 << 20;
 
 /// The budget is taken and given back in steps of this, so that few parts of an answer touch what the workers share.
@@ -30,7 +30,11 @@ pub struct BufferMemory(AtomicUsize);
 pub struct HeldAccount {
     memory: Arc<BufferMemory>,
     limit: usize,
+    /// Of answers.
     held: Cell<usize>,
+    /// Of uploads, and how many there are.
+    unread: Cell<usize>,
+    uploads: Cell<usize>,
     /// Taken from the budget, in steps.
     taken: Cell<usize>,
     waiting: RefCell<Vec<Waker>>,
@@ -53,24 +57,29 @@ impl BufferMemory {
 impl HeldAccount {
     /// `limit`: of all accounts of `memory` together.
     pub fn new(memory: Arc<BufferMemory>, limit: usize) -> Rc<Self> {
-        let (held, taken) = Default::default();
-        Rc::new(Self { memory, limit, held, taken, waiting: RefCell::default() })
+        let (held, unread, uploads, taken) = Default::default();
+        Rc::new(Self { memory, limit, held, unread, uploads, taken, waiting: RefCell::default() })
     }
 
-    /// Whether another part may be held. If not, the task is woken when less is held; other connections may give something back
-    /// unnoticed.
-    pub fn has_room(&self, cx: &Context<'_>) -> bool {
-        let has_room = self.may_hold_more();
-        if !has_room {
-            self.waiting.borrow_mut().push(cx.waker().clone());
-        }
-        has_room
+    /// Whether another part of an answer may be held.
+    pub fn has_room(&self) -> bool {
+        let held = self.held.get();
+        held < HELD_ALWAYS || (held < HELD_AT_MOST && self.may_take())
+    }
+
+    /// Whether more of an upload may be read.
+    pub fn may_read(&self) -> bool {
+        self.unread.get() < HELD_ALWAYS || self.may_take()
     }
 
     /// One connection may have as much as it leaves free (Choudhury and Hahne, "Dynamic Queue Length Thresholds").
-    fn may_hold_more(&self) -> bool {
-        let (held, taken) = (self.held.get(), self.taken.get());
-        held < HELD_ALWAYS || (held < HELD_AT_MOST && taken < self.limit.saturating_sub(self.memory.used()))
+    fn may_take(&self) -> bool {
+        self.taken.get() < self.limit.saturating_sub(self.memory.used())
+    }
+
+    /// The task is woken when less is held; other connections may give something back unnoticed.
+    pub fn wake_when_less(&self, cx: &Context<'_>) {
+        self.waiting.borrow_mut().push(cx.waker().clone());
     }
 
     pub fn hold(self: &Rc<Self>, bytes: Bytes) -> HeldBytes {
@@ -82,15 +91,45 @@ impl HeldAccount {
 
     fn release(&self, length: usize) {
         self.held.set(self.held.get() - length);
+        self.less();
+    }
+
+    pub fn begin_upload(&self) {
+        self.uploads.set(self.uploads.get() + 1);
+    }
+
+    /// Some of an upload has come.
+    pub fn came(&self, length: usize) {
+        if self.uploads.get() > 0 && length > 0 {
+            self.unread.set(self.unread.get() + length);
+            self.settle();
+        }
+    }
+
+    /// Some of an upload was taken by its backend, or was none.
+    pub fn went(&self, length: usize) {
+        self.unread.set(self.unread.get().saturating_sub(length));
+        self.less();
+    }
+
+    /// `left`: what was not taken. What comes behind the end of an upload is in no one's account: it is forgotten with the last one.
+    pub fn end_upload(&self, left: usize) {
+        let others = self.uploads.get() - 1;
+        self.uploads.set(others);
+        self.went(if others == 0 { usize::MAX } else { left });
+    }
+
+    fn less(&self) {
         self.settle();
-        if !self.waiting.borrow().is_empty() && self.may_hold_more() {
+        if !self.waiting.borrow().is_empty() && (self.has_room() || self.may_read()) {
             self.waiting.take().into_iter().for_each(Waker::wake);
         }
     }
 
     /// Takes what is missing; gives back what is too much by more than a step, so that one part more or less is no traffic.
     fn settle(&self) {
-        let (needed, taken) = (self.held.get().saturating_sub(HELD_ALWAYS), self.taken.get());
+        let beyond = |held: &Cell<usize>| held.get().saturating_sub(HELD_ALWAYS);
+        let (needed, taken) = (beyond(&self.held) + beyond(&self.unread), self.taken.get());
         if needed > taken {
             let more = (needed - taken).next_multiple_of(STEP);
             self.memory.0.fetch_add(more, Ordering::Relaxed);
@@ -159,13 +198,9 @@ mod tests {
         }
     }
 
-    fn has_room(account: &HeldAccount) -> bool {
-        account.has_room(&Context::from_waker(Waker::noop()))
-    }
-
     fn fill(account: &Rc<HeldAccount>) -> Vec<HeldBytes> {
         let mut parts = Vec::new();
-        while has_room(account) {
+        while account.has_room() {
             parts.push(account.hold(Bytes::from(vec![0; 16 * 1024])));
         }
         parts
@@ -208,8 +243,32 @@ mod tests {
         let account = HeldAccount::new(Arc::default(), 0);
         let mut parts = fill(&account);
         let noted = Arc::new(Noted(AtomicBool::new(false)));
-        assert!(!account.has_room(&Context::from_waker(&noted.clone().into())));
+        assert!(!account.has_room());
+        account.wake_when_less(&Context::from_waker(&noted.clone().into()));
         parts.pop();
-        assert!(noted.0.load(Ordering::Relaxed) && has_room(&account));
+        assert!(noted.0.load(Ordering::Relaxed) && account.has_room());
+    }
+
+    #[test]
+    fn uploads_are_in_the_same_budget_and_what_is_never_taken_is_forgotten_with_the_last() {
+        let memory = Arc::default();
+        let account = HeldAccount::new(Arc::clone(&memory), LIMIT);
+        account.came(STEP);
+        assert!(account.may_read(), "of no upload");
+        account.begin_upload();
+        account.begin_upload();
+        while account.may_read() {
+            account.came(16 * 1024);
+        }
+        assert!((LIMIT / 2..=LIMIT).contains(&memory.used()), "{}", memory.used());
+        assert!(account.has_room(), "answers have what they may always have");
+        account.went(3 * STEP);
+        assert!(account.may_read());
+        account.end_upload(STEP);
+        assert!(memory.used() > 0);
+        account.end_upload(0);
+        assert_eq!(memory.used(), 0);
+        account.came(STEP);
+        assert_eq!(memory.used(), 0);
     }
 }

@@ -155,7 +155,7 @@ pub async fn receive(body: &mut RecvStream) -> Result<Vec<u8>, h2::Error> {
 /// The length of the answer to `/large`.
 pub const LARGE: usize = 4 << 20;
 
-/// A backend that speaks HTTP/2 with prior knowledge: echoes bodies and trailers, remembers heads.
+/// A backend that speaks HTTP/2 with prior knowledge: echoes bodies and trailers, remembers heads. `/deaf` reads nothing of a body.
 pub struct H2Origin {
     _runtime: Runtime,
     addr: SocketAddr,
@@ -206,6 +206,7 @@ async fn echo(
     let (head, mut body) = request.into_parts();
     let content_type = head.headers.get("content-type").cloned();
     let is_probe = head.uri.path().starts_with("/health/");
+    let is_deaf = head.uri.path() == "/deaf";
     let is_large = head.uri.path() == "/large";
     if !is_probe {
         seen.lock().unwrap().push(Request::from_parts(head, ()));
@@ -215,6 +216,9 @@ async fn echo(
     let mut stream = respond.send_response(answer, is_probe)?;
     if is_probe {
         return Ok(());
+    }
+    if is_deaf {
+        std::future::pending::<()>().await;
     }
     if is_large {
         return send_all(&mut stream, vec![b'x'; LARGE].into(), true).await;

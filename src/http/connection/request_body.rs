@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -31,9 +32,12 @@ impl RequestBody {
         Self(if body.is_end_stream() { Source::None } else { Source::Http1(body) })
     }
 
-    /// What is left of it when it is dropped stays with its connection for a while.
-    pub(super) fn http2(body: StreamedBody, conn: &Rc<Conn>) -> Self {
-        Self(if body.is_end_stream() { Source::None } else { Source::Http2(Some(body), conn.clone()) })
+    /// `length`: its Content-Length. What is left of it when it is dropped stays with its connection for a while.
+    pub(super) fn http2(stream: RecvStream, length: Option<u64>, conn: &Rc<Conn>) -> Self {
+        if stream.is_end_stream() {
+            return Self(Source::None);
+        }
+        Self(Source::Http2(Some(StreamedBody::new(stream, length, conn.held())), conn.clone()))
     }
 }
 

@@ -1,4 +1,5 @@
-//! The byte stream under the HTTP/2 codec: counts the client's control frames, and reads how large a head it takes.
+//! The byte stream under the HTTP/2 codec: counts the client's control frames and what comes of its uploads, and reads how large a
+//! head it takes.
 
 use std::cell::Cell;
 use std::io;
@@ -10,7 +11,9 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::{Found, Frame, FrameScan};
+use super::room::RoomWait;
 use crate::http::connection::conn::Conn;
+use crate::resources::HeldAccount;
 
 /// ENHANCE_YOUR_CALM (RFC 9113, 7).
 const ENHANCE_YOUR_CALM: u32 = 11;
@@ -22,6 +25,7 @@ pub(super) struct FrameWatch<T> {
     conn: Rc<Conn>,
     scan: FrameScan,
     calm: Rc<Calm>,
+    room: RoomWait,
 }
 
 /// Whether the client has to be told to calm down.
@@ -47,7 +51,7 @@ impl Calm {
 impl<T> FrameWatch<T> {
     pub fn new(io: T, conn: Rc<Conn>) -> (Self, Rc<Calm>) {
         let calm = Rc::new(Calm::default());
-        (Self { io, conn, scan: FrameScan::default(), calm: calm.clone() }, calm)
+        (Self { io, conn, scan: FrameScan::default(), calm: calm.clone(), room: RoomWait::default() }, calm)
     }
 
     fn look_at(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -61,7 +65,16 @@ impl<T> FrameWatch<T> {
                 conn.set_header_list_size(usize::try_from(size).unwrap_or(usize::MAX));
                 true
             }
-            Found::Frame(frame) => calm.admits(conn, frame),
+            Found::Padding(length) => {
+                conn.held().went(length.into());
+                true
+            }
+            Found::Frame(frame) => {
+                if frame.carries_a_body() {
+                    conn.held().came(usize::try_from(frame.length).unwrap_or(usize::MAX));
+                }
+                calm.admits(conn, frame)
+            }
         });
         if goes_on { Ok(()) } else { Err(io::Error::other("too many control frames")) }
     }
@@ -85,6 +98,9 @@ impl Calm {
 impl<T: AsyncRead + Unpin> AsyncRead for FrameWatch<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
+        let this = &mut *self;
+        // Nothing else is read meanwhile either: it is the last resort, when the process may hold no more.
+        ready!(this.room.poll(this.conn.held(), HeldAccount::may_read, cx));
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         Poll::Ready(self.look_at(&buf.filled()[before..]))
     }

@@ -18,6 +18,8 @@ pub(super) struct FrameScan {
     part_len: usize,
     /// Bytes of settings that are still to come.
     settings: u32,
+    /// What follows is the length of a frame's padding; and the rest of the frame.
+    padded: Option<u32>,
 }
 
 /// What was found.
@@ -26,6 +28,8 @@ pub(super) enum Found {
     Frame(Frame),
     /// The largest head that the client takes.
     HeaderListSize(u32),
+    /// Bytes of a DATA frame that are no data.
+    Padding(u16),
 }
 
 /// The head of a frame.
@@ -40,6 +44,7 @@ pub(super) struct Frame {
 impl Frame {
     const END_STREAM: u8 = 1;
     const ACK: u8 = 1;
+    const PADDED: u8 = 8;
 
     pub fn opens_a_stream(self) -> bool {
         self.kind == 1
@@ -50,6 +55,10 @@ impl Frame {
         self.kind == 0 && (self.length > 0 || self.flags & Self::END_STREAM != 0)
     }
 
+    fn has_padding(self) -> bool {
+        self.kind == 0 && self.length > 0 && self.flags & Self::PADDED != 0
+    }
+
     fn has_settings(self) -> bool {
         self.kind == 4 && self.flags & Self::ACK == 0
     }
@@ -57,7 +66,7 @@ impl Frame {
 
 impl Default for FrameScan {
     fn default() -> Self {
-        Self { skip: PREFACE, part: [0; HEAD], part_len: 0, settings: 0 }
+        Self { skip: PREFACE, part: [0; HEAD], part_len: 0, settings: 0, padded: None }
     }
 }
 
@@ -71,7 +80,11 @@ impl FrameScan {
                 bytes = &bytes[length..];
                 continue;
             }
-            let wanted = if self.settings > 0 { SETTING } else { HEAD };
+            let wanted = match self.padded {
+                Some(_) => 1,
+                None if self.settings > 0 => SETTING,
+                None => HEAD,
+            };
             let length = (wanted - self.part_len).min(bytes.len());
             self.part[self.part_len..self.part_len + length].copy_from_slice(&bytes[..length]);
             self.part_len += length;
@@ -89,6 +102,10 @@ impl FrameScan {
     }
 
     fn read_part(&mut self) -> Option<Found> {
+        if let Some(rest) = self.padded.take() {
+            self.skip = rest;
+            return Some(Found::Padding(u16::from(self.part[0]) + 1));
+        }
         if self.settings > 0 {
             let [id_high, id_low, value @ .., _, _, _] = self.part;
             self.settings -= 6;
@@ -107,6 +124,8 @@ impl FrameScan {
         if frame.has_settings() {
             self.settings = frame.length;
             self.rest_of_settings();
+        } else if frame.has_padding() {
+            self.padded = Some(frame.length - 1);
         } else {
             self.skip = frame.length;
         }
@@ -179,6 +198,27 @@ mod tests {
         }
         for (flags, length, carries) in [(0, 0, false), (0, 1, true), (1, 0, true), (8, 0, false), (9, 0, true)] {
             assert_eq!(head(0, flags, length).carries_a_body(), carries, "flags {flags}, {length} bytes");
+        }
+    }
+
+    #[test]
+    fn padding_is_told_from_data() {
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        bytes.extend(frame(0, 8, 1, &[&[3][..], b"data", &[0; 3]].concat()));
+        bytes.extend(frame(0, 8, 1, &[]));
+        bytes.extend(frame(1, 8, 3, &[2, 0x82, 0, 0]));
+        bytes.extend(frame(0, 1, 1, b"end"));
+        for piece in [1, 3, 100] {
+            let all = found(&bytes, piece);
+            let kinds: Vec<_> = all
+                .iter()
+                .map(|found| match found {
+                    Found::Frame(frame) => (frame.kind, frame.length),
+                    Found::Padding(length) => (99, u32::from(*length)),
+                    Found::HeaderListSize(_) => (100, 0),
+                })
+                .collect();
+            assert_eq!(kinds, [(0, 8), (99, 4), (0, 0), (1, 4), (0, 3)], "in pieces of {piece}");
         }
     }
 

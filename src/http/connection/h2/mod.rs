@@ -6,6 +6,7 @@
 mod coalesce;
 mod frame_watch;
 mod frames;
+mod room;
 mod serve;
 mod stream;
 

@@ -14,7 +14,6 @@ use super::coalesce::{Coalesce, Flusher};
 use super::frame_watch::FrameWatch;
 use super::stream::ServedStream;
 use crate::config::Limits;
-use crate::http::connection::body::StreamedBody;
 use crate::http::connection::conn::Conn;
 use crate::http::connection::handler::Handler;
 use crate::http::connection::request_body::RequestBody;
@@ -26,8 +25,9 @@ use crate::worker::{AbortableStream, ConnectionOrder};
 /// the protocol's default, so that an upload over a link of 50 ms is not held to 10 Mbit/s.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// The same for all streams of a connection together: the most of its uploads that is ever held in memory.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// The same for all streams of a connection together, which is the most of its uploads that is ever held: a few dozen may wait for their
+/// backend, and the next one still flows.
+const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 
 /// The most of one stream's answer that waits in the codec for its client, but for the part that exceeds it.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -132,7 +132,7 @@ impl<T: ClientStream> Codec<T> {
 
 fn start<H: Handler>(conn: &Rc<Conn>, handler: H, request: Request<RecvStream>, respond: SendResponse<HeldBytes>) {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    let request = request.map(|stream| RequestBody::http2(StreamedBody::new(stream, length), conn));
+    let request = request.map(|stream| RequestBody::http2(stream, length, conn));
     let answer = handler.answer(conn, request);
     // Owned by its connection's worker: ends with its answer, by the client's reset, or by its connection's abort.
     tokio::task::spawn_local(AbortableStream::new(ServedStream::new(conn, respond, answer)));

@@ -7,7 +7,6 @@ use std::error::Error;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use h2::server::SendResponse;
@@ -15,13 +14,10 @@ use h2::{Reason, SendStream};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tokio::time::Sleep;
 
+use super::room::RoomWait;
 use crate::http::connection::conn::Conn;
-use crate::resources::HeldBytes;
-
-/// How often a stream that may hold no more looks whether other connections have given something back.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+use crate::resources::{HeldAccount, HeldBytes};
 
 pin_project! {
     /// A stream's task. It is over when all of the answer is the codec's, or when the client has reset the stream.
@@ -51,7 +47,7 @@ pin_project! {
         body: B,
         // What waits for the client's windows; whether it is the last.
         part: Option<(HeldBytes, bool)>,
-        patience: Option<Pin<Box<Sleep>>>,
+        room: RoomWait,
     }
 }
 
@@ -112,7 +108,7 @@ fn begin<B: Body>(conn: &Conn, respond: &mut SendResponse<HeldBytes>, answer: Re
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     match respond.send_response(Response::from_parts(head, ()), is_last) {
-        Ok(stream) => (!is_last).then(|| Sending { stream, body, part: None, patience: None }),
+        Ok(stream) => (!is_last).then(|| Sending { stream, body, part: None, room: RoomWait::default() }),
         Err(error) => {
             tracing::debug!(%error, "answer not sent");
             respond.send_reset(Reason::INTERNAL_ERROR);
@@ -144,7 +140,7 @@ where
             {
                 return Poll::Ready(());
             }
-            ready!(poll_room(conn, this.patience, cx));
+            ready!(this.room.poll(conn.held(), HeldAccount::has_room, cx));
             let Some(frame) = ready!(this.body.as_mut().poll_frame(cx)) else {
                 let _ = this.stream.send_data(HeldBytes::none(conn.held()), true);
                 return Poll::Ready(());
@@ -179,15 +175,4 @@ fn has_capacity(stream: &mut SendStream<HeldBytes>, cx: &mut Context<'_>) -> Pol
         }
     }
     Poll::Ready(true)
-}
-
-/// Ready when the connection may hold another part.
-fn poll_room(conn: &Conn, patience: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> Poll<()> {
-    while !conn.held().has_room(cx) {
-        let timer = patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(LOOK_AGAIN)));
-        ready!(timer.as_mut().poll(cx));
-        *patience = None;
-    }
-    *patience = None;
-    Poll::Ready(())
 }
