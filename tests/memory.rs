@@ -119,7 +119,7 @@ fn uploads_that_their_backend_does_not_take_are_in_the_same_budget() {
     let generous: Vec<_> = (0..4).map(|_| generous(&edge)).collect();
     let held = most_of(|| edge.metric("edge_buffer_memory_bytes") as u64) as f64;
     // A read may bring more than there was room for.
-    assert!(held > BUDGET / 2.0 && held < BUDGET * 1.25, "{held}");
+    assert!(held >= BUDGET / 4.0 && held < BUDGET * 1.25, "{held}");
     assert_eq!(edge.h2("app.test").get("/large").body.len(), LARGE, "another client");
     drop(generous);
     wait_until("all of it to be given back", || edge.metric("edge_buffer_memory_bytes") == 0.0);
