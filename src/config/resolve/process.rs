@@ -8,8 +8,9 @@ use crate::config::read::{Mistake, Table, Value};
 /// Connections of clients at once, unless less memory is allowed than they may need.
 const CONNECTIONS: usize = 20_000;
 
-/// What is held for HTTP/2 clients, unless less memory is allowed.
+/// What is held for HTTP/2 connections: at most, unless it is written, and at least.
 const BUFFER_MEMORY: usize = 256 << 20;
+const LEAST_BUFFER_MEMORY: usize = 1 << 20;
 
 /// What the daemon needs without any connection.
 const BASE_MEMORY: u64 = 24 << 20;
@@ -18,7 +19,6 @@ const BASE_MEMORY: u64 = 24 << 20;
 const CONNECTION_MEMORY: u64 = 80 << 10;
 
 /// However little memory is allowed.
-const LEAST_BUFFER_MEMORY: usize = 1 << 20;
 const FEWEST_CONNECTIONS: usize = 64;
 
 /// A larger number is a slip of the finger, or no bound at all.
@@ -156,6 +156,16 @@ mod tests {
         assert_eq!(connections(Some(64 << 30)), 20_000);
         assert_eq!(connections(Some(64 << 20)), 512);
         assert_eq!(connections(Some(1 << 20)), 64);
+    }
+
+    #[test]
+    fn the_default_of_buffer_memory_is_a_share_of_the_limit() {
+        let buffer_memory = |memory, limits| within(memory, limits).config.limits.buffer_memory;
+        assert_eq!(buffer_memory(None, ""), 256 << 20);
+        assert_eq!(buffer_memory(Some(64 << 30), ""), 256 << 20);
+        assert_eq!(buffer_memory(Some(64 << 20), ""), 8 << 20);
+        assert_eq!(buffer_memory(Some(1 << 20), ""), 1 << 20);
+        assert_eq!(buffer_memory(Some(64 << 20), "buffer_memory = \"100MiB\""), 100 << 20);
     }
 
     #[test]
