@@ -26,9 +26,8 @@ use crate::service::{Backend, Endpoint};
 use crate::trust::{BackendTls, plain_connector};
 use crate::types::Scheme;
 
-/// hyper's read buffer for the answers on one connection, by default: a larger one reads a large answer in fewer calls. A head has
-/// to fit into it.
-const READ_BUFFER: usize = 8192 + 100 * 4096;
+/// hyper's read buffer for the answers on one connection, at least: a head has to fit into it.
+const READ_BUFFER: usize = 64 << 10;
 
 /// HTTP/2: how much of one answer a backend may send before the client has taken it: four times the protocol's default, so that a
 /// large answer flows at two gigabits per second over a millisecond.

@@ -3,16 +3,22 @@
 //! A backend that refuses an upload (413, 401) answers and closes while the body is still being sent. The codec gives up as soon as a
 //! write fails, although the answer has come: here a write that fails because the other side is gone counts as done, what follows is
 //! thrown away until the answer has been read, and the codec finds it, or that there is none (RFC 9112, 9.3 and 9.6).
+//!
+//! And it bounds what is read at once: the codec's buffer has room for the largest head, and would read that much of a body ahead of a
+//! client that takes nothing.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
+
+/// Larger reads save nothing that can be measured.
+const READ_AT_ONCE: u64 = 64 * 1024;
 
 /// The stream under the HTTP/1.1 codec towards a backend.
 pub(super) struct EarlyAnswer<T> {
-    io: T,
+    io: Take<T>,
     far_side: FarSide,
 }
 
@@ -25,11 +31,13 @@ enum FarSide {
     IsGone,
 }
 
-impl<T> EarlyAnswer<T> {
+impl<T: AsyncRead + Unpin> EarlyAnswer<T> {
     pub fn new(io: T) -> Self {
-        Self { io, far_side: FarSide::Listens }
+        Self { io: io.take(READ_AT_ONCE), far_side: FarSide::Listens }
     }
+}
 
+impl<T> EarlyAnswer<T> {
     /// Without asking the stream: what a write of this length comes to.
     fn decided(&self, length: usize) -> Option<io::Result<usize>> {
         match self.far_side {
@@ -60,6 +68,7 @@ fn is_gone(error: &io::Error) -> bool {
 impl<T: AsyncRead + Unpin> AsyncRead for EarlyAnswer<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
+        self.io.set_limit(READ_AT_ONCE);
         let result = ready!(Pin::new(&mut self.io).poll_read(cx, buf));
         if self.far_side == FarSide::IsDeaf && (result.is_err() || buf.filled().len() == before) {
             self.far_side = FarSide::IsGone;
@@ -68,12 +77,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for EarlyAnswer<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for EarlyAnswer<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for EarlyAnswer<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if let Some(result) = self.decided(buf.len()) {
             return Poll::Ready(result);
         }
-        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        let written = Pin::new(self.io.get_mut()).poll_write(cx, buf);
         written.map(|result| self.written(result, buf.len()))
     }
 
@@ -86,24 +95,24 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for EarlyAnswer<T> {
         if let Some(result) = self.decided(length()) {
             return Poll::Ready(result);
         }
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        let written = Pin::new(self.io.get_mut()).poll_write_vectored(cx, bufs);
         written.map(|result| self.written(result, length()))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        self.io.get_ref().is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(result) = self.decided(0) {
             return Poll::Ready(result.map(drop));
         }
-        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        let flushed = Pin::new(self.io.get_mut()).poll_flush(cx);
         flushed.map(|result| self.written(result.map(|()| 0), 0).map(drop))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        Pin::new(self.io.get_mut()).poll_shutdown(cx)
     }
 }
 

@@ -77,14 +77,19 @@ impl H2 {
     ) -> Result<Answer2, h2::Error> {
         let bodyless = body.is_empty() && trailers.is_none();
         let (answer, mut stream) = self.begin(request, bodyless)?;
-        if !bodyless {
-            let last = trailers.is_none();
-            self.run(async { send_all(&mut stream, Bytes::copy_from_slice(body), last).await })?;
-            if let Some(trailers) = trailers {
-                stream.send_trailers(trailers)?;
+        let send = async {
+            if !bodyless {
+                send_all(&mut stream, Bytes::copy_from_slice(body), trailers.is_none()).await?;
+                if let Some(trailers) = trailers {
+                    stream.send_trailers(trailers)?;
+                }
             }
-        }
-        self.finish(answer)
+            Ok::<_, h2::Error>(())
+        };
+        // An answer may come while the request is sent, and the windows in between hold less than either.
+        let (sent, answer) = self.run(async { tokio::join!(send, whole(answer)) });
+        // A request that is refused need not be sent to its end.
+        answer.or_else(|error| Err(sent.err().unwrap_or(error)))
     }
 
     /// Sends a head; the test sends what follows.
@@ -99,12 +104,7 @@ impl H2 {
     }
 
     pub fn finish(&self, answer: ResponseFuture) -> Result<Answer2, h2::Error> {
-        self.run(async {
-            let (head, mut body) = answer.await?.into_parts();
-            let bytes = receive(&mut body).await?;
-            let trailers = body.trailers().await?;
-            Ok(Answer2 { status: head.status.as_u16(), headers: head.headers, body: bytes, trailers })
-        })
+        self.run(whole(answer))
     }
 
     /// Waits for `future` with the usual patience.
@@ -128,6 +128,13 @@ impl Answer2 {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
+}
+
+async fn whole(answer: ResponseFuture) -> Result<Answer2, h2::Error> {
+    let (head, mut body) = answer.await?.into_parts();
+    let bytes = receive(&mut body).await?;
+    let trailers = body.trailers().await?;
+    Ok(Answer2 { status: head.status.as_u16(), headers: head.headers, body: bytes, trailers })
 }
 
 /// Sends as fast as the other side takes it.

@@ -105,9 +105,17 @@ impl<T: AsyncWrite + Unpin> HeadWatch<T> {
     }
 
     /// Early hints go out in front of their answer; where the one before is not gone yet, they are dropped.
+    #[inline]
     fn take_hints(&mut self) {
-        let hints = self.conn.hints();
-        if self.own.is_none() && !hints.is_empty() {
+        if !self.conn.hints().is_empty() {
+            self.take_waiting_hints();
+        }
+    }
+
+    #[cold]
+    fn take_waiting_hints(&mut self) {
+        if self.own.is_none() {
+            let hints = self.conn.hints();
             let heads: Vec<_> = hints.take(self.conn.exchanges()).map(|fields| own::early_hints(&fields)).collect();
             self.own = self.is_between.then(|| (heads.concat(), 0));
         }
