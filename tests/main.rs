@@ -13,6 +13,7 @@ mod backend_tls;
 mod backends;
 mod canary;
 mod certificate_files;
+mod client_rules;
 mod clock;
 mod container;
 mod crash;

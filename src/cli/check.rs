@@ -81,11 +81,11 @@ fn unusable_files(config: &Config) -> Vec<UnusableFile> {
     let broken = certificates.filter_map(|files| {
         tls::load(files).err().map(|error| unusable(files.cert.clone(), error.to_string(), NOT_SERVED))
     });
-    let asked: HashSet<_> = config.sites.iter().filter_map(|site| site.client_auth.as_ref()).collect();
+    let asked: HashSet<_> = trust::asked_of_clients(config).collect();
     let shut = asked.into_iter().filter_map(|asked| {
-        tls::check_client_ca(asked).err().map(|error| unusable(asked.ca.clone(), error.to_string(), NOT_SERVED))
+        trust::ClientRoots::read(asked).err().map(|error| unusable(asked.ca.clone(), error.to_string(), NOT_SERVED))
     });
-    let unverified = trust::files(config).filter_map(|path| {
+    let unverified = trust::backend_files(config).filter_map(|path| {
         trust::Roots::read(path).err().map(|error| unusable(path.to_owned(), format!("tls_ca: {error}"), UNREACHABLE))
     });
     broken.chain(shut).chain(unverified).collect()

@@ -16,6 +16,7 @@ mod reload;
 mod running;
 mod services;
 mod state_dir;
+mod taken_up;
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};

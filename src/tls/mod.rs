@@ -12,7 +12,4 @@ pub use certificates::{
     CaError, CertSource, CertStatus, CertStore, CertificateError, Content, InternalCa, IssuedState, LoadedCertificate,
     Root, WantedCertificate, load, parse,
 };
-pub use handshake::{
-    BadClientCert, ClientCaError, ExportedKeys, Handshake, HandshakeError, NoKey, Rules, TicketKeys, Tls,
-    check_client_ca,
-};
+pub use handshake::{BadClientCert, ExportedKeys, Handshake, HandshakeError, NoKey, Rules, TicketKeys, Tls};

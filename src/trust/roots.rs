@@ -53,6 +53,17 @@ impl Roots {
         if usable.is_empty() { Err(RootsError::System) } else { Ok(Self(usable)) }
     }
 
+    /// A line about roots that have taken the place of `before`; `None`: there were none.
+    pub(super) fn change(&self, before: Option<&Self>, what: &str) -> String {
+        let (now, then) = (self.certificates(), before.map(Self::certificates).unwrap_or_default());
+        let missing = |of: &[CertificateDer<'_>], from: &[CertificateDer<'_>]| {
+            of.iter().filter(|root| !from.contains(root)).count()
+        };
+        let (count, taken, new) = (now.len(), missing(then, now), missing(now, then));
+        let roots = if count == 1 { "root" } else { "roots" };
+        format!("{what} changed: {count} {roots} ({taken} taken out, {new} new)")
+    }
+
     pub(super) fn of(certificates: Vec<CertificateDer<'static>>) -> Self {
         Self(certificates)
     }

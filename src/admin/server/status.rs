@@ -34,7 +34,7 @@ pub async fn status(state: &AdminState) -> Status {
         connections: state.admissions.open(),
         services: services.collect(),
         certificates: certificates(state),
-        client_ca_errors: (state.client_ca_errors)(),
+        client_ca_errors: (state.root_errors)(),
         listeners: state.listeners.load().to_vec(),
     }
 }

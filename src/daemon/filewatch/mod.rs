@@ -5,5 +5,5 @@
 mod named;
 mod watch;
 
-pub(super) use named::{Fingerprints, certificate_files, fingerprint, fingerprints_of_named};
+pub(super) use named::{Fingerprints, fingerprint, fingerprints, named_files};
 pub(super) use watch::{FileWatch, settle};

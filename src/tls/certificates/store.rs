@@ -69,9 +69,10 @@ impl CertStore {
     /// Reads every file, leaves public names to authorities and the rest to the internal CA. A file that can't be used harms
     /// its own site alone: the certificate loaded from it before stays, and the status says what is wrong.
     ///
-    /// Handshakes see it with the next [`Self::tell`], together with what is on disk of authorities' certificates. Whether a pair
-    /// of files is another one than before.
-    pub fn load(&self, config: &Config) -> bool {
+    /// Handshakes see it with the next [`Self::tell`], together with what is on disk of authorities' certificates. The certificates
+    /// of the pairs that are other ones than before.
+    #[must_use]
+    pub fn load(&self, config: &Config) -> Vec<PathBuf> {
         let mut parts = self.parts();
         parts.read_files(config);
         let mut filed = Index::default();
@@ -81,7 +82,7 @@ impl CertStore {
         parts.wanted = wanted::from_authority(config, &is_covered);
         let StoreParts { told, wanted, .. } = &mut *parts;
         told.retain(|site, _| wanted.iter().any(|wanted| wanted.site == *site));
-        parts.files.iter().any(|(_, taken)| taken.is_new)
+        parts.files.iter().filter(|(_, taken)| taken.is_new).map(|(path, _)| path.clone()).collect()
     }
 
     /// The certificates that authorities are to be asked for.
@@ -342,9 +343,8 @@ mod tests {
         let told = IssuedState { loaded, ..IssuedState::default() };
         let load = |hosts: &[&str]| {
             let site = "[acme]\nemail = \"ops@example.com\"\n[[site]]\nrespond = { status = 200 }\n";
-            store.load(
-                &crate::config::parse("edge.toml", &format!("{site}hosts = {hosts:?}\n"), &|_| None).unwrap().config,
-            );
+            let text = format!("{site}hosts = {hosts:?}\n");
+            let _ = store.load(&crate::config::parse("edge.toml", &text, &|_| None).unwrap().config);
         };
         load(&["a.example.com", "b.example.com"]);
         store.tell([("a.example.com".into(), told.clone())]);
