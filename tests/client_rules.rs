@@ -10,7 +10,7 @@ use rustls::version::{TLS12, TLS13};
 use crate::support::frames::{closing, frame};
 use crate::support::h2::H2;
 use crate::support::tls::Hello;
-use crate::support::{Client, Edge, Identity, Origin, Root, Setup, Signal, Then, seconds, wait_until};
+use crate::support::{Client, Edge, Identity, Origin, Root, Setup, Signal, Then, seconds, wait_for, wait_until};
 
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -94,8 +94,8 @@ fn a_root_that_is_taken_out_is_reported_and_ends_what_it_vouched_for() {
     assert!(!bob2.is_closed());
     assert_eq!(stage.edge.tls("app.test").get("/").status, 200);
     assert!(stage.reload().contains("nothing changed"), "it is told once");
-    let line = stage.edge.access_log().into_iter().find(|line| line["status"] == 421).unwrap();
-    assert_eq!(line["error"], "client_rules_changed", "{line}");
+    let find = || stage.edge.access_log().into_iter().find(|line| line["status"] == 421);
+    assert_eq!(wait_for("the line", find)["error"], "client_rules_changed");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod answers;
 mod backend_tls;
 mod backends;
 mod canary;
+mod certificate_choice;
 mod certificate_files;
 mod client_rules;
 mod clock;

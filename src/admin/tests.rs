@@ -76,7 +76,6 @@ async fn start(green_answers: bool) -> TestDaemon {
         control: operator.start(),
         shared,
         certificates,
-        root_errors: Arc::new(Vec::new),
         ca: Arc::new(CaRoot { pem: String::new(), sha256: String::new(), not_after: None, constrained: true }),
         acme: acme.handle(),
         history,

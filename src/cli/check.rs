@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
@@ -54,15 +55,18 @@ impl Args {
     }
 }
 
-/// Warnings about certificates that would serve, but that some clients may refuse.
+/// Warnings about certificates that some clients may refuse, that none would be shown, or whose time is not now.
 fn warnings(config: &Config) -> Vec<String> {
-    config
-        .tls
-        .certificates
-        .iter()
-        .filter_map(|files| tls::load(files).ok())
-        .flat_map(|loaded| loaded.warnings)
-        .collect()
+    let all = &config.tls.certificates;
+    let loaded: Vec<_> = all.iter().map(|files| tls::load(files).ok()).collect();
+    let useless = tls::survey(config, &loaded.iter().map(Option::as_ref).collect::<Vec<_>>(), SystemTime::now());
+    let mut found = Vec::new();
+    for ((files, loaded), useless) in all.iter().zip(&loaded).zip(useless) {
+        found.extend(loaded.as_ref().and_then(|loaded| tls::unfit_now(files, loaded)));
+        found.extend(loaded.iter().flat_map(|loaded| loaded.warnings.clone()));
+        found.extend(useless);
+    }
+    found
 }
 
 /// A file that the config names and that could not be loaded.

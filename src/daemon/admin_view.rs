@@ -17,12 +17,10 @@ impl Daemon {
     pub fn open_admin(&self) -> mpsc::UnboundedReceiver<ReloadRequest> {
         let (reload, asked) = mpsc::unbounded_channel();
         let (ready, fit) = (self.readiness(), self.fitness());
-        let shared = self.shared.clone();
         let state = AdminState {
             control: self.handle.clone(),
             shared: self.shared.clone(),
             certificates: self.certificates.clone(),
-            root_errors: Arc::new(move || shared.snapshot.load().roots.troubles().cloned().collect()),
             ca: Arc::new(self.ca_root()),
             acme: self.acme.handle(),
             history: self.history.clone(),

@@ -10,13 +10,13 @@ mod filewatch;
 mod following;
 mod listeners;
 mod log;
+mod named_files;
 mod observe;
 mod readiness;
 mod reload;
 mod running;
 mod services;
 mod state_dir;
-mod taken_up;
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};

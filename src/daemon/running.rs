@@ -12,12 +12,11 @@ use jiff::Timestamp;
 
 use super::admin_socket::AdminSocket;
 use super::budget;
-use super::filewatch::{FileWatch, Fingerprints, fingerprints, named_files};
+use super::filewatch::{FileWatch, Fingerprints, TakenUp, fingerprints, named_files};
 use super::listeners::Listeners;
 use super::observe::{self, Gauges, Observed};
 use super::services::added;
 use super::state_dir::{in_state_dir, open_state, take_state_dir};
-use super::taken_up::TakenUp;
 use crate::access::AccessLog;
 use crate::acme;
 use crate::admin::{self, wire::ConfigOnDisk, wire::ListenerStatus};

@@ -13,14 +13,14 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::clients::{self, BadClientCert};
-use super::rules::{ClientRules, OneCertificate, RuleParts, Rules};
+use super::rules::{ByAddress, ClientRules, OneCertificate, RuleParts, Rules};
 use super::tickets::TicketKeys;
 use crate::challenge::{ALPN, Challenges};
 use crate::config::Config;
 use crate::headers::ClientCert;
 use crate::tls::certificates::CertStore;
 use crate::trust::{ClientProof, ClientRootSet, ClientRoots};
-use crate::types::TlsVersion;
+use crate::types::{TlsVersion, normal_name};
 
 /// What a handshake needs; shared by all workers.
 pub struct Tls {
@@ -113,7 +113,7 @@ impl Tls {
             hello.into_stream(config).await?.shutdown().await?;
             return Err(HandshakeError::Validated);
         }
-        let sni = hello.client_hello().server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
+        let sni = hello.client_hello().server_name().map(|name| Box::from(&*normal_name(name)));
         let (roots, config) = match self.choose(sni.as_deref(), local) {
             Ok(chosen) => chosen,
             Err(error) => {
@@ -143,7 +143,7 @@ impl Tls {
         if protocols.next() != Some(ALPN) || protocols.next().is_some() {
             return None;
         }
-        let certificate = self.challenges.certificate(&hello.server_name()?.to_ascii_lowercase())?;
+        let certificate = self.challenges.certificate(&normal_name(hello.server_name()?))?;
         let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().ok()?;
         let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(OneCertificate(certificate)));
@@ -169,14 +169,14 @@ impl Tls {
             return Ok((roots.clone(), config.clone()));
         }
         // The default certificate is for clients without SNI, and for names that only the catch-all site answers for.
-        let key = match sni {
-            None => self.store.find_unnamed(local),
-            Some(name) if rules.is_caught(name) => self.store.find_unnamed(None),
-            Some(_) => None,
+        let local = match sni {
+            None => local,
+            Some(name) if rules.is_caught(name) => None,
+            Some(_) => return Err(HandshakeError::UnknownName),
         };
-        let key = key.ok_or(HandshakeError::UnknownName)?;
+        self.store.choose_unnamed(local, None).ok_or(HandshakeError::UnknownName)?;
         let mut fixed = ServerConfig::clone(config);
-        fixed.cert_resolver = Arc::new(OneCertificate(key));
+        fixed.cert_resolver = Arc::new(ByAddress { store: self.store.clone(), local });
         Ok((roots.clone(), Arc::new(fixed)))
     }
 }

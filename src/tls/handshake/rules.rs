@@ -19,7 +19,7 @@ use crate::config::{self, ClientAuth, Config, SiteTls};
 use crate::site::Hosts;
 use crate::tls::certificates::CertStore;
 use crate::trust::{ClientRootSet, ClientRoots};
-use crate::types::TlsVersion;
+use crate::types::{TlsVersion, normal_name};
 
 /// Prepared from one config; new handshakes follow the latest.
 pub struct Rules {
@@ -129,21 +129,37 @@ fn provider() -> CryptoProvider {
     CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() }
 }
 
+/// By the name that is asked for; of several certificates the first that the client can verify. rustls tells the schemes that go with
+/// the client's cipher suites, too.
 struct ByName(Arc<CertStore>);
 
 impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello.server_name()?;
-        if name.bytes().any(|b| b.is_ascii_uppercase()) {
-            return self.0.find(&name.to_ascii_lowercase());
-        }
-        self.0.find(name)
+        self.0.choose(&normal_name(hello.server_name()?), hello.signature_schemes())
     }
 }
 
 impl std::fmt::Debug for ByName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ByName")
+    }
+}
+
+/// The certificate of an address, or the default one, whatever name is asked for.
+pub(super) struct ByAddress {
+    pub store: Arc<CertStore>,
+    pub local: Option<IpAddr>,
+}
+
+impl ResolvesServerCert for ByAddress {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.store.choose_unnamed(self.local, Some(hello.signature_schemes()))
+    }
+}
+
+impl std::fmt::Debug for ByAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ByAddress")
     }
 }
 

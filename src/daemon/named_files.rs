@@ -1,15 +1,11 @@
-//! What files that the config names hold by now: taken up without a reload, and told to whoever asks for the next one.
-//!
-//! A reload that is asked for a moment after the watch has seen the change would say that nothing has changed.
+//! The files that the config names, when they change without it: what is new in them is taken up, and noted for whoever asks for the
+//! next reload. How it is noticed that they may have changed: [`super::filewatch`].
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
-
-use jiff::Timestamp;
 
 use super::filewatch::{fingerprint, fingerprints, named_files};
 use super::running::Daemon;
@@ -18,26 +14,6 @@ use crate::config::ServiceConfig;
 use crate::control::StateFile;
 use crate::snapshot::Snapshot;
 use crate::trust::RootSets;
-
-/// Lines that are kept for the next reload.
-const MOST: usize = 20;
-
-/// What was taken up, the latest last.
-#[derive(Debug, Default)]
-pub(super) struct TakenUp(VecDeque<(Timestamp, String)>);
-
-impl TakenUp {
-    pub fn note(&mut self, lines: &[String]) {
-        self.0.extend(lines.iter().map(|line| (Timestamp::now(), line.clone())));
-        let surplus = self.0.len().saturating_sub(MOST);
-        self.0.drain(..surplus);
-    }
-
-    /// All of it, and forgets it.
-    pub fn tell(&mut self) -> Vec<String> {
-        self.0.drain(..).map(|(at, line)| format!("{line}; taken up at {at:.0}, when the file changed")).collect()
-    }
-}
 
 impl Daemon {
     /// Files may have changed: takes up what really differs.
