@@ -222,3 +222,14 @@ fn a_mistake_that_lasts_is_logged_once() {
     }
     assert_eq!(edge.stderr().matches("holds no certificate").count(), 1, "{}", edge.stderr());
 }
+
+#[test]
+fn one_from_a_file_is_not_renewed_and_renew_says_where_it_is() {
+    let good = Identity::for_names(&["one.example"]);
+    let (_origin, edge) = start(&good.cert_pem, &good.key_pem);
+    let ran = edge.admin(&["certs", "renew", "ONE.example."]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("one.pem, and is taken up when you write a new one there"), "{ran:?}");
+    let ran = edge.admin(&["certs", "renew", "other.example"]);
+    assert!(ran.stderr.contains("no site has the name") && ran.stderr.contains("there is none"), "{ran:?}");
+}

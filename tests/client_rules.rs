@@ -39,7 +39,7 @@ impl Stage {
         let setup = Setup::to(&origin).switch("drain = \"1s\"");
         let ca = setup.path("ca.pem");
         fs::write(&ca, format!("{}{}", first.pem, second.pem)).unwrap();
-        let site = format!("[[site]]\nhosts = [\"one.test\"]\nservice = \"app\"\nclient_ca = {ca:?}\n");
+        let site = format!("[[site]]\nhosts = [\"one.test\"]\nservice = \"app\"\nclient_ca = \"{}\"\n", ca.display());
         let edge = setup.and(&format!("{site}client_auth = \"{mode}\"\n")).start();
         Self { origin, edge, first, second, alice, bob }
     }
@@ -145,6 +145,18 @@ fn comments_and_the_order_of_roots_change_no_rule() {
 }
 
 #[test]
+fn another_file_with_the_same_root_changes_nothing_for_its_clients() {
+    let stage = Stage::start();
+    let (mut alice, mut bob) = (stage.connect(&stage.alice), stage.connect(&stage.bob));
+    let text = fs::read_to_string(stage.edge.path("edge.toml")).unwrap();
+    fs::write(stage.edge.path("next.pem"), &stage.second.pem).unwrap();
+    stage.edge.rewrite(&text.replace("ca.pem", "next.pem"));
+    stage.reload();
+    assert_eq!(bob.get("/").status, 200);
+    is_turned_away(&mut alice);
+}
+
+#[test]
 fn what_runs_finishes() {
     let stage = Stage::start();
     let (release, held) = channel::<()>();
@@ -238,7 +250,7 @@ fn a_stream_that_began_while_nothing_was_asked_ends_too() {
     let mut plain = stream(edge.plain(), "/ws");
     let mut idle = edge.tls("app.test");
     assert_eq!(idle.get("/").status, 200);
-    edge.rewrite(&format!("{text}[tls]\nclient_ca = {ca:?}\n"));
+    edge.rewrite(&format!("{text}[tls]\nclient_ca = \"{}\"\n", ca.display()));
     edge.admin(&["reload"]).ok();
     is_turned_away(&mut idle);
     assert_eq!(frame(&mut socket).unwrap().0, 0x88);

@@ -164,7 +164,7 @@ fn a_secret_that_changes_reloads_the_config_and_one_that_can_not_be_used_is_said
     let setup = Setup::to(&origin);
     let secret = setup.path("eab");
     fs::write(&secret, "AAAA\n").unwrap();
-    let edge = setup.and(&format!("[acme]\neab_kid = \"me\"\neab_hmac_key_file = {secret:?}\n")).start();
+    let edge = setup.and(&format!("[acme]\neab_kid = \"me\"\neab_hmac_key_file = \"{}\"\n", secret.display())).start();
     fs::write(&secret, "BBBB\n").unwrap();
     edge.said("acme.eab_kid or eab_hmac_key changed");
     let report = edge.admin(&["reload"]).ok().stdout;

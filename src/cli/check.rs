@@ -79,6 +79,7 @@ struct UnusableFile {
 /// Reads what the config names with the rights of the user that runs this.
 fn unusable_files(config: &Config) -> Vec<UnusableFile> {
     const NOT_SERVED: &str = "its site would not be served with it";
+    const UNASKED: &str = "the authority could not be asked for certificates";
     const UNREACHABLE: &str = "the https backends of its service could not be reached";
     let unusable = |path: PathBuf, error: String, consequence| UnusableFile { path, error, consequence };
     let certificates = config.tls.certificates.iter();
@@ -92,5 +93,8 @@ fn unusable_files(config: &Config) -> Vec<UnusableFile> {
     let unverified = trust::backend_files(config).filter_map(|path| {
         trust::Roots::read(path).err().map(|error| unusable(path.to_owned(), format!("tls_ca: {error}"), UNREACHABLE))
     });
-    broken.chain(shut).chain(unverified).collect()
+    let unasked = config.acme.ca_file.iter().filter_map(|path| {
+        trust::Roots::read(path).err().map(|error| unusable(path.clone(), format!("acme.ca_file: {error}"), UNASKED))
+    });
+    broken.chain(shut).chain(unverified).chain(unasked).collect()
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::headers::ClientCert;
+use crate::site::Site;
 use crate::snapshot::Snapshot;
 use crate::trust::ClientProof;
 use crate::types::TlsVersion;
@@ -26,6 +27,12 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// Whether `site` takes its requests, by what it has shown in its handshake. With a name in it, that was a handshake for this
+    /// very site.
+    pub fn satisfies(&self, site: &Site) -> bool {
+        site.admits(self.proof.as_deref(), self.sni.is_some())
+    }
+
     /// Whether the site of one of its exchanges still takes requests of it: a reload or new roots may have changed what is asked
     /// of clients. A site that is gone asks nothing.
     pub fn still_fits(&self, snapshot: &Snapshot, site: &str) -> bool {
@@ -34,6 +41,6 @@ impl Peer {
             Some(sni) => snapshot.sites.find(sni).map(|index| snapshot.sites.at(index)),
             None => snapshot.sites.iter().find(|known| *known.name == *site),
         };
-        site.is_none_or(|site| site.admits(self.proof.as_deref()))
+        site.is_none_or(|site| self.satisfies(site))
     }
 }

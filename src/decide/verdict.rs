@@ -75,7 +75,7 @@ fn judge<'s>(
             Err(Failure::Misdirected)
         };
     }
-    if !site.admits(peer.proof.as_deref()) {
+    if !peer.satisfies(site) {
         return Err(not_admitted(site, peer));
     }
     if let Some(canonical) = &site.canonical_host

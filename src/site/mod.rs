@@ -40,10 +40,10 @@ pub struct SiteClients {
 }
 
 impl Site {
-    /// Whether it takes requests of a client that has shown this in its handshake.
-    pub fn admits(&self, proof: Option<&ClientProof>) -> bool {
+    /// Whether it takes requests of a client that has shown this in its handshake. `by_name`: the handshake was for this site.
+    pub fn admits(&self, proof: Option<&ClientProof>, by_name: bool) -> bool {
         let Some(clients) = &self.clients else { return true };
-        clients.roots.as_ref().zip(proof).is_some_and(|(roots, proof)| proof.satisfies(roots))
+        clients.roots.as_ref().zip(proof).is_some_and(|(roots, proof)| proof.satisfies(roots, by_name))
     }
 
     /// The most specific route for a path as it is read ([`PathReadings`]).

@@ -108,7 +108,9 @@ fn digest(mode: ClientAuthMode, roots: &Roots) -> [u8; 32] {
 
 fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
-    parts.iter().for_each(|part| context.update(part));
+    for part in parts {
+        context.update(part);
+    }
     let mut array = [0; 32];
     array.copy_from_slice(context.finish().as_ref());
     array
@@ -185,11 +187,12 @@ impl ClientProof {
         Self { chain: chain.into(), latest: RefCell::new((roots, true)) }
     }
 
-    /// Whether these roots let it in, too: they ask the same, and vouch for the certificate. Verifies once for each roots.
-    pub fn satisfies(&self, roots: &Arc<ClientRoots>) -> bool {
+    /// Whether these roots let it in, too: they vouch for the certificate. `by_name`: its handshake was for the site that has them;
+    /// else they must be those of the very setting that it was asked by. Verifies once for each roots.
+    pub fn satisfies(&self, roots: &Arc<ClientRoots>, by_name: bool) -> bool {
         let mut latest = self.latest.borrow_mut();
         if !Arc::ptr_eq(&latest.0, roots) {
-            if latest.0.asked != roots.asked {
+            if !by_name && latest.0.asked != roots.asked {
                 return false;
             }
             *latest = (roots.clone(), roots.verifies(&self.chain));

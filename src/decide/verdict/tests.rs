@@ -186,7 +186,7 @@ fn an_announced_length_is_bounded_by_its_route() {
 fn the_handshake_must_have_asked_for_what_the_site_asks_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem");
-    let text = CONFIG.replacen("canonical_host", &format!("client_ca = {path:?}\ncanonical_host"), 1);
+    let text = CONFIG.replacen("canonical_host", &format!("client_ca = \"{}\"\ncanonical_host", path.display()), 1);
     let root = || {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::default();
