@@ -97,10 +97,12 @@ impl Index {
     /// More names of one that is there already.
     pub fn add_names<'a>(&mut self, names: impl IntoIterator<Item = &'a String>, loaded: &LoadedCertificate) {
         let candidate = self.candidate(loaded);
+        // Most names have one certificate, and there may be many names.
+        let one = || Vec::with_capacity(1);
         for name in names {
             let of_name = match wildcard_parent(name) {
-                Some(parent) => self.wildcard.entry(parent.into()).or_default(),
-                None => self.exact.entry(name.as_str().into()).or_default(),
+                Some(parent) => self.wildcard.entry(parent.into()).or_insert_with(one),
+                None => self.exact.entry(name.as_str().into()).or_insert_with(one),
             };
             let behind = of_name.partition_point(|other| other.rank() <= candidate.rank());
             of_name.insert(behind, candidate.clone());
