@@ -50,6 +50,8 @@ failures! {
     NoSite = NOT_FOUND, "no_site", "no site is served under this host name";
     /// RFC 9110, 15.5.20: on TLS; also when SNI and Host belong to different sites.
     Misdirected = MISDIRECTED_REQUEST, "misdirected", "no site is served under this host name on this connection";
+    /// The connection was made under other rules for client certificates than the site has now.
+    ClientRulesChanged = MISDIRECTED_REQUEST, "client_rules_changed", "what this site asks of its clients has changed; connect again";
     Limited = TOO_MANY_REQUESTS, "limited", "too many requests; try again later";
     NoHealthyBackend = SERVICE_UNAVAILABLE, "no_healthy_backend", "no healthy backend; try again shortly";
     Maintenance = SERVICE_UNAVAILABLE, "maintenance", "down for maintenance; try again shortly";
@@ -87,6 +89,11 @@ impl Failure {
                 | Self::BodyTimeout
         )
     }
+
+    /// Whether no later request on the connection can be served either, over HTTP/2 too.
+    pub fn outdates_connection(self) -> bool {
+        self == Self::ClientRulesChanged
+    }
 }
 
 /// How an exchange broke off after its head was answered, or without an answer: log field `error`.
@@ -97,6 +104,8 @@ pub enum Broken {
     UpstreamAborted,
     UpstreamTooSlow,
     DrainCut,
+    /// What its site asks of clients has changed, its client does not fit any more, and it would not have ended by itself.
+    ClientRulesChanged,
     /// It would not have ended by itself, and the daemon is leaving.
     Shutdown,
 }
@@ -109,6 +118,7 @@ impl Broken {
             Self::UpstreamAborted => "upstream_aborted",
             Self::UpstreamTooSlow => "upstream_too_slow",
             Self::DrainCut => "drain_cut",
+            Self::ClientRulesChanged => "client_rules_changed",
             Self::Shutdown => "shutdown",
         }
     }

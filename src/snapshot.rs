@@ -14,8 +14,8 @@ use crate::headers::SecurityHeaders;
 use crate::limit::Limiter;
 use crate::metrics::Metrics;
 use crate::service::Service;
-use crate::site::{Limit, Route, RouteAction, ServiceTarget, Site, Sites};
-use crate::trust::BackendTlsSet;
+use crate::site::{Limit, Route, RouteAction, ServiceTarget, Site, SiteClients, Sites};
+use crate::trust::RootSets;
 use crate::types::ListenAddr;
 
 pub struct Snapshot {
@@ -23,8 +23,8 @@ pub struct Snapshot {
     pub sites: Sites,
     pub services: BTreeMap<Arc<str>, Arc<Service>>,
     pub limiters: BTreeMap<Arc<str>, Arc<Limiter>>,
-    /// How `https` backends are verified.
-    pub backend_tls: Arc<BackendTlsSet>,
+    /// By which roots clients and `https` backends are verified.
+    pub roots: RootSets,
     /// Whether there is any TLS listener to redirect to.
     pub serves_tls: bool,
     /// Where plain requests are redirected.
@@ -39,7 +39,7 @@ impl Snapshot {
     /// Services that stay are the same objects; they take their new definition up in [`Snapshot::install`].
     pub fn build(
         config: Arc<Config>,
-        backend_tls: Arc<BackendTlsSet>,
+        roots: RootSets,
         previous: Option<&Snapshot>,
         metrics: &Metrics,
         add: &dyn Fn(&Arc<config::ServiceConfig>) -> Arc<Service>,
@@ -53,7 +53,7 @@ impl Snapshot {
             (name.clone(), kept.cloned().unwrap_or_else(|| Arc::new(Limiter::new(zone.clone()))))
         });
         let (services, limiters) = (services.collect(), limiters.collect());
-        let builder = Builder { config: &config, services: &services, limiters: &limiters, metrics };
+        let builder = Builder { config: &config, roots: &roots, services: &services, limiters: &limiters, metrics };
         let sites = Sites::new(config.sites.iter().map(|site| builder.site(site)).collect());
         let stray = Arc::new(builder.stray());
         Self {
@@ -63,7 +63,7 @@ impl Snapshot {
             sites,
             services,
             limiters,
-            backend_tls,
+            roots,
             stray,
         }
     }
@@ -78,7 +78,7 @@ impl Snapshot {
         for (name, definition) in &self.config.services {
             let service = &self.services[name];
             // First: a new backend is probed at once.
-            service.verify_backends(self.backend_tls.of(name));
+            service.verify_backends(self.roots.backends.of(name));
             service.reconfigure(definition.clone());
         }
     }
@@ -98,6 +98,7 @@ fn https_port(config: &Config) -> u16 {
 
 struct Builder<'a> {
     config: &'a Config,
+    roots: &'a RootSets,
     services: &'a BTreeMap<Arc<str>, Arc<Service>>,
     limiters: &'a BTreeMap<Arc<str>, Arc<Limiter>>,
     metrics: &'a Metrics,
@@ -109,7 +110,7 @@ impl Builder<'_> {
             name: site.name.clone(),
             hosts: site.hosts.clone(),
             tls: site.tls,
-            client_auth: site.client_auth.clone(),
+            clients: site.client_auth.as_ref().map(|asked| self.clients(asked)),
             canonical_host: site.canonical_host.clone(),
             routes: site.routes.iter().map(|route| Arc::new(self.route(site, route))).collect(),
         }
@@ -154,6 +155,10 @@ impl Builder<'_> {
             tells_client_cert: site.client_auth.is_some(),
             series: self.metrics.series(&site.name, service),
         }
+    }
+
+    fn clients(&self, asked: &Arc<config::ClientAuth>) -> SiteClients {
+        SiteClients { asked: asked.clone(), roots: self.roots.clients.of(asked).cloned() }
     }
 
     fn limit(&self, zone: &str) -> Limit {

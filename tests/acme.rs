@@ -217,6 +217,8 @@ fn certs_renew_brings_a_new_certificate_with_a_new_key() {
     let other = edge.admin(&["certs", "renew", "app.test"]);
     assert_eq!(other.code, Some(2), "{other:?}");
     assert!(other.stderr.contains("no certificate for app.test comes from an authority"), "{other:?}");
+    assert!(other.stderr.contains("the internal CA signs it"), "{other:?}");
+    assert!(other.stderr.contains("there is shop.example"), "{other:?}");
     ca.down();
     let failed = edge.admin(&["certs", "renew", "shop.example"]);
     assert_eq!(failed.code, Some(1), "{failed:?}");

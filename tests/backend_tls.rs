@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::edge::replace;
-use crate::support::{Client, Edge, Identity, Origin, Setup, serves_load, wait_until};
+use crate::support::{Client, Edge, Identity, Origin, Root, Setup, serves_load, wait_until};
 
 /// No probe and no failure takes a backend out: what a request gets depends on its own connection alone.
 const STEADY: &str = "fall = 1000\nmax_fails = 0";
@@ -211,4 +211,29 @@ fn an_unverified_connection_is_not_used_once_backends_are_verified() {
     assert!(all(&edge, 200), "nothing is verified");
     edge.rewrite(&strict);
     wait_until("backends to be verified", || all(&edge, 502));
+}
+
+#[test]
+fn a_tls_ca_that_can_not_be_used_is_said_by_check_log_status_and_metric() {
+    let setup = Setup::pool(&["https://127.0.0.1:1"]);
+    let ca = setup.path("backends.pem");
+    let root = Root::named("Backends");
+    let der = Identity { cert_pem: root.pem.clone(), key_pem: String::new() }.cert();
+    fs::write(&ca, &der).unwrap();
+    let edge = setup.service(&format!("tls_ca = \"{}\"", ca.display())).start();
+    let unusable = || edge.metric("edge_ca_files_unusable{key=\"tls_ca\"}");
+    let words = "backends.pem is DER, not PEM; convert it: openssl x509 -inform der";
+    edge.said(words);
+    assert_eq!(unusable(), 1.0);
+    let status = edge.admin(&["status"]).ok().stdout;
+    assert!(status.contains(words) && status.contains("UNREACHABLE"), "{status}");
+    let check =
+        std::process::Command::new(env!("CARGO_BIN_EXE_edgectl")).arg("check").arg(edge.path("edge.toml")).output();
+    let check = String::from_utf8_lossy(&check.unwrap().stderr).into_owned();
+    assert!(check.contains(words), "{check}");
+    fs::write(&ca, Identity::for_names(&["x.test"]).key_pem).unwrap();
+    edge.said("backends.pem holds a private key and no certificate");
+    fs::write(&ca, &root.pem).unwrap();
+    wait_until("the good file", || unusable() == 0.0);
+    assert!(!edge.admin(&["status"]).ok().stdout.contains("UNREACHABLE"));
 }

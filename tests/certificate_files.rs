@@ -53,6 +53,8 @@ fn each_mistake_is_named_with_its_file_and_what_to_do() {
     let nameless = Root::named("No Names");
     let nameless = nameless.sign(&[]);
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let older = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nMIIB\n\
+                 -----END RSA PRIVATE KEY-----\n";
     let cut = &good.cert_pem[..good.cert_pem.len() / 2];
     let text = |text: &str| text.as_bytes().to_vec();
     let cases: Vec<(Vec<u8>, Vec<u8>, &[&str])> = vec![
@@ -64,6 +66,8 @@ fn each_mistake_is_named_with_its_file_and_what_to_do() {
         (text(&good.key_pem), text(&good.cert_pem), &["one.pem holds a private key", "exchanged"]),
         (text(&good.cert_pem), text(""), &["one.key holds no private key"]),
         (text(&good.cert_pem), text(encrypted), &["one.key is encrypted", "openssl pkey"]),
+        (text(&good.cert_pem), text(older), &["one.key is encrypted", "openssl pkey"]),
+        (text(&good.cert_pem), text(&good.cert_pem), &["one.key holds a certificate", "exchanged"]),
         (text(&nameless.cert_pem), text(&nameless.key_pem), &["one.pem", "subjectAltName"]),
         (
             text(&(other.cert_pem.clone() + &good.cert_pem)),
@@ -217,4 +221,15 @@ fn a_mistake_that_lasts_is_logged_once() {
         });
     }
     assert_eq!(edge.stderr().matches("holds no certificate").count(), 1, "{}", edge.stderr());
+}
+
+#[test]
+fn one_from_a_file_is_not_renewed_and_renew_says_where_it_is() {
+    let good = Identity::for_names(&["one.example"]);
+    let (_origin, edge) = start(&good.cert_pem, &good.key_pem);
+    let ran = edge.admin(&["certs", "renew", "ONE.example."]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("one.pem, and is taken up when you write a new one there"), "{ran:?}");
+    let ran = edge.admin(&["certs", "renew", "other.example"]);
+    assert!(ran.stderr.contains("no site has the name") && ran.stderr.contains("there is none"), "{ran:?}");
 }

@@ -157,3 +157,24 @@ fn a_daemon_that_can_watch_nothing_looks_every_ten_seconds() {
     edge.rewrite(&format!("{text}[[site]]\nhosts = [\"two.test\"]\nservice = \"app\"\n"));
     wait_within(seconds(12), "the config", || edge.stderr().contains("site two.test added").then_some(()));
 }
+
+#[test]
+fn a_secret_that_changes_reloads_the_config_and_one_that_can_not_be_used_is_said_once() {
+    let origin = Origin::start("blue");
+    let setup = Setup::to(&origin);
+    let secret = setup.path("eab");
+    fs::write(&secret, "AAAA\n").unwrap();
+    let edge = setup.and(&format!("[acme]\neab_kid = \"me\"\neab_hmac_key_file = \"{}\"\n", secret.display())).start();
+    fs::write(&secret, "BBBB\n").unwrap();
+    edge.said("acme.eab_kid or eab_hmac_key changed");
+    let report = edge.admin(&["reload"]).ok().stdout;
+    assert!(report.contains("eab changed") && report.contains("taken up at"), "{report}");
+    let refused = || edge.stderr().matches("config NOT reloaded").count();
+    fs::write(&secret, "*").unwrap();
+    wait_until("the bad secret", || refused() == 1);
+    // A look comes every ten seconds.
+    std::thread::sleep(Duration::from_secs(11));
+    assert_eq!(refused(), 1);
+    fs::write(&secret, "CCCC\n").unwrap();
+    wait_until("the good secret", || edge.stderr().matches("eab_hmac_key changed").count() == 2);
+}

@@ -20,8 +20,8 @@ use crate::config::Acme;
 use crate::metrics::Metrics;
 use crate::resolve::Resolver;
 use crate::supervise::keep_running;
-use crate::tls::{CertStore, WantedCertificate};
-use crate::types::certificate_name_covers;
+use crate::tls::{CertSource, CertStatus, CertStore, WantedCertificate};
+use crate::types::{certificate_name_covers, normal_name};
 
 /// Orders under way at once, over all certificates: authorities limit them.
 const AT_ONCE: usize = 4;
@@ -57,8 +57,9 @@ pub struct Renewal {
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum NotRenewed {
-    #[error("no certificate for {host} comes from an authority; there is {known}")]
-    NoSuchCertificate { host: String, known: String },
+    /// `known`: the names of those that an authority issues.
+    #[error("no certificate for {host} comes from an authority: {why}; there is {known}")]
+    NoSuchCertificate { host: String, why: String, known: String },
     #[error("{names}: {failure}")]
     Failed { names: String, failure: AcmeFailure },
     #[error("the daemon is shutting down, or the site has left the config")]
@@ -212,13 +213,14 @@ impl Manager {
 
     fn renew(&self, host: String, answer: oneshot::Sender<Result<Renewal, NotRenewed>>) {
         let kept = self.kept.borrow();
-        let lower = host.to_ascii_lowercase();
+        let lower = normal_name(&host).into_owned();
         let covers =
             |kept: &&RunningKeeper| kept.keeper.wanted.names.iter().any(|name| certificate_name_covers(name, &lower));
         let Some(found) = kept.values().find(covers) else {
             let known: Vec<String> = kept.values().map(|kept| kept.keeper.wanted.names.join(", ")).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            let _ = answer.send(Err(NotRenewed::NoSuchCertificate { host, known }));
+            let why = self.why_not_renewed(&lower);
+            let _ = answer.send(Err(NotRenewed::NoSuchCertificate { host, why, known }));
             return;
         };
         let names = found.keeper.wanted.names.clone();
@@ -228,6 +230,19 @@ impl Manager {
         tokio::task::spawn_local(async move {
             let _ = answer.send(end.await.map_or(Err(NotRenewed::Gone), |outcome| told(names, outcome)));
         });
+    }
+
+    /// Where else the certificate for a name comes from.
+    fn why_not_renewed(&self, name: &str) -> String {
+        let covers = |status: &CertStatus| status.names.iter().any(|own| certificate_name_covers(own, name));
+        match self.shared.store.status().into_iter().find(covers).map(|status| status.source) {
+            Some(CertSource::File(path)) => {
+                format!("it is in {}, and is taken up when you write a new one there", path.display())
+            }
+            Some(_) => "the internal CA signs it, and renews it by itself".to_owned(),
+            None => "no site has the name, or no authority is asked for it (see [acme] email, and tls of the site)"
+                .to_owned(),
+        }
     }
 
     fn inspection(&self) -> Inspection {

@@ -20,8 +20,6 @@ pub struct AdminState {
     pub control: OperatorHandle,
     pub shared: Arc<SharedState>,
     pub certificates: Arc<CertStore>,
-    /// What is wrong with `client_ca` files now.
-    pub client_ca_errors: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The internal CA's root; one for the process's life.
     pub ca: Arc<CaRoot>,
     pub acme: acme::AcmeHandle,

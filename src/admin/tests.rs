@@ -76,7 +76,6 @@ async fn start(green_answers: bool) -> TestDaemon {
         control: operator.start(),
         shared,
         certificates,
-        client_ca_errors: Arc::new(Vec::new),
         ca: Arc::new(CaRoot { pem: String::new(), sha256: String::new(), not_after: None, constrained: true }),
         acme: acme.handle(),
         history,
@@ -102,7 +101,7 @@ fn shared(text: &str, folder: &Path) -> Arc<SharedState> {
     let metrics = Arc::new(Metrics::new(1));
     let active = Active::new(Color::Blue, 1, SystemTime::now());
     let add = |service: &Arc<config::ServiceConfig>| Arc::new(Service::new(service.clone(), active.clone()));
-    let snapshot = Snapshot::build(Arc::new(loaded.config), Arc::default(), None, &metrics, &add);
+    let snapshot = Snapshot::build(Arc::new(loaded.config), crate::trust::RootSets::default(), None, &metrics, &add);
     let signer = Signer::open(folder).unwrap();
     let snapshot = ArcSwap::from_pointee(snapshot);
     let (signer, descriptors) = (Arc::new(signer), Descriptors::within(1024, 0));

@@ -97,11 +97,14 @@ fn row(found: &CertificateStatus, now: Timestamp) -> Vec<Cell> {
         Cell::plain(&found.issuer),
         found.not_after.map_or_else(|| Cell::plain(""), |end| expiry(end, now, found.source)),
         Cell::plain(next.unwrap_or_default()),
-        found
-            .error
-            .as_deref()
-            .map_or_else(|| Cell::new(found.warnings.join("; "), Style::Yellow), |error| Cell::new(error, Style::Red)),
+        troubles(found),
     ]
+}
+
+fn troubles(found: &CertificateStatus) -> Cell {
+    let style = if found.error.is_some() { Style::Red } else { Style::Yellow };
+    let all: Vec<&str> = found.error.iter().chain(&found.warnings).map(String::as_str).collect();
+    Cell::new(all.join("; "), style)
 }
 
 fn expiry(end: Timestamp, now: Timestamp, source: CertificateSource) -> Cell {

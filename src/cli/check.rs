@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
@@ -54,15 +55,18 @@ impl Args {
     }
 }
 
-/// Warnings about certificates that would serve, but that some clients may refuse.
+/// Warnings about certificates that some clients may refuse, that none would be shown, or whose time is not now.
 fn warnings(config: &Config) -> Vec<String> {
-    config
-        .tls
-        .certificates
-        .iter()
-        .filter_map(|files| tls::load(files).ok())
-        .flat_map(|loaded| loaded.warnings)
-        .collect()
+    let all = &config.tls.certificates;
+    let loaded: Vec<_> = all.iter().map(|files| tls::load(files).ok()).collect();
+    let useless = tls::survey(config, &loaded.iter().map(Option::as_ref).collect::<Vec<_>>(), SystemTime::now());
+    let mut found = Vec::new();
+    for ((files, loaded), useless) in all.iter().zip(&loaded).zip(useless) {
+        found.extend(loaded.as_ref().and_then(|loaded| tls::unfit_now(files, loaded)));
+        found.extend(loaded.iter().flat_map(|loaded| loaded.warnings.clone()));
+        found.extend(useless);
+    }
+    found
 }
 
 /// A file that the config names and that could not be loaded.
@@ -75,18 +79,22 @@ struct UnusableFile {
 /// Reads what the config names with the rights of the user that runs this.
 fn unusable_files(config: &Config) -> Vec<UnusableFile> {
     const NOT_SERVED: &str = "its site would not be served with it";
+    const UNASKED: &str = "the authority could not be asked for certificates";
     const UNREACHABLE: &str = "the https backends of its service could not be reached";
     let unusable = |path: PathBuf, error: String, consequence| UnusableFile { path, error, consequence };
     let certificates = config.tls.certificates.iter();
     let broken = certificates.filter_map(|files| {
         tls::load(files).err().map(|error| unusable(files.cert.clone(), error.to_string(), NOT_SERVED))
     });
-    let asked: HashSet<_> = config.sites.iter().filter_map(|site| site.client_auth.as_ref()).collect();
+    let asked: HashSet<_> = trust::asked_of_clients(config).collect();
     let shut = asked.into_iter().filter_map(|asked| {
-        tls::check_client_ca(asked).err().map(|error| unusable(asked.ca.clone(), error.to_string(), NOT_SERVED))
+        trust::ClientRoots::read(asked).err().map(|error| unusable(asked.ca.clone(), error.to_string(), NOT_SERVED))
     });
-    let unverified = trust::files(config).filter_map(|path| {
+    let unverified = trust::backend_files(config).filter_map(|path| {
         trust::Roots::read(path).err().map(|error| unusable(path.to_owned(), format!("tls_ca: {error}"), UNREACHABLE))
     });
-    broken.chain(shut).chain(unverified).collect()
+    let unasked = config.acme.ca_file.iter().filter_map(|path| {
+        trust::Roots::read(path).err().map(|error| unusable(path.clone(), format!("acme.ca_file: {error}"), UNASKED))
+    });
+    broken.chain(shut).chain(unverified).chain(unasked).collect()
 }

@@ -75,7 +75,15 @@ fn render(status: &Status, whole: bool, now: Timestamp, color: bool) -> String {
         &generations.collect::<Vec<_>>(),
         color,
     ));
-    parts.push(status.client_ca_errors.iter().map(|text| Style::Red.paint(text, color)).collect::<Vec<_>>().join("\n"));
+    parts.push(
+        status
+            .client_ca_errors
+            .iter()
+            .chain(&status.tls_ca_errors)
+            .map(|text| Style::Red.paint(text, color))
+            .collect::<Vec<_>>()
+            .join("\n"),
+    );
     if whole {
         let listeners: Vec<_> = status.listeners.iter().map(listener_row).collect();
         parts.push(table(&["LISTENER", "BOUND", "KIND"], &listeners, color));

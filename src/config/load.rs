@@ -1,5 +1,6 @@
 //! The only part of the config that touches the disk and the process's environment.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -29,8 +30,14 @@ pub fn find(explicit: Option<&Path>) -> PathBuf {
 pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
     let name = path.display().to_string();
     let text = named_file::read_text(path).map_err(|error| unreadable(&name, &error))?;
+    let secret_files: RefCell<Vec<PathBuf>> = RefCell::default();
+    let secret = |path: &Path| {
+        secret_files.borrow_mut().push(path.to_owned());
+        secret(path)
+    };
     let outside = Outside { env: &|name| std::env::var(name).ok(), secret: &secret, memory: memory_limit() };
-    resolve::resolve(&name, &text, outside)
+    let loaded = resolve::resolve(&name, &text, outside)?;
+    Ok(Loaded { secret_files: secret_files.into_inner(), ..loaded })
 }
 
 /// The text of a secret's file, without the newline at its end.

@@ -33,4 +33,6 @@ pub struct Loaded {
     pub config: Config,
     /// Never holds an error.
     pub warnings: Diagnostics,
+    /// The files that secrets were read from (`x_file`).
+    pub secret_files: Vec<std::path::PathBuf>,
 }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::reload::{NotReloaded, Reloaded};
+use super::reload::{NOTHING, NotReloaded};
 use super::running::Daemon;
 use crate::admin::wire::{CaRoot, ListenerStatus};
 use crate::admin::{AdminState, ReloadFailed, ReloadReport, ReloadRequest};
@@ -17,12 +17,10 @@ impl Daemon {
     pub fn open_admin(&self) -> mpsc::UnboundedReceiver<ReloadRequest> {
         let (reload, asked) = mpsc::unbounded_channel();
         let (ready, fit) = (self.readiness(), self.fitness());
-        let tls = self.tls.clone();
         let state = AdminState {
             control: self.handle.clone(),
             shared: self.shared.clone(),
             certificates: self.certificates.clone(),
-            client_ca_errors: Arc::new(move || tls.troubles()),
             ca: Arc::new(self.ca_root()),
             acme: self.acme.handle(),
             history: self.history.clone(),
@@ -49,7 +47,13 @@ impl Daemon {
     /// A reload that the admin socket asks for.
     pub async fn reload_for(self: &Rc<Self>, request: ReloadRequest) {
         let answer = match self.reload("asked for").await {
-            Ok(Reloaded { changes, warnings, .. }) => Ok(ReloadReport { changes, warnings }),
+            Ok(done) => {
+                let mut changes = self.taken_up.borrow_mut().tell();
+                let is_all = |change: &&String| changes.is_empty() || *change != NOTHING;
+                let now: Vec<_> = done.changes.iter().filter(is_all).cloned().collect();
+                changes.extend(now);
+                Ok(ReloadReport { changes, warnings: done.warnings })
+            }
             Err(NotReloaded::Config(diagnostics)) => Err(ReloadFailed {
                 text: diagnostics.render(false),
                 diagnostics: serde_json::to_value(&diagnostics).unwrap_or_default(),

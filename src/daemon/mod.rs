@@ -10,6 +10,7 @@ mod filewatch;
 mod following;
 mod listeners;
 mod log;
+mod named_files;
 mod observe;
 mod readiness;
 mod reload;

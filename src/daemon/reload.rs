@@ -1,14 +1,12 @@
 //! Reload: the new config as a whole, or nothing of it.
 
-use std::convert::Infallible;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 
-use super::filewatch::{certificate_files, fingerprint, fingerprints_of_named};
+use super::filewatch::{fingerprint, fingerprints, named_files};
 use super::running::Daemon;
 use super::services::{added, initial};
 use crate::admin::wire::{ConfigOnDisk, ConfigState};
@@ -17,7 +15,10 @@ use crate::control::StateFile;
 use crate::resolve::Resolver;
 use crate::snapshot::Snapshot;
 use crate::tls::CertSource;
-use crate::trust::BackendTlsSet;
+use crate::trust::RootSets;
+
+/// About a reload that found no difference.
+pub(super) const NOTHING: &str = "nothing changed";
 
 /// About a key that is read once.
 const AT_START: &str = "it takes effect at the next start";
@@ -26,6 +27,8 @@ const AT_START: &str = "it takes effect at the next start";
 #[derive(Debug)]
 pub(super) struct Reloaded {
     pub changes: Vec<String>,
+    /// Those of them that are about files which the config names.
+    pub files: Vec<String>,
     pub warnings: Vec<String>,
     /// Those of the warnings that the log has not been told of.
     unsaid: Vec<String>,
@@ -57,8 +60,9 @@ impl Daemon {
             Err(error) => {
                 self.shared.metrics.reload_failed();
                 tracing::error!(why, "config NOT reloaded, what runs goes on running\n{error}");
+                self.forget_secrets();
                 // The reload may have been asked for because of new certificates.
-                self.take_certificates_up().await;
+                self.take_up(Vec::new()).await;
             }
         }
         self.follow_files();
@@ -68,13 +72,15 @@ impl Daemon {
     async fn reload_config(self: &Rc<Self>) -> Result<Reloaded, NotReloaded> {
         let loaded = config::load(&self.config_path).map_err(NotReloaded::Config)?;
         let next = Arc::new(loaded.config);
-        let named = fingerprints_of_named(&next);
+        let named = fingerprints(named_files(&next, &loaded.secret_files));
         let changed_files = self.fingerprints.borrow().changed(&named);
         self.fingerprints.borrow_mut().named = named;
         let before = self.shared.snapshot.load().config.clone();
         let failed = |e: &dyn std::fmt::Display| NotReloaded::Failed(e.to_string());
         let prepared = self.listeners.prepare(&next.server).map_err(|e| failed(&e))?;
-        let rules = self.tls.prepare(&next).map_err(|e| failed(&e))?;
+        let roots_before = self.shared.snapshot.load().roots.clone();
+        let roots = RootSets::load(&next, Some(&roots_before));
+        let rules = self.tls.prepare(&next, &roots.clients).map_err(|e| failed(&e))?;
         // Without servers in the config, those of /etc/resolv.conf are used, and that file may have changed.
         if before.server.resolvers != next.server.resolvers || next.server.resolvers.is_empty() {
             let resolver = Resolver::new(&next.server.resolvers);
@@ -83,8 +89,7 @@ impl Daemon {
             *self.resolver.borrow_mut() = resolver;
         }
         let metrics = self.shared.metrics.clone();
-        let backend_tls = Arc::new(BackendTlsSet::load(&next, Some(&self.shared.snapshot.load().backend_tls)));
-        let warm = self.warm_up(&next, &backend_tls).await;
+        let warm = self.warm_up(&next, &roots.backends).await;
         let build = |present: &Snapshot, state: &StateFile| {
             let add = |service: &Arc<config::ServiceConfig>| match warm.get(&service.name) {
                 Some(known) => {
@@ -92,26 +97,32 @@ impl Daemon {
                     known.publish(initial(state, service));
                     known.clone()
                 }
-                None => added(state, service, &backend_tls),
+                None => added(state, service, &roots.backends),
             };
-            Ok::<_, NotReloaded>(Snapshot::build(next.clone(), backend_tls.clone(), Some(present), &metrics, &add))
+            Ok::<_, NotReloaded>(Snapshot::build(next.clone(), roots.clone(), Some(present), &metrics, &add))
         };
         // Both together: if no file covers a name any more, its certificate on disk serves from the first moment on.
-        self.certificates.load(&next);
+        let _ = self.certificates.load(&next);
         self.acme.follow(&next.acme);
-        let installed = self.writer.publish(build).await?;
-        installed.backend_tls.say();
+        self.writer.publish(build).await?;
+        *self.secret_files.borrow_mut() = loaded.secret_files;
+        roots.say();
         // Right after the snapshot: after a handshake under rules that the sites don't know yet, requests would be misdirected.
-        let troubles = rules.troubles().to_vec();
         self.tls.install(rules);
         self.follow_services();
         self.resolve_now().await;
         let mut changes = self.listeners.apply(prepared, self.workers.orders()).await;
         self.show_listeners();
         changes.extend(self.differences(&before, &next));
-        changes.extend(changed_files.iter().map(|file| format!("file {} changed", file.display())));
+        let mut files = roots.changes(&roots_before);
+        for file in changed_files {
+            let line = format!("file {} changed", file.display());
+            files.entry(file).or_insert(line);
+        }
+        let files: Vec<String> = files.into_values().collect();
+        changes.extend(files.iter().cloned());
         if changes.is_empty() {
-            changes.push("nothing changed".to_owned());
+            changes.push(NOTHING.to_owned());
         }
         let mut unsaid: Vec<String> = loaded.warnings.iter().map(|w| w.message.clone()).collect();
         unsaid.extend(self.shared.descriptors.warning(next.limits.connections));
@@ -122,9 +133,16 @@ impl Daemon {
             self.certificates.status().into_iter().filter(|known| matches!(known.source, CertSource::File(_)));
         let mut warnings = unsaid.clone();
         warnings.extend(certificates.filter_map(|known| known.error));
-        warnings.extend(troubles);
-        warnings.extend(installed.backend_tls.troubles().iter().cloned());
-        Ok(Reloaded { changes, warnings, unsaid })
+        warnings.extend(roots.troubles().cloned());
+        Ok(Reloaded { changes, files, warnings, unsaid })
+    }
+
+    /// After a reload that has failed: a secret that can't be used is tried again when it changes again, not at the next look.
+    fn forget_secrets(&self) {
+        let mut known = self.fingerprints.borrow_mut();
+        for secret in self.secret_files.borrow().iter() {
+            known.named.insert(secret.clone(), fingerprint(secret));
+        }
     }
 
     /// What the next config says otherwise, key by key; and which of it waits for the next start.
@@ -153,92 +171,5 @@ impl Daemon {
         let before = self.config_on_disk.load();
         let since = if before.state == state { before.since } else { Some(Timestamp::now()) };
         self.config_on_disk.store(Arc::new(ConfigOnDisk { state, since, details }));
-    }
-
-    /// Files may have changed: takes up what really differs.
-    pub async fn files_changed(self: &Rc<Self>) {
-        // First the watch, then the content: a folder that was made anew may be filled between the two.
-        self.follow_files();
-        if fingerprint(&self.config_path) != self.fingerprints.borrow().config {
-            let _ = self.reload("the file changed").await;
-            return;
-        }
-        let config = self.shared.snapshot.load().config.clone();
-        let named = fingerprints_of_named(&config);
-        let changed = self.fingerprints.borrow().changed(&named);
-        self.fingerprints.borrow_mut().named = named;
-        if changed.is_empty() {
-            return;
-        }
-        let has_new_roots = config.acme.ca_file.as_ref().is_some_and(|roots| changed.contains(roots));
-        // What can't be used is said where it is read; then there is nothing to say here.
-        if self.take_certificates_up().await || has_new_roots {
-            tracing::info!("certificates taken up");
-        }
-    }
-
-    /// All files besides the config; whether any holds something new that can be used.
-    async fn take_certificates_up(&self) -> bool {
-        let (certificates, roots) = (self.renew_certificates(), self.renew_client_cas());
-        let backends = self.renew_backend_tls().await;
-        self.acme.reopen_accounts();
-        certificates || roots || backends
-    }
-
-    /// Reads the certificate files again, and signs anew what the internal CA has signed and is about to expire. Whether a pair of
-    /// files is a new one.
-    pub fn renew_certificates(&self) -> bool {
-        let config = self.shared.snapshot.load().config.clone();
-        let is_new = self.certificates.load(&config);
-        self.acme.follow(&config.acme);
-        is_new
-    }
-
-    /// Reads the `client_ca` files again; whether others count now.
-    fn renew_client_cas(&self) -> bool {
-        let config = self.shared.snapshot.load().config.clone();
-        match self.tls.prepare(&config) {
-            Ok(rules) => self.tls.install(rules),
-            Err(error) => {
-                tracing::error!(%error, "TLS goes on as it was");
-                false
-            }
-        }
-    }
-
-    /// Reads the `tls_ca` files again, and publishes what is new in them; whether other roots count now.
-    async fn renew_backend_tls(&self) -> bool {
-        let present = self.shared.snapshot.load_full();
-        let next = Arc::new(BackendTlsSet::load(&present.config, Some(&present.backend_tls)));
-        if next.is_same(&present.backend_tls) {
-            return false;
-        }
-        let is_new = !next.verifies_as(&present.backend_tls);
-        next.say();
-        let metrics = self.shared.metrics.clone();
-        let build = |present: &Snapshot, state: &StateFile| {
-            let add = |service: &Arc<config::ServiceConfig>| added(state, service, &next);
-            Ok::<_, Infallible>(Snapshot::build(present.config.clone(), next.clone(), Some(present), &metrics, &add))
-        };
-        let Ok(_) = self.writer.publish(build).await;
-        is_new
-    }
-
-    pub fn rotate_tickets(&self) {
-        if let Err(error) = self.tls.tickets().rotate(SystemTime::now()) {
-            tracing::error!(%error, "the old one goes on");
-        }
-    }
-
-    /// Watches the files that the present config names.
-    pub fn follow_files(&self) {
-        if let Some(watch) = self.watch.borrow_mut().as_mut() {
-            watch.follow(self.files().into_iter());
-        }
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        let config = self.shared.snapshot.load().config.clone();
-        std::iter::once(self.config_path.clone()).chain(certificate_files(&config).map(Path::to_owned)).collect()
     }
 }

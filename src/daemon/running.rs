@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::admin_socket::AdminSocket;
 use super::budget;
-use super::filewatch::{FileWatch, Fingerprints, fingerprints_of_named};
+use super::filewatch::{FileWatch, Fingerprints, TakenUp, fingerprints, named_files};
 use super::listeners::Listeners;
 use super::observe::{self, Gauges, Observed};
 use super::services::added;
@@ -32,7 +32,7 @@ use crate::snapshot::Snapshot;
 use crate::state::DirLock;
 use crate::tls::{CertStore, InternalCa, TicketKeys, Tls};
 use crate::token::Signer;
-use crate::trust::BackendTlsSet;
+use crate::trust::RootSets;
 use crate::upstream::Upstreams;
 use crate::worker::{Entrance, SharedState, Workers};
 
@@ -59,6 +59,10 @@ pub(super) struct Daemon {
     pub watch: RefCell<Option<FileWatch>>,
     /// Of the files as they were when they were last read.
     pub fingerprints: RefCell<Fingerprints>,
+    /// Where the present config has its secrets from.
+    pub secret_files: RefCell<Vec<PathBuf>>,
+    /// What the watch of files has taken up since a reload was last asked for.
+    pub taken_up: RefCell<TakenUp>,
     /// With which config the process has started: some keys are read then alone.
     pub started_with: Arc<Config>,
     pub config_on_disk: Arc<ArcSwap<ConfigOnDisk>>,
@@ -75,17 +79,19 @@ impl Daemon {
     /// `seen`: the fingerprint of the config file, taken before it was read.
     pub async fn start(config_path: &Path, seen: u64, loaded: Loaded) -> Result<Rc<Self>, String> {
         let config = Arc::new(loaded.config);
-        let fingerprints = RefCell::new(Fingerprints { config: seen, named: fingerprints_of_named(&config) });
+        let secret_files = loaded.secret_files;
+        let named = fingerprints(named_files(&config, &secret_files));
+        let fingerprints = RefCell::new(Fingerprints { config: seen, named });
         let lock = take_state_dir(&config)?;
         let state = open_state(&config)?;
         let history =
             History::open(&config.server.state_dir).map_err(|e| in_state_dir(&config, "history.jsonl", &e))?;
         let history = Arc::new(history);
         let metrics = Arc::new(Metrics::new(config.server.workers));
-        let tls = Arc::new(BackendTlsSet::load(&config, None));
-        tls.say();
-        let add = |service: &Arc<config::ServiceConfig>| added(&state, service, &tls);
-        let snapshot = Snapshot::build(config.clone(), tls.clone(), None, &metrics, &add);
+        let roots = RootSets::load(&config, None);
+        roots.say();
+        let add = |service: &Arc<config::ServiceConfig>| added(&state, service, &roots.backends);
+        let snapshot = Snapshot::build(config.clone(), roots.clone(), None, &metrics, &add);
         let signer = Signer::open(&config.server.state_dir).map_err(|e| in_state_dir(&config, "token.key", &e))?;
         let snapshot = ArcSwap::from_pointee(snapshot);
         let challenges: Arc<Challenges> = Arc::default();
@@ -98,9 +104,9 @@ impl Daemon {
         let writer = StateWriter::new(state, shared.clone());
         let ca = InternalCa::open(&config.server.state_dir.join("ca")).map_err(|e| e.to_string())?;
         let certificates = Arc::new(CertStore::new(ca));
-        certificates.load(&config);
+        let _ = certificates.load(&config);
         let tickets = TicketKeys::new(SystemTime::now()).map_err(|e| e.to_string())?;
-        let tls = Tls::new(certificates.clone(), challenges.clone(), tickets, &config);
+        let tls = Tls::new(certificates.clone(), challenges.clone(), tickets, &config, &roots.clients);
         let tls = tls.map_err(|e| format!("TLS: {e}"))?;
         let tls = Arc::new(tls);
         let access = Arc::new(open_access_log(&config.log)?);
@@ -151,6 +157,8 @@ impl Daemon {
             resolver,
             watch: RefCell::new(None),
             fingerprints,
+            secret_files: RefCell::new(secret_files),
+            taken_up: RefCell::default(),
             started_with: config.clone(),
             config_on_disk: Arc::default(),
             ready: Arc::default(),

@@ -6,6 +6,7 @@ use http::request::Parts;
 use http::{Version, header};
 
 use crate::error::Failure;
+use crate::types::normal_name;
 
 /// The host a request names, without port and brackets, in lower case: as sites are found. Its name may be empty.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ fn parse_host(text: &str) -> Option<Host<'_>> {
         let address: std::net::Ipv6Addr = inner.parse().ok()?;
         return Some(Host { name: Cow::Owned(address.to_string()), port });
     }
-    let name = name.strip_suffix('.').unwrap_or(name);
+    let name = normal_name(name);
     if name.is_empty() || name.len() > 255 || name.starts_with('.') || name.contains("..") {
         return None;
     }
@@ -67,8 +68,6 @@ fn parse_host(text: &str) -> Option<Host<'_>> {
     if !name.bytes().all(allowed) {
         return None;
     }
-    let is_lower = !name.bytes().any(|b| b.is_ascii_uppercase());
-    let name = if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) };
     Some(Host { name, port })
 }
 

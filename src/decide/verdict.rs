@@ -11,7 +11,7 @@ use super::location;
 use super::peer::Peer;
 use crate::config::SiteTls;
 use crate::error::Failure;
-use crate::site::{PathReadings, Route, RouteAction};
+use crate::site::{PathReadings, Route, RouteAction, Site};
 use crate::snapshot::Snapshot;
 
 /// A request that is understood: its client, its route, and what to do with it.
@@ -75,9 +75,8 @@ fn judge<'s>(
             Err(Failure::Misdirected)
         };
     }
-    // The handshake may have been under other rules than the site's: it had no SNI, a reload came since, or there is no TLS.
-    if site.client_auth.is_some() && site.client_auth != peer.client_auth {
-        return Err(Failure::Misdirected);
+    if !peer.satisfies(site) {
+        return Err(not_admitted(site, peer));
     }
     if let Some(canonical) = &site.canonical_host
         && canonical.as_str() != host.name
@@ -114,6 +113,14 @@ fn judge<'s>(
         }
         RouteAction::Service(..) | RouteAction::Respond { .. } => RequestVerdict::Pass,
     })
+}
+
+/// The handshake was under other rules than the site's. It had no SNI, or there is no TLS: then the connection may serve other
+/// hosts. Or it was for this very site: then the rules have changed since, and the connection is of no use any more.
+fn not_admitted(site: &Site, peer: &Peer) -> Failure {
+    let asked = site.clients.as_ref().map(|clients| &clients.asked);
+    let was_asked = peer.proof.as_ref().is_some_and(|proof| Some(&proof.asked()) == asked);
+    if peer.sni.is_some() || was_asked { Failure::ClientRulesChanged } else { Failure::Misdirected }
 }
 
 /// RFC 9112, 3.2: `*` is for OPTIONS alone, an authority without a scheme for CONNECT alone.

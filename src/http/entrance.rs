@@ -72,16 +72,15 @@ impl Coming {
         drop(config);
         let port = self.local.map_or(if tls.is_some() { 443 } else { 80 }, |local| local.port());
         let Some(tls) = tls else {
-            let peer =
-                Peer { ip, tls: false, tls_version: None, sni: None, client_auth: None, client_cert: None, port };
+            let peer = Peer { ip, tls: false, tls_version: None, sni: None, proof: None, client_cert: None, port };
             return self.serve(stream, peer, false, limits);
         };
         let done = tls.accept(stream, self.local.map(|local| local.ip()), limits.header_timeout).await;
         let metrics = &self.worker.shared.metrics;
         match done {
-            Ok(Handshake { stream, version, sni, client_auth, client_cert, h2 }) => {
+            Ok(Handshake { stream, version, sni, proof, client_cert, h2 }) => {
                 metrics.tls_handshake(HandshakeResult::Ok(version));
-                let peer = Peer { ip, tls: true, tls_version: Some(version), sni, client_auth, client_cert, port };
+                let peer = Peer { ip, tls: true, tls_version: Some(version), sni, proof, client_cert, port };
                 // Boxed: moved from task to codec by its address.
                 self.serve(Box::new(stream), peer, h2, limits);
             }

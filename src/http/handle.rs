@@ -112,7 +112,7 @@ fn scanned_refusal(conn: &Conn, route: &Route) -> Option<Failure> {
 }
 
 async fn pass(mut exchange: Box<Exchange>, body: RequestBody) -> Response<AnswerBody> {
-    let route = exchange.route.clone();
+    let route = exchange.route().clone();
     if let Err(limited) = take_limits(&mut exchange, &route).await {
         return refuse_limited(exchange, limited);
     }

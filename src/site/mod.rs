@@ -14,6 +14,7 @@ pub use path::{BadPath, PathReadings, encoded, path_key};
 pub use route::{Limit, Route, RouteAction, ServiceTarget};
 
 use crate::config;
+use crate::trust::{ClientProof, ClientRoots};
 use crate::types::{HostName, HostPattern, parent_of};
 
 /// One `[[site]]`, ready to answer.
@@ -24,13 +25,27 @@ pub struct Site {
     pub hosts: Vec<HostPattern>,
     pub tls: config::SiteTls,
     /// What a connection's handshake must have asked of the client for its requests to come in here.
-    pub client_auth: Option<Arc<config::ClientAuth>>,
+    pub clients: Option<SiteClients>,
     pub canonical_host: Option<HostName>,
     /// Most specific first; the last one takes every path. Never empty.
     pub routes: Vec<Arc<Route>>,
 }
 
+/// What a site asks of its clients.
+#[derive(Debug)]
+pub struct SiteClients {
+    pub asked: Arc<config::ClientAuth>,
+    /// The roots that count now; `None`: the file can't be used, and the site is shut.
+    pub roots: Option<Arc<ClientRoots>>,
+}
+
 impl Site {
+    /// Whether it takes requests of a client that has shown this in its handshake. `by_name`: the handshake was for this site.
+    pub fn admits(&self, proof: Option<&ClientProof>, by_name: bool) -> bool {
+        let Some(clients) = &self.clients else { return true };
+        clients.roots.as_ref().zip(proof).is_some_and(|(roots, proof)| proof.satisfies(roots, by_name))
+    }
+
     /// The most specific route for a path as it is read ([`PathReadings`]).
     pub fn route(&self, path: &str) -> &Arc<Route> {
         self.routes.iter().find(|route| route.matches(path)).unwrap_or_else(|| self.fallback())

@@ -9,10 +9,7 @@ mod handshake;
 mod name;
 
 pub use certificates::{
-    CaError, CertSource, CertStatus, CertStore, CertificateError, Content, InternalCa, IssuedState, LoadedCertificate,
-    Root, WantedCertificate, load, parse,
+    CaError, CertSource, CertStatus, CertStore, CertificateError, Content, InternalCa, IssuedState, KeyType,
+    LoadedCertificate, Root, WantedCertificate, load, parse, survey, unfit_now,
 };
-pub use handshake::{
-    BadClientCert, ClientCaError, ExportedKeys, Handshake, HandshakeError, NoKey, Rules, TicketKeys, Tls,
-    check_client_ca,
-};
+pub use handshake::{BadClientCert, ExportedKeys, Handshake, HandshakeError, NoKey, Rules, TicketKeys, Tls};

@@ -144,15 +144,22 @@ impl BackendTlsSet {
 
     /// Whether the same holds for every service, and the same is wrong.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.troubles == other.troubles && self.verifies_as(other)
-    }
-
-    /// Whether the same holds for every service.
-    pub fn verifies_as(&self, other: &Self) -> bool {
         let is_kept = |(name, tls): (&Arc<str>, &Arc<BackendTls>)| {
             other.services.get(name).is_some_and(|other| Arc::ptr_eq(other, tls))
         };
-        self.services.len() == other.services.len() && self.services.iter().all(is_kept)
+        self.troubles == other.troubles
+            && self.services.len() == other.services.len()
+            && self.services.iter().all(is_kept)
+    }
+
+    /// A line for each file that was read before and holds other roots now.
+    pub fn changes(&self, before: &Self) -> BTreeMap<PathBuf, String> {
+        let found = self.trusted.iter().filter_map(|(source, now)| {
+            let RootSource::File(path) = source else { return None };
+            let then = before.trusted.get(source).filter(|then| !Arc::ptr_eq(then, now))?;
+            Some((path.clone(), now.roots.change(Some(&then.roots), &format!("tls_ca {}", path.display()))))
+        });
+        found.collect()
     }
 
     fn trusted(&mut self, service: &config::ServiceConfig, before: Option<&Self>) -> Result<Arc<Trusted>, String> {

@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::named_file;
 
@@ -20,6 +20,10 @@ pub enum RootsError {
     Read { path: PathBuf, source: io::Error },
     #[error("{path} is not PEM: {source}; it is damaged, or was cut off: write it anew")]
     Pem { path: PathBuf, source: pem::Error },
+    #[error("{path} is DER, not PEM; convert it: openssl x509 -inform der -in {path} -out FILE.pem")]
+    Der { path: PathBuf },
+    #[error("{path} holds a private key and no certificate; it is the file with -----BEGIN CERTIFICATE-----")]
+    Key { path: PathBuf },
     #[error("{path} holds no certificate; put the roots in that sign what the other side shows")]
     Empty { path: PathBuf },
     #[error("{path} holds a certificate that can't be a root: {source}; take it out")]
@@ -35,7 +39,13 @@ impl Roots {
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
         let found = found.map_err(|source| RootsError::Pem { path: path.into(), source })?;
         if found.is_empty() {
-            return Err(RootsError::Empty { path: path.into() });
+            let path = path.into();
+            return Err(match text.first() {
+                // ASN.1 begins with a SEQUENCE, PEM never does.
+                Some(0x30) => RootsError::Der { path },
+                _ if PrivateKeyDer::from_pem_slice(&text).is_ok() => RootsError::Key { path },
+                _ => RootsError::Empty { path },
+            });
         }
         let mut store = RootCertStore::empty();
         for certificate in &found {
@@ -51,6 +61,17 @@ impl Roots {
         let found = rustls_native_certs::load_native_certs().certs;
         let usable: Vec<_> = found.into_iter().filter(|found| store.add(found.clone()).is_ok()).collect();
         if usable.is_empty() { Err(RootsError::System) } else { Ok(Self(usable)) }
+    }
+
+    /// A line about roots that have taken the place of `before`; `None`: there were none.
+    pub(super) fn change(&self, before: Option<&Self>, what: &str) -> String {
+        let (now, then) = (self.certificates(), before.map(Self::certificates).unwrap_or_default());
+        let missing = |of: &[CertificateDer<'_>], from: &[CertificateDer<'_>]| {
+            of.iter().filter(|root| !from.contains(root)).count()
+        };
+        let (count, taken, new) = (now.len(), missing(then, now), missing(now, then));
+        let roots = if count == 1 { "root" } else { "roots" };
+        format!("{what} changed: {count} {roots} ({taken} taken out, {new} new)")
     }
 
     pub(super) fn of(certificates: Vec<CertificateDer<'static>>) -> Self {

@@ -3,7 +3,7 @@
 //! Owns normal form: lower case, no trailing dot, IPv6 without brackets. Two names that mean the same host are equal.
 //! A port is never part of a name.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -59,11 +59,11 @@ impl FromStr for HostName {
         if let Some(address) = ipv6(text) {
             return Ok(Self(address.to_string().into()));
         }
-        let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+        let name = normal_name(text);
         if let Some(error) = misshapen(text, &name) {
             return Err(error);
         }
-        Ok(Self(name.into()))
+        Ok(Self(name.as_ref().into()))
     }
 }
 
@@ -126,6 +126,14 @@ impl fmt::Display for HostPattern {
             Self::Any => f.pad("*"),
         }
     }
+}
+
+/// The normal form of a name that a client sends, in Host or as SNI: lower case, no trailing dot. Copies only what is not in it already.
+#[must_use]
+pub fn normal_name(name: &str) -> Cow<'_, str> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
+    if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) }
 }
 
 /// Whether a name as certificates have it, `example.com` or `*.example.com`, is good for `host`. A wildcard is good for names
@@ -214,6 +222,19 @@ mod tests {
         ] {
             assert_eq!(host(text).as_str(), normal);
         }
+    }
+
+    #[test]
+    fn a_name_that_a_client_sends_has_the_same_form() {
+        for (text, normal) in [
+            ("App.TEST.", "app.test"),
+            ("app.test", "app.test"),
+            ("XN--BCHER-KVA.test", "xn--bcher-kva.test"),
+            (".", ""),
+        ] {
+            assert_eq!(normal_name(text), normal);
+        }
+        assert!(matches!(normal_name("app.test."), Cow::Borrowed(_)), "nothing is copied");
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod waker;
 pub use address::{BackendAddr, ListenAddr, Scheme};
 pub use color::Color;
 pub use control::{has_control, is_control};
-pub use host::{HostName, HostPattern, certificate_name_covers, parent_of, wildcard_parent};
+pub use host::{HostName, HostPattern, certificate_name_covers, normal_name, parent_of, wildcard_parent};
 pub use invalid::Invalid;
 pub use quantity::{parse_duration, parse_size, show_duration, show_size};
 pub use rate::Rate;

@@ -9,6 +9,7 @@ mod dates;
 mod live;
 mod live_exchange;
 mod order;
+mod review;
 mod run;
 mod shared;
 mod state;

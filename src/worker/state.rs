@@ -13,6 +13,7 @@ use slab::Slab;
 
 use super::dates::Dates;
 use super::live::{Census, CensusQuery, Connection, ConnectionState, ExchangeState};
+use super::review::Review;
 use super::shared::SharedState;
 use crate::access::WorkerLog;
 use crate::snapshot::Snapshot;
@@ -33,6 +34,7 @@ pub struct Worker {
     kept: RefCell<Option<Rc<dyn Any>>>,
     connections: RefCell<Slab<Weak<dyn Connection>>>,
     exchanges: RefCell<Slab<Rc<ExchangeState>>>,
+    review: RefCell<Review>,
     stopping: Cell<bool>,
 }
 
@@ -47,6 +49,7 @@ impl Worker {
             kept: RefCell::default(),
             connections: RefCell::default(),
             exchanges: RefCell::default(),
+            review: RefCell::default(),
             stopping: Cell::new(false),
         })
     }
@@ -124,6 +127,7 @@ impl Worker {
     /// Looks at every deadline, flushes the log, closes upstream connections that have been idle for too long.
     pub(super) fn sweep(&self, now: Instant) {
         self.for_each_connection(|connection| connection.check_deadline(now));
+        self.review.borrow_mut().go_on(&self.snapshot(), &self.exchanges.borrow(), now);
         for (_, exchange) in self.exchanges.borrow().iter() {
             exchange.check(now, self.is_stopping());
         }

@@ -50,6 +50,7 @@ pub struct Root {
 }
 
 /// A certificate, with its chain behind it, and its key.
+#[derive(Clone)]
 pub struct Identity {
     pub cert_pem: String,
     pub key_pem: String,
@@ -274,10 +275,14 @@ impl Root {
     }
 
     pub fn sign_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Identity {
-        let key = KeyPair::generate().unwrap();
+        self.sign_key(names, &KeyPair::generate().unwrap(), change)
+    }
+
+    /// For a key of the test's own.
+    pub fn sign_key(&self, names: &[&str], key: &KeyPair, change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
         change(&mut params);
-        let cert_pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        let cert_pem = params.signed_by(key, &self.issuer).unwrap().pem();
         Identity { cert_pem, key_pem: key.serialize_pem() }
     }
 }

@@ -34,7 +34,8 @@ pub async fn status(state: &AdminState) -> Status {
         connections: state.admissions.open(),
         services: services.collect(),
         certificates: certificates(state),
-        client_ca_errors: (state.client_ca_errors)(),
+        client_ca_errors: snapshot.roots.clients.troubles().to_vec(),
+        tls_ca_errors: snapshot.roots.backends.troubles().to_vec(),
         listeners: state.listeners.load().to_vec(),
     }
 }

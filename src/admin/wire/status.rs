@@ -28,6 +28,9 @@ pub struct Status {
     /// What is wrong with `client_ca` files, and what it means for their sites.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub client_ca_errors: Vec<String>,
+    /// The same of `tls_ca` files, by service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tls_ca_errors: Vec<String>,
     pub listeners: Vec<ListenerStatus>,
 }
 

@@ -47,7 +47,7 @@ pub(super) fn resolve(name: &str, text: &str, outside: Outside<'_>) -> Result<Lo
     let config = config(Table::root(&document, root.get_ref()));
     let (found, _) = document.finish();
     let found = Diagnostics::new(name, text, found);
-    if found.has_errors() { Err(found) } else { Ok(Loaded { config, warnings: found }) }
+    if found.has_errors() { Err(found) } else { Ok(Loaded { config, warnings: found, secret_files: Vec::new() }) }
 }
 
 /// Every key that is read, by section: for the test that pins the reference.

@@ -31,15 +31,16 @@ pub fn fingerprint(path: &Path) -> u64 {
     hasher.finish()
 }
 
-/// What the files that `config` names hold now. Each is read once, however often it is named.
-pub fn fingerprints_of_named(config: &Config) -> BTreeMap<PathBuf, u64> {
-    let named: BTreeSet<&Path> = certificate_files(config).collect();
+/// What these files hold now. Each is read once, however often it is named.
+pub fn fingerprints<'a>(files: impl Iterator<Item = &'a Path>) -> BTreeMap<PathBuf, u64> {
+    let named: BTreeSet<&Path> = files.collect();
     named.into_iter().map(|path| (path.to_owned(), fingerprint(path))).collect()
 }
 
-/// The certificates, their keys, and the roots of clients, backends and authorities.
-pub fn certificate_files(config: &Config) -> impl Iterator<Item = &Path> {
-    let asked = config.sites.iter().filter_map(|site| site.client_auth.as_ref()).chain(&config.tls.client_auth);
-    let cas = asked.map(|asked| asked.ca.as_path()).chain(trust::files(config)).chain(config.acme.ca_file.as_deref());
-    config.tls.certificates.iter().flat_map(|c| [c.cert.as_path(), c.key.as_path()]).chain(cas)
+/// The files that `config` names: certificates, their keys, and the roots of clients, backends and authorities; and `secrets`, which
+/// it was read from.
+pub fn named_files<'a>(config: &'a Config, secrets: &'a [PathBuf]) -> impl Iterator<Item = &'a Path> {
+    let roots = trust::files(config).chain(config.acme.ca_file.as_deref());
+    let pairs = config.tls.certificates.iter().flat_map(|files| [files.cert.as_path(), files.key.as_path()]);
+    pairs.chain(roots).chain(secrets.iter().map(PathBuf::as_path))
 }

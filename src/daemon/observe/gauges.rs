@@ -1,7 +1,8 @@
 //! Figures that are read at scrape time instead of being counted: of the services, limiters, listeners and certificates.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
@@ -11,7 +12,7 @@ use crate::daemon::log;
 use crate::listen::Admissions;
 use crate::metrics::{MetricKind, Text};
 use crate::service::Service;
-use crate::tls::{CertSource, CertStore};
+use crate::tls::{CertSource, CertStatus, CertStore};
 use crate::worker::SharedState;
 
 /// Where the gauges live.
@@ -53,6 +54,15 @@ impl Gauges {
         text.sample(&[], self.shared.buffers.used());
         self.certificates(text);
         text.family(
+            "edge_ca_files_unusable",
+            "Files of roots that can't be used, and what depends on them: sites of client_ca, services of tls_ca.",
+            MetricKind::Gauge,
+        );
+        let (clients, backends) = (snapshot.roots.clients.troubles(), snapshot.roots.backends.troubles());
+        for (key, troubles) in [("client_ca", clients), ("tls_ca", backends)] {
+            text.sample(&[("key", key)], troubles.len() as u64);
+        }
+        text.family(
             "edge_config_on_disk",
             "How the config file compares with what runs: 1 for the state that it is in.",
             MetricKind::Gauge,
@@ -75,29 +85,40 @@ impl Gauges {
 
     fn certificates(&self, text: &mut Text) {
         text.family("edge_certificate_not_after_seconds", "When a certificate expires, Unix time.", MetricKind::Gauge);
-        // If two certificates have a name, clients are shown the first one.
-        let mut seen = HashSet::new();
         let status = self.certificates.status();
-        for certificate in &status {
-            let Some(at) = certificate.not_after.and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()) else {
-                continue;
-            };
-            for name in certificate.names.iter().filter(|name| seen.insert(name.as_str())) {
-                text.sample(&[("host", name)], at.as_secs());
-            }
+        for (name, at) in ends(&status) {
+            text.sample(&[("host", name)], at);
         }
         text.family(
             "edge_certificate_stand_in",
             "1 while the internal CA's certificate stands in for one that is not issued yet.",
             MetricKind::Gauge,
         );
-        seen.clear();
+        let mut seen = HashSet::new();
         for certificate in status.iter().filter(|c| matches!(c.source, CertSource::Acme | CertSource::StandIn)) {
             for name in certificate.names.iter().filter(|name| seen.insert(name.as_str())) {
                 text.sample(&[("host", name)], u64::from(certificate.source == CertSource::StandIn));
             }
         }
     }
+}
+
+/// When the certificate of each name ends. Of several, which different clients may be shown, the one that ends first; what has ended
+/// counts only where nothing has taken its place.
+fn ends(status: &[CertStatus]) -> BTreeMap<&str, u64> {
+    let seconds = |at: SystemTime| at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = seconds(SystemTime::now());
+    let mut ends: BTreeMap<&str, u64> = BTreeMap::new();
+    for certificate in status {
+        let Some(at) = certificate.not_after.map(seconds) else { continue };
+        for name in &certificate.names {
+            let end = ends.entry(name).or_insert(at);
+            if (at <= now, at) < (*end <= now, *end) {
+                *end = at;
+            }
+        }
+    }
+    ends
 }
 
 fn in_flight(text: &mut Text, services: &[&Arc<Service>]) {

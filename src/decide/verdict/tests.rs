@@ -46,7 +46,7 @@ fn over_tls(sni: Option<&str>) -> Peer {
         tls: true,
         tls_version: Some(TlsVersion::V1_3),
         sni: sni.map(Into::into),
-        client_auth: None,
+        proof: None,
         client_cert: None,
         port: 8443,
     }
@@ -184,13 +184,46 @@ fn an_announced_length_is_bounded_by_its_route() {
 
 #[test]
 fn the_handshake_must_have_asked_for_what_the_site_asks_for() {
-    let text = CONFIG.replacen("canonical_host", "client_ca = \"ca.pem\"\ncanonical_host", 1);
-    let snapshot = Snapshot::of_text(&text);
-    let asked = || snapshot.sites.iter().find_map(|site| site.client_auth.clone()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    let text = CONFIG.replacen("canonical_host", &format!("client_ca = \"{}\"\ncanonical_host", path.display()), 1);
+    let root = || {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let root = params.self_signed(&key).unwrap().pem();
+        let mut params = rcgen::CertificateParams::default();
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        let issuer = rcgen::Issuer::new(rcgen::CertificateParams::default(), key);
+        (root, params.signed_by(&rcgen::KeyPair::generate().unwrap(), &issuer).unwrap())
+    };
+    let ((first, leaf), (second, _)) = (root(), root());
+    let written = |roots: &[&String]| {
+        std::fs::write(&path, roots.iter().map(|root| root.as_str()).collect::<String>()).unwrap();
+        Snapshot::of_text(&text)
+    };
+    let (before, kept, taken) = (written(&[&first]), written(&[&second, &first]), written(&[&second]));
+    let clients = before.sites.iter().find_map(|site| site.clients.as_ref()).unwrap();
+    let chain = [leaf.der().clone()];
+    let proof = || Some(Box::new(crate::trust::ClientProof::new(clients.roots.clone().unwrap(), &chain)));
     let head = get("/", "app.test");
-    assert_eq!(decide(&snapshot, &head, &over_tls(None)).verdict, refuses(Failure::Misdirected));
-    let shown = Peer { client_auth: Some(asked()), ..over_tls(None) };
-    assert_eq!(decide(&snapshot, &head, &shown).verdict, RequestVerdict::Pass);
+    let shown = |sni| Peer { proof: proof(), ..over_tls(sni) };
+    let verdict = |snapshot: &Snapshot, peer: &Peer| decide(snapshot, &head, peer).verdict;
+    assert_eq!(verdict(&before, &over_tls(None)), refuses(Failure::Misdirected), "it may serve others");
+    let asked_nothing = over_tls(Some("app.test"));
+    assert_eq!(verdict(&before, &asked_nothing), refuses(Failure::ClientRulesChanged), "as of late");
+    for sni in [None, Some("app.test")] {
+        assert_eq!(verdict(&before, &shown(sni)), RequestVerdict::Pass);
+        assert_eq!(verdict(&kept, &shown(sni)), RequestVerdict::Pass, "its root is still there");
+        assert_eq!(verdict(&taken, &shown(sni)), refuses(Failure::ClientRulesChanged));
+    }
+    let same = shown(None);
+    for (snapshot, passes) in [(&taken, false), (&kept, true), (&taken, false), (&before, true)] {
+        assert_eq!(verdict(snapshot, &same) == RequestVerdict::Pass, passes, "each verdict is about its own roots");
+        assert_eq!(same.still_fits(snapshot, "app.test"), passes);
+    }
+    std::fs::write(&path, "nonsense").unwrap();
+    assert_eq!(verdict(&Snapshot::of_text(&text), &same), refuses(Failure::ClientRulesChanged), "shut");
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Relayed {
             Poll::Ready(Some(Ok(mut frame))) => {
                 self.timer = None;
                 if let Some(trailers) = frame.trailers_mut() {
-                    headers::strip_answer_trailers(trailers, |name| self.exchange.route.security.concerns(name));
+                    headers::strip_answer_trailers(trailers, |name| self.exchange.route().security.concerns(name));
                 }
                 if let Some(data) = frame.data_ref() {
                     self.exchange.progress.bytes_out += data.len() as u64;

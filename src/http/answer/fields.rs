@@ -9,9 +9,9 @@ use crate::http::exchange::Exchange;
 /// answer.
 pub fn finish_headers(exchange: &Exchange, headers: &mut HeaderMap) {
     let conn = exchange.conn();
-    exchange.route.security.apply(headers, exchange.request.client.is_https);
+    exchange.route().security.apply(headers, exchange.request.client.is_https);
     if let Some(visitor) = &exchange.progress.visitor {
-        let service = exchange.route.service_name().unwrap_or_default();
+        let service = exchange.route().service_name().unwrap_or_default();
         let backend = exchange.progress.in_flight.as_ref().and_then(|in_flight| in_flight.backend());
         let answered = backend.filter(|_| exchange.progress.upstream.is_some());
         visitor.tell(service, &conn.worker().shared.signer, answered.map(|backend| &**backend), headers);

@@ -52,7 +52,7 @@ pub fn refuse(exchange: Box<Exchange>, failure: Failure) -> Response<AnswerBody>
     if status == StatusCode::METHOD_NOT_ALLOWED {
         fields.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     }
-    if failure.closes() && !exchange.request.is_h2() {
+    if failure.closes() && !exchange.request.is_h2() || failure.outdates_connection() {
         exchange.conn().finish();
     }
     problem(exchange, failure, status, failure.text(), fields)
@@ -77,7 +77,7 @@ pub fn refuse_for_maintenance(exchange: Box<Exchange>, maintenance: &Maintenance
 /// To another place, as the route or the site has it.
 pub fn redirect(exchange: Box<Exchange>, to: &str) -> Response<AnswerBody> {
     let keeps_method = !matches!(*exchange.request.method(), Method::GET | Method::HEAD);
-    let status = match &exchange.route.action {
+    let status = match &exchange.route().action {
         RouteAction::Redirect { status, .. } => *status,
         _ if keeps_method => StatusCode::PERMANENT_REDIRECT,
         _ => StatusCode::MOVED_PERMANENTLY,

@@ -143,6 +143,10 @@ impl Connection for Conn {
     fn state(&self) -> &ConnectionState {
         &self.state
     }
+
+    fn peer(&self) -> &Peer {
+        &self.peer
+    }
 }
 
 impl Deref for Conn {

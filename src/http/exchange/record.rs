@@ -22,7 +22,6 @@ pub struct Exchange {
     conn: Rc<Conn>,
     /// Which of its connection's exchanges it is, from 1.
     pub number: u64,
-    pub route: Arc<Route>,
     pub request: ClientRequest,
     /// The head until it is sent on. It is kept here, so that no future on the way needs room for a copy.
     pub head: Option<Parts>,
@@ -36,10 +35,9 @@ impl Exchange {
     pub fn begin(conn: &Rc<Conn>, route: &Arc<Route>, request: ClientRequest, head: Parts) -> Box<Self> {
         let swept: Weak<dyn Connection> = Rc::downgrade(conn) as _;
         Box::new(Self {
-            live: LiveExchange::new(conn.worker(), swept, request.started(), conn.limits().body_timeout),
+            live: LiveExchange::new(conn.worker(), swept, route, request.started(), conn.limits().body_timeout),
             conn: conn.clone(),
             number: conn.exchanges(),
-            route: route.clone(),
             request,
             head: Some(head),
             progress: Progress::default(),
@@ -49,6 +47,11 @@ impl Exchange {
 
     pub fn conn(&self) -> &Rc<Conn> {
         &self.conn
+    }
+
+    /// The route that answers it.
+    pub fn route(&self) -> &Arc<Route> {
+        self.live.route()
     }
 
     /// Why the backend's answer broke off: the backend is the cause, unless the client's own body broke off meanwhile, which ends
@@ -65,12 +68,12 @@ impl Exchange {
 
     /// The backends of this colour have failed it, even if another colour answers it.
     pub fn fails_in(&self, color: Option<Color>) {
-        self.route.series.outcome(self.conn.worker().id, color, true, None);
+        self.route().series.outcome(self.conn.worker().id, color, true, None);
     }
 
     fn count(&self, took: Duration) {
         let worker = self.conn.worker().id;
-        let (color, series) = (self.progress.color(), &self.route.series);
+        let (color, series) = (self.progress.color(), &self.route().series);
         let Outcome { status, .. } = self.outcome;
         series.record(worker, color, self.request.method(), status, took, self.progress.bytes_out);
         if self.progress.in_flight.is_some() {
@@ -89,7 +92,8 @@ impl Exchange {
     }
 
     fn entry(&self, duration: Duration) -> Entry<'_> {
-        let Self { request, progress, outcome, route, .. } = self;
+        let Self { request, progress, outcome, .. } = self;
+        let route = self.route();
         let backend = progress.in_flight.as_ref().and_then(|in_flight| in_flight.backend());
         let (path, query) = request.target();
         Entry {

@@ -70,7 +70,7 @@ pub(super) fn entered(exchange: &mut Exchange, visit: &Visit) {
         exchange.progress.visitor.get_or_insert_with(none).ticket = visit.ticket;
     }
     let worker = exchange.conn().worker().clone();
-    let service = exchange.route.service_name().unwrap_or_default();
+    let service = exchange.live.route().service_name().unwrap_or_default();
     let progress = &mut exchange.progress;
     let visitor = progress.visitor.as_mut();
     if let (Some(sticky), Some(in_flight)) = (visitor.and_then(|visitor| visitor.sticky.as_mut()), &progress.in_flight)

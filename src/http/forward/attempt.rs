@@ -370,7 +370,7 @@ fn outgoing(exchange: &mut Exchange, body: RequestBody) -> Outgoing {
     let bytes: Rc<Cell<u64>> = Rc::default();
     exchange.progress.bytes_in = Some(bytes.clone());
     let (live, conn) = (exchange.live.handle(), exchange.conn().clone());
-    let (upload, progress) = Upload::new(body, exchange.number, &exchange.route, bytes, live, conn);
+    let (upload, progress) = Upload::new(body, exchange.number, exchange.route(), bytes, live, conn);
     exchange.progress.upload = Some(progress);
     Outgoing::Stream(Box::pin(upload))
 }

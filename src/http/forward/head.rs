@@ -14,8 +14,8 @@ pub(super) fn prepare(exchange: &mut Exchange, head: &mut Parts) -> Result<Hop, 
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Failure::BadHost)?;
         head.headers.insert(header::HOST, host);
     }
-    if exchange.route.stripped.is_some() {
-        head.uri = without_prefix(&exchange.route, &head.uri)?;
+    if exchange.route().stripped.is_some() {
+        head.uri = without_prefix(exchange.route(), &head.uri)?;
     }
     let mut hop = headers::strip_request(&mut head.headers).map_err(|_| Failure::BadConnectionHeader)?;
     if head.version != Version::HTTP_11 {
@@ -34,8 +34,8 @@ pub(super) fn prepare(exchange: &mut Exchange, head: &mut Parts) -> Result<Hop, 
         client: exchange.request.client.ip,
         request_id: &exchange.request.id_value,
         host: host.as_ref(),
-        stripped: exchange.route.stripped.as_ref(),
-        client_cert: conn.peer().client_cert.as_deref().filter(|_| exchange.route.tells_client_cert),
+        stripped: exchange.route().stripped.as_ref(),
+        client_cert: conn.peer().client_cert.as_deref().filter(|_| exchange.route().tells_client_cert),
     };
     exchange.request.trace = Some(forward.apply(&mut head.headers));
     Ok(hop)

@@ -37,7 +37,7 @@ struct HeardHints {
 pub(super) fn listen<B>(exchange: &Exchange, request: &mut Request<B>) -> Option<Arc<Heard>> {
     let wants = match exchange.request.version() {
         Version::HTTP_2 => true,
-        Version::HTTP_11 => exchange.route.early_hints,
+        Version::HTTP_11 => exchange.route().early_hints,
         _ => false,
     };
     wants.then(|| {

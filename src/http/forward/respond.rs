@@ -42,6 +42,9 @@ pub(super) fn respond(
     let (mut head, body) = response.into_parts();
     let has_length = http_body::Body::size_hint(&body).exact().is_some();
     exchange.live.becomes(kind_of(has_length, || head.headers.get(header::CONTENT_TYPE)));
+    if !has_length {
+        exchange.live.flows();
+    }
     head.version = Version::HTTP_11;
     keep_reason(&mut head);
     Response::from_parts(head, AnswerBody::relayed(body, lease, exchange, target.settings.read_timeout))

@@ -21,6 +21,8 @@ pub(super) enum Farewell {
     GoingAway,
     /// 1012: its colour has been switched; a client that connects again reaches the other.
     ServiceRestart,
+    /// 1008: the client's certificate is not accepted any more.
+    NotAdmitted,
 }
 
 impl Farewell {
@@ -28,6 +30,7 @@ impl Farewell {
         match self {
             Self::GoingAway => frames::close(from, 1001, "going away"),
             Self::ServiceRestart => frames::close(from, 1012, "service restart"),
+            Self::NotAdmitted => frames::close(from, 1008, "client certificate not accepted any more"),
         }
     }
 }

@@ -79,6 +79,10 @@ impl Tunnel {
                 exchange.outcome.broke(Broken::Shutdown);
                 Some((Farewell::GoingAway, HASTE))
             }
+            Some(Err(why @ Broken::ClientRulesChanged)) => {
+                exchange.outcome.broke(why);
+                Some((Farewell::NotAdmitted, PATIENCE))
+            }
             Some(Err(why)) => {
                 exchange.outcome.broke(why);
                 Some((Farewell::ServiceRestart, PATIENCE))

@@ -15,15 +15,17 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::chain;
+use super::key_type::KeyType;
 use crate::config::CertificateFiles;
 use crate::named_file;
 use crate::tls::name::rfc4514;
-use crate::types::certificate_name_covers;
+use crate::types::{certificate_name_covers, normal_name};
 
 /// A chain with its key and what the leaf says of itself.
 #[derive(Debug, Clone)]
 pub struct LoadedCertificate {
     pub key: Arc<CertifiedKey>,
+    pub key_type: KeyType,
     /// DNS names and IP addresses of the leaf, in lower case; wildcards as `*.example.com`.
     pub names: Vec<String>,
     pub not_before: SystemTime,
@@ -31,9 +33,21 @@ pub struct LoadedCertificate {
     pub issuer: String,
     /// What some clients refuse, and what to do about it.
     pub warnings: Vec<String>,
+    /// It asks for a stapled OCSP response (RFC 7633), which is never sent.
+    pub must_staple: bool,
 }
 
 impl LoadedCertificate {
+    pub fn is_valid(&self, now: SystemTime) -> bool {
+        self.not_before <= now && now < self.not_after
+    }
+
+    /// `what`: which certificate it is.
+    pub fn staple_warning(&self, what: &str) -> Option<String> {
+        let advice = "edgectl sends none, so clients that heed it refuse the site; have it issued without";
+        self.must_staple.then(|| format!("{what} asks for a stapled OCSP response (must-staple): {advice}"))
+    }
+
     /// Whether one of its names is good for this one.
     pub fn covers(&self, name: &str) -> bool {
         self.names.iter().any(|own| certificate_name_covers(own, name))
@@ -59,6 +73,8 @@ pub enum CertificateError {
     NoNames { path: PathBuf },
     #[error("{path} holds no private key; it is the file with -----BEGIN PRIVATE KEY-----")]
     NoKey { path: PathBuf },
+    #[error("{path} holds a certificate and no private key; are `cert` and `key` exchanged?")]
+    CertificateAsKey { path: PathBuf },
     #[error("the key in {path} is encrypted; write it in the clear: openssl pkey -in {path} -out FILE.key")]
     Encrypted { path: PathBuf },
     #[error("the key in {key} cannot be used: {source}")]
@@ -100,13 +116,27 @@ pub fn parse(files: &CertificateFiles, content: &Content) -> Result<LoadedCertif
     })?;
     let leaf = &parsed[0];
     let names = names(leaf).filter(|names| !names.is_empty());
-    Ok(LoadedCertificate {
+    let mut loaded = LoadedCertificate {
+        key_type: KeyType::of(&*certified.key),
         key: Arc::new(certified),
         names: names.ok_or_else(|| CertificateError::NoNames { path: files.cert.clone() })?,
         not_before: time(leaf.validity().not_before.timestamp()),
         not_after: time(leaf.validity().not_after.timestamp()),
         issuer: rfc4514(leaf.issuer()),
         warnings: chain::warnings(&files.cert, &parsed, SystemTime::now()),
+        must_staple: must_staple(leaf),
+    };
+    loaded.warnings.extend(loaded.staple_warning(&files.cert.display().to_string()));
+    Ok(loaded)
+}
+
+/// The TLS feature extension with status_request or status_request_v2 (RFC 7633, 4; RFC 6066, 8; RFC 6961).
+fn must_staple(leaf: &X509Certificate<'_>) -> bool {
+    const STATUS_REQUEST: [u8; 3] = [2, 1, 5];
+    const STATUS_REQUEST_V2: [u8; 3] = [2, 1, 17];
+    let feature = leaf.extensions().iter().find(|extension| extension.oid.to_id_string() == "1.3.6.1.5.5.7.1.24");
+    feature.is_some_and(|feature| {
+        feature.value.windows(3).any(|number| number == STATUS_REQUEST || number == STATUS_REQUEST_V2)
     })
 }
 
@@ -126,11 +156,16 @@ fn certificates(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>
 }
 
 fn private_key(path: &Path, text: &[u8]) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    let has = |words: &[u8]| memchr::memmem::find(text, words).is_some();
     match PrivateKeyDer::from_pem_slice(text) {
         Ok(key) => Ok(key),
         Err(pem::Error::NoItemsFound) if is_der(text) => Err(CertificateError::Der { path: path.into(), tool: "pkey" }),
-        Err(pem::Error::NoItemsFound) if memchr::memmem::find(text, b"BEGIN ENCRYPTED PRIVATE KEY").is_some() => {
+        // PKCS #8, and the older form of OpenSSL.
+        Err(_) if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") => {
             Err(CertificateError::Encrypted { path: path.into() })
+        }
+        Err(pem::Error::NoItemsFound) if has(b"BEGIN CERTIFICATE") => {
+            Err(CertificateError::CertificateAsKey { path: path.into() })
         }
         Err(pem::Error::NoItemsFound) => Err(CertificateError::NoKey { path: path.into() }),
         Err(source) => Err(CertificateError::Pem { path: path.into(), source }),
@@ -171,7 +206,7 @@ fn names(leaf: &X509Certificate<'_>) -> Option<Vec<String>> {
 
 fn name_of(name: &GeneralName<'_>) -> Option<String> {
     match name {
-        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        GeneralName::DNSName(name) => Some(normal_name(name).into_owned()),
         GeneralName::IPAddress(bytes) => match <[u8; 4]>::try_from(*bytes) {
             Ok(v4) => Some(std::net::Ipv4Addr::from(v4).to_string()),
             Err(_) => Some(std::net::Ipv6Addr::from(<[u8; 16]>::try_from(*bytes).ok()?).to_string()),

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rustls::SignatureScheme;
 use rustls::sign::CertifiedKey;
 
 use super::files::LoadedCertificate;
+use super::key_type::KeyType;
 use crate::types::{parent_of, wildcard_parent};
 
 /// One certificate, or the reason why it is missing.
@@ -33,17 +35,46 @@ pub enum CertSource {
     StandIn,
 }
 
-/// Whatever is added first has the name.
+/// Certificates by name. Of several for one name, a client is shown the first that it can verify.
 #[derive(Default)]
 pub(super) struct Index {
-    exact: HashMap<Box<str>, Arc<CertifiedKey>>,
-    wildcard: HashMap<Box<str>, Arc<CertifiedKey>>,
-    /// For clients that send no SNI.
-    default: Option<Arc<CertifiedKey>>,
+    exact: HashMap<Box<str>, Vec<Candidate>>,
+    wildcard: HashMap<Box<str>, Vec<Candidate>>,
+    /// For clients that send no SNI: the first certificate, and a name of it, for which there may be others.
+    default: Option<(Box<str>, Candidate)>,
+    /// Whatever is added in an earlier round goes first.
+    round: u8,
     pub status: Vec<CertStatus>,
 }
 
+/// One certificate for a name.
+#[derive(Clone)]
+struct Candidate {
+    key: Arc<CertifiedKey>,
+    /// Expired, or not valid yet: shown if there is nothing better.
+    is_unfit: bool,
+    round: u8,
+    key_type: KeyType,
+}
+
+impl Candidate {
+    /// Ahead of those with a higher one; of equal ones, the one that was added first goes first.
+    fn rank(&self) -> (bool, u8, KeyType) {
+        (self.is_unfit, self.round, self.key_type)
+    }
+
+    /// `None`: nothing is known of the client.
+    fn suits(&self, schemes: Option<&[SignatureScheme]>) -> bool {
+        schemes.is_none_or(|schemes| self.key.key.choose_scheme(schemes).is_some())
+    }
+}
+
 impl Index {
+    /// What is added from now on comes behind what is there, whatever its key.
+    pub fn next_round(&mut self) {
+        self.round += 1;
+    }
+
     pub fn add(&mut self, loaded: &LoadedCertificate, status: CertStatus) {
         self.add_for(&loaded.names, loaded, status);
     }
@@ -56,14 +87,25 @@ impl Index {
         status: CertStatus,
     ) {
         self.add_names(names, loaded);
-        self.default.get_or_insert_with(|| loaded.key.clone());
+        if self.default.is_none() {
+            let name = loaded.names.first().map(String::as_str).unwrap_or_default();
+            self.default = Some((name.into(), self.candidate(loaded)));
+        }
         self.status.push(status);
     }
 
     /// More names of one that is there already.
     pub fn add_names<'a>(&mut self, names: impl IntoIterator<Item = &'a String>, loaded: &LoadedCertificate) {
+        let candidate = self.candidate(loaded);
+        // Most names have one certificate, and there may be many names.
+        let one = || Vec::with_capacity(1);
         for name in names {
-            self.put(name, &loaded.key);
+            let of_name = match wildcard_parent(name) {
+                Some(parent) => self.wildcard.entry(parent.into()).or_insert_with(one),
+                None => self.exact.entry(name.as_str().into()).or_insert_with(one),
+            };
+            let behind = of_name.partition_point(|other| other.rank() <= candidate.rank());
+            of_name.insert(behind, candidate.clone());
         }
     }
 
@@ -73,32 +115,56 @@ impl Index {
         self.status.push(CertStatus { names, source, issuer, not_after: None, next_renewal: None, error, warnings });
     }
 
-    /// Exact, then the wildcard one label above: [`crate::types::certificate_name_covers`] as two look-ups.
+    /// The one that goes first.
     pub fn find(&self, name: &str) -> Option<Arc<CertifiedKey>> {
-        if let Some(found) = self.exact.get(name) {
-            return Some(found.clone());
-        }
-        self.wildcard.get(parent_of(name)?).cloned()
+        suiting(self.candidates(name), None)
     }
 
-    pub fn find_unnamed(&self, local: Option<IpAddr>) -> Option<Arc<CertifiedKey>> {
-        let by_address = local.and_then(|ip| self.exact.get(ip.to_string().as_str()).cloned());
-        by_address.or_else(|| self.default.clone())
+    /// The first that a client can verify by these schemes; if it can verify none, the one that goes first.
+    pub fn choose(&self, name: &str, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        suiting(self.candidates(name), Some(schemes)).or_else(|| self.find(name))
+    }
+
+    pub fn choose_unnamed(
+        &self,
+        local: Option<IpAddr>,
+        schemes: Option<&[SignatureScheme]>,
+    ) -> Option<Arc<CertifiedKey>> {
+        let address = local.map(|ip| ip.to_string());
+        let by_address = || address.iter().flat_map(|address| self.candidates(address));
+        let by_default =
+            || self.default.iter().flat_map(|(name, first)| self.candidates(name).chain(std::iter::once(first)));
+        let found = suiting(by_address(), schemes).or_else(|| suiting(by_default(), schemes));
+        found.or_else(|| suiting(by_address(), None)).or_else(|| suiting(by_default(), None))
     }
 
     pub fn covers(&self, name: &str) -> bool {
-        match wildcard_parent(name) {
-            Some(parent) => self.wildcard.contains_key(parent),
-            None => self.find(name).is_some(),
-        }
+        self.candidates(name).next().is_some()
     }
 
-    fn put(&mut self, name: &str, key: &Arc<CertifiedKey>) {
-        match wildcard_parent(name) {
-            Some(parent) => self.wildcard.entry(parent.into()).or_insert_with(|| key.clone()),
-            None => self.exact.entry(name.into()).or_insert_with(|| key.clone()),
+    /// Exact names, then the wildcard one label above: [`crate::types::certificate_name_covers`] as two look-ups.
+    fn candidates(&self, name: &str) -> impl Iterator<Item = &Candidate> {
+        let (exact, parent) = match wildcard_parent(name) {
+            Some(parent) => (None, Some(parent)),
+            None => (self.exact.get(name), parent_of(name)),
         };
+        let wildcard = parent.and_then(|parent| self.wildcard.get(parent));
+        exact.into_iter().chain(wildcard).flatten()
     }
+
+    fn candidate(&self, loaded: &LoadedCertificate) -> Candidate {
+        let is_unfit = !loaded.is_valid(SystemTime::now());
+        Candidate { key: loaded.key.clone(), is_unfit, round: self.round, key_type: loaded.key_type }
+    }
+}
+
+/// The first that the client can verify; what has expired, even under the exact name, comes behind what has not.
+fn suiting<'a>(
+    candidates: impl Iterator<Item = &'a Candidate>,
+    schemes: Option<&[SignatureScheme]>,
+) -> Option<Arc<CertifiedKey>> {
+    let suits = candidates.filter(|candidate| candidate.suits(schemes));
+    suits.min_by_key(|candidate| candidate.is_unfit).map(|found| found.key.clone())
 }
 
 impl CertStatus {

@@ -24,6 +24,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::files::LoadedCertificate;
+use super::key_type::KeyType;
 use crate::state::{create_private_dir, set_aside, write_durably};
 use crate::tls::digest::{hex, sha256};
 use crate::tls::name::rfc4514;
@@ -185,12 +186,14 @@ impl InternalCa {
         let private = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let certified = CertifiedKey::from_der(vec![leaf.der().clone()], private, &default_provider())?;
         Ok(LoadedCertificate {
+            key_type: KeyType::of(&*certified.key),
             key: Arc::new(certified),
             names: names.to_vec(),
             not_before,
             not_after: now + LEAF_LIFETIME,
             issuer: format!("CN={ROOT_NAME}"),
             warnings: Vec::new(),
+            must_staple: false,
         })
     }
 }

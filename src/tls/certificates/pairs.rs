@@ -40,29 +40,33 @@ impl Prints {
 /// What is to be served of a pair, and what is to be said about it.
 pub(super) struct Taken {
     pub loaded: Option<LoadedCertificate>,
-    pub error: Option<String>,
+    trouble: Option<PairTrouble>,
     pub warnings: Vec<String>,
     /// The pair is another one than at the look before.
     pub is_new: bool,
 }
 
+impl Taken {
+    pub fn error(&self) -> Option<&str> {
+        self.trouble.as_ref().map(|trouble| trouble.text.as_str())
+    }
+}
+
 impl Pairs {
-    /// Looks at the files again; `useless` says what no site can use. Touches the disk.
-    pub fn take(
-        &mut self,
-        files: &CertificateFiles,
-        now: SystemTime,
-        useless: &dyn Fn(&LoadedCertificate) -> Option<String>,
-    ) -> Taken {
+    /// Looks at the files again. Touches the disk.
+    pub fn take(&mut self, files: &CertificateFiles, now: SystemTime) -> Taken {
         let held = self.held.entry(files.clone()).or_default();
         let before = held.prints();
         let trouble = held.look(files, now);
         let is_new = held.prints() != before;
         let loaded = held.pair.as_ref().map(|(_, loaded)| loaded.clone());
-        let mut warnings = loaded.as_ref().map(|loaded| loaded.warnings.clone()).unwrap_or_default();
-        warnings.extend(loaded.as_ref().and_then(useless));
-        held.say(trouble.as_ref(), &warnings);
-        Taken { loaded, error: trouble.map(|trouble| trouble.text), warnings, is_new }
+        let warnings = loaded.as_ref().map(|loaded| loaded.warnings.clone()).unwrap_or_default();
+        Taken { loaded, trouble, warnings, is_new }
+    }
+
+    /// Logs what is wrong with it, unless that was said before.
+    pub fn say(&mut self, files: &CertificateFiles, taken: &Taken) {
+        self.held.entry(files.clone()).or_default().say(taken.trouble.as_ref(), &taken.warnings);
     }
 
     /// Forgets the others.
@@ -159,6 +163,11 @@ impl From<CertificateError> for PairTrouble {
     fn from(error: CertificateError) -> Self {
         Self { text: error.to_string(), waits: false }
     }
+}
+
+/// As text, for who only looks.
+pub fn unfit_now(files: &CertificateFiles, loaded: &LoadedCertificate) -> Option<String> {
+    unfit(files, loaded, SystemTime::now()).map(|trouble| trouble.text)
 }
 
 /// Expired or not valid yet: served only if there is nothing better.

@@ -2,22 +2,22 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
+use rustls::SignatureScheme;
 use rustls::sign::CertifiedKey;
 
 use super::files::LoadedCertificate;
 use super::index::{CertSource, CertStatus, Index};
 use super::internal_ca::{InternalCa, LEAF_LIFETIME, Root};
 use super::pairs::{Pairs, Taken};
+use super::survey::survey;
 use super::wanted::{self, WantedCertificate};
 use crate::config::Config;
-use crate::site::Hosts;
-use crate::types::wildcard_parent;
 
 /// A leaf of the internal CA is signed anew at the next look when less than half of its life is left.
 const RENEW_BEFORE: Duration = Duration::from_secs(LEAF_LIFETIME.as_secs() / 2);
@@ -69,9 +69,10 @@ impl CertStore {
     /// Reads every file, leaves public names to authorities and the rest to the internal CA. A file that can't be used harms
     /// its own site alone: the certificate loaded from it before stays, and the status says what is wrong.
     ///
-    /// Handshakes see it with the next [`Self::tell`], together with what is on disk of authorities' certificates. Whether a pair
-    /// of files is another one than before.
-    pub fn load(&self, config: &Config) -> bool {
+    /// Handshakes see it with the next [`Self::tell`], together with what is on disk of authorities' certificates. The certificates
+    /// of the pairs that are other ones than before.
+    #[must_use]
+    pub fn load(&self, config: &Config) -> Vec<PathBuf> {
         let mut parts = self.parts();
         parts.read_files(config);
         let mut filed = Index::default();
@@ -81,7 +82,7 @@ impl CertStore {
         parts.wanted = wanted::from_authority(config, &is_covered);
         let StoreParts { told, wanted, .. } = &mut *parts;
         told.retain(|site, _| wanted.iter().any(|wanted| wanted.site == *site));
-        parts.files.iter().any(|(_, taken)| taken.is_new)
+        parts.files.iter().filter(|(_, taken)| taken.is_new).map(|(path, _)| path.clone()).collect()
     }
 
     /// The certificates that authorities are to be asked for.
@@ -110,14 +111,24 @@ impl CertStore {
         self.index.load().status.clone()
     }
 
-    /// The certificate for a name in lower case.
+    /// The certificate that goes first for a name in its normal form.
     pub fn find(&self, name: &str) -> Option<Arc<CertifiedKey>> {
         self.index.load().find(name)
     }
 
-    /// For a client that sends no SNI: the certificate of the address it connected to, else the first one.
-    pub fn find_unnamed(&self, local: Option<IpAddr>) -> Option<Arc<CertifiedKey>> {
-        self.index.load().find_unnamed(local)
+    /// The certificate for a client that can verify by these schemes.
+    pub fn choose(&self, name: &str, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.index.load().choose(name, schemes)
+    }
+
+    /// For a client that sends no SNI: the certificate of the address it connected to, else the first one. `None` for the schemes:
+    /// it may be able to verify any.
+    pub fn choose_unnamed(
+        &self,
+        local: Option<IpAddr>,
+        schemes: Option<&[SignatureScheme]>,
+    ) -> Option<Arc<CertifiedKey>> {
+        self.index.load().choose_unnamed(local, schemes)
     }
 
     fn publish(&self, parts: &mut StoreParts) {
@@ -125,6 +136,7 @@ impl CertStore {
         parts.add_issued(&mut index, true);
         parts.add_files(&mut index);
         parts.add_issued(&mut index, false);
+        index.next_round();
         for names in parts.local.clone() {
             match parts.signed(&names) {
                 Ok(leaf) => index.add(&leaf, CertStatus::of(&leaf, CertSource::Internal, None)),
@@ -144,29 +156,34 @@ impl CertStore {
 
 impl StoreParts {
     fn read_files(&mut self, config: &Config) {
-        let hosts = Hosts::new(config.sites.iter().map(|site| site.hosts.as_slice()).enumerate());
-        self.pairs.retain(&config.tls.certificates);
-        let taken = config.tls.certificates.iter().map(|files| {
-            let useless = |loaded: &LoadedCertificate| useless(&files.cert, &loaded.names, &hosts);
-            (files.cert.clone(), self.pairs.take(files, SystemTime::now(), &useless))
-        });
-        self.files = taken.collect();
+        let (now, all) = (SystemTime::now(), &config.tls.certificates);
+        self.pairs.retain(all);
+        let mut taken: Vec<Taken> = all.iter().map(|files| self.pairs.take(files, now)).collect();
+        let loaded: Vec<_> = taken.iter().map(|taken| taken.loaded.as_ref()).collect();
+        let useless = survey(config, &loaded, now);
+        for ((files, taken), useless) in all.iter().zip(&mut taken).zip(useless) {
+            taken.warnings.extend(useless);
+            self.pairs.say(files, taken);
+        }
+        self.files = all.iter().map(|files| files.cert.clone()).zip(taken).collect();
     }
 
     fn add_files(&self, index: &mut Index) {
-        for (path, Taken { loaded, error, warnings, .. }) in &self.files {
-            let source = CertSource::File(path.clone());
-            match loaded {
+        index.next_round();
+        for (path, taken) in &self.files {
+            let (source, error) = (CertSource::File(path.clone()), taken.error().map(str::to_owned));
+            match &taken.loaded {
                 Some(loaded) => {
-                    let status = CertStatus::of(loaded, source, error.clone());
-                    index.add(loaded, CertStatus { warnings: warnings.clone(), ..status });
+                    let status = CertStatus::of(loaded, source, error);
+                    index.add(loaded, CertStatus { warnings: taken.warnings.clone(), ..status });
                 }
-                None => index.miss(Vec::new(), source, error.clone().unwrap_or_default()),
+                None => index.miss(Vec::new(), source, error.unwrap_or_default()),
             }
         }
     }
 
     fn add_issued(&self, index: &mut Index, forced: bool) {
+        index.next_round();
         for wanted in self.wanted.iter().filter(|wanted| wanted.is_forced == forced) {
             let Some(told) = self.told.get(&wanted.site) else { continue };
             if let Some(loaded) = &told.loaded {
@@ -177,7 +194,8 @@ impl StoreParts {
                 let names = wanted.names.iter().filter(|name| loaded.covers(name) && !is_lent(name));
                 let names: Vec<String> = names.cloned().collect();
                 let shown = if names.is_empty() { loaded.names.clone() } else { names.clone() };
-                let status = CertStatus { names: shown, next_renewal: told.next_renewal, ..status };
+                let warnings = loaded.staple_warning("the certificate").into_iter().collect();
+                let status = CertStatus { names: shown, next_renewal: told.next_renewal, warnings, ..status };
                 index.add_for(&names, loaded, status);
             }
         }
@@ -185,6 +203,7 @@ impl StoreParts {
 
     /// Serves names that have come to a site from another one, until the site's own certificate has them.
     fn add_lent(&self, index: &mut Index) {
+        index.next_round();
         for wanted in &self.wanted {
             let Some(told) = self.told.get(&wanted.site) else { continue };
             for loaded in &told.lent {
@@ -201,6 +220,7 @@ impl StoreParts {
 
     /// Serves names that a certificate still has but its site no longer; a site that has them now comes first.
     fn add_rest(&self, index: &mut Index) {
+        index.next_round();
         for loaded in self.told.values().filter_map(|told| told.loaded.as_ref()) {
             index.add_names(&loaded.names, loaded);
         }
@@ -235,19 +255,6 @@ impl StoreParts {
         self.signed.insert(names.to_vec(), leaf.clone());
         Ok(leaf)
     }
-}
-
-/// The warning for a certificate that no client will ever be shown.
-fn useless(cert: &Path, names: &[String], hosts: &Hosts) -> Option<String> {
-    // A wildcard fits where any one name below it does, and where a site has the very pattern.
-    let fits = |name: &String| match wildcard_parent(name) {
-        Some(parent) => hosts.is_below(parent),
-        None => hosts.find(name).is_some(),
-    };
-    let names_of_it = || names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-    (!names.iter().any(fits)).then(|| {
-        format!("{}: no site has a host that fits it ({}); add one, or drop the pair", cert.display(), names_of_it())
-    })
 }
 
 #[cfg(test)]
@@ -342,9 +349,8 @@ mod tests {
         let told = IssuedState { loaded, ..IssuedState::default() };
         let load = |hosts: &[&str]| {
             let site = "[acme]\nemail = \"ops@example.com\"\n[[site]]\nrespond = { status = 200 }\n";
-            store.load(
-                &crate::config::parse("edge.toml", &format!("{site}hosts = {hosts:?}\n"), &|_| None).unwrap().config,
-            );
+            let text = format!("{site}hosts = {hosts:?}\n");
+            let _ = store.load(&crate::config::parse("edge.toml", &text, &|_| None).unwrap().config);
         };
         load(&["a.example.com", "b.example.com"]);
         store.tell([("a.example.com".into(), told.clone())]);

@@ -13,13 +13,14 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::clients::{self, BadClientCert};
-use super::rules::{ClientRules, OneCertificate, RuleParts, Rules};
+use super::rules::{ByAddress, ClientRules, OneCertificate, RuleParts, Rules};
 use super::tickets::TicketKeys;
 use crate::challenge::{ALPN, Challenges};
-use crate::config::{ClientAuth, Config};
+use crate::config::Config;
 use crate::headers::ClientCert;
 use crate::tls::certificates::CertStore;
-use crate::types::TlsVersion;
+use crate::trust::{ClientProof, ClientRootSet, ClientRoots};
+use crate::types::{TlsVersion, normal_name};
 
 /// What a handshake needs; shared by all workers.
 pub struct Tls {
@@ -33,11 +34,11 @@ pub struct Tls {
 pub struct Handshake<T> {
     pub stream: TlsStream<T>,
     pub version: TlsVersion,
-    /// RFC 6066, 3; in lower case.
+    /// RFC 6066, 3; in the normal form of hosts.
     pub sni: Option<Box<str>>,
-    /// What the site asks of the client.
-    pub client_auth: Option<Arc<ClientAuth>>,
-    /// The client's certificate, verified.
+    /// What the client has shown, if the site asks for it.
+    pub proof: Option<Box<ClientProof>>,
+    /// What its certificate says.
     pub client_cert: Option<Box<ClientCert>>,
     pub h2: bool,
 }
@@ -66,30 +67,21 @@ impl Tls {
         challenges: Arc<Challenges>,
         keys: TicketKeys,
         config: &Config,
+        roots: &ClientRootSet,
     ) -> Result<Self, rustls::Error> {
         let tickets = Arc::new(keys);
-        let rules = Rules::prepare(config, &RuleParts { store: &store, keys: &tickets }, None)?;
-        say(&rules);
+        let rules = Rules::prepare(config, &RuleParts { store: &store, keys: &tickets }, roots)?;
         Ok(Self { store, challenges, rules: ArcSwap::from_pointee(rules), tickets })
     }
 
-    /// What new handshakes shall follow. Reads `client_ca` files anew; changes nothing yet.
-    pub fn prepare(&self, config: &Config) -> Result<Rules, rustls::Error> {
-        let parts = RuleParts { store: &self.store, keys: &self.tickets };
-        Rules::prepare(config, &parts, Some(&self.rules.load()))
+    /// What new handshakes shall follow. Changes nothing yet.
+    pub fn prepare(&self, config: &Config, roots: &ClientRootSet) -> Result<Rules, rustls::Error> {
+        Rules::prepare(config, &RuleParts { store: &self.store, keys: &self.tickets }, roots)
     }
 
-    /// New handshakes follow `rules`; ticket keys stay. What is open goes on under the rules it began with. Whether certificates
-    /// of clients are verified by others than before.
-    pub fn install(&self, rules: Rules) -> bool {
-        say(&rules);
-        let before = self.rules.swap(Arc::new(rules));
-        !self.rules.load().verifies_as(&before)
-    }
-
-    /// What is wrong with `client_ca` files, as they were last read.
-    pub fn troubles(&self) -> Vec<String> {
-        self.rules.load().troubles().to_vec()
+    /// New handshakes follow `rules`; ticket keys stay. Requests on what is open are judged by the snapshot.
+    pub fn install(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
     }
 
     pub fn store(&self) -> &Arc<CertStore> {
@@ -121,8 +113,8 @@ impl Tls {
             hello.into_stream(config).await?.shutdown().await?;
             return Err(HandshakeError::Validated);
         }
-        let sni = hello.client_hello().server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
-        let (client_auth, config) = match self.choose(sni.as_deref(), local) {
+        let sni = hello.client_hello().server_name().map(|name| Box::from(&*normal_name(name)));
+        let (roots, config) = match self.choose(sni.as_deref(), local) {
             Ok(chosen) => chosen,
             Err(error) => {
                 refuse(&mut hello.io, &error).await;
@@ -137,9 +129,11 @@ impl Tls {
             // We offer no other.
             _ => TlsVersion::V1_3,
         };
-        let shown = session.peer_certificates().and_then(<[_]>::first).filter(|_| client_auth.is_some());
+        let chain = session.peer_certificates().unwrap_or_default();
+        let shown = chain.first().filter(|_| roots.is_some());
         let client_cert = shown.map(clients::describe).transpose()?.map(Box::new);
-        Ok(Handshake { stream, version, sni, client_auth, client_cert, h2 })
+        let proof = roots.map(|roots| Box::new(ClientProof::new(roots, chain)));
+        Ok(Handshake { stream, version, sni, proof, client_cert, h2 })
     }
 
     /// The answer for a client that offers [`ALPN`] alone, by a name that is being validated (RFC 8737, 3). Others that offer it
@@ -149,7 +143,7 @@ impl Tls {
         if protocols.next() != Some(ALPN) || protocols.next().is_some() {
             return None;
         }
-        let certificate = self.challenges.certificate(&hello.server_name()?.to_ascii_lowercase())?;
+        let certificate = self.challenges.certificate(&normal_name(hello.server_name()?))?;
         let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().ok()?;
         let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(OneCertificate(certificate)));
@@ -163,34 +157,27 @@ impl Tls {
         &self,
         sni: Option<&str>,
         local: Option<IpAddr>,
-    ) -> Result<(Option<Arc<ClientAuth>>, Arc<ServerConfig>), HandshakeError> {
+    ) -> Result<(Option<Arc<ClientRoots>>, Arc<ServerConfig>), HandshakeError> {
         let rules = self.rules.load();
-        let ClientRules { client_auth, config } = match sni {
+        let ClientRules { roots, config } = match sni {
             Some(name) => rules.named(name).unwrap_or(rules.stranger()),
             None => rules.unnamed(local),
         };
         let config = config.as_ref().ok_or(HandshakeError::Shut)?;
         let is_known = sni.is_some_and(|name| self.store.find(name).is_some());
         if is_known {
-            return Ok((client_auth.clone(), config.clone()));
+            return Ok((roots.clone(), config.clone()));
         }
         // The default certificate is for clients without SNI, and for names that only the catch-all site answers for.
-        let key = match sni {
-            None => self.store.find_unnamed(local),
-            Some(name) if rules.is_caught(name) => self.store.find_unnamed(None),
-            Some(_) => None,
+        let local = match sni {
+            None => local,
+            Some(name) if rules.is_caught(name) => None,
+            Some(_) => return Err(HandshakeError::UnknownName),
         };
-        let key = key.ok_or(HandshakeError::UnknownName)?;
+        self.store.choose_unnamed(local, None).ok_or(HandshakeError::UnknownName)?;
         let mut fixed = ServerConfig::clone(config);
-        fixed.cert_resolver = Arc::new(OneCertificate(key));
-        Ok((client_auth.clone(), Arc::new(fixed)))
-    }
-}
-
-/// Logs each trouble as an error: it may have shut a site.
-fn say(rules: &Rules) {
-    for trouble in rules.troubles() {
-        tracing::error!("{trouble}");
+        fixed.cert_resolver = Arc::new(ByAddress { store: self.store.clone(), local });
+        Ok((roots.clone(), Arc::new(fixed)))
     }
 }
 

@@ -6,6 +6,6 @@ mod rules;
 mod tickets;
 
 pub use accept::{Handshake, HandshakeError, Tls};
-pub use clients::{BadClientCert, ClientCaError, check_client_ca};
+pub use clients::BadClientCert;
 pub use rules::Rules;
 pub use tickets::{ExportedKeys, NoKey, TicketKeys};

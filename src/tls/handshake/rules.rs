@@ -1,7 +1,7 @@
 //! Which TLS config a name gets: the versions of all, and what its site asks of clients.
 //!
-//! Sites that ask the same share one config, so a thousand sites cost what ten do. A `client_ca` that can't be read shuts its
-//! own sites and no other: a missing file never lets a client in unverified.
+//! Sites that ask the same share one config, so a thousand sites cost what ten do. A `client_ca` without roots shuts its own sites
+//! and no other: a missing file never lets a client in unverified.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,12 +14,12 @@ use rustls::{
     version,
 };
 
-use super::clients::{self, ClientVerifier};
 use super::tickets::{TicketKeys, Tickets};
 use crate::config::{self, ClientAuth, Config, SiteTls};
 use crate::site::Hosts;
 use crate::tls::certificates::CertStore;
-use crate::types::TlsVersion;
+use crate::trust::{ClientRootSet, ClientRoots};
+use crate::types::{TlsVersion, normal_name};
 
 /// Prepared from one config; new handshakes follow the latest.
 pub struct Rules {
@@ -28,15 +28,13 @@ pub struct Rules {
     sites: Vec<ClientRules>,
     /// For a client without SNI, at an address that no site claims.
     unnamed: ClientRules,
-    /// As read from the disk, by the setting that names the file.
-    verifiers: HashMap<Arc<ClientAuth>, ClientVerifier>,
-    troubles: Vec<String>,
 }
 
 /// What one group of sites asks of clients, and the TLS config that does it.
 #[derive(Clone)]
 pub(super) struct ClientRules {
-    pub client_auth: Option<Arc<ClientAuth>>,
+    /// `None`: no certificate is asked for.
+    pub roots: Option<Arc<ClientRoots>>,
     /// `None`: the sites are shut, because the `client_ca` can't be used.
     pub config: Option<Arc<ServerConfig>>,
 }
@@ -48,38 +46,17 @@ pub(super) struct RuleParts<'a> {
 }
 
 impl Rules {
-    /// Reads the `client_ca` files. One that can't be read is a trouble, and what it held before goes on.
     pub(super) fn prepare(
         config: &Config,
         parts: &RuleParts<'_>,
-        before: Option<&Self>,
+        roots: &ClientRootSet,
     ) -> Result<Self, rustls::Error> {
-        let mut made = RulesInTheMaking {
-            config: &config.tls,
-            parts,
-            before,
-            classes: HashMap::new(),
-            verifiers: HashMap::new(),
-            troubles: Vec::new(),
-        };
+        let mut made = RulesInTheMaking { config: &config.tls, parts, roots, classes: HashMap::new() };
         let with_tls = || config.sites.iter().filter(|site| site.tls != SiteTls::Off);
         let sites = with_tls().map(|site| made.class(site.client_auth.as_ref())).collect::<Result<_, _>>()?;
         let unnamed = made.class(config.tls.client_auth.as_ref())?;
         let hosts = Hosts::new(with_tls().map(|site| site.hosts.as_slice()).enumerate());
-        Ok(Self { hosts, sites, unnamed, verifiers: made.verifiers, troubles: made.troubles })
-    }
-
-    /// Whether the same roots count in both, for whatever names a file of them.
-    pub(super) fn verifies_as(&self, other: &Self) -> bool {
-        let digests = |rules: &Self| -> HashMap<_, _> {
-            rules.verifiers.iter().map(|(asked, verifier)| (asked.clone(), verifier.digest)).collect()
-        };
-        digests(self) == digests(other)
-    }
-
-    /// What is wrong with `client_ca` files, and what that means.
-    pub fn troubles(&self) -> &[String] {
-        &self.troubles
+        Ok(Self { hosts, sites, unnamed })
     }
 
     /// The rules of the site that answers for the name in lower case; `None`: no site does.
@@ -107,50 +84,30 @@ impl Rules {
 struct RulesInTheMaking<'a> {
     config: &'a config::TlsConfig,
     parts: &'a RuleParts<'a>,
-    before: Option<&'a Rules>,
+    roots: &'a ClientRootSet,
     classes: HashMap<Option<Arc<ClientAuth>>, ClientRules>,
-    verifiers: HashMap<Arc<ClientAuth>, ClientVerifier>,
-    troubles: Vec<String>,
 }
 
 impl RulesInTheMaking<'_> {
-    fn class(&mut self, client_auth: Option<&Arc<ClientAuth>>) -> Result<ClientRules, rustls::Error> {
-        if let Some(known) = self.classes.get(&client_auth.cloned()) {
+    fn class(&mut self, asked: Option<&Arc<ClientAuth>>) -> Result<ClientRules, rustls::Error> {
+        if let Some(known) = self.classes.get(&asked.cloned()) {
             return Ok(known.clone());
         }
-        let verifier = client_auth.map(|asked| self.verifier(asked));
-        let config = match verifier {
-            None => Some(Arc::new(self.server_config(None)?)),
-            Some(Some(verifier)) => Some(Arc::new(self.server_config(Some(verifier))?)),
-            Some(None) => None,
-        };
-        let class = ClientRules { client_auth: client_auth.cloned(), config };
-        self.classes.insert(client_auth.cloned(), class.clone());
+        let roots = asked.and_then(|asked| self.roots.of(asked)).cloned();
+        let is_shut = asked.is_some() && roots.is_none();
+        let config = (!is_shut).then(|| self.server_config(roots.as_deref())).transpose()?;
+        let class = ClientRules { roots, config: config.map(Arc::new) };
+        self.classes.insert(asked.cloned(), class.clone());
         Ok(class)
     }
 
-    fn verifier(&mut self, asked: &Arc<ClientAuth>) -> Option<ClientVerifier> {
-        let kept = || self.before.and_then(|before| before.verifiers.get(asked)).cloned();
-        let found = clients::load(asked).or_else(|error| {
-            let kept = kept();
-            self.troubles.push(match kept {
-                Some(_) => format!("{error}; the roots read before go on"),
-                None => format!("{error}; its sites are SHUT until then"),
-            });
-            kept.ok_or(())
-        });
-        let found = found.ok()?;
-        self.verifiers.insert(asked.clone(), found.clone());
-        Some(found)
-    }
-
-    fn server_config(&self, verifier: Option<ClientVerifier>) -> Result<ServerConfig, rustls::Error> {
+    fn server_config(&self, roots: Option<&ClientRoots>) -> Result<ServerConfig, rustls::Error> {
         let versions: &[&SupportedProtocolVersion] = match self.config.min_version {
             TlsVersion::V1_2 => &[&version::TLS13, &version::TLS12],
             TlsVersion::V1_3 => &[&version::TLS13],
         };
-        let (verifier, rules) = match verifier {
-            Some(ClientVerifier { verifier, digest }) => (verifier, digest),
+        let (verifier, rules) = match roots {
+            Some(roots) => (roots.verifier(), roots.digest()),
             None => (WebPkiClientVerifier::no_client_auth(), [0; 32]),
         };
         let mut server = ServerConfig::builder_with_provider(Arc::new(provider()))
@@ -172,21 +129,37 @@ fn provider() -> CryptoProvider {
     CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() }
 }
 
+/// By the name that is asked for; of several certificates the first that the client can verify. rustls tells the schemes that go with
+/// the client's cipher suites, too.
 struct ByName(Arc<CertStore>);
 
 impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello.server_name()?;
-        if name.bytes().any(|b| b.is_ascii_uppercase()) {
-            return self.0.find(&name.to_ascii_lowercase());
-        }
-        self.0.find(name)
+        self.0.choose(&normal_name(hello.server_name()?), hello.signature_schemes())
     }
 }
 
 impl std::fmt::Debug for ByName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ByName")
+    }
+}
+
+/// The certificate of an address, or the default one, whatever name is asked for.
+pub(super) struct ByAddress {
+    pub store: Arc<CertStore>,
+    pub local: Option<IpAddr>,
+}
+
+impl ResolvesServerCert for ByAddress {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.store.choose_unnamed(self.local, Some(hello.signature_schemes()))
+    }
+}
+
+impl std::fmt::Debug for ByAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ByAddress")
     }
 }
 

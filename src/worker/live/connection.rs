@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::waker_slot::WakerSlot;
 use crate::config::Limits;
+use crate::decide::Peer;
 
 /// How long a new connection has for its first head once it is to finish.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
@@ -21,6 +22,9 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// What a worker keeps a table of: whatever has a [`ConnectionState`].
 pub trait Connection {
     fn state(&self) -> &ConnectionState;
+
+    /// Its other end.
+    fn peer(&self) -> &Peer;
 }
 
 /// One client connection, as its exchanges and the sweep see it.

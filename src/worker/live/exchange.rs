@@ -16,6 +16,8 @@ use super::stream_abort::StreamAbort;
 use super::waker_slot::WakerSlot;
 use crate::error::Broken;
 use crate::service::{Era, InFlight, Pool};
+use crate::site::Route;
+use crate::snapshot::Snapshot;
 
 /// When a pool is cut its exchanges end one after another, spread over this long, never all at once.
 const CUT_SPREAD: Duration = Duration::from_secs(2);
@@ -79,13 +81,18 @@ pub struct ExchangeState {
     broken: Cell<Option<Broken>>,
     waker: WakerSlot,
     connection: Weak<dyn Connection>,
+    route: Arc<Route>,
+    /// Its answer has begun, and says nothing of where it ends.
+    flows: Cell<bool>,
+    /// Its client would not be let in any more: when it ends if it has no end of its own.
+    outdated: Cell<Option<Instant>>,
     /// Of an exchange's stream over HTTP/2.
     stream: RefCell<Option<Rc<StreamAbort>>>,
 }
 
 impl ExchangeState {
     /// `patience`: how long the client may leave an answer untaken.
-    pub fn new(connection: Weak<dyn Connection>, started: Instant, patience: Duration) -> Self {
+    pub fn new(connection: Weak<dyn Connection>, route: Arc<Route>, started: Instant, patience: Duration) -> Self {
         Self {
             pool: RefCell::new(None),
             guest: Cell::new(None),
@@ -99,6 +106,9 @@ impl ExchangeState {
             broken: Cell::new(None),
             waker: WakerSlot::default(),
             connection,
+            route,
+            flows: Cell::new(false),
+            outdated: Cell::new(None),
             stream: RefCell::default(),
         }
     }
@@ -114,6 +124,16 @@ impl ExchangeState {
     /// Notes which kind it has turned out to be.
     pub fn becomes(&self, kind: ExchangeKind) {
         self.kind.set(kind);
+    }
+
+    /// Its answer has no length.
+    pub fn flows(&self) {
+        self.flows.set(true);
+    }
+
+    /// The route that answers it.
+    pub fn route(&self) -> &Arc<Route> {
+        &self.route
     }
 
     pub fn kind(&self) -> ExchangeKind {
@@ -214,10 +234,16 @@ impl ExchangeState {
         }
         let is_guest = |pool: &Pool| self.guest.get().is_some_and(|era| pool.is_guest(era));
         let is_cut = self.pool.borrow().as_ref().is_some_and(|pool| pool.is_cut() && !is_guest(pool));
-        let ends = match (is_cut, leaving && self.kind.get().is_endless()) {
-            (_, true) => Some((LEAVING_SPREAD, Broken::Shutdown)),
-            (true, false) => Some((CUT_SPREAD, Broken::DrainCut)),
-            (false, false) => None,
+        let is_endless = self.kind.get().is_endless();
+        let is_outdated = self.outdated.get().is_some_and(|at| now >= at) && (is_endless || self.flows.get());
+        let ends = if leaving && is_endless {
+            Some((LEAVING_SPREAD, Broken::Shutdown))
+        } else if is_cut {
+            Some((CUT_SPREAD, Broken::DrainCut))
+        } else if is_outdated {
+            Some((CUT_SPREAD, Broken::ClientRulesChanged))
+        } else {
+            None
         };
         let Some((spread, why)) = ends else { return self.ends_at.set(None) };
         match self.ends_at.get() {
@@ -228,6 +254,18 @@ impl ExchangeState {
             }
             _ => self.ends_at.set(Some((now + spread.mul_f32(fastrand::f32()), why))),
         }
+    }
+
+    /// Another snapshot is published: looks whether its client would still be let in. One that would not may finish what has an end;
+    /// the rest ends with the drain of its service. May verify a certificate.
+    pub fn review(&self, snapshot: &Snapshot, now: Instant) {
+        let Some(connection) = self.connection.upgrade() else { return };
+        let fits = connection.peer().still_fits(snapshot, &self.route.site);
+        let drain = || {
+            let service = self.route.service_name().and_then(|name| snapshot.config.services.get(name));
+            service.map_or(Duration::ZERO, |service| service.switch.drain)
+        };
+        self.outdated.set((!fits).then(|| self.outdated.get().unwrap_or_else(|| now + drain())));
     }
 
     /// Ends the stream that carries the exchange, or the connection where there are no streams.
