@@ -65,6 +65,12 @@ pub struct DrainReport {
     pub began_with: usize,
     /// Closed after the deadline.
     pub cut: usize,
+    /// How long the exchanges had; null in the history of an older daemon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// When the cuts began; null if nothing was left to cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_after_ms: Option<u64>,
     /// A switch back ended the drain: nothing was cut from then on.
     pub cancelled: bool,
 }
