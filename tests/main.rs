@@ -14,6 +14,7 @@ mod backends;
 mod canary;
 mod certificate_files;
 mod clock;
+mod command_output;
 mod container;
 mod crash;
 mod data_path;
