@@ -31,6 +31,10 @@ BENCH_PACKAGES := $(TEST_PACKAGES) nginx haproxy wrk nghttp2-client valgrind
 DOCKER_TOOLS := $(BUILD_TOOLS) dockerd docker-compose busybox unshare ip iptables flock curl openssl python3
 DOCKER_PACKAGES := $(BUILD_PACKAGES) docker.io docker-compose busybox-static util-linux iproute2 iptables curl openssl python3
 
+# What serves behind it in `make paths`: Python, Node, Go and nginx; their libraries come from PyPI and npm.
+PATHS_TOOLS := $(BUILD_TOOLS) python3 node npm go nginx
+PATHS_PACKAGES := $(BUILD_PACKAGES) python3 python3-venv nodejs npm golang-go nginx
+
 # $(call need,TOOLS,PACKAGES): installs PACKAGES when a tool is missing; without the right to, it says what to install.
 # Debian starts a daemon that it installs, and nginx would take port 80: a policy forbids that during the installation.
 POLICY := /usr/sbin/policy-rc.d
@@ -61,7 +65,7 @@ define release
 	fi
 endef
 
-.PHONY: help demo test docker fuzz mutants fmt bench instructions deny profiling install
+.PHONY: help demo test docker paths fuzz mutants fmt bench instructions deny profiling install
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -87,10 +91,14 @@ docker: ## try examples/compose in a Docker Engine of its own: as root; two minu
 	$(release)
 	tests/docker/run $(TARGET)/release/edgectl
 
+paths: ## send 2560 spellings of a denied path to real servers: WSGI, ASGI, Node, Go, nginx; two minutes
+	$(call need,$(PATHS_TOOLS),$(PATHS_PACKAGES))
+	PATH="$$PATH:/usr/sbin" tests/paths/run $(TARGET)/paths
+
 # The modules that decide: data in, a decision out. Their own tests should notice nine of ten changes.
 PURE := src/decide src/http/forward/retry.rs src/http/exchange/outcome.rs src/http/connection/budget.rs \
 	$(addprefix src/http/connection/,h1/scan.rs h1/chunks.rs h1/length.rs h2/frames.rs) \
-	src/headers/hop.rs src/headers/answer_length.rs src/headers/trailers.rs src/site/path.rs src/limit/quota.rs \
+	src/headers/hop.rs src/headers/answer_length.rs src/headers/trailers.rs src/site/path.rs src/site/path src/limit/quota.rs \
 	src/service/active.rs src/service/balance.rs src/service/queue.rs \
 	src/service/backend/health.rs src/service/target.rs src/health/pace.rs src/resolve/answer.rs \
 	src/control/watch/verdict.rs src/control/moves/ledger.rs src/control/moves/plan.rs
