@@ -22,6 +22,7 @@ mod descriptors;
 mod dns;
 mod doctor;
 mod early_hints;
+mod drain;
 mod endurance;
 mod failover;
 mod families;
