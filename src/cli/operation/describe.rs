@@ -6,11 +6,12 @@ use crate::admin::wire::ServiceVerb;
 use crate::cli::terminal::CommandFailure;
 use crate::cli::terminal::span::{took, took_ms};
 use crate::control::{DrainReport, OperationDone, OperationResult, VerdictKind, WatchVerdict};
-use crate::types::show_duration;
+use crate::types::{Color, show_duration};
 
 /// An operation that was done, but whose end is a failure for its caller.
 pub fn failure(done: &OperationDone, verb: ServiceVerb) -> Option<CommandFailure> {
-    let OperationDone { service, from, to, generation, .. } = done;
+    let OperationDone { service, generation, .. } = done;
+    let (from, to) = (name(done.from), name(done.to));
     let verdict = done.verdict.as_ref();
     match (verdict.map(|verdict| verdict.kind), verdict) {
         (Some(VerdictKind::RolledBack), Some(verdict)) => {
@@ -36,7 +37,8 @@ pub fn failure(done: &OperationDone, verb: ServiceVerb) -> Option<CommandFailure
 
 /// What serves now, and the times it took.
 pub fn describe(done: &OperationDone, verb: ServiceVerb, waited: bool) -> String {
-    let OperationDone { service, result, from, to, generation, .. } = done;
+    let OperationDone { service, result, generation, .. } = done;
+    let (from, to) = (name(done.from), name(done.to));
     match result {
         OperationResult::Unchanged => {
             let is_so = match verb {
@@ -46,7 +48,8 @@ pub fn describe(done: &OperationDone, verb: ServiceVerb, waited: bool) -> String
                 _ => format!("{to} serves already"),
             };
             let canary = done.percent.map(|percent| {
-                format!(", and {percent} % of the clients go to {}: `edgectl canary off` ends that", to.other())
+                let other = name(done.to.map(Color::other));
+                format!(", and {percent} % of the clients go to {other}: `edgectl canary off` ends that")
             });
             let canary = canary.unwrap_or_default();
             format!("{service}: {is_so} (generation {generation}); nothing was changed{canary}")
@@ -93,11 +96,16 @@ fn times(done: &OperationDone, waited: bool) -> String {
     let drain = match &done.drain {
         Some(report) => drained(report),
         None if waited => String::new(),
-        None => format!("{} drains on in the daemon", done.from),
+        None => format!("{} drains on in the daemon", name(done.from)),
     };
     let watch = done.verdict.as_ref().map(watched);
     let parts = [Some(gate), flip, watch, Some(drain).filter(|text| !text.is_empty())];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+/// Only a service with colours has anything to say about them.
+fn name(color: Option<Color>) -> &'static str {
+    color.map_or("-", Color::as_str)
 }
 
 fn watched(verdict: &WatchVerdict) -> String {
@@ -140,14 +148,13 @@ pub fn cuts(report: &DrainReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Color;
 
     fn switched(result: OperationResult, drain: Option<DrainReport>) -> OperationDone {
         OperationDone {
             service: "app".into(),
             result: result.clone(),
-            from: Color::Blue,
-            to: Color::Green,
+            from: Some(Color::Blue),
+            to: Some(Color::Green),
             generation: 8,
             gate_ms: (result != OperationResult::Forced).then_some(1_240),
             flip_us: Some(312),
