@@ -16,6 +16,10 @@ pub use reading::BadPath;
 use reading::{Params, Reading, all_readings, read, read_both};
 use url::{as_url, behind_authority, is_network_path};
 
+/// How many bytes the readings of one path may have together. Each costs a decoding: a long path that can be read in dozens of ways is
+/// made to keep us busy.
+const MOST_READ: usize = 256 << 10;
+
 /// What a request's path means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathReadings<'p> {
@@ -41,8 +45,12 @@ impl<'p> PathReadings<'p> {
         let (mut others, mut references) = (Vec::new(), Vec::new());
         // What is sent is what other servers read.
         let sent = resolved.as_deref().unwrap_or(path);
-        let read_all = |sent: &[u8], known: &mut Vec<String>| {
-            all_readings(sent).try_for_each(|reading| read_both(sent, reading, |other| note(&first, known, other)))
+        let mut left = MOST_READ;
+        let mut read_all = |sent: &[u8], known: &mut Vec<String>| {
+            all_readings(sent).try_for_each(|reading| {
+                left = left.checked_sub(sent.len()).ok_or(BadPath)?;
+                read_both(sent, reading, |other| note(&first, known, other))
+            })
         };
         read_all(sent.as_bytes(), &mut others)?;
         if sent.contains('\\') {
@@ -58,11 +66,11 @@ impl<'p> PathReadings<'p> {
 
 /// Keeps a reading that is new, also as a regular expression of Python or Perl sees it, whose `$` is before a line feed at the end.
 fn note(first: &str, known: &mut Vec<String>, reading: String) {
-    if let Some(line) = reading.strip_suffix('\n') {
-        note(first, known, line.to_owned());
-    }
-    if reading != first && !known.contains(&reading) {
-        known.push(reading);
+    let line = reading.strip_suffix('\n').map(str::to_owned);
+    for reading in line.into_iter().chain([reading]) {
+        if reading != first && !known.contains(&reading) {
+            known.push(reading);
+        }
     }
 }
 
@@ -207,6 +215,16 @@ mod tests {
             found.sort_unstable();
             assert_eq!((&*readings.first, found.as_slice()), (*first, *others), "{path}");
         }
+    }
+
+    #[test]
+    fn a_long_path_with_many_readings_is_refused() {
+        let long = |part: &str| part.repeat(30_000 / part.len());
+        for path in ["/a%2Fb", "/a;b", "/a\\b", "/%0a", "//a", "/a%2Fb;c"].map(long) {
+            let readings = PathReadings::of(&path).unwrap();
+            assert!(readings.others.len() < 8, "{} of {}", readings.others.len(), &path[..10]);
+        }
+        assert_eq!(PathReadings::of(&long("//a\\b%2Fc;d")), Err(BadPath));
     }
 
     #[test]
