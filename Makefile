@@ -15,6 +15,10 @@ INSTRUCTIONS ?=
 # The fuzz targets to run, and for how many seconds each
 FUZZ ?= scan path host proxy frames
 FUZZ_TIME ?= 60
+# --dev: built in a third of the time, with checks of overflow, and a tenth as fast; CI has it
+FUZZ_BUILD ?=
+# More arguments of libFuzzer
+FUZZ_ARGS ?=
 # Arguments of the demo: make demo DEMO="--for 10s"
 DEMO ?=
 
@@ -30,6 +34,10 @@ BENCH_PACKAGES := $(TEST_PACKAGES) nginx haproxy wrk nghttp2-client valgrind
 # A Docker Engine, and busybox for the images that it runs.
 DOCKER_TOOLS := $(BUILD_TOOLS) dockerd docker-compose busybox unshare ip iptables flock curl openssl python3
 DOCKER_PACKAGES := $(BUILD_PACKAGES) docker.io docker-compose busybox-static util-linux iproute2 iptables curl openssl python3
+
+# What serves behind it in `make paths`: Python, Node, Go and nginx; their libraries come from PyPI and npm.
+PATHS_TOOLS := $(BUILD_TOOLS) python3 node npm go nginx
+PATHS_PACKAGES := $(BUILD_PACKAGES) python3 python3-venv nodejs npm golang-go nginx
 
 # $(call need,TOOLS,PACKAGES): installs PACKAGES when a tool is missing; without the right to, it says what to install.
 # Debian starts a daemon that it installs, and nginx would take port 80: a policy forbids that during the installation.
@@ -61,7 +69,7 @@ define release
 	fi
 endef
 
-.PHONY: help demo test docker fuzz mutants fmt bench instructions deny profiling install
+.PHONY: help demo test docker paths fuzz mutants fmt bench instructions deny profiling install
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -70,6 +78,16 @@ demo: ## build, then show a switch and a rollback under load
 	$(call need,$(BUILD_TOOLS),$(BUILD_PACKAGES))
 	$(release)
 	$(TARGET)/release/edgectl demo $(DEMO)
+
+# The fuzz targets need two crates that nothing else needs, and cargo-fuzz: if the registry can't be reached, the rest counts.
+define fuzz_in_ci
+	@if cargo fetch --quiet --manifest-path fuzz/Cargo.toml && \
+		{ cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-fuzz; }; then \
+		$(MAKE) --no-print-directory fuzz FUZZ_BUILD=--dev FUZZ_ARGS=-verbosity=0; \
+	else \
+		echo "NOT FUZZED: cargo-fuzz or its crates are missing, and the registry can't be reached"; \
+	fi
+endef
 
 test: ## format, lints, unit and integration tests, docs: what CI runs
 	$(call need,$(TEST_TOOLS),$(TEST_PACKAGES))
@@ -81,16 +99,21 @@ test: ## format, lints, unit and integration tests, docs: what CI runs
 		cargo test --locked --no-fail-fast; \
 	fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	$(fuzz_in_ci)
 
 docker: ## try examples/compose in a Docker Engine of its own: as root; two minutes once edgectl is built
 	$(call need,$(DOCKER_TOOLS),$(DOCKER_PACKAGES))
 	$(release)
 	tests/docker/run $(TARGET)/release/edgectl
 
+paths: ## send 2560 spellings of a denied path to real servers: WSGI, ASGI, Node, Go, nginx; two minutes
+	$(call need,$(PATHS_TOOLS),$(PATHS_PACKAGES))
+	PATH="$$PATH:/usr/sbin" tests/paths/run $(TARGET)/paths
+
 # The modules that decide: data in, a decision out. Their own tests should notice nine of ten changes.
 PURE := src/decide src/http/forward/retry.rs src/http/exchange/outcome.rs src/http/connection/budget.rs \
 	$(addprefix src/http/connection/,h1/scan.rs h1/chunks.rs h1/length.rs h2/frames.rs) \
-	src/headers/hop.rs src/headers/answer_length.rs src/headers/trailers.rs src/site/path.rs src/limit/quota.rs \
+	src/headers/hop.rs src/headers/answer_length.rs src/headers/trailers.rs src/site/path.rs src/site/path src/limit/quota.rs \
 	src/service/active.rs src/service/balance.rs src/service/queue.rs \
 	src/service/backend/health.rs src/service/target.rs src/health/pace.rs src/resolve/answer.rs \
 	src/control/watch/verdict.rs src/control/moves/ledger.rs src/control/moves/plan.rs
@@ -101,7 +124,9 @@ fuzz: ## feed the readers of untrusted bytes with what libFuzzer finds, a minute
 	$(call need,$(BUILD_TOOLS),$(BUILD_PACKAGES))
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
 	for target in $(FUZZ); do \
-		cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_TIME) -max_len=4096 || exit 1; \
+		mkdir -p fuzz/corpus/$$target && echo "fuzzing $$target for $(FUZZ_TIME) s" && \
+		cargo fuzz run --sanitizer none $(FUZZ_BUILD) $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_TIME) -max_len=4096 $(FUZZ_ARGS) || exit 1; \
 	done
 
 mutants: ## change the code that decides and see whether its tests notice; hours

@@ -121,7 +121,7 @@ fn requests_taken_in_by_failover_belong_to_the_colour_once_it_serves() {
     edge.admin(&["switch", "green", "--drain", "100ms"]).ok();
     blue.set_health(200);
     let ran = edge.admin(&["switch", "blue", "--drain", "300ms"]).ok();
-    assert!(ran.stdout.contains("1 of 1 in flight cut at the deadline"), "{ran:?}");
+    assert!(ran.stdout.contains("300ms deadline, then 1 of 1 in flight cut over "), "{ran:?}");
     assert_eq!(edge.status()["pools"][1]["in_flight"], 0);
 }
 

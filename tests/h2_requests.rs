@@ -73,23 +73,27 @@ impl Frames {
 
 const ENHANCE_YOUR_CALM: u32 = 11;
 
+/// Two settings in one frame, which change the size of the codec's table down and up again.
+const TABLE_SIZES: &[u8] = &[0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 16, 0];
+
+/// Name, kind, flags, stream, payload.
+const FLOODS: [(&str, u8, u8, u32, &[u8]); 9] = [
+    ("SETTINGS", 4, 0, 0, &[0, 3, 0, 0, 0, 100]),
+    ("empty SETTINGS", 4, 0, 0, b""),
+    ("table sizes", 4, 0, 0, TABLE_SIZES),
+    ("PING", 6, 0, 0, &[0; 8]),
+    ("PING answers", 6, 1, 0, &[0; 8]),
+    ("PRIORITY", 2, 0, 5, &[0, 0, 0, 3, 7]),
+    ("WINDOW_UPDATE", 8, 0, 0, &[0, 0, 0, 1]),
+    ("unknown frames", 0xbe, 0, 0, b"grease"),
+    ("unknown frames on a stream", 0xbe, 0, 7, b""),
+];
+
 #[test]
 fn a_flood_of_frames_that_ask_for_nothing_is_told_to_calm_down() {
     let origin = Origin::start("blue");
     let edge = Setup::to(&origin).start();
-    let table_sizes = [[0, 1, 0, 0, 0, 0], [0, 1, 0, 0, 16, 0]].concat();
-    let floods: [(&str, u8, u8, u32, &[u8]); 9] = [
-        ("SETTINGS", 4, 0, 0, &[0, 3, 0, 0, 0, 100]),
-        ("empty SETTINGS", 4, 0, 0, b""),
-        ("table sizes", 4, 0, 0, &table_sizes),
-        ("PING", 6, 0, 0, &[0; 8]),
-        ("PING answers", 6, 1, 0, &[0; 8]),
-        ("PRIORITY", 2, 0, 5, &[0, 0, 0, 3, 7]),
-        ("WINDOW_UPDATE", 8, 0, 0, &[0, 0, 0, 1]),
-        ("unknown frames", 0xbe, 0, 0, b"grease"),
-        ("unknown frames on a stream", 0xbe, 0, 7, b""),
-    ];
-    for (name, kind, flags, stream, payload) in floods {
+    for (name, kind, flags, stream, payload) in FLOODS {
         let mut frames = Frames::open(&edge);
         let bystander = std::thread::scope(|scope| {
             let bystander = scope.spawn(|| slowest_of(&edge, 50));
@@ -103,6 +107,45 @@ fn a_flood_of_frames_that_ask_for_nothing_is_told_to_calm_down() {
         assert_eq!(frames.goaway(), Some(ENHANCE_YOUR_CALM), "{name}");
         assert!(bystander < Duration::from_millis(500), "{name}: {bystander:?}");
     }
+}
+
+/// A bystander waits for a turn of the flood's connection at most, and the whole flood costs less than a bystander may wait. What a
+/// stopwatch shows on a machine with other tests on it is no figure; the time that the daemon's threads were on a processor is.
+#[test]
+fn a_whole_flood_takes_less_time_than_a_bystander_may_wait() {
+    const CONNECTIONS: u32 = 40;
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).health("interval = \"60s\"").start();
+    let cost_of_each = |connect: &dyn Fn()| {
+        let before = on_processor(&edge);
+        (0..CONNECTIONS).for_each(|_| connect());
+        (on_processor(&edge) - before) / CONNECTIONS
+    };
+    // Of a slow machine.
+    let usual = cost_of_each(&|| assert_eq!(edge.h2("app.test").get("/").status, 200));
+    let most = (usual * 3).max(Duration::from_millis(5));
+    for (name, kind, flags, stream, payload) in FLOODS {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let frame = [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat();
+        let flood = frame.repeat(2_000);
+        let each = cost_of_each(&|| {
+            let mut frames = Frames::open(&edge);
+            let _ = frames.0.write_all(&flood);
+            assert_eq!(frames.goaway(), Some(ENHANCE_YOUR_CALM), "{name}");
+        });
+        println!("{name}: {each:?} a connection with its handshake; a usual one {usual:?}");
+        assert!(each < most, "{name}: {each:?}, a usual connection {usual:?}");
+    }
+}
+
+/// How long the daemon's threads have run.
+fn on_processor(edge: &Edge) -> Duration {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", edge.pid())).unwrap();
+    let run = threads.filter_map(|thread| {
+        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(run.sum())
 }
 
 fn slowest_of(edge: &Edge, requests: usize) -> Duration {

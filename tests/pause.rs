@@ -285,3 +285,17 @@ fn a_pause_that_another_operator_has_ended_fails() {
         assert!(ran.stderr.contains("someone has resumed it"), "{ran:?}");
     });
 }
+
+#[test]
+fn a_service_with_one_pool_has_no_colours_to_tell() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).health(HEALTH).start();
+    for call in [&["pause"][..], &["resume"], &["resume"], &["maintenance", "on"], &["maintenance", "off"]] {
+        let told = edge.admin(&[call, &["--json"]].concat()).ok().stdout;
+        let end: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+        assert!(end["result"]["generation"].is_u64(), "{end}");
+        assert_eq!((&end["result"]["from"], &end["result"]["to"]), (&Value::Null, &Value::Null), "{end}");
+    }
+    let records = edge.history();
+    assert!(records.iter().all(|record| record["from"].is_null() && record["to"].is_null()), "{records:?}");
+}

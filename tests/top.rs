@@ -3,9 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Edge, Origin, Setup, Signal, Terminal, serves_load, wait_until};
+use crate::support::load::open_websocket;
+use crate::support::{Crowd, Edge, Origin, Setup, Signal, Terminal, serves_load, wait_until};
 
 const HEALTH: &str = "interval = \"100ms\"\nrise = 1\ntimeout = \"500ms\"";
 
@@ -44,6 +45,31 @@ fn both_colours_and_their_traffic_are_shown() {
         terminal.screen().contains("0.0% errors")
     });
     terminal.shows(&["req/s", "p95", "- errors"]);
+}
+
+#[test]
+fn the_last_second_and_what_is_open_are_beside_the_mean() {
+    let (_blue, _green, edge) = colors();
+    let terminal = top(&edge);
+    let _open = [(); 2].map(|()| open_websocket(edge.http()).unwrap());
+    terminal.shows(&["2 in flight: 2 websockets open"]);
+    let crowd = Crowd::of(2, &edge);
+    let rates = |status: &Value| {
+        let pool = &status["pools"][0];
+        (pool["per_second"].as_f64().unwrap(), pool["per_second_now"].as_f64().unwrap())
+    };
+    wait_until("traffic in the figures", || rates(&edge.status()).1 > 0.0);
+    edge.admin(&["switch", "green", "--no-wait"]).ok();
+    wait_until("blue to be idle now, and busy in the mean", || {
+        let (mean, now) = rates(&edge.status());
+        mean > 0.0 && now == 0.0
+    });
+    crowd.finish();
+    let status = edge.status();
+    assert_eq!(status["pools"][0]["open"], json!({ "websockets": 2, "event_streams": 0, "tunnels": 0 }));
+    assert_eq!(status["pools"][1]["open"]["websockets"], 0);
+    let text = edge.admin(&["status"]).ok().stdout;
+    assert!(text.contains("OPEN") && text.contains("   2 websockets"), "{text}");
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn a_switch_tells_its_steps_and_ends_in_the_status_and_the_history() {
         let reason = Some("release 4.2".to_owned());
         let body = SwitchBody { reason, ..to_green() };
         let done = daemon.client.operate("app", &body, &mut |event| steps.push(event.clone())).await.unwrap();
-        assert_eq!((done.to, done.generation, done.result), (Color::Green, 2, OperationResult::Switched));
+        assert_eq!((done.to, done.generation, done.result), (Some(Color::Green), 2, OperationResult::Switched));
         assert!(done.drain.is_some());
         let told = serde_json::to_string(&steps).unwrap();
         for step in ["gate_started", "probed", "gate_passed", "flipped", "draining", "drained"] {

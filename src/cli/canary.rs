@@ -19,6 +19,9 @@ pub struct Args {
     /// A colour and a share in per cent (0 to 100), or off; then the service, where several have colours
     #[arg(required = true, num_args = 1..=3, value_name = "WORDS")]
     words: Vec<String>,
+    /// Return without waiting for the drain, which goes on in the daemon
+    #[arg(long)]
+    no_wait: bool,
     #[command(flatten)]
     how: GateAndDrain,
 }
@@ -33,11 +36,11 @@ enum CanaryWords {
 impl Args {
     /// Exit 4 when the gate was not passed, 5 when a switch runs or the generation differs; nothing has changed then.
     pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
-        let GateAndDrain { timeout, drain, no_wait, change } = self.how;
+        let GateAndDrain { timeout, drain, change } = self.how;
         let common = CanaryBody {
             timeout: timeout.map(Written::from),
             drain: drain.map(Written::from),
-            wait: !no_wait,
+            wait: !self.no_wait,
             if_generation: change.if_generation,
             reason: change.reason,
             ..CanaryBody::default()

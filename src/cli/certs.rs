@@ -8,7 +8,7 @@ use super::ca;
 use super::context::CommandContext;
 use super::terminal::CommandFailure;
 use super::terminal::span::{clock, since};
-use super::terminal::table::{Cell, Style, table};
+use super::terminal::table::{Cell, Style, printable, table};
 use crate::admin::wire::{CertificateSource, CertificateStatus};
 
 #[derive(Debug, clap::Args)]
@@ -72,7 +72,7 @@ fn renew(context: &CommandContext, host: &str) -> Result<(), CommandFailure> {
         return Ok(());
     }
     let (names, until) = (renewed.names.join(", "), clock(renewed.not_after));
-    context.output.show(format!("{names}: issued by {}, until {until}", renewed.issuer));
+    context.output.show(printable(&format!("{names}: issued by {}, until {until}", renewed.issuer)));
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The tree of commands, and the way from arguments to an exit code.
 
 use std::ffi::OsString;
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -87,18 +88,32 @@ enum Command {
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
-        }
+        Err(answer) => return print(&answer),
     };
     let context = CommandContext::new(&cli.global);
-    match cli.command.run(&context) {
+    let ran = cli.command.run(&context);
+    if let Err(failure) = &ran {
+        context.output.fail(failure);
+    }
+    let arrived = context.output.arrived();
+    if let Err(failure) = &arrived {
+        context.output.fail(failure);
+    }
+    match ran.and(arrived) {
         Ok(()) => Exit::Done.into(),
-        Err(failure) => {
-            context.output.fail(&failure);
-            failure.exit.into()
+        Err(failure) => failure.exit.into(),
+    }
+}
+
+/// The help, the version, or what is wrong with the arguments.
+fn print(answer: &clap::Error) -> ExitCode {
+    let code = ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(Exit::Usage as u8));
+    match answer.print() {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe && !answer.use_stderr() => {
+            let _ = writeln!(io::stderr(), "error: {}", CommandFailure::unwritten(&error.to_string()).text);
+            Exit::Failed.into()
         }
+        _ => code,
     }
 }
 

@@ -1,6 +1,7 @@
 //! `edgectl history`: what was done, when, by which user, why, and its result.
 
 use super::context::CommandContext;
+use super::operation;
 use super::terminal::CommandFailure;
 use super::terminal::span::{clock, took_ms};
 use super::terminal::table::{Cell, Style, table};
@@ -25,6 +26,9 @@ impl Args {
         let records = context.block_on(asked)?;
         if output.json {
             output.json(&HistoryRecords { records });
+            return Ok(());
+        }
+        if self.n == 0 {
             return Ok(());
         }
         if records.is_empty() {
@@ -108,9 +112,9 @@ fn took(record: &HistoryRecord) -> String {
     record.gate_ms.or(drain).map(took_ms).unwrap_or_default()
 }
 
-/// The reason that was given, what went wrong, and how many exchanges were cut.
+/// The reason that was given, what went wrong, and how many exchanges were cut, after which deadline.
 fn why(record: &HistoryRecord) -> String {
     let cut = record.drain.as_ref().filter(|report| report.cut > 0);
-    let cut = cut.map(|report| format!("{} of {} cut", report.cut, report.began_with));
+    let cut = cut.map(operation::cuts);
     [record.reason.clone(), record.detail.clone(), cut].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }

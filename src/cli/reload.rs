@@ -2,6 +2,7 @@
 
 use super::context::CommandContext;
 use super::terminal::CommandFailure;
+use super::terminal::table::printable_lines;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {}
@@ -16,11 +17,11 @@ impl Args {
             return Ok(());
         }
         for warning in &report.warnings {
-            output.note(warning);
+            output.note(printable_lines(warning));
         }
         match report.changes.as_slice() {
             [] => output.say("nothing changed"),
-            changes => output.say(changes.join("\n")),
+            changes => output.say(printable_lines(&changes.join("\n"))),
         }
         Ok(())
     }

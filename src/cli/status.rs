@@ -8,9 +8,10 @@ use super::certs;
 use super::context::{CommandContext, names};
 use super::terminal::CommandFailure;
 use super::terminal::span::{clock, since, took_ms};
-use super::terminal::table::{Cell, Style, table};
+use super::terminal::table::{Cell, Style, printable, table};
 use crate::admin::wire::{
-    BackendStatus, ConfigOnDisk, ConfigState, DetourStatus, ListenerStatus, PoolStatus, ServiceStatus, Status,
+    BackendStatus, ConfigOnDisk, ConfigState, DetourStatus, ListenerStatus, OpenExchanges, PoolStatus, ServiceStatus,
+    Status,
 };
 
 #[derive(Debug, clap::Args)]
@@ -48,8 +49,7 @@ impl Args {
             }
         }
         if output.json {
-            let line = serde_json::to_string(&status).map_err(|error| CommandFailure::failed(error.to_string()))?;
-            return Ok(output.try_show(line).is_ok());
+            return Ok(output.try_json(&status).is_ok());
         }
         let text = render(&status, self.service.is_none(), Timestamp::now(), output.color);
         // Home and clear: the screen is redrawn in place.
@@ -63,7 +63,8 @@ fn render(status: &Status, whole: bool, now: Timestamp, color: bool) -> String {
     let mut parts = vec![summary(status, now, color)];
     parts.extend(config_notice(&status.config_on_disk, now).map(|text| Style::Red.paint(&text, color)));
     let rows: Vec<_> = status.services.iter().flat_map(|service| service_rows(service, now)).collect();
-    parts.push(table(&["SERVICE", "COLOR", "STATE", "BACKEND", "HEALTH", "LAST PROBE", "IN FLIGHT"], &rows, color));
+    let head = ["SERVICE", "COLOR", "STATE", "BACKEND", "HEALTH", "LAST PROBE", "IN FLIGHT", "OPEN"];
+    parts.push(table(&head, &rows, color));
     parts.extend(status.services.iter().flat_map(|service| notices(service, now, color)));
     let left: Vec<_> = status.services.iter().flat_map(left_rows).collect();
     if !left.is_empty() {
@@ -80,7 +81,7 @@ fn render(status: &Status, whole: bool, now: Timestamp, color: bool) -> String {
             .client_ca_errors
             .iter()
             .chain(&status.tls_ca_errors)
-            .map(|text| Style::Red.paint(text, color))
+            .map(|text| Style::Red.paint(&printable(text), color))
             .collect::<Vec<_>>()
             .join("\n"),
     );
@@ -104,7 +105,7 @@ fn summary(status: &Status, now: Timestamp, color: bool) -> String {
 fn config_notice(config: &ConfigOnDisk, now: Timestamp) -> Option<String> {
     let state = config_state(config)?;
     let since = config.since.map(|time| format!(" for {}", since(time, now))).unwrap_or_default();
-    let details: String = config.details.iter().map(|detail| format!("\n  {detail}")).collect();
+    let details: String = config.details.iter().map(|detail| format!("\n  {}", printable(detail))).collect();
     Some(format!("{state}{since}{details}"))
 }
 
@@ -166,7 +167,19 @@ fn pool_rows(service: &ServiceStatus, pool: &PoolStatus, now: Timestamp) -> Vec<
     let first = |cell: Cell, index: usize| if index == 0 { cell } else { blank() };
     let (color, state) = (color_cell(pool), state_cell(service, pool));
     let lead = |index| vec![blank(), first(color.clone(), index), first(state.clone(), index)];
-    rows.into_iter().enumerate().map(|(index, row)| [lead(index), row].concat()).collect()
+    let open = Cell::plain(open_text(pool.open).unwrap_or_default());
+    let last = |index| vec![first(open.clone(), index)];
+    rows.into_iter().enumerate().map(|(index, row)| [lead(index), row, last(index)].concat()).collect()
+}
+
+/// `3 websockets, 1 tunnel`; `None`: nothing that may stay for ever. Requests a second say nothing about these.
+pub(super) fn open_text(open: OpenExchanges) -> Option<String> {
+    let OpenExchanges { websockets, event_streams, tunnels } = open;
+    let kinds = [(websockets, "websocket"), (event_streams, "event stream"), (tunnels, "tunnel")];
+    let present = kinds.into_iter().filter(|(count, _)| *count > 0);
+    let texts = present.map(|(count, kind)| format!("{count} {kind}{}", if count == 1 { "" } else { "s" }));
+    let text = texts.collect::<Vec<_>>().join(", ");
+    (!text.is_empty()).then_some(text)
 }
 
 /// What is still in flight in the pools that drain.

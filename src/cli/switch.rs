@@ -33,6 +33,9 @@ pub struct Args {
     /// Skip the gate: traffic moves to backends that nothing has probed
     #[arg(long)]
     force: bool,
+    /// Return without waiting for the drain, which goes on in the daemon
+    #[arg(long)]
+    no_wait: bool,
     #[command(flatten)]
     how: GateAndDrain,
 }
@@ -42,7 +45,7 @@ impl Args {
     /// Exit 6 when the watch has rolled back.
     pub fn run(self, context: &CommandContext) -> Result<(), CommandFailure> {
         let target = ColorTarget::parse(&self.target, Preferred::First)?;
-        let GateAndDrain { timeout, drain, no_wait, change } = self.how;
+        let GateAndDrain { timeout, drain, change } = self.how;
         let body = SwitchBody {
             color: Some(target.color.into()),
             timeout: timeout.map(Written::from),
@@ -51,7 +54,7 @@ impl Args {
             steps: self.steps,
             step_time: self.step_time.map(Written::from),
             force: self.force,
-            wait: !no_wait,
+            wait: !self.no_wait,
             if_generation: change.if_generation,
             reason: change.reason,
         };

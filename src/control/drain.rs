@@ -27,7 +27,15 @@ impl Draining {
         let _ = self.report.wait_for(Option::is_some).await;
         let report = self.report.borrow().clone();
         // Without a report, the drain's task was dropped with the daemon.
-        report.unwrap_or(DrainReport { color: self.color, took_ms: 0, began_with: 0, cut: 0, cancelled: true })
+        report.unwrap_or(DrainReport {
+            color: self.color,
+            took_ms: 0,
+            began_with: 0,
+            cut: 0,
+            deadline_ms: None,
+            cut_after_ms: None,
+            cancelled: true,
+        })
     }
 }
 
@@ -62,39 +70,48 @@ impl Operation {
         let pool = self.service.pool(color);
         let (started, began_with, cuts_before) = (Instant::now(), pool.residents(), pool.cuts());
         let mut zeros = 0;
-        let mut is_cut = false;
+        let mut cut_after = None;
+        let report = |cut_after: Option<Duration>, cancelled| DrainReport {
+            color,
+            took_ms: millis(started.elapsed()),
+            began_with,
+            cut: pool.cuts() - cuts_before,
+            deadline_ms: Some(millis(deadline)),
+            cut_after_ms: cut_after.map(millis),
+            cancelled,
+        };
         loop {
             // Asked before anything else: if the deadline passes in the moment in which the traffic comes back, a cut would
             // hit the colour that serves.
             if !self.ledger(|ledger| ledger.is_draining(entry)) {
-                let cut = pool.cuts() - cuts_before;
-                return DrainReport { color, took_ms: millis(started.elapsed()), began_with, cut, cancelled: true };
+                return report(cut_after, true);
             }
             zeros = if pool.residents() == 0 { zeros + 1 } else { 0 };
             if zeros == 2 {
                 break;
             }
             let elapsed = started.elapsed();
-            if is_cut && elapsed >= deadline + CUT_GRACE {
+            if cut_after.is_some_and(|since| elapsed >= since + CUT_GRACE) {
                 tracing::error!(%color, left = pool.residents(), "exchanges outlived the cut of their pool");
                 break;
             }
-            if !is_cut && elapsed >= deadline {
-                is_cut = true;
+            if cut_after.is_none() && elapsed >= deadline {
+                cut_after = Some(elapsed);
                 pool.cut();
             }
-            tokio::time::sleep(CHECK_EVERY).await;
+            let until_cut = deadline.checked_sub(elapsed).filter(|left| !left.is_zero());
+            tokio::time::sleep(until_cut.map_or(CHECK_EVERY, |left| left.min(CHECK_EVERY))).await;
         }
         pool.uncut();
-        let cut = pool.cuts() - cuts_before;
         self.ledger(|ledger| ledger.end_drain(entry));
         // While another operation holds the gate it may be warming this pool up, so its idle connections stay open.
         if !self.ledger(|ledger| ledger.is_held()) {
             self.plane.workers.forget(&pool.backends().iter().map(|b| b.id()).collect::<Vec<u64>>());
         }
         self.plane.count_phase(&self.service, SwitchPhase::Drain, started.elapsed());
-        let took_ms = millis(started.elapsed());
-        tracing::info!(service = %self.name(), %color, cut, took_ms, "drained");
-        DrainReport { color, took_ms, began_with, cut, cancelled: false }
+        let drained = report(cut_after, false);
+        let DrainReport { cut, took_ms, .. } = drained;
+        tracing::info!(service = %self.name(), %color, cut, took_ms, deadline_ms = millis(deadline), "drained");
+        drained
     }
 }

@@ -96,6 +96,9 @@ fn judge<'s>(
     if readings.others.iter().any(|other| !Arc::ptr_eq(site.route(other), route)) {
         return Err(Failure::BadPath);
     }
+    if readings.references.iter().any(|other| !route.covers(site.route(other))) {
+        return Err(Failure::BadPath);
+    }
     decision.path = readings.resolved;
     if matches!(head.method, Method::TRACE | Method::CONNECT) {
         return Err(Failure::MethodNotAllowed);

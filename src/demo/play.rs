@@ -67,7 +67,7 @@ async fn show(options: &DemoOptions, stage: &Stage, reporter: &Reporter) -> Resu
         interrupted().await;
     }
     match tally.lost() {
-        0 => Ok(()),
+        0 => reporter.arrived(),
         lost => Err(format!("{lost} of {} exchanges were lost", tally.all())),
     }
 }

@@ -1,9 +1,10 @@
 //! What the demo prints: text for people, or one JSON object a line.
 //!
-//! A closed pipe is no error of the demo: what can't be written is dropped.
+//! A closed pipe is no error of the demo: what can't be written is dropped. Anything else, such as a full disk, is told at its end.
 
+use std::cell::OnceCell;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write as _};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -15,6 +16,8 @@ use crate::types::Color;
 pub(super) struct Reporter {
     json: bool,
     color: bool,
+    /// Why some of it was not printed.
+    unwritten: OnceCell<io::Error>,
 }
 
 /// What has happened.
@@ -55,17 +58,32 @@ struct KindRow {
 
 impl Reporter {
     pub fn new(json: bool, color: bool) -> Self {
-        Self { json, color }
+        Self { json, color, unwritten: OnceCell::new() }
     }
 
     pub fn step(&self, step: &Step) {
-        if self.json { say_json(step) } else { say(&self.sentence(step)) }
+        self.say(if self.json { json_line(step) } else { self.sentence(step) });
     }
 
     pub fn result(&self, tally: &ExchangeTally) {
         let kinds: Vec<KindRow> = TrafficKind::ALL.iter().map(|kind| row(*kind, &tally.of(*kind))).collect();
         let outcome = DemoResult { event: "result", exchanges: tally.all(), lost: tally.lost(), kinds };
-        if self.json { say_json(&outcome) } else { say(&self.table(&outcome)) }
+        self.say(if self.json { json_line(&outcome) } else { self.table(&outcome) });
+    }
+
+    /// # Errors
+    /// When stdout has not taken something, and has not just been closed.
+    pub fn arrived(&self) -> Result<(), String> {
+        let error = |error| format!("the output could not be written: {error}; is what stdout leads to full?");
+        self.unwritten.get().map_or(Ok(()), |why| Err(error(why)))
+    }
+
+    fn say(&self, text: String) {
+        let mut out = io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => drop(self.unwritten.set(error)),
+            _ => {}
+        }
     }
 
     fn sentence(&self, step: &Step) -> String {
@@ -149,15 +167,8 @@ fn tenths(thousandths: u64) -> String {
     format!("{:>3}.{}", thousandths / 1000, thousandths % 1000 / 100)
 }
 
-fn say_json(value: &impl Serialize) {
-    if let Ok(line) = serde_json::to_string(value) {
-        say(&(line + "\n"));
-    }
-}
-
-fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+fn json_line(value: &impl Serialize) -> String {
+    serde_json::to_string(value).map_or_else(|_| String::new(), |line| line + "\n")
 }
 
 #[cfg(test)]

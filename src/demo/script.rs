@@ -57,16 +57,17 @@ impl Play<'_> {
                 self.admin.operate(SERVICE, &body, &mut |_| ()).await.map_err(|e| format!("rollback failed: {e}"))?
             }
         };
-        self.traffic.turns.settle(switched.to);
-        self.tell(turn, &switched);
-        if switched.to == to { Ok(()) } else { Err(format!("the traffic went to {}, not to {to}", switched.to)) }
+        let went = switched.to.unwrap_or(to);
+        self.traffic.turns.settle(went);
+        self.tell(turn, went, &switched);
+        if went == to { Ok(()) } else { Err(format!("the traffic went to {went}, not to {to}")) }
     }
 
-    fn tell(&self, verb: Turn, switched: &OperationDone) {
+    fn tell(&self, verb: Turn, to: Color, switched: &OperationDone) {
         self.reporter.step(&Step::Switched {
             at_ms: millis(self.started.elapsed()),
             verb,
-            to: switched.to,
+            to,
             gate_ms: switched.gate_ms,
             flip_us: switched.flip_us,
         });

@@ -21,6 +21,9 @@ const COARSE_STEP: Duration = Duration::from_secs(10);
 /// How long any is kept: the longest window there is.
 const KEPT: Duration = Duration::from_mins(5);
 
+/// About how far apart samples come.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// Fine samples at most, should they come faster than one a second.
 const MOST: usize = 64;
 
@@ -69,6 +72,15 @@ impl Recent {
         (span > 0.0).then(|| requests as f64 / span)
     }
 
+    /// Requests a second in the last second, of which `totals` is the end: since the newest sample that is a second old, so over at
+    /// most two seconds; `None` without such a sample.
+    pub fn last_second(&self, totals: &Totals, now: Instant) -> Option<f64> {
+        let is_fit = |sample: &&Sample| (SECOND..SECOND * 3).contains(&age(sample, now));
+        let before = self.fine.iter().rev().find(is_fit)?;
+        let requests = totals.requests.saturating_sub(before.totals.requests);
+        Some(requests as f64 / age(before, now).as_secs_f64())
+    }
+
     fn ends(&self, window: Duration, now: Instant) -> Option<(&Sample, &Sample)> {
         let mut within = self.coarse.iter().chain(&self.fine).skip_while(|sample| age(sample, now) > window);
         let first = within.next()?;
@@ -102,6 +114,11 @@ impl Recents {
         self.0.lock().get(service)?[slot(color)].per_second(window, now)
     }
 
+    /// [`Recent::last_second`] of the same, whose totals are these by now.
+    pub fn last_second(&self, service: &str, color: Option<Color>, totals: &Totals, now: Instant) -> Option<f64> {
+        self.0.lock().get(service)?[slot(color)].last_second(totals, now)
+    }
+
     /// Takes one sample of each service, and forgets those that are not among them.
     pub(super) fn keep(&self, services: impl Iterator<Item = (Arc<str>, [Totals; 2])>, now: Instant) {
         let mut all = self.0.lock();
@@ -123,8 +140,6 @@ fn slot(color: Option<Color>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
 
     fn totals(requests: u64) -> Totals {
         let mut totals = Totals::default();
@@ -154,6 +169,22 @@ mod tests {
         assert_eq!(recent.per_second(SECOND * 10, now + SECOND / 2), Some(10.0));
         assert_eq!(Recent::default().over(SECOND, now), None);
         assert_eq!(filled(begin, 0).over(SECOND * 10, begin), None);
+    }
+
+    #[test]
+    fn the_last_second_forgets_what_was_before() {
+        let begin = Instant::now();
+        let mut recent = filled(begin, 30);
+        let now = begin + SECOND * 30;
+        assert_eq!(recent.last_second(&totals(300), now), Some(10.0));
+        assert_eq!(recent.last_second(&totals(305), now + SECOND / 2), Some(10.0), "the present is its end");
+        for second in 31..=32 {
+            recent.push(begin + SECOND * second, totals(300));
+        }
+        assert_eq!(recent.last_second(&totals(300), begin + SECOND * 32), Some(0.0));
+        assert_eq!(recent.per_second(SECOND * 10, begin + SECOND * 32), Some(8.0), "the mean is of longer");
+        assert_eq!(recent.last_second(&totals(300), begin + SECOND * 40), None, "the samples have stopped");
+        assert_eq!(Recent::default().last_second(&totals(1), now), None);
     }
 
     #[test]

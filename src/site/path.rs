@@ -2,14 +2,23 @@
 //!
 //! A rule on `/admin/` must not be passed by `/%61dmin/`, `//admin/` or `/x/../admin/` (nginx normalizes the same way before it
 //! chooses a location). What is judged is what is sent: where dot segments were resolved, the backend gets the path without them. Where
-//! servers read a path in different ways (an encoded slash, a backslash, `;` and what follows it), there is a reading for each of
-//! them, and the caller refuses a path whose readings lead to different places.
+//! servers read a path in different ways (an encoded slash, a backslash, `;` and what follows it, an encoded line feed at the end, two
+//! slashes at the beginning), there is a reading for each of them, and the caller refuses a path whose readings lead to different places.
+
+mod dots;
+mod reading;
+mod url;
 
 use std::borrow::Cow;
 
-/// A path that climbs above the root, holds NUL, or is not percent-encoded properly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BadPath;
+use dots::{has_dots, without_dots};
+pub use reading::BadPath;
+use reading::{Params, Reading, all_readings, read, read_both};
+use url::{as_url, behind_authority, is_network_path};
+
+/// How many bytes the readings of one path may have together. Each costs a decoding: a long path that can be read in dozens of ways is
+/// made to keep us busy.
+const MOST_READ: usize = 256 << 10;
 
 /// What a request's path means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,49 +27,50 @@ pub struct PathReadings<'p> {
     pub first: Cow<'p, str>,
     /// How other servers may read it; only those that differ.
     pub others: Vec<String>,
+    /// How those may read it that take `//host/path` for a URL, as `new URL(target, base)` and PHP's `parse_url` do. Most servers
+    /// don't, and the slashes are the client's mistake: such a reading is no reason to refuse what is not stricter.
+    pub references: Vec<String>,
     /// What is sent instead of the path, if it had dot segments: without them, and otherwise as the client wrote it.
     pub resolved: Option<String>,
-}
-
-/// How a server may read what RFC 3986 leaves open.
-#[derive(Debug, Clone, Copy, Default)]
-struct Reading {
-    /// `%2F` ends a segment.
-    decodes_slash: bool,
-    /// A backslash ends a segment, also an encoded one.
-    takes_backslash: bool,
-    params: Params,
-}
-
-/// What a `;` in a segment means.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Params {
-    #[default]
-    Kept,
-    /// It and what follows is cut, up to the next slash as the client wrote it.
-    CutToSlash,
-    /// The same, also from an encoded one, and up to any end of a segment.
-    CutToEnd,
 }
 
 impl<'p> PathReadings<'p> {
     /// Borrows when there is nothing to do, which is nearly always.
     pub fn of(path: &'p str) -> Result<Self, BadPath> {
         if is_plain(path.as_bytes()) {
-            return Ok(Self { first: Cow::Borrowed(path), others: Vec::new(), resolved: None });
+            return Ok(Self { first: Cow::Borrowed(path), others: Vec::new(), references: Vec::new(), resolved: None });
         }
         let first = read(path.as_bytes(), Reading::default())?;
         let resolved = has_dots(path).then(|| without_dots(path)).transpose()?;
-        let mut others = Vec::new();
+        let (mut others, mut references) = (Vec::new(), Vec::new());
         // What is sent is what other servers read.
-        let sent = resolved.as_deref().unwrap_or(path).as_bytes();
-        for reading in other_readings(sent) {
-            let other = read(sent, reading)?;
-            if other != first && !others.contains(&other) {
-                others.push(other);
-            }
+        let sent = resolved.as_deref().unwrap_or(path);
+        let mut left = MOST_READ;
+        let mut read_all = |sent: &[u8], known: &mut Vec<String>| {
+            all_readings(sent).try_for_each(|reading| {
+                left = left.checked_sub(sent.len()).ok_or(BadPath)?;
+                read_both(sent, reading, |other| note(&first, known, other))
+            })
+        };
+        read_all(sent.as_bytes(), &mut others)?;
+        if sent.contains('\\') {
+            read_all(as_url(sent)?.as_bytes(), &mut others)?;
         }
-        Ok(Self { first: Cow::Owned(first), others, resolved })
+        if is_network_path(sent) {
+            read_all(behind_authority(sent, '/').as_bytes(), &mut references)?;
+            read_all(as_url(behind_authority(sent, '\\'))?.as_bytes(), &mut references)?;
+        }
+        Ok(Self { first: Cow::Owned(first), others, references, resolved })
+    }
+}
+
+/// Keeps a reading that is new, also as a regular expression of Python or Perl sees it, whose `$` is before a line feed at the end.
+fn note(first: &str, known: &mut Vec<String>, reading: String) {
+    let line = reading.strip_suffix('\n').map(str::to_owned);
+    for reading in line.into_iter().chain([reading]) {
+        if reading != first && !known.contains(&reading) {
+            known.push(reading);
+        }
     }
 }
 
@@ -70,7 +80,14 @@ pub fn path_key(path: &str) -> Cow<'_, str> {
         return Cow::Borrowed(path);
     }
     let coarsest = Reading { decodes_slash: true, takes_backslash: true, params: Params::CutToEnd };
-    read(path.as_bytes(), coarsest).map_or(Cow::Borrowed(path), Cow::Owned)
+    let key = |path: &str| read(path.as_bytes(), coarsest).ok();
+    // Whoever reads `//1/login` as `/login` must not find a bucket for each number there.
+    let behind_host = is_network_path(path).then(|| key(behind_authority(path, '\\'))).flatten();
+    let Some(mut key) = behind_host.filter(|key| key != "/").or_else(|| key(path)) else { return Cow::Borrowed(path) };
+    if key.ends_with('\n') {
+        key.pop();
+    }
+    Cow::Owned(key)
 }
 
 /// What follows the first `count` segments of a path that has no dot segments, as the client wrote it, with a slash before it.
@@ -100,135 +117,10 @@ pub fn encoded(path: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-fn other_readings(path: &[u8]) -> impl Iterator<Item = Reading> {
-    let has_slash = encodes(path, b'/');
-    let has_backslash = path.contains(&b'\\') || encodes(path, b'\\');
-    let has_params = path.contains(&b';') || encodes(path, b';');
-    let choices = |is_there: bool| if is_there { &[false, true][..] } else { &[false] };
-    let params: &[Params] =
-        if has_params { &[Params::Kept, Params::CutToSlash, Params::CutToEnd] } else { &[Params::Kept] };
-    choices(has_slash).iter().flat_map(move |decodes_slash| {
-        choices(has_backslash).iter().flat_map(move |takes_backslash| {
-            params.iter().map(|params| Reading {
-                decodes_slash: *decodes_slash,
-                takes_backslash: *takes_backslash,
-                params: *params,
-            })
-        })
-    })
-}
-
-/// Whether this byte is in the path percent-encoded.
-fn encodes(path: &[u8], byte: u8) -> bool {
-    path.windows(3).any(|part| part[0] == b'%' && hex(part[1]).zip(hex(part[2])) == Some((byte >> 4, byte & 15)))
-}
-
 fn is_plain(path: &[u8]) -> bool {
     path.first() == Some(&b'/')
         && !path.iter().any(|byte| matches!(byte, b'%' | b';' | b'\\'))
         && !path.windows(2).any(|w| w[0] == b'/' && (w[1] == b'/' || w[1] == b'.'))
-}
-
-fn read(path: &[u8], reading: Reading) -> Result<String, BadPath> {
-    let decoded = decode(path, reading)?;
-    let mut out = Vec::with_capacity(decoded.len());
-    for segment in segments(&decoded) {
-        match segment {
-            b"" | b"." => {}
-            b".." => {
-                let parent = out.iter().rposition(|b| *b == b'/').ok_or(BadPath)?;
-                out.truncate(parent);
-            }
-            name => {
-                out.push(b'/');
-                out.extend_from_slice(name);
-            }
-        }
-    }
-    let ends_in_folder = matches!(segments(&decoded).last(), Some(b"" | b"." | b".."));
-    if ends_in_folder || out.is_empty() {
-        out.push(b'/');
-    }
-    Ok(String::from_utf8_lossy(&out).into_owned())
-}
-
-fn decode(path: &[u8], reading: Reading) -> Result<Vec<u8>, BadPath> {
-    let mut out = Vec::with_capacity(path.len());
-    let mut is_cut = false;
-    let mut rest = path;
-    while let Some((&first, tail)) = rest.split_first() {
-        let mut is_encoded = false;
-        let mut byte = first;
-        rest = tail;
-        if first == b'%' {
-            let [high, low, after @ ..] = tail else { return Err(BadPath) };
-            byte = (hex(*high).ok_or(BadPath)? << 4) | hex(*low).ok_or(BadPath)?;
-            is_encoded = true;
-            rest = after;
-        }
-        let ends_segment = match byte {
-            0 => return Err(BadPath),
-            b'/' => !is_encoded || reading.decodes_slash,
-            b'\\' => reading.takes_backslash,
-            _ => false,
-        };
-        if ends_segment {
-            let ends_params = reading.params == Params::CutToEnd || byte == b'/' && !is_encoded;
-            is_cut &= !ends_params;
-        }
-        is_cut |= byte == b';'
-            && match reading.params {
-                Params::Kept => false,
-                Params::CutToSlash => !is_encoded,
-                Params::CutToEnd => true,
-            };
-        match byte {
-            _ if is_cut => {}
-            _ if ends_segment => out.push(b'/'),
-            b'/' => out.extend_from_slice(b"%2F"),
-            byte => out.push(byte),
-        }
-    }
-    Ok(out)
-}
-
-/// Whether a segment is `.` or `..`, written or encoded.
-fn has_dots(path: &str) -> bool {
-    path.split('/').any(|segment| dots(segment) > 0)
-}
-
-/// How many dots a segment is, if it is nothing else: one, two, or none.
-fn dots(segment: &str) -> usize {
-    let mut rest = segment;
-    let mut count = 0;
-    while let Some(after) = [".", "%2e", "%2E"].iter().find_map(|dot| rest.strip_prefix(dot)) {
-        count += 1;
-        rest = after;
-    }
-    if rest.is_empty() && count <= 2 { count } else { 0 }
-}
-
-/// The path without dot segments and doubled slashes; all else as it was written.
-fn without_dots(path: &str) -> Result<String, BadPath> {
-    let mut kept = Vec::new();
-    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-        match dots(segment) {
-            0 => kept.push(segment),
-            1 => {}
-            _ => drop(kept.pop().ok_or(BadPath)?),
-        }
-    }
-    let last = path.rsplit('/').next().unwrap_or_default();
-    let end = if !kept.is_empty() && (last.is_empty() || dots(last) > 0) { "/" } else { "" };
-    Ok(format!("/{}{end}", kept.join("/")))
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
-}
-
-fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.split(|byte| *byte == b'/')
 }
 
 #[cfg(test)]
@@ -289,10 +181,11 @@ mod tests {
         let cases: &[(&str, &str, &[&str])] = &[
             ("/a%2Fb", "/a%2Fb", &["/a/b"]),
             ("/a%2f%2fb", "/a%2F%2Fb", &["/a/b"]),
-            ("/a/..%2fb", "/a/..%2Fb", &["/b"]),
+            ("/a/..%2fb", "/a/..%2Fb", &["/a/../b", "/b"]),
+            ("/a%2f..%2fb", "/a%2F..%2Fb", &["/a/../b", "/b"]),
             ("/a\\b", "/a\\b", &["/a/b"]),
             ("/a%5Cb", "/a\\b", &["/a/b"]),
-            ("/a/..%5cb", "/a/..\\b", &["/b"]),
+            ("/a/..%5cb", "/a/..\\b", &["/a/../b", "/b"]),
             ("/a;x=1/b", "/a;x=1/b", &["/a/b"]),
             ("/a;x", "/a;x", &["/a"]),
             ("/;/a", "/;/a", &["/a"]),
@@ -303,8 +196,17 @@ mod tests {
             ("/%2F;%5C", "/%2F;\\", &["/", "/%2F", "/%2F/", "/%2F;/", "/;/", "/;\\"]),
             ("/%20;", "/ ;", &["/ "]),
             ("/a;%2fb", "/a;%2Fb", &["/a", "/a/b", "/a;/b"]),
+            ("/a%0A", "/a\n", &["/a"]),
+            ("/a%0a;x", "/a\n;x", &["/a", "/a\n"]),
+            ("/a%0ab", "/a\nb", &[]),
             // Dots that were resolved are not sent, so no one reads them.
             ("/x;/../a", "/a", &[]),
+            // JavaScript's URL resolves what is left of it, and its path is decoded then.
+            (
+                "/x\\../a%2f..%2fb",
+                "/x\\../a%2F..%2Fb",
+                &["/a%2F..%2Fb", "/a/../b", "/b", "/x/../a%2F..%2Fb", "/x/../a/../b", "/x\\../a/../b", "/x\\../b"],
+            ),
             ("/%61", "/a", &[]),
         ];
         for (path, first, others) in cases {
@@ -313,6 +215,40 @@ mod tests {
             found.sort_unstable();
             assert_eq!((&*readings.first, found.as_slice()), (*first, *others), "{path}");
         }
+    }
+
+    #[test]
+    fn a_long_path_with_many_readings_is_refused() {
+        let long = |part: &str| part.repeat(30_000 / part.len());
+        for path in ["/a%2Fb", "/a;b", "/a\\b", "/%0a", "//a", "/a%2Fb;c"].map(long) {
+            let readings = PathReadings::of(&path).unwrap();
+            assert!(readings.others.len() < 8, "{} of {}", readings.others.len(), &path[..10]);
+        }
+        assert_eq!(PathReadings::of(&long("//a\\b%2Fc;d")), Err(BadPath));
+    }
+
+    #[test]
+    fn two_slashes_may_begin_a_host() {
+        let cases: &[(&str, &str, &[&str])] = &[
+            ("//x/admin", "/x/admin", &["/admin"]),
+            ("//admin", "/admin", &["/"]),
+            ("///x//admin/", "/x/admin/", &["/admin/"]),
+            ("/\\u:p@x:80/a", "/\\u:p@x:80/a", &["/a"]),
+            ("//x\\y/a", "/x\\y/a", &["/a", "/y/a"]),
+            ("//x/a/../b", "/x/b", &[]),
+            ("/x//admin", "/x/admin", &[]),
+            ("/%2fx/a", "/%2Fx/a", &[]),
+        ];
+        for (path, first, references) in cases {
+            let readings = PathReadings::of(path).unwrap();
+            let mut found: Vec<_> = readings.references.iter().map(String::as_str).collect();
+            found.sort_unstable();
+            assert_eq!((&*readings.first, found.as_slice()), (*first, *references), "{path}");
+        }
+        for n in 0..3 {
+            assert_eq!(path_key(&format!("//{n}/login")), "/login");
+        }
+        assert_eq!(path_key("//x/"), "/x/");
     }
 
     #[test]
@@ -331,6 +267,8 @@ mod tests {
             "/a/..%2f..%2fx",
             "/..%2f",
             "/a%2f..%2f..%2fx",
+            // Above the root of what may be a host.
+            "//x/..%2fa",
         ];
         for path in bad {
             assert_eq!(first(path), Err(BadPath), "{path}");
@@ -353,6 +291,7 @@ mod tests {
             "/;/login",
             "/x%2f..%2flogin",
             "/%2e/login",
+            "/login%0a",
         ] {
             assert_eq!(path_key(path), "/login", "{path}");
         }

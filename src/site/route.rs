@@ -97,6 +97,18 @@ impl Route {
         self.limits.iter().any(is_key) || matches!(&self.action, RouteAction::Service(target) if is_hashed(target))
     }
 
+    /// Whether a request that has met this route's rules has met those of `other`, which would send it to the same place.
+    pub fn covers(&self, other: &Self) -> bool {
+        let is_limited = |limit: &Limit| self.limits.iter().any(|own| Arc::ptr_eq(&own.limiter, &limit.limiter));
+        std::ptr::eq(self, other)
+            || self.service_name().is_none()
+            || self.service_name() == other.service_name()
+                && other.limits.iter().all(is_limited)
+                && other.deny.iter().all(|net| self.deny.contains(net))
+                && (other.allow.is_empty() || self.allow == other.allow)
+                && self.body_size <= other.body_size
+    }
+
     /// `deny` first, then `allow` if there is any.
     pub fn admits(&self, client: IpAddr) -> bool {
         if self.deny.is_empty() && self.allow.is_empty() {

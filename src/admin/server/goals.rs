@@ -66,6 +66,7 @@ impl GoalBody for RollbackBody {
             timeout: duration("timeout", self.timeout)?,
             drain: duration("drain", self.drain)?,
             watch: duration("watch", self.watch)?,
+            force: self.force,
             anyway: self.anyway,
             wait: self.wait,
             ..OperationOptions::default()
@@ -209,11 +210,10 @@ mod tests {
         assert_eq!((options.steps, options.step_time), (vec![1, 99], seconds(4)));
         assert_eq!((options.force, options.wait), (true, false));
         assert_eq!((if_generation, reason.as_deref()), (Some(7), Some("release")));
-        let rollback = read::<RollbackBody>(r#"{"watch":"3s","if_generation":7}"#).unwrap();
-        assert_eq!(
-            (rollback.options.watch, rollback.options.wait, rollback.if_generation),
-            (seconds(3), true, Some(7))
-        );
+        let body = r#"{"timeout":"1s","drain":"2s","watch":"3s","force":true,"anyway":true,"if_generation":7}"#;
+        let AskedGoal { options, if_generation, .. } = read::<RollbackBody>(body).unwrap();
+        assert_eq!((options.timeout, options.drain, options.watch), (seconds(1), seconds(2), seconds(3)));
+        assert_eq!((options.force, options.anyway, options.wait, if_generation), (true, true, true, Some(7)));
     }
 
     #[test]

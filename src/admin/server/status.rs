@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use crate::admin::state::AdminState;
 use crate::admin::wire::{
     BackendStatus, CanaryStatus, CertificateSource, CertificateStatus, DetourStatus, EjectedStatus, LeftInFlight,
-    MaintenanceStatus, PauseStatus, PoolStatus, PoolTraffic, ProbeStatus, ServiceStatus, Status, UnresolvedName,
+    MaintenanceStatus, OpenExchanges, PauseStatus, PoolStatus, PoolTraffic, ProbeStatus, ServiceStatus, Status,
+    UnresolvedName,
 };
 use crate::metrics::{Metrics, Totals};
 use crate::service::{Active, Backend, Detour, Ejected, Pool, Probe, Service};
@@ -90,6 +91,7 @@ fn pool_status(pool: &Pool, active: Option<&Active>, traffic: PoolTraffic, insid
         queued: pool.queue().len(),
         draining: !serves && pool.residents() > 0,
         traffic,
+        open: inside.map(open).unwrap_or_default(),
         left: inside.into_iter().flat_map(Census::present).map(left).collect(),
         backends: pool.backends().iter().map(|backend| backend_status(backend)).collect(),
         unresolved: failed.collect(),
@@ -104,6 +106,7 @@ fn traffic(service: &Service, pool: &Pool, totals: &Totals, metrics: &Metrics) -
         requests: totals.requests,
         failed: totals.failed,
         per_second: to_figures(recents.per_second(service.name(), pool.color(), LATELY, now).unwrap_or_default()),
+        per_second_now: to_figures(recents.last_second(service.name(), pool.color(), totals, now).unwrap_or_default()),
         error_rate: (lately.requests > 0).then(|| lately.error_rate()),
         p50_ms: quantile(0.5),
         p95_ms: quantile(0.95),
@@ -113,6 +116,15 @@ fn traffic(service: &Service, pool: &Pool, totals: &Totals, metrics: &Metrics) -
 /// Three decimals; more would be noise.
 fn to_figures(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
+}
+
+fn open(inside: &Census) -> OpenExchanges {
+    let count = |wanted| inside.present().find(|(kind, _)| *kind == wanted).map_or(0, |(_, tally)| tally.count);
+    OpenExchanges {
+        websockets: count(ExchangeKind::Websocket),
+        event_streams: count(ExchangeKind::EventStream),
+        tunnels: count(ExchangeKind::Tunnel),
+    }
 }
 
 fn left((kind, tally): (ExchangeKind, KindCount)) -> LeftInFlight {

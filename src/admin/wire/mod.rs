@@ -23,7 +23,7 @@ pub(super) use problem::MEDIA_TYPE;
 pub use problem::{Problem, ProblemCode};
 pub use status::{
     BackendStatus, CanaryStatus, ConfigOnDisk, ConfigState, DetourStatus, EjectedStatus, HealthStatus, LeftInFlight,
-    ListenerStatus, MaintenanceStatus, PauseStatus, PoolStatus, PoolTraffic, ProbeStatus, ServiceStatus, Status,
-    UnresolvedName,
+    ListenerStatus, MaintenanceStatus, OpenExchanges, PauseStatus, PoolStatus, PoolTraffic, ProbeStatus, ServiceStatus,
+    Status, UnresolvedName,
 };
 pub use written::Written;

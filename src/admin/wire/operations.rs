@@ -97,6 +97,9 @@ pub struct RollbackBody {
     /// Else it is not watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watch: Option<Written<Duration>>,
+    /// Skips the gate.
+    #[serde(skip_serializing_if = "is_false")]
+    pub force: bool,
     /// Also to a colour that was rolled back from.
     #[serde(skip_serializing_if = "is_false")]
     pub anyway: bool,
@@ -260,7 +263,16 @@ impl Default for SwitchBody {
 
 impl Default for RollbackBody {
     fn default() -> Self {
-        Self { timeout: None, drain: None, watch: None, anyway: false, wait: true, if_generation: None, reason: None }
+        Self {
+            timeout: None,
+            drain: None,
+            watch: None,
+            force: false,
+            anyway: false,
+            wait: true,
+            if_generation: None,
+            reason: None,
+        }
     }
 }
 

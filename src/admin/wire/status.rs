@@ -135,6 +135,9 @@ pub struct PoolStatus {
     pub draining: bool,
     #[serde(flatten)]
     pub traffic: PoolTraffic,
+    /// Of those in flight, what has no end by itself.
+    #[serde(default)]
+    pub open: OpenExchanges,
     /// What is in flight, by kind; empty kinds are left out.
     #[serde(default)]
     pub left: Vec<LeftInFlight>,
@@ -153,11 +156,22 @@ pub struct PoolTraffic {
     /// failed.
     pub failed: u64,
     pub per_second: f64,
+    /// The same over the last second or two.
+    pub per_second_now: f64,
     /// Failed requests of all, from 0 to 1; null without requests.
     pub error_rate: Option<f64>,
     /// Until the head of the backend's answer; null without answers.
     pub p50_ms: Option<f64>,
     pub p95_ms: Option<f64>,
+}
+
+/// Exchanges that may stay open for ever. Each counts as a request only when it has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OpenExchanges {
+    pub websockets: usize,
+    pub event_streams: usize,
+    pub tunnels: usize,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ pub struct ServiceChange {
     pub change: ChangeOptions,
 }
 
-/// A change that passes a gate or starts a drain.
+/// A change that passes a gate or starts a drain. Its command may have a `--no-wait` beside it.
 #[derive(Debug, clap::Args)]
 pub struct GateAndDrain {
     /// How long the gate may take [default: the service's switch.timeout]
@@ -33,9 +33,6 @@ pub struct GateAndDrain {
     /// How long the colour that loses its clients may finish what runs [default: the service's switch.drain]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub drain: Option<Duration>,
-    /// Return without waiting for the drain, which goes on in the daemon
-    #[arg(long)]
-    pub no_wait: bool,
     #[command(flatten)]
     pub change: ChangeOptions,
 }

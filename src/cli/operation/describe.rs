@@ -6,10 +6,12 @@ use crate::admin::wire::ServiceVerb;
 use crate::cli::terminal::CommandFailure;
 use crate::cli::terminal::span::{took, took_ms};
 use crate::control::{DrainReport, OperationDone, OperationResult, VerdictKind, WatchVerdict};
+use crate::types::{Color, show_duration};
 
 /// An operation that was done, but whose end is a failure for its caller.
 pub fn failure(done: &OperationDone, verb: ServiceVerb) -> Option<CommandFailure> {
-    let OperationDone { service, from, to, generation, .. } = done;
+    let OperationDone { service, generation, .. } = done;
+    let (from, to) = (name(done.from), name(done.to));
     let verdict = done.verdict.as_ref();
     match (verdict.map(|verdict| verdict.kind), verdict) {
         (Some(VerdictKind::RolledBack), Some(verdict)) => {
@@ -35,7 +37,8 @@ pub fn failure(done: &OperationDone, verb: ServiceVerb) -> Option<CommandFailure
 
 /// What serves now, and the times it took.
 pub fn describe(done: &OperationDone, verb: ServiceVerb, waited: bool) -> String {
-    let OperationDone { service, result, from, to, generation, .. } = done;
+    let OperationDone { service, result, generation, .. } = done;
+    let (from, to) = (name(done.from), name(done.to));
     match result {
         OperationResult::Unchanged => {
             let is_so = match verb {
@@ -45,7 +48,8 @@ pub fn describe(done: &OperationDone, verb: ServiceVerb, waited: bool) -> String
                 _ => format!("{to} serves already"),
             };
             let canary = done.percent.map(|percent| {
-                format!(", and {percent} % of the clients go to {}: `edgectl canary off` ends that", to.other())
+                let other = name(done.to.map(Color::other));
+                format!(", and {percent} % of the clients go to {other}: `edgectl canary off` ends that")
             });
             let canary = canary.unwrap_or_default();
             format!("{service}: {is_so} (generation {generation}); nothing was changed{canary}")
@@ -92,11 +96,16 @@ fn times(done: &OperationDone, waited: bool) -> String {
     let drain = match &done.drain {
         Some(report) => drained(report),
         None if waited => String::new(),
-        None => format!("{} drains on in the daemon", done.from),
+        None => format!("{} drains on in the daemon", name(done.from)),
     };
     let watch = done.verdict.as_ref().map(watched);
     let parts = [Some(gate), flip, watch, Some(drain).filter(|text| !text.is_empty())];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+/// Only a service with colours has anything to say about them.
+fn name(color: Option<Color>) -> &'static str {
+    color.map_or("-", Color::as_str)
 }
 
 fn watched(verdict: &WatchVerdict) -> String {
@@ -107,8 +116,10 @@ fn watched(verdict: &WatchVerdict) -> String {
     }
 }
 
-fn drained(report: &DrainReport) -> String {
-    let DrainReport { color, took_ms: ms, began_with, cut, cancelled } = report;
+/// A drain, with what its time was spent on: the cuts after the deadline are spread over two seconds, and a WebSocket has
+/// some time to say farewell.
+pub fn drained(report: &DrainReport) -> String {
+    let DrainReport { color, took_ms: ms, began_with, cut, cancelled, .. } = report;
     let spent = took_ms(*ms);
     match (cancelled, began_with, cut) {
         (true, _, 0) => format!("drain of {color} cancelled after {spent} by a switch back, nothing cut"),
@@ -117,21 +128,33 @@ fn drained(report: &DrainReport) -> String {
         }
         (false, 0, 0) => format!("drain {spent}: nothing was in flight"),
         (false, _, 0) => format!("drain {spent}: all {began_with} in flight finished"),
-        (false, ..) => format!("drain {spent}: {cut} of {began_with} in flight cut at the deadline"),
+        (false, ..) => format!("drain {spent}: {}", cuts(report)),
+    }
+}
+
+/// How many exchanges were cut, and how long that took after the deadline.
+pub fn cuts(report: &DrainReport) -> String {
+    let DrainReport { took_ms: ms, began_with, cut, deadline_ms, cut_after_ms, .. } = report;
+    match (deadline_ms, cut_after_ms) {
+        (Some(deadline), Some(after)) => format!(
+            "{} deadline, then {cut} of {began_with} in flight cut over {}",
+            show_duration(Duration::from_millis(*deadline)),
+            took_ms(ms.saturating_sub(*after))
+        ),
+        _ => format!("{cut} of {began_with} in flight cut at the deadline"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Color;
 
     fn switched(result: OperationResult, drain: Option<DrainReport>) -> OperationDone {
         OperationDone {
             service: "app".into(),
             result: result.clone(),
-            from: Color::Blue,
-            to: Color::Green,
+            from: Some(Color::Blue),
+            to: Some(Color::Green),
             generation: 8,
             gate_ms: (result != OperationResult::Forced).then_some(1_240),
             flip_us: Some(312),
@@ -143,7 +166,15 @@ mod tests {
     }
 
     fn drain(began_with: usize, cut: usize) -> Option<DrainReport> {
-        Some(DrainReport { color: Color::Blue, took_ms: 30_000, began_with, cut, cancelled: false })
+        Some(DrainReport {
+            color: Color::Blue,
+            took_ms: 32_010,
+            began_with,
+            cut,
+            deadline_ms: Some(30_000),
+            cut_after_ms: (cut > 0).then_some(30_002),
+            cancelled: false,
+        })
     }
 
     #[test]
@@ -152,7 +183,12 @@ mod tests {
         assert_eq!(
             text,
             "app: green serves now (generation 8), blue before\n\
-             gate 1.2s · flip 312µs · drain 30s: 3 of 12 in flight cut at the deadline"
+             gate 1.2s · flip 312µs · drain 32s: 30s deadline, then 3 of 12 in flight cut over 2.0s"
+        );
+        let of_older = drain(12, 3).map(|report| DrainReport { deadline_ms: None, cut_after_ms: None, ..report });
+        assert!(
+            describe(&switched(OperationResult::Switched, of_older), ServiceVerb::Switch, true)
+                .ends_with("drain 32s: 3 of 12 in flight cut at the deadline")
         );
         assert!(
             describe(&switched(OperationResult::Switched, drain(12, 0)), ServiceVerb::Switch, true)
@@ -168,7 +204,7 @@ mod tests {
             text.starts_with("app: green served (generation 8), and someone has moved the traffic since"),
             "{text}"
         );
-        assert!(text.ends_with("drain of blue cancelled after 30s by a switch back, nothing cut"), "{text}");
+        assert!(text.ends_with("drain of blue cancelled after 32s by a switch back, nothing cut"), "{text}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod run;
 mod target;
 
 pub use arguments::{ChangeOptions, GateAndDrain, ServiceChange};
-pub use describe::describe;
+pub use describe::{cuts, describe};
 pub use progress::step_text;
 pub use run::run;
 pub use target::{ColorTarget, ColorWords, Preferred};

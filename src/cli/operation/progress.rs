@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::describe::cuts;
 use crate::admin::wire::StreamLine;
 use crate::cli::terminal::TerminalOutput;
 use crate::cli::terminal::span::took_ms;
@@ -70,8 +71,14 @@ pub fn step_text(event: &OperationEvent) -> String {
         OperationEvent::Watched(verdict) => format!("{}: {}", verdict.color, verdict.why),
         OperationEvent::Pausing { in_flight } => format!("new requests are held; {in_flight} still in flight"),
         OperationEvent::Draining { color, in_flight, deadline_ms } => {
-            format!("draining {color}: {in_flight} in flight, cut after {}", took_ms(*deadline_ms))
+            format!(
+                "draining {color}: {in_flight} in flight; what is left after {} is cut, over 2s",
+                took_ms(*deadline_ms)
+            )
         }
-        OperationEvent::Drained(report) => format!("{} drained in {}", report.color, took_ms(report.took_ms)),
+        OperationEvent::Drained(report) => {
+            let cuts = if report.cut > 0 { format!(": {}", cuts(report)) } else { String::new() };
+            format!("{} drained in {}{cuts}", report.color, took_ms(report.took_ms))
+        }
     }
 }

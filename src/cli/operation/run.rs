@@ -5,6 +5,7 @@ use super::progress::ProgressView;
 use crate::admin::wire::{OperationEnd, StreamLine, VerbBody};
 use crate::cli::context::CommandContext;
 use crate::cli::terminal::CommandFailure;
+use crate::cli::terminal::table::printable_lines;
 
 /// Runs an operation on a service to its end. Without a service, the one that can be meant.
 pub fn run<B: VerbBody>(context: &CommandContext, service: Option<&str>, body: &B) -> Result<(), CommandFailure> {
@@ -24,7 +25,7 @@ pub fn run<B: VerbBody>(context: &CommandContext, service: Option<&str>, body: &
     match failure {
         Some(failure) => Err(failure),
         None => {
-            context.output.say(describe(&done, B::VERB, body.waits()));
+            context.output.say(printable_lines(&describe(&done, B::VERB, body.waits())));
             Ok(())
         }
     }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::exit::Exit;
+use super::table::printable_lines;
 use crate::admin::ClientError;
 use crate::config::Diagnostics;
 
@@ -35,6 +36,11 @@ enum FailureCode {
 impl CommandFailure {
     pub fn failed(text: impl Into<String>) -> Self {
         Self::new(Exit::Failed, FailureCode::Failed, text)
+    }
+
+    /// What it was about to print is lost, whatever it has done.
+    pub fn unwritten(error: &str) -> Self {
+        Self::failed(format!("the output could not be written: {error}; is what stdout leads to full?"))
     }
 
     /// Exit 2: the arguments make no sense.
@@ -85,7 +91,7 @@ impl From<ClientError> for CommandFailure {
         let exit = Exit::from(&error);
         let code = match &error {
             ClientError::Problem(problem) => {
-                let text = problem.detail.clone();
+                let text = printable_lines(&problem.detail);
                 let json = serde_json::to_value(problem).unwrap_or_default();
                 return Self { exit, text, is_rendered: problem.diagnostics.is_some(), problem: json };
             }

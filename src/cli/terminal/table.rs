@@ -1,6 +1,6 @@
 //! Columns and colours for the terminal.
 
-use crate::types::Color;
+use crate::types::{Color, has_control, is_control};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
@@ -38,7 +38,7 @@ impl From<Color> for Style {
     }
 }
 
-/// One cell. Its text may come from a backend or from a `--reason`, so control characters are escaped.
+/// One cell. Its text may come from a backend or from a `--reason`, so what would steer the terminal is escaped.
 #[derive(Debug, Clone)]
 pub struct Cell {
     pub text: String,
@@ -55,10 +55,29 @@ impl Cell {
     }
 }
 
-/// `text` with its control characters escaped.
+/// `text` on one line, with what would steer the terminal escaped as the log does it.
 pub fn printable(text: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
-    text.chars().map(escape).collect()
+    escaped(text, false)
+}
+
+/// The same of a text that has several lines.
+pub fn printable_lines(text: &str) -> String {
+    escaped(text, true)
+}
+
+fn escaped(text: &str, keeps_lines: bool) -> String {
+    if !has_control(text) {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        match character {
+            '\n' if keeps_lines => out.push('\n'),
+            _ if is_control(character) => out.extend(character.escape_default()),
+            _ => out.push(character),
+        }
+    }
+    out
 }
 
 /// A head and rows. Columns are aligned by characters, with three blanks between; a column that is empty in all rows is left out.
@@ -112,5 +131,7 @@ mod tests {
     #[test]
     fn a_reason_cannot_steer_the_terminal() {
         assert_eq!(printable("fix\x1b[2J\nnow"), "fix\\u{1b}[2J\\nnow");
+        assert_eq!(printable("ä\u{9b}31m\u{202e}x\u{7f}"), "ä\\u{9b}31m\\u{202e}x\\u{7f}");
+        assert_eq!(printable_lines("one\n\ttwo\u{2066}"), "one\n\\ttwo\\u{2066}");
     }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::trail::{Look, Trail};
 use crate::admin::wire::{RollbackBody, ServiceStatus, ServiceVerb, Status, SwitchBody};
+use crate::cli::terminal::table::printable;
 use crate::types::Color;
 
 /// The reason in the history.
@@ -92,12 +93,12 @@ pub struct Notice {
 }
 
 impl Notice {
-    pub fn good(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_bad: false }
+    pub fn good(text: impl AsRef<str>) -> Self {
+        Self { text: printable(text.as_ref()), is_bad: false }
     }
 
-    pub fn bad(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_bad: true }
+    pub fn bad(text: impl AsRef<str>) -> Self {
+        Self { text: printable(text.as_ref()), is_bad: true }
     }
 }
 
@@ -255,7 +256,7 @@ impl TopModel {
             }
             Err(why) => {
                 self.trails.values_mut().for_each(Trail::skip);
-                self.gone = Some(why);
+                self.gone = Some(printable(&why));
                 // The question was about a state that may have changed by the time the daemon is back.
                 self.question = None;
             }

@@ -23,7 +23,7 @@ fn status(generation: u64, requests: u64) -> Status {
     };
     let pool = |color: &str, draining: bool| {
         json!({ "color": color, "in_flight": 7, "draining": draining, "requests": requests, "failed": 3,
-            "per_second": 12.34, "error_rate": 0.05, "p50_ms": 1.23, "p95_ms": 456.7, "mood": "good",
+            "per_second": 12.34, "per_second_now": 0.0, "open": { "websockets": 3, "event_streams": 1 }, "error_rate": 0.05, "p50_ms": 1.23, "p95_ms": 456.7, "mood": "good",
             "backends": [backend(8000, true), backend(8001, false)], "unresolved": [] })
     };
     let one = json!({ "color": null, "in_flight": 0, "draining": false, "backends": [], "unresolved": [] });
@@ -73,7 +73,11 @@ fn both_colours_are_seen_side_by_side() {
     assert_shows(&screen, &["edgectl 9.9.9 · ready · 5 connections", "blue serves · generation 1", "▸ app", "docs"]);
     let titles = screen.lines().find(|line| line.contains("● blue · active")).unwrap();
     assert!(titles.contains("green · idle"), "{titles}");
-    assert_shows(&screen, &["12.3 req/s", "5.0% errors", "p50 1.2ms   p95 457ms", "7 in flight"]);
+    assert_shows(&screen, &["0.0 req/s now   12.3 mean of 10s", "5.0% errors   p50 1.2ms   p95 457ms"]);
+    assert_shows(
+        &screen,
+        &["7 in flight: 3 websockets, 1 event stream open", "blue 0.0 req/s 5.0% 3 websockets, 1 event stream open"],
+    );
     assert_shows(&screen, &["up   app:8000 (10.0.0.7:8000) 2 in flight", "down app:8001 (10.0.0.7:8001) got 503"]);
     assert_shows(&screen, &["the highest bar is 50.0", "s switch"]);
 }

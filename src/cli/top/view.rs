@@ -13,7 +13,7 @@ use super::chart;
 use super::model::TopModel;
 use super::theme::{Theme, per_second_text};
 use crate::admin::wire::{BackendStatus, DetourStatus, PoolStatus, PoolTraffic, ServiceStatus, Status};
-use crate::cli::status::{config_state, state_cell};
+use crate::cli::status::{config_state, open_text, state_cell};
 use crate::cli::terminal::table;
 use crate::types::Color;
 
@@ -102,8 +102,9 @@ fn services_list(model: &TopModel, theme: Theme, frame: &mut Frame, area: Rect) 
             let marker = if pool.color == service.active { "●" } else { " " };
             let failed = pool.traffic.error_rate.unwrap_or_default();
             spans.push(Span::styled(format!("   {marker} {name} "), theme.color(pool.color)));
-            spans.push(Span::raw(format!("{} req/s ", per_second_text(pool.traffic.per_second))));
+            spans.push(Span::raw(format!("{} req/s ", per_second_text(pool.traffic.per_second_now))));
             spans.push(Span::styled(percent(failed), error_style(failed, theme)));
+            spans.extend(open_text(pool.open).map(|open| Span::raw(format!(" {open} open"))));
         }
         let line = Line::from(spans);
         if is_chosen { line.style(theme.of(table::Style::Bold)) } else { line }
@@ -158,25 +159,31 @@ fn colors(service: &ServiceStatus, theme: Theme, frame: &mut Frame, area: Rect) 
 }
 
 fn pool_lines(pool: &PoolStatus, theme: Theme) -> Vec<Line<'_>> {
-    let PoolTraffic { per_second, error_rate, p50_ms, p95_ms, .. } = &pool.traffic;
+    let PoolTraffic { per_second, per_second_now, error_rate, p50_ms, p95_ms, .. } = &pool.traffic;
     let failed = error_rate.unwrap_or_default();
+    let open = open_text(pool.open).map(|open| format!(": {open} open")).unwrap_or_default();
     let time = |ms: &Option<f64>| ms.map_or_else(|| "-".to_owned(), millis);
     let mut lines = vec![
+        Line::raw(format!(
+            "{} req/s now   {} mean of 10s",
+            per_second_text(*per_second_now),
+            per_second_text(*per_second)
+        )),
         Line::from_iter([
-            format!("{} req/s   ", per_second_text(*per_second)).into(),
             Span::styled(
                 format!("{} errors", error_rate.map_or_else(|| "-".to_owned(), percent)),
                 error_style(failed, theme),
             ),
+            format!("   p50 {}   p95 {}", time(p50_ms), time(p95_ms)).into(),
         ]),
-        Line::raw(format!("p50 {}   p95 {}", time(p50_ms), time(p95_ms))),
-        Line::raw(format!("{} in flight", pool.in_flight)),
+        Line::raw(format!("{} in flight{open}", pool.in_flight)),
     ];
     lines.extend(pool.backends.iter().map(|backend| backend_line(backend, theme)));
     lines.extend(
         pool.unresolved
             .iter()
-            .map(|name| Line::styled(format!("{}: {}", name.address, name.error), theme.of(table::Style::Red))),
+            .map(|name| format!("{}: {}", name.address, name.error))
+            .map(|text| Line::styled(table::printable(&text), theme.of(table::Style::Red))),
     );
     lines
 }
@@ -199,7 +206,8 @@ fn backend_line(backend: &BackendStatus, theme: Theme) -> Line<'_> {
         (_, Some(out)) => format!(" ejected, {} s left: {}", out.seconds_left, out.why),
         _ => format!(" {in_flight} in flight"),
     };
-    Line::from_iter([Span::styled(word, theme.of(style)), format!(" {place}{why}").into()])
+    // A backend has a say in this text.
+    Line::from_iter([Span::styled(word, theme.of(style)), table::printable(&format!(" {place}{why}")).into()])
 }
 
 fn error_style(rate: f64, theme: Theme) -> Style {

@@ -20,8 +20,7 @@ impl Operation {
         let (before, after) = self.plane.change(&self.service, checked).await?;
         self.ledger(|ledger| ledger.renumbered(before.generation, after.generation));
         let about = color.unwrap_or(after.color);
-        let done =
-            OperationDone { result, ..OperationDone::unchanged(self.name(), after.color, about, after.generation) };
+        let done = OperationDone { result, ..self.as_it_is(&after, about) };
         self.note_set(&done, before.generation);
         Ok(done)
     }
@@ -30,6 +29,12 @@ impl Operation {
     pub(super) fn unchanged(&self) -> Result<OperationDone, OperationRefused> {
         let now = self.service.active();
         self.check_generation(&now)?;
-        Ok(OperationDone::unchanged(self.name(), now.color, now.color, now.generation))
+        Ok(self.as_it_is(&now, now.color))
+    }
+
+    /// A service with one pool has no colour to tell.
+    fn as_it_is(&self, now: &Active, about: Color) -> OperationDone {
+        let done = OperationDone::unchanged(self.name(), now.color, about, now.generation);
+        if self.service.is_colored() { done } else { OperationDone { from: None, to: None, ..done } }
     }
 }

@@ -10,10 +10,12 @@ use crate::types::Color;
 pub struct OperationDone {
     pub service: String,
     pub result: OperationResult,
-    /// The colour that served before.
-    pub from: Color,
-    /// The colour that was asked for.
-    pub to: Color,
+    /// The colour that served before; null for a service with one pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Color>,
+    /// The colour that was asked for; null for a service with one pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Color>,
     pub generation: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate_ms: Option<u64>,
@@ -65,6 +67,12 @@ pub struct DrainReport {
     pub began_with: usize,
     /// Closed after the deadline.
     pub cut: usize,
+    /// How long the exchanges had; null in the history of an older daemon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// When the cuts began; null if nothing was left to cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_after_ms: Option<u64>,
     /// A switch back ended the drain: nothing was cut from then on.
     pub cancelled: bool,
 }
@@ -75,8 +83,8 @@ impl OperationDone {
         Self {
             service: service.to_owned(),
             result: OperationResult::Unchanged,
-            from,
-            to,
+            from: Some(from),
+            to: Some(to),
             generation,
             gate_ms: None,
             flip_us: None,

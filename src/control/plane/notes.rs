@@ -80,8 +80,8 @@ impl Operation {
 
     fn done_record(&self, done: &OperationDone, before: u64) -> HistoryRecord {
         HistoryRecord {
-            from: Some(done.from),
-            to: Some(done.to),
+            from: done.from,
+            to: done.to,
             from_generation: Some(before),
             gate_ms: done.gate_ms,
             flip_us: done.flip_us,

@@ -68,7 +68,7 @@ impl Operation {
     pub async fn pass_gate(&self, color: Color) -> Result<u64, OperationRefused> {
         let (plane, service) = (&self.plane, &self.service);
         let timeout = self.request.options.timeout.unwrap_or(service.config().switch.timeout);
-        let forceable = matches!(self.request.goal, Goal::To(_));
+        let forceable = matches!(self.request.goal, Goal::To(_) | Goal::Previous);
         let refused = |refused| GateRefused { forceable, ..refused };
         let patience = match self.request.goal {
             Goal::Previous => NamePatience::None,

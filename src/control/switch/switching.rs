@@ -39,14 +39,14 @@ impl Operation {
         }
         done.result = if options.force { OperationResult::Forced } else { OperationResult::Switched };
         let baseline = self.baseline(before.color);
-        let flipped = self.flip(&mut done, course).await;
+        let flipped = self.flip(&mut done, before.color, to, course).await;
         if let Some(course) = course {
             self.ledger(|ledger| ledger.end_course(course));
         }
         flipped.map_err(left)?;
         self.note_switch(&done, before.generation, self.watch_length());
         let draining = self.start_drain(before.color);
-        let watching = self.start_watch(&done, baseline);
+        let watching = self.start_watch(before.color, to, done.generation, baseline);
         drop(hold);
         if watching.is_none() {
             self.judge_by_last_step(&mut done, last_step);
@@ -85,8 +85,13 @@ impl Operation {
     }
 
     /// The flip itself; its figures go into `done`.
-    async fn flip(&self, done: &mut OperationDone, course: Option<LedgerEntry>) -> Result<(), OperationRefused> {
-        let (from, to) = (done.from, done.to);
+    async fn flip(
+        &self,
+        done: &mut OperationDone,
+        from: Color,
+        to: Color,
+        course: Option<LedgerEntry>,
+    ) -> Result<(), OperationRefused> {
         let flip = |now: &Active| {
             match course {
                 Some(course) => self.check_course(course)?,

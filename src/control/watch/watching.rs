@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::observe::Watch;
 use super::verdict::{Baseline, Bounds};
 use crate::control::drain::Draining;
-use crate::control::messages::{Goal, OperationDone, OperationEvent, VerdictKind, WatchVerdict, micros, millis};
+use crate::control::messages::{Goal, OperationEvent, VerdictKind, WatchVerdict, micros, millis};
 use crate::control::moves::{LedgerEntry, TrafficLedger, plan};
 use crate::control::plane::{Operation, SwitchPhase};
 use crate::service::Active;
@@ -45,10 +45,9 @@ impl Operation {
         (!length.is_zero()).then_some(length)
     }
 
-    /// Watches the colour that `done` has flipped to; `None` if no watch was asked for.
-    pub fn start_watch(&self, done: &OperationDone, baseline: Baseline) -> Option<Watching> {
+    /// Watches the colour that the traffic has gone to, with this generation; `None` if no watch was asked for.
+    pub fn start_watch(&self, from: Color, to: Color, generation: u64, baseline: Baseline) -> Option<Watching> {
         let length = self.watch_length()?;
-        let (from, to, generation) = (done.from, done.to, done.generation);
         self.tell(OperationEvent::Watching { color: to, for_ms: millis(length) });
         let course = self.ledger(TrafficLedger::begin_course);
         let watch = Watch { color: to, generation, course, length, before: self.plane.totals(&self.service, to) };

@@ -2,12 +2,12 @@
 //!
 //! For tests and fuzz targets.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -19,7 +19,7 @@ use super::scan::HeadScan;
 /// What the codec has read: the length of each request's body, `None` where it broke off.
 struct Read {
     bodies: Vec<Option<u64>>,
-    /// The codec was content with all of it: it has refused nothing, and no body broke off.
+    /// The codec was content with all of it: it has refused nothing, no body broke off, and no request was the last by its own words.
     is_whole: bool,
 }
 
@@ -58,8 +58,14 @@ pub fn compare(bytes: &[u8]) -> Result<(), String> {
 fn read_by_codec(bytes: &[u8]) -> Read {
     let bodies: Rc<RefCell<Vec<Option<u64>>>> = Rc::default();
     let noted = bodies.clone();
+    let ends_early: Rc<Cell<bool>> = Rc::default();
+    let end = ends_early.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let bodies = noted.clone();
+        // The codec reads nothing behind such a request; the scan does, and nobody acts on it.
+        if request.version() == Version::HTTP_10 || request.headers().contains_key(header::CONNECTION) {
+            end.set(true);
+        }
         async move {
             let number = bodies.borrow().len();
             bodies.borrow_mut().push(None);
@@ -81,7 +87,7 @@ fn read_by_codec(bytes: &[u8]) -> Read {
         let mut answers = Vec::new();
         let has_refused =
             far.read_to_end(&mut answers).await.is_err() || memchr::memmem::find(&answers, b"HTTP/1.1 4").is_some();
-        written && is_content && !has_refused
+        written && is_content && !has_refused && !ends_early.get()
     });
     let bodies = bodies.take();
     Read { is_whole: is_whole && bodies.iter().all(Option::is_some), bodies }
