@@ -79,16 +79,6 @@ demo: ## build, then show a switch and a rollback under load
 	$(release)
 	$(TARGET)/release/edgectl demo $(DEMO)
 
-# The fuzz targets need two crates that nothing else needs, and cargo-fuzz: if the registry can't be reached, the rest counts.
-define fuzz_in_ci
-	@if cargo fetch --quiet --manifest-path fuzz/Cargo.toml && \
-		{ cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-fuzz; }; then \
-		$(MAKE) --no-print-directory fuzz FUZZ_BUILD=--dev FUZZ_ARGS=-verbosity=0; \
-	else \
-		echo "NOT FUZZED: cargo-fuzz or its crates are missing, and the registry can't be reached"; \
-	fi
-endef
-
 test: ## format, lints, unit and integration tests, docs: what CI runs
 	$(call need,$(TEST_TOOLS),$(TEST_PACKAGES))
 	cargo fmt --check
@@ -99,7 +89,6 @@ test: ## format, lints, unit and integration tests, docs: what CI runs
 		cargo test --locked --no-fail-fast; \
 	fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
-	$(fuzz_in_ci)
 
 docker: ## try examples/compose in a Docker Engine of its own: as root; two minutes once edgectl is built
 	$(call need,$(DOCKER_TOOLS),$(DOCKER_PACKAGES))

@@ -119,7 +119,7 @@ fn a_whole_flood_takes_less_time_than_a_bystander_may_wait() {
     let cost_of_each = |connect: &dyn Fn()| {
         let before = on_processor(&edge);
         (0..CONNECTIONS).for_each(|_| connect());
-        (on_processor(&edge) - before) / CONNECTIONS
+        on_processor(&edge).saturating_sub(before) / CONNECTIONS
     };
     // Of a slow machine.
     let usual = cost_of_each(&|| assert_eq!(edge.h2("app.test").get("/").status, 200));

@@ -89,7 +89,7 @@ impl H2 {
         // An answer may come while the request is sent, and the windows in between hold less than either.
         let (sent, answer) = self.run(async { tokio::join!(send, whole(answer)) });
         // A request that is refused need not be sent to its end.
-        answer.or_else(|error| Err(sent.err().unwrap_or(error)))
+        answer.map_err(|error| sent.err().unwrap_or(error))
     }
 
     /// Sends a head; the test sends what follows.
