@@ -135,13 +135,6 @@ impl BackendTlsSet {
         &self.troubles
     }
 
-    /// Logs each trouble as an error: it may have cut off a service.
-    pub fn say(&self) {
-        for trouble in &self.troubles {
-            tracing::error!("{trouble}");
-        }
-    }
-
     /// Whether the same holds for every service, and the same is wrong.
     pub fn is_same(&self, other: &Self) -> bool {
         let is_kept = |(name, tls): (&Arc<str>, &Arc<BackendTls>)| {

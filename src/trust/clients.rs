@@ -151,13 +151,6 @@ impl ClientRootSet {
         &self.troubles
     }
 
-    /// Logs each trouble as an error: it may have shut a site.
-    pub fn say(&self) {
-        for trouble in &self.troubles {
-            tracing::error!("{trouble}");
-        }
-    }
-
     /// Whether the same roots count, and the same is wrong.
     pub fn is_same(&self, other: &Self) -> bool {
         let is_kept = |(asked, roots): (&Arc<ClientAuth>, &Option<Arc<ClientRoots>>)| {

@@ -45,10 +45,11 @@ impl RootSets {
         self.clients.troubles().iter().chain(self.backends.troubles())
     }
 
-    /// Logs each trouble as an error.
+    /// Logs each trouble as an error: it may have shut a site, or cut off a service.
     pub fn say(&self) {
-        self.backends.say();
-        self.clients.say();
+        for trouble in self.troubles() {
+            tracing::error!("{trouble}");
+        }
     }
 }
 
