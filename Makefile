@@ -100,7 +100,7 @@ paths: ## send 2560 spellings of a denied path to real servers: WSGI, ASGI, Node
 	PATH="$$PATH:/usr/sbin" tests/paths/run $(TARGET)/paths
 
 # The modules that decide: data in, a decision out. Their own tests should notice nine of ten changes.
-PURE := src/decide src/http/forward/retry.rs src/http/exchange/outcome.rs src/http/connection/budget.rs \
+PURE := src/decide src/http/forward/attempt/retry.rs src/http/exchange/outcome.rs src/http/connection/budget.rs \
 	$(addprefix src/http/connection/,h1/scan.rs h1/chunks.rs h1/length.rs h2/frames.rs) \
 	src/headers/hop.rs src/headers/answer_length.rs src/headers/trailers.rs src/site/path.rs src/site/path src/limit/quota.rs \
 	src/service/active.rs src/service/balance.rs src/service/queue.rs \

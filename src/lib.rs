@@ -24,6 +24,7 @@ pub mod pages;
 pub mod service;
 pub mod site;
 pub mod snapshot;
+pub mod spool;
 pub mod supervise;
 pub mod token;
 pub mod trust;

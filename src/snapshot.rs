@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-use crate::config::{self, Config, HeaderPolicy, Preset};
+use crate::config::{self, BufferSizes, Config, HeaderPolicy, Preset};
 use crate::headers::SecurityHeaders;
 use crate::limit::Limiter;
 use crate::metrics::Metrics;
@@ -149,6 +149,7 @@ impl Builder<'_> {
             deny: route.deny.clone(),
             body_size: route.body_size,
             body_timeout: route.body_timeout,
+            buffers: route.buffers,
             security: SecurityHeaders::compile(&route.headers, route.hsts),
             early_hints: route.early_hints,
             stripped: route.strip_prefix.then(|| route.path.as_prefix()).flatten(),
@@ -180,6 +181,7 @@ impl Builder<'_> {
             deny: Vec::new(),
             body_size: self.config.limits.body_size,
             body_timeout: self.config.limits.body_timeout,
+            buffers: BufferSizes { requests: 0, responses: 0 },
             security: SecurityHeaders::compile(&HeaderPolicy { preset: Preset::Secure, changes: Vec::new() }, None),
             early_hints: false,
             stripped: None,

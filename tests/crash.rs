@@ -78,7 +78,7 @@ fn a_daemon_killed_at_random_moments_keeps_the_old_or_the_new_colour() {
     assert!(!log.contains("DAMAGED"), "{log}");
     let folder = std::fs::read_dir(edge.path("state")).unwrap();
     let names: Vec<_> = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    let known = ["acme", "ca", "history.jsonl", "lock", "state.json", "token.key"];
+    let known = ["acme", "ca", "history.jsonl", "lock", "spool", "state.json", "token.key"];
     let strange: Vec<_> = names.iter().filter(|name| !known.contains(&name.as_str())).collect();
     // A kill before the rename leaves the temporary file. The next write replaces it.
     assert!(strange.iter().all(|name| *name == "state.tmp"), "files are left behind: {names:?}");

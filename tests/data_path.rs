@@ -298,7 +298,7 @@ fn an_h2_upload_waits_in_the_client_when_its_backend_stalls() {
         wire.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         Then::Keep
     });
-    let edge = Setup::to(&origin).site("body_size = \"1GiB\"").start();
+    let edge = Setup::to(&origin).service("buffer_requests = \"0\"").site("body_size = \"1GiB\"").start();
     let mut client = edge.h2("app.test");
     let request = client.request("POST", "/sink").header("content-length", SIZE);
     let (answer, mut stream) = client.begin(request, false).unwrap();
@@ -331,7 +331,7 @@ fn an_answer_that_comes_before_the_upload_has_ended_reaches_the_client() {
         wire.closes_within(seconds(5));
         Then::Close
     });
-    let edge = Setup::to(&origin).start();
+    let edge = Setup::to(&origin).service("buffer_requests = \"0\"").start();
     for mut client in [edge.plain(), edge.tls("app.test")] {
         // More than the sockets hold, so the client still sends after the answer.
         client.begin("POST", "/early", "Content-Length: 5000000\r\n").send(vec![b'x'; 1_000_000]);

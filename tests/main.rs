@@ -11,6 +11,7 @@ mod acme_trouble;
 mod answers;
 mod backend_tls;
 mod backends;
+mod buffering;
 mod canary;
 mod certificate_choice;
 mod certificate_files;

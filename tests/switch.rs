@@ -380,11 +380,11 @@ fn status_says_what_a_drain_waits_for() {
         ("GET", "/silent", ""),
         ("GET", "/long", ""),
         ("GET", "/chat", "Connection: Upgrade\r\nUpgrade: chat\r\n"),
-        ("POST", "/upload", "Content-Length: 50\r\n"),
+        ("POST", "/upload", "Transfer-Encoding: chunked\r\n"),
     ] {
         let mut client = edge.plain();
         client.begin(method, path, fields);
-        client.send(if method == "POST" { "x" } else { "" });
+        client.send(if method == "POST" { "1\r\nx\r\n" } else { "" });
         asked.push(client);
     }
     let kinds =

@@ -112,6 +112,7 @@ fn shared(text: &str, folder: &Path) -> Arc<SharedState> {
         challenges: Arc::default(),
         descriptors,
         buffers: Arc::default(),
+        spool: Arc::default(),
     })
 }
 

@@ -56,7 +56,7 @@ fn process_keys(before: &Config, next: &Config) -> Vec<&'static str> {
         connections => "limits.connections", connections_per_ip => "limits.connections_per_ip",
         header_timeout => "limits.header_timeout", header_size => "limits.header_size", headers => "limits.headers",
         body_size => "limits.body_size", body_timeout => "limits.body_timeout",
-        buffer_memory => "limits.buffer_memory", keepalive => "limits.keepalive",
+        buffer_memory => "limits.buffer_memory", spool => "limits.spool_dir or spool_size", keepalive => "limits.keepalive",
         keepalive_requests => "limits.keepalive_requests", h2_streams => "limits.h2_streams",
     });
     let log = differing!(&before.log, &next.log, Log {
@@ -110,7 +110,7 @@ fn service(before: &Arc<ServiceConfig>, next: &Arc<ServiceConfig>) -> String {
         response_headers => "response_headers", response_header_size => "response_header_size", read_timeout => "read_timeout",
         websocket_idle_timeout => "websocket_idle_timeout", retries => "retries", failover => "failover",
         sticky => "sticky", max_in_flight => "max_in_flight", queue_timeout => "queue_timeout", health => "",
-        switch => "", tls => "", keepalive => "keepalive",
+        switch => "", tls => "", keepalive => "keepalive", buffers => "buffer_requests or buffer_responses",
     });
     let health = differing!(&before.health, &next.health, HealthConfig {
         path => "health.path", interval => "health.interval", timeout => "health.timeout", rise => "health.rise",
@@ -165,7 +165,7 @@ fn site(before: &SiteConfig, next: &SiteConfig) -> String {
 fn route(before: &RouteConfig, next: &RouteConfig) -> String {
     let keys = differing!(before, next, RouteConfig {
         path => "path", action => "what answers", limit => "limit", allow => "allow", deny => "deny",
-        body_size => "body_size", body_timeout => "body_timeout", headers => "headers", hsts => "hsts",
+        body_size => "body_size", body_timeout => "body_timeout", buffers => "buffer_requests or buffer_responses", headers => "headers", hsts => "hsts",
         early_hints => "early_hints", strip_prefix => "strip_prefix",
     });
     match &next.path {

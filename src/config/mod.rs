@@ -7,6 +7,7 @@
 
 mod changes;
 mod diagnostic;
+mod limits;
 mod load;
 pub mod model;
 mod read;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, StatusCode};
 use ipnet::IpNet;
 
+pub use super::limits::{BufferSizes, Limits, SpoolConfig};
 use super::route_path::RoutePath;
 use crate::types::{BackendAddr, Color, HostName, HostPattern, ListenAddr, Rate, TlsVersion};
 
@@ -46,24 +47,6 @@ pub struct Server {
     pub shutdown_timeout: Duration,
     /// DNS servers asked for backend names; empty: those of `/etc/resolv.conf`.
     pub resolvers: Vec<SocketAddr>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct Limits {
-    /// 0: no bound.
-    pub connections: usize,
-    /// 0: no bound.
-    pub connections_per_ip: usize,
-    pub header_timeout: Duration,
-    pub header_size: usize,
-    pub headers: usize,
-    pub body_size: u64,
-    pub body_timeout: Duration,
-    /// Bytes that are held for all HTTP/2 connections together.
-    pub buffer_memory: usize,
-    pub keepalive: Duration,
-    pub keepalive_requests: u64,
-    pub h2_streams: u32,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -217,6 +200,8 @@ pub struct ServiceConfig {
     pub health: HealthConfig,
     pub switch: Switch,
     pub tls: UpstreamTls,
+    /// For the routes that do not set their own.
+    pub buffers: BufferSizes,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -362,6 +347,7 @@ pub struct RouteConfig {
     pub deny: Vec<IpNet>,
     pub body_size: u64,
     pub body_timeout: Duration,
+    pub buffers: BufferSizes,
     pub headers: HeaderPolicy,
     /// `None`: not sent.
     pub hsts: Option<Hsts>,

@@ -105,6 +105,8 @@ fn route_json(route: &RouteConfig) -> Value {
         "allow": texts(&route.allow),
         "deny": texts(&route.deny),
         "body_size": route.body_size,
+        "buffer_requests": route.buffers.requests,
+        "buffer_responses": route.buffers.responses,
         "strip_prefix": route.strip_prefix,
     })
 }

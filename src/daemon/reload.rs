@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
+use super::budget;
 use super::filewatch::{fingerprint, fingerprints, named_files};
 use super::running::Daemon;
 use super::services::{added, initial};
@@ -126,6 +127,7 @@ impl Daemon {
         }
         let mut unsaid: Vec<String> = loaded.warnings.iter().map(|w| w.message.clone()).collect();
         unsaid.extend(self.shared.descriptors.warning(next.limits.connections));
+        unsaid.extend(budget::spool_warning(&next));
         let is_news = |key: &&str| !changes.iter().any(|change| change.starts_with(key));
         let waiting = config::waits_for_restart(&self.started_with, &next).into_iter().filter(is_news);
         unsaid.extend(waiting.map(|key| format!("{key} still differs from what runs: {AT_START}")));

@@ -98,8 +98,12 @@ impl Daemon {
         let signer = Arc::new(signer);
         budget::say_memory(&config);
         let descriptors = budget::descriptors(&config);
-        let (challenges_seen, buffers) = (challenges.clone(), Arc::default());
-        let shared = SharedState { snapshot, metrics, signer, challenges: challenges_seen, descriptors, buffers };
+        if let Some(warning) = budget::spool_warning(&config) {
+            tracing::warn!("{warning}");
+        }
+        let (challenges_seen, buffers, spool) = (challenges.clone(), Arc::default(), Arc::default());
+        let shared =
+            SharedState { snapshot, metrics, signer, challenges: challenges_seen, descriptors, buffers, spool };
         let shared = Arc::new(shared);
         let writer = StateWriter::new(state, shared.clone());
         let ca = InternalCa::open(&config.server.state_dir.join("ca")).map_err(|e| e.to_string())?;

@@ -51,7 +51,7 @@ fn make_private(folder: &Path) {
 
 /// Whether a name in `state_dir` is one that the daemon gives.
 fn is_ours(path: &Path) -> bool {
-    const NAMES: [&str; 6] = ["state.json", "history.jsonl", "token.key", "ca", "acme", "lock"];
+    const NAMES: [&str; 7] = ["state.json", "history.jsonl", "token.key", "ca", "acme", "lock", "spool"];
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let stem = name.split_once(".damaged-").map_or(&*name, |(stem, _)| stem);
     let is_old = stem.strip_prefix("history.jsonl.").is_some_and(|number| number.parse::<u32>().is_ok());

@@ -1,7 +1,8 @@
-//! The bytes that are held for HTTP/2 connections: of answers that their clients do not take yet, of uploads that backends do not.
+//! The bytes that are held for clients that do not take them yet, and for backends that do not: `[limits] buffer_memory`.
 //!
-//! Each connection may always hold a little. What connections hold beyond that comes from one budget, `[limits] buffer_memory`, and the
-//! more one holds, the more it leaves to the others. What may hold no more is not read, on either side, until some of it is taken.
+//! Over HTTP/2 each connection may always hold a little; what it holds beyond that, and what bodies are kept ahead of their reader
+//! ([`crate::spool`]), comes from this budget. The more one holds, the more it leaves to the others. What may hold no more is not
+//! read, on either side, until some of it is taken.
 
 use std::cell::{Cell, RefCell};
 use std::io::IoSlice;
@@ -22,21 +23,26 @@ const HELD_AT_MOST: usize = 8 << 20;
 /// The budget is taken and given back in steps of this, so that few parts of an answer touch what the workers share.
 const STEP: usize = 64 * 1024;
 
-/// What all connections hold together beyond [`HELD_ALWAYS`].
+/// What is held of all bodies together, but for what every connection may always hold.
 #[derive(Debug, Default)]
 pub struct BufferMemory(AtomicUsize);
 
-/// One connection's part of it.
-pub struct HeldAccount {
+/// One connection's part of it, or one body's.
+pub struct MemoryShare {
     memory: Arc<BufferMemory>,
     limit: usize,
+    /// In steps.
+    taken: Cell<usize>,
+}
+
+/// What one HTTP/2 connection holds.
+pub struct HeldAccount {
+    share: MemoryShare,
     /// Of answers.
     held: Cell<usize>,
     /// Of uploads, and how many there are.
     unread: Cell<usize>,
     uploads: Cell<usize>,
-    /// Taken from the budget, in steps.
-    taken: Cell<usize>,
     waiting: RefCell<Vec<Waker>>,
 }
 
@@ -54,27 +60,66 @@ impl BufferMemory {
     }
 }
 
+impl MemoryShare {
+    /// `limit`: of all shares of `memory` together.
+    pub fn new(memory: Arc<BufferMemory>, limit: usize) -> Self {
+        Self { memory, limit, taken: Cell::new(0) }
+    }
+
+    /// One may have as much as it leaves free (Choudhury and Hahne, "Dynamic Queue Length Thresholds").
+    pub fn may_take(&self) -> bool {
+        self.leaves(1)
+    }
+
+    /// Whether it leaves this many times as much free as it has.
+    pub fn leaves(&self, times: usize) -> bool {
+        self.taken.get() * times < self.limit.saturating_sub(self.memory.used())
+    }
+
+    /// So much is held now. Takes what is missing; gives back what is too much by more than a step, so that one part more or less is
+    /// no traffic.
+    pub fn settle(&self, needed: usize) {
+        let taken = self.taken.get();
+        if needed > taken {
+            let more = (needed - taken).next_multiple_of(STEP);
+            self.memory.0.fetch_add(more, Ordering::Relaxed);
+            self.taken.set(taken + more);
+        } else if needed + 2 * STEP <= taken || (needed == 0 && taken > 0) {
+            let left = needed.next_multiple_of(STEP);
+            self.memory.0.fetch_sub(taken - left, Ordering::Relaxed);
+            self.taken.set(left);
+        }
+    }
+
+    /// The share with all that is in it; `self` has nothing then.
+    #[must_use]
+    pub fn hand_over(&self) -> Self {
+        Self { memory: self.memory.clone(), limit: self.limit, taken: Cell::new(self.taken.take()) }
+    }
+}
+
+impl Drop for MemoryShare {
+    fn drop(&mut self) {
+        self.memory.0.fetch_sub(self.taken.get(), Ordering::Relaxed);
+    }
+}
+
 impl HeldAccount {
     /// `limit`: of all accounts of `memory` together.
     pub fn new(memory: Arc<BufferMemory>, limit: usize) -> Rc<Self> {
-        let (held, unread, uploads, taken) = Default::default();
-        Rc::new(Self { memory, limit, held, unread, uploads, taken, waiting: RefCell::default() })
+        let (held, unread, uploads) = Default::default();
+        Rc::new(Self { share: MemoryShare::new(memory, limit), held, unread, uploads, waiting: RefCell::default() })
     }
 
     /// Whether another part of an answer may be held.
     pub fn has_room(&self) -> bool {
         let held = self.held.get();
-        held < HELD_ALWAYS || (held < HELD_AT_MOST && self.may_take())
+        held < HELD_ALWAYS || (held < HELD_AT_MOST && self.share.may_take())
     }
 
     /// Whether more of an upload may be read.
     pub fn may_read(&self) -> bool {
-        self.unread.get() < HELD_ALWAYS || self.may_take()
-    }
-
-    /// One connection may have as much as it leaves free (Choudhury and Hahne, "Dynamic Queue Length Thresholds").
-    fn may_take(&self) -> bool {
-        self.taken.get() < self.limit.saturating_sub(self.memory.used())
+        self.unread.get() < HELD_ALWAYS || self.share.may_take()
     }
 
     /// The task is woken when less is held; other connections may give something back unnoticed.
@@ -126,25 +171,9 @@ impl HeldAccount {
         }
     }
 
-    /// Takes what is missing; gives back what is too much by more than a step, so that one part more or less is no traffic.
     fn settle(&self) {
         let beyond = |held: &Cell<usize>| held.get().saturating_sub(HELD_ALWAYS);
-        let (needed, taken) = (beyond(&self.held) + beyond(&self.unread), self.taken.get());
-        if needed > taken {
-            let more = (needed - taken).next_multiple_of(STEP);
-            self.memory.0.fetch_add(more, Ordering::Relaxed);
-            self.taken.set(taken + more);
-        } else if needed + 2 * STEP <= taken || (needed == 0 && taken > 0) {
-            let left = needed.next_multiple_of(STEP);
-            self.memory.0.fetch_sub(taken - left, Ordering::Relaxed);
-            self.taken.set(left);
-        }
-    }
-}
-
-impl Drop for HeldAccount {
-    fn drop(&mut self) {
-        self.memory.0.fetch_sub(self.taken.get(), Ordering::Relaxed);
+        self.share.settle(beyond(&self.held) + beyond(&self.unread));
     }
 }
 

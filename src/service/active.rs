@@ -152,6 +152,12 @@ impl Active {
         self.color == color || self.canary.is_some_and(|canary| canary.color == color)
     }
 
+    /// The maintenance that this visit meets.
+    pub fn maintenance_for(&self, visit: &Visit) -> Option<&Arc<Maintenance>> {
+        let is_allowed = |maintenance: &Maintenance| maintenance.allow.iter().any(|net| net.contains(&visit.client));
+        self.maintenance.as_ref().filter(|maintenance| visit.preview.is_none() && !is_allowed(maintenance))
+    }
+
     /// The colour for one visit: maintenance before pause before preview before canary before the colour that serves; then,
     /// where a pool has no healthy backend, what stands in for it. `draw` makes a ticket number for a new client.
     pub fn choose(
@@ -161,10 +167,7 @@ impl Active {
         is_healthy: impl Fn(Color) -> bool,
         failover: bool,
     ) -> Result<(Color, Way), Shut> {
-        if let Some(maintenance) = &self.maintenance
-            && visit.preview.is_none()
-            && !maintenance.allow.iter().any(|net| net.contains(&visit.client))
-        {
+        if let Some(maintenance) = self.maintenance_for(visit) {
             return Err(Shut::Maintenance(maintenance.clone()));
         }
         if let Some(pause) = &self.paused {

@@ -15,12 +15,13 @@ pub struct InFlight {
     way: Way,
     guest: Option<Era>,
     is_tunnel: bool,
+    has_left: bool,
 }
 
 impl InFlight {
     pub(super) fn enter(pool: &Arc<Pool>, way: Way, is_guest: bool) -> Self {
         let guest = pool.count_in(is_guest);
-        Self { pool: pool.clone(), backend: None, way, guest, is_tunnel: false }
+        Self { pool: pool.clone(), backend: None, way, guest, is_tunnel: false, has_left: false }
     }
 
     pub fn pool(&self) -> &Arc<Pool> {
@@ -54,11 +55,29 @@ impl InFlight {
     /// Leaves its backend, if it has one, and wakes a request that waits for room there.
     pub fn unassign(&mut self) {
         if let Some(backend) = self.backend.take() {
-            backend.count_out();
-            if backend.serves() {
-                self.pool.room_made();
-            }
+            self.count_out_of(&backend);
         }
+    }
+
+    fn count_out_of(&self, backend: &Backend) {
+        backend.count_out();
+        if backend.serves() {
+            self.pool.room_made();
+        }
+    }
+
+    /// Leaves backend and pool: nothing more is to come of them. Which they were is still known.
+    pub fn leave(&mut self) {
+        if std::mem::replace(&mut self.has_left, true) {
+            return;
+        }
+        if let Some(backend) = &self.backend {
+            self.count_out_of(backend);
+        }
+        if self.is_tunnel {
+            self.pool.count_tunnel_out();
+        }
+        self.pool.count_out(self.guest);
     }
 
     /// Leaves its pool for the one that stands in.
@@ -76,10 +95,6 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.unassign();
-        if self.is_tunnel {
-            self.pool.count_tunnel_out();
-        }
-        self.pool.count_out(self.guest);
+        self.leave();
     }
 }

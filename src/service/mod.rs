@@ -202,6 +202,11 @@ impl Service {
         }
     }
 
+    /// The maintenance that a visit would meet now: to be asked before a body is read that would be refused then.
+    pub fn maintenance_for(&self, visit: &Visit) -> Option<Arc<Maintenance>> {
+        if self.is_special() { self.active.load().maintenance_for(visit).cloned() } else { None }
+    }
+
     /// The requests that a pause holds back; they go on in its order.
     pub fn held(&self) -> &Queue {
         &self.held

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use ipnet::IpNet;
 
 use super::path::behind_segments;
-use crate::config::{self, Balance, RoutePath, ZoneKey};
+use crate::config::{self, Balance, BufferSizes, RoutePath, ZoneKey};
 use crate::headers::SecurityHeaders;
 use crate::limit::Limiter;
 use crate::metrics::{Series, ServiceSeries, ZoneSeries};
@@ -29,6 +29,7 @@ pub struct Route {
     pub deny: Vec<IpNet>,
     pub body_size: u64,
     pub body_timeout: Duration,
+    pub buffers: BufferSizes,
     pub security: SecurityHeaders,
     /// HTTP/1.1 clients get them too.
     pub early_hints: bool,

@@ -8,6 +8,7 @@ use crate::challenge::Challenges;
 use crate::metrics::Metrics;
 use crate::resources::{BufferMemory, Descriptors};
 use crate::snapshot::Snapshot;
+use crate::spool::SpoolDisk;
 use crate::token::Signer;
 
 /// There is one for the whole process.
@@ -18,6 +19,8 @@ pub struct SharedState {
     pub challenges: Arc<Challenges>,
     /// What client connections and those made for them may open.
     pub descriptors: Arc<Descriptors>,
-    /// What is held for clients that do not take it yet.
+    /// What is held in memory for who does not take it yet.
     pub buffers: Arc<BufferMemory>,
+    /// What of that is too large for memory.
+    pub spool: Arc<SpoolDisk>,
 }

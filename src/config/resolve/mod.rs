@@ -62,7 +62,7 @@ pub(super) fn known_keys(text: &str) -> super::read::KnownKeys {
 
 fn config(mut root: Table<'_>) -> Config {
     let server = server::read(&mut root);
-    let limits = process::limits(&mut root);
+    let limits = process::limits(&mut root, &server);
     let log = process::log(&mut root);
     let tls = tls::read(&mut root);
     let acme = acme::read(&mut root, &server);

@@ -1,14 +1,19 @@
 //! `[limits]` and `[log]`: what holds for the process as a whole.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::model::{AccessFormat, AccessTarget, Limits, Log};
+use crate::config::model::{AccessFormat, AccessTarget, Limits, Log, Server, SpoolConfig};
 use crate::config::read::{Mistake, Table, Value};
 
 /// Connections of clients at once, unless less memory is allowed than they may need.
 const CONNECTIONS: usize = 20_000;
 
-/// What is held for HTTP/2 connections: at most, unless it is written, and at least.
+/// The folder of spool files in `state_dir`, unless another is written.
+const SPOOL: &str = "spool";
+
+/// What is held for connections: at most, unless it is written, and at least.
 const BUFFER_MEMORY: usize = 256 << 20;
 const LEAST_BUFFER_MEMORY: usize = 1 << 20;
 
@@ -24,7 +29,7 @@ const FEWEST_CONNECTIONS: usize = 64;
 /// A larger number is a slip of the finger, or no bound at all.
 const MANY: usize = 100_000_000;
 
-pub(super) fn limits(root: &mut Table<'_>) -> Limits {
+pub(super) fn limits(root: &mut Table<'_>, server: &Server) -> Limits {
     let mut t = root.table("limits", "limits");
     let memory = t.document().outside().memory;
     let connections = memory.map_or(CONNECTIONS, |memory| connections_in(memory).min(CONNECTIONS));
@@ -38,12 +43,21 @@ pub(super) fn limits(root: &mut Table<'_>) -> Limits {
         body_size: t.read("body_size", 10 << 20, body_size),
         body_timeout: t.read("body_timeout", Duration::from_mins(1), Value::duration_above_zero),
         buffer_memory: t.read("buffer_memory", buffer_memory, buffer_memory_size),
+        spool: Arc::new(spool(&mut t, server)),
         keepalive: t.read("keepalive", Duration::from_secs(75), Value::duration),
         keepalive_requests: t.read("keepalive_requests", 10_000, |v| v.integer(1..=u64::MAX)),
         h2_streams: t.read("h2_streams", 128, |v| v.integer(1..=10_000)),
     };
     warn_of_memory(&t, limits.connections, memory);
     limits
+}
+
+fn spool(t: &mut Table<'_>, server: &Server) -> SpoolConfig {
+    let dir: Option<PathBuf> = t.read("spool_dir", None, |v| v.unless_empty(Value::path));
+    SpoolConfig {
+        dir: dir.unwrap_or_else(|| server.state_dir.join(SPOOL)),
+        size: t.read("spool_size", 10 << 30, Value::size),
+    }
 }
 
 /// How many connections fit into that much memory.
@@ -76,6 +90,16 @@ fn warn_of_memory(t: &Table<'_>, connections: usize, memory: Option<u64>) {
         );
         t.warn(message, span, "allow more memory, or leave the key out: its default follows the limit");
     }
+}
+
+/// What is kept of one body in memory; `"0"`: it is passed on as it comes.
+pub(super) fn buffer_size(value: &Value<'_>) -> Result<usize, Mistake> {
+    let size = usize::try_from(value.size()?).unwrap_or(usize::MAX);
+    if size != 0 && !(4 << 10..=1 << 30).contains(&size) {
+        return Err(Mistake::new("out of range")
+            .help("a size from \"4KiB\" to \"1GiB\", or \"0\": bodies are passed on as they come"));
+    }
+    Ok(size)
 }
 
 /// `"0"` is no bound, as nginx's `client_max_body_size 0`.

@@ -5,14 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::parse::{cookie_name, header_name, host_header, is_name, own_path};
-use super::process::header_size;
+use super::process::{buffer_size, header_size};
 use super::{health, pools};
-use crate::config::model::{Balance, Pools, ServiceConfig, Switch, TlsProtocol, UpstreamHost, UpstreamTls};
+use crate::config::model::{
+    Balance, BufferSizes, Pools, ServiceConfig, Switch, TlsProtocol, UpstreamHost, UpstreamTls,
+};
 use crate::config::read::{Mistake, Named, Table, Value};
 use crate::types::{Color, Scheme};
 
 const TLS_PROTOCOLS: [(&str, TlsProtocol); 3] =
     [("auto", TlsProtocol::Auto), ("h2", TlsProtocol::H2), ("http/1.1", TlsProtocol::Http1)];
+
+/// As much as most bodies have, and a thousand slow clients may keep.
+pub(super) const BUFFERS: BufferSizes = BufferSizes { requests: 1 << 20, responses: 1 << 20 };
 
 pub(super) type Services = BTreeMap<Arc<str>, Arc<ServiceConfig>>;
 
@@ -48,6 +53,10 @@ fn service(Named { name, name_span, table: mut t }: Named<'_>) -> ServiceConfig 
         max_in_flight: t.read("max_in_flight", 0, |v| v.integer(0..=1_000_000)),
         queue_timeout: t.read("queue_timeout", seconds(5), Value::duration),
         tls: upstream_tls(&mut t, &pools),
+        buffers: BufferSizes {
+            requests: t.read("buffer_requests", BUFFERS.requests, buffer_size),
+            responses: t.read("buffer_responses", BUFFERS.responses, buffer_size),
+        },
         health: health::read(t.table("health", "service.NAME.health"), &pools),
         switch: switch(t.table("switch", "service.NAME.switch")),
         pools,

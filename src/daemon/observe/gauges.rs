@@ -46,12 +46,12 @@ impl Gauges {
         for (listener, open) in self.admissions.by_listener() {
             text.sample(&[("listener", &listener)], open as u64);
         }
-        text.family(
-            "edge_buffer_memory_bytes",
-            "Held for HTTP/2 clients beyond what each connection may always hold.",
-            MetricKind::Gauge,
-        );
+        text.family("edge_buffer_memory_bytes", "Of [limits] buffer_memory, what is taken.", MetricKind::Gauge);
         text.sample(&[], self.shared.buffers.used());
+        text.family("edge_spool_bytes", "In temporary files, which have no names, now.", MetricKind::Gauge);
+        text.sample(&[], self.shared.spool.used());
+        text.family("edge_spooled_total", "Bodies that were too large for memory.", MetricKind::Counter);
+        text.sample(&[], self.shared.spool.files());
         self.certificates(text);
         text.family(
             "edge_ca_files_unusable",

@@ -2,9 +2,11 @@
 //!
 //! Owns the pages of refusals, redirects, and the body that the codec sends. Never asks a backend.
 
+mod ahead;
 mod body;
 mod fields;
 mod own;
+mod relayed;
 
 pub use body::AnswerBody;
 pub use fields::finish_headers;

@@ -12,12 +12,14 @@ use bytes::Bytes;
 use super::body::Unread;
 use super::budget::ControlBudget;
 use super::hints::Hints;
+use super::read_ahead::{ReadAhead, SentBody};
 use super::scanned::Scanned;
 use super::stream::ClientStream;
 use crate::config::Limits;
 use crate::decide::Peer;
 use crate::headers::ForwardedSender;
 use crate::resources::HeldAccount;
+use crate::spool::Fifo;
 use crate::worker::{Connection, ConnectionState, Worker};
 
 /// The largest head that every HTTP/2 client takes although it has not said so: nghttp2, and curl with it, takes no more.
@@ -35,6 +37,7 @@ pub struct Conn {
     budget: ControlBudget,
     unread: Unread,
     hints: Hints,
+    sent: SentBody,
     held: Rc<HeldAccount>,
     linger: Cell<bool>,
     takeover: Cell<Option<Box<dyn Takeover>>>,
@@ -64,6 +67,7 @@ impl Conn {
             budget: ControlBudget::new(Instant::now()),
             unread: Unread::default(),
             hints: Hints::default(),
+            sent: SentBody::default(),
             held,
             linger: Cell::new(false),
             takeover: Cell::new(None),
@@ -109,9 +113,24 @@ impl Conn {
         &self.hints
     }
 
+    /// The answer that is being sent over HTTP/1.1 can be read ahead.
+    pub fn read_ahead_by(&self, body: Weak<dyn ReadAhead>) {
+        self.sent.set(body);
+    }
+
+    pub(super) fn sent(&self) -> &SentBody {
+        &self.sent
+    }
+
     /// What is held for its client over HTTP/2.
     pub(super) fn held(&self) -> &Rc<HeldAccount> {
         &self.held
+    }
+
+    /// Room for a body that its slower side takes later, so much of it in memory.
+    pub fn fifo(&self, in_memory: usize) -> Fifo {
+        let (shared, limits) = (&self.worker.shared, self.limits());
+        Fifo::new(in_memory, &shared.buffers, limits.buffer_memory, &shared.spool, &limits.spool)
     }
 
     /// What was found in its bytes before the codec has read them.

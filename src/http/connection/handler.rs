@@ -6,16 +6,16 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Body;
 
 use super::conn::Conn;
+use super::read_ahead::AnswerFrames;
 use super::request_body::RequestBody;
 
 /// What answers each request of a connection. Never fails: whatever happens is an answer.
 ///
 /// A trait of its own and not `Fn`, whose arguments travel as a tuple: the request would be moved once more.
 pub trait Handler: Copy + Unpin + 'static {
-    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static;
+    type Body: AnswerFrames<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static;
 
     fn answer(
         self,

@@ -10,6 +10,7 @@ mod h1;
 mod h2;
 mod handler;
 mod hints;
+mod read_ahead;
 mod request_body;
 mod scanned;
 mod serve;
@@ -19,6 +20,7 @@ pub use conn::{Conn, Takeover};
 #[cfg(fuzzing)]
 pub use h1::compare;
 pub use handler::Handler;
+pub use read_ahead::{AnswerFrames, ReadAhead};
 pub use request_body::RequestBody;
 pub use scanned::Escapes;
 pub use serve::serve;

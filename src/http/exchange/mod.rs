@@ -8,7 +8,9 @@ mod progress;
 mod record;
 mod request;
 mod upload;
+mod whole;
 
 pub use record::Exchange;
 pub use request::ClientRequest;
 pub use upload::Upload;
+pub use whole::WholeBody;

@@ -1,10 +1,11 @@
 //! The backend's answer as the client gets it.
 
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 
+use super::media_type::{is_event_stream, is_grpc};
 use crate::config;
 use crate::error::Failure;
 use crate::headers::{self, AnswerLength, Hop};
@@ -14,6 +15,8 @@ use crate::http::tunnel::Tunnel;
 use crate::site::ServiceTarget;
 use crate::upstream::Lease;
 use crate::worker::ExchangeKind;
+
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Passes the answer on, frame by frame; after a 101, both directions.
 pub(super) fn respond(
@@ -41,13 +44,15 @@ pub(super) fn respond(
     }
     let (mut head, body) = response.into_parts();
     let has_length = http_body::Body::size_hint(&body).exact().is_some();
-    exchange.live.becomes(kind_of(has_length, || head.headers.get(header::CONTENT_TYPE)));
+    let kind = kind_of(has_length, || head.headers.get(header::CONTENT_TYPE));
+    exchange.live.becomes(kind);
+    let kept = kept_ahead(&exchange, kind, &mut head.headers);
     if !has_length {
         exchange.live.flows();
     }
     head.version = Version::HTTP_11;
     keep_reason(&mut head);
-    Response::from_parts(head, AnswerBody::relayed(body, lease, exchange, target.settings.read_timeout))
+    Response::from_parts(head, AnswerBody::relayed(body, lease, exchange, kept))
 }
 
 /// The backend's answer can't be passed on.
@@ -72,14 +77,19 @@ fn keep_reason(head: &mut Parts) {
     }
 }
 
-/// An event stream has no end, so it has no length either; its media type may have parameters. The type is looked up for
-/// those without a length alone.
+/// How much of the answer is kept in memory while its client does not take it. An event stream's client wants what is new, and a gRPC
+/// stream is paced by who reads it; a backend may say so of any other (nginx has that field from its backends, too).
+fn kept_ahead(exchange: &Exchange, kind: ExchangeKind, headers: &mut HeaderMap) -> usize {
+    let says_no = headers.remove(X_ACCEL_BUFFERING).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"no"));
+    if says_no || kind == ExchangeKind::EventStream || is_grpc(headers.get(header::CONTENT_TYPE)) {
+        return 0;
+    }
+    exchange.route().buffers.responses
+}
+
+/// An event stream has no end, so it has no length either. The type is looked up for those without a length alone.
 fn kind_of<'h>(has_length: bool, content_type: impl FnOnce() -> Option<&'h HeaderValue>) -> ExchangeKind {
-    const EVENT_STREAM: &[u8] = b"text/event-stream";
-    let begins = |value: &HeaderValue| {
-        value.as_bytes().get(..EVENT_STREAM.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(EVENT_STREAM))
-    };
-    if !has_length && content_type().is_some_and(begins) { ExchangeKind::EventStream } else { ExchangeKind::Download }
+    if !has_length && is_event_stream(content_type()) { ExchangeKind::EventStream } else { ExchangeKind::Download }
 }
 
 /// What the backend has switched to: one of the protocols that the client has asked for (RFC 9110, 7.8). A backend that does not say
@@ -129,10 +139,8 @@ mod tests {
             kind_of(has_length, || Some(&value))
         };
         assert_eq!(kind("text/event-stream", false), ExchangeKind::EventStream);
-        assert_eq!(kind("Text/Event-Stream; charset=utf-8", false), ExchangeKind::EventStream);
         assert_eq!(kind("text/event-stream", true), ExchangeKind::Download);
-        assert_eq!(kind("text/event-strea", false), ExchangeKind::Download);
-        assert_eq!(kind("text/html; text/event-stream", false), ExchangeKind::Download);
+        assert_eq!(kind("text/html", false), ExchangeKind::Download);
         assert_eq!(kind_of(false, || None), ExchangeKind::Download);
     }
 }

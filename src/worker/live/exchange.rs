@@ -121,6 +121,12 @@ impl ExchangeState {
         *self.stream.borrow_mut() = StreamAbort::of_running_stream();
     }
 
+    /// Its backend has done its part: no cut of the pool concerns it any more.
+    pub fn leave(&self) {
+        *self.pool.borrow_mut() = None;
+        self.kind.set(ExchangeKind::Download);
+    }
+
     /// Notes which kind it has turned out to be.
     pub fn becomes(&self, kind: ExchangeKind) {
         self.kind.set(kind);

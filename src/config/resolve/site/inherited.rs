@@ -10,9 +10,10 @@ use ipnet::IpNet;
 
 use super::action;
 use super::context::SiteContext;
-use crate::config::model::{ActionConfig, HeaderPolicy, Hsts, Preset, RouteConfig};
+use crate::config::model::{ActionConfig, BufferSizes, HeaderPolicy, Hsts, Preset, RouteConfig};
 use crate::config::read::{Mistake, Table, Value};
 use crate::config::resolve::parse::{network, request_path};
+use crate::config::resolve::service::{BUFFERS, Services};
 use crate::config::resolve::{headers, process};
 use crate::config::route_path::RoutePath;
 use crate::types::parse_duration;
@@ -31,6 +32,8 @@ pub struct InheritedKeys {
     deny: Vec<IpNet>,
     body_size: u64,
     body_timeout: Duration,
+    buffer_requests: Option<usize>,
+    buffer_responses: Option<usize>,
     headers: HeaderPolicy,
     hsts: Option<Hsts>,
     early_hints: bool,
@@ -46,6 +49,8 @@ impl InheritedKeys {
             deny: Vec::new(),
             body_size: context.limits.body_size,
             body_timeout: context.limits.body_timeout,
+            buffer_requests: None,
+            buffer_responses: None,
             headers: HeaderPolicy { preset: Preset::Secure, changes: Vec::new() },
             hsts: Some(Hsts { max_age: YEAR, include_subdomains: false, preload: false }),
             early_hints: false,
@@ -62,6 +67,8 @@ impl InheritedKeys {
             deny: t.list("deny", network).unwrap_or(self.deny),
             body_size: t.read("body_size", self.body_size, process::body_size),
             body_timeout: t.read("body_timeout", self.body_timeout, Value::duration_above_zero),
+            buffer_requests: t.optional("buffer_requests", process::buffer_size).or(self.buffer_requests),
+            buffer_responses: t.optional("buffer_responses", process::buffer_size).or(self.buffer_responses),
             headers: t.read("headers", self.headers, |v| headers::choose(v, context.policies)),
             hsts: t.read("hsts", self.hsts, hsts),
             early_hints: t.read("early_hints", self.early_hints, Value::boolean),
@@ -69,15 +76,25 @@ impl InheritedKeys {
     }
 
     /// `None` when nothing answers.
-    pub fn into_route(self, path: RoutePath, strip_prefix: bool) -> Option<RouteConfig> {
+    pub fn into_route(self, path: RoutePath, strip_prefix: bool, services: &Services) -> Option<RouteConfig> {
+        let action = self.action?;
+        let of_service = match &action {
+            ActionConfig::Service(name) => services.get(name).map(|service| service.buffers),
+            ActionConfig::Redirect { .. } | ActionConfig::Respond { .. } => None,
+        };
+        let above = of_service.unwrap_or(BUFFERS);
         Some(RouteConfig {
             path,
-            action: self.action?,
+            action,
             limit: self.limit,
             allow: self.allow,
             deny: self.deny,
             body_size: self.body_size,
             body_timeout: self.body_timeout,
+            buffers: BufferSizes {
+                requests: self.buffer_requests.unwrap_or(above.requests),
+                responses: self.buffer_responses.unwrap_or(above.responses),
+            },
             headers: self.headers,
             hsts: self.hsts,
             early_hints: self.early_hints,

@@ -96,14 +96,14 @@ fn routes(t: &mut Table<'_>, inherited: InheritedKeys, context: &SiteContext<'_>
             inherited.clone().overlaid(&mut table, context);
             continue;
         };
-        routes.extend(inherited.clone().overlaid(&mut table, context).into_route(path, strip_prefix));
+        routes.extend(inherited.clone().overlaid(&mut table, context).into_route(path, strip_prefix, context.services));
     }
     let has_root = paths.iter().any(|(path, _)| *path == RoutePath::Prefix("/".to_owned()));
     if (!has_root || inherits) && !action::is_given(t) {
         action::report_missing(t);
     }
     if !has_root {
-        routes.extend(inherited.into_route(RoutePath::Prefix("/".to_owned()), false));
+        routes.extend(inherited.into_route(RoutePath::Prefix("/".to_owned()), false, context.services));
     }
     routes.sort_by(|a, b| specificity(&a.path).cmp(&specificity(&b.path)));
     routes

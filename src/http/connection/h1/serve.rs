@@ -49,7 +49,11 @@ pub async fn serve<T: ClientStream + 'static, H: Handler>(conn: Rc<Conn>, io: T,
             }
             ConnectionOrder::Finish | ConnectionOrder::Serve => {}
         }
-        codec.poll_without_shutdown(cx).map(|result| result.is_ok())
+        let ended = codec.poll_without_shutdown(cx).map(|result| result.is_ok());
+        if ended.is_pending() {
+            conn.sent().read_ahead(cx);
+        }
+        ended
     })
     .await;
     let parts = codec.into_parts();

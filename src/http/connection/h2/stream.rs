@@ -12,11 +12,11 @@ use bytes::{Buf, Bytes};
 use h2::server::SendResponse;
 use h2::{Reason, SendStream};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::room::RoomWait;
 use crate::http::connection::conn::Conn;
+use crate::http::connection::read_ahead::AnswerFrames;
 use crate::resources::{HeldAccount, HeldBytes};
 
 pin_project! {
@@ -60,7 +60,7 @@ impl<F, B> ServedStream<F, B> {
 impl<F, B, E> Future for ServedStream<F, B>
 where
     F: Future<Output = Result<Response<B>, E>>,
-    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    B: AnswerFrames<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
 {
     type Output = ();
 
@@ -94,7 +94,11 @@ fn early_hints(fields: HeaderMap) -> Response<()> {
 }
 
 /// Sends the head. `None`: nothing follows it.
-fn begin<B: Body>(conn: &Conn, respond: &mut SendResponse<HeldBytes>, answer: Response<B>) -> Option<Sending<B>> {
+fn begin<B: AnswerFrames>(
+    conn: &Conn,
+    respond: &mut SendResponse<HeldBytes>,
+    answer: Response<B>,
+) -> Option<Sending<B>> {
     let (mut head, body) = answer.into_parts();
     let headers = &mut head.headers;
     if !headers.contains_key(header::DATE) {
@@ -119,10 +123,18 @@ fn begin<B: Body>(conn: &Conn, respond: &mut SendResponse<HeldBytes>, answer: Re
 
 impl<B> Sending<B>
 where
-    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    B: AnswerFrames<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
 {
     /// Ready when the body has ended, or the client has.
     fn poll(mut self: Pin<&mut Self>, conn: &Conn, cx: &mut Context<'_>) -> Poll<()> {
+        let ended = self.as_mut().poll_sent(conn, cx);
+        if ended.is_pending() {
+            self.body.read_ahead(cx);
+        }
+        ended
+    }
+
+    fn poll_sent(mut self: Pin<&mut Self>, conn: &Conn, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.as_mut().project();
         loop {
             // Also: woken when the client resets the stream.

@@ -1,7 +1,7 @@
 //! What to do after a try without an answer. Pure: what happened comes in, what to do comes out.
 //!
 //! A request is sent a second time only when nothing of it can have been processed, or when its method says that doing it
-//! twice is doing it once (RFC 9110, 9.2.2) and it has no body and was never answered. nginx: `proxy_next_upstream`.
+//! twice is doing it once (RFC 9110, 9.2.2), all of its body is here, and it was never answered. nginx: `proxy_next_upstream`.
 
 use crate::error::Failure;
 
@@ -33,7 +33,7 @@ pub(super) struct Means {
     pub retries: u32,
     /// Some of the request's body was sent to a backend: it can't be sent again.
     pub body_begun: bool,
-    /// The request can be made again: its method is idempotent and it has no body.
+    /// The request can be made again: its method is idempotent, and it has no body or all of it is here.
     pub can_repeat: bool,
     /// Whatever its method: all of the request is still here to be sent.
     pub is_whole: bool,

@@ -1,31 +1,28 @@
-//! The tries at one request: pick, connect or reuse, send, and what [`super::retry`] says of a try that failed.
+//! One try after another: pick, connect or reuse, send, and what [`super::retry`] says of a try that failed.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use http::request::Parts;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 
-use super::address::address;
-use super::head::prepare;
-use super::hints;
+use super::again::{Refusable, RequestPayload, Spare};
 use super::pick::Picker;
 use super::retry::{Consequence, Means, Next, TryEnd, judge};
 use crate::config;
 use crate::error::{Broken, Failure};
 use crate::headers::Hop;
-use crate::http::connection::RequestBody;
-use crate::http::exchange::{Exchange, Upload};
+use crate::http::exchange::{Exchange, WholeBody};
+use crate::http::forward::address::address;
+use crate::http::forward::hints;
 use crate::service::Backend;
 use crate::site::ServiceTarget;
-use crate::upstream::{ConnectError, Lease, Outgoing, Replay, Speaks};
-use crate::worker::ExchangeKind;
+use crate::upstream::{ConnectError, Lease, Outgoing, Speaks};
 
 /// The tries at one request.
-pub(super) struct Attempt<'a> {
+pub(in crate::http::forward) struct Attempt<'a> {
     exchange: &'a mut Exchange,
     target: &'a ServiceTarget,
     settings: &'a config::ServiceConfig,
@@ -33,36 +30,26 @@ pub(super) struct Attempt<'a> {
     /// What is to be sent; `None` while it is on its way.
     request: Option<Request<Outgoing>>,
     spare: Option<Spare>,
+    /// The body, where it is here.
+    whole: Option<Rc<WholeBody>>,
     /// What was sent to a backend that may refuse it.
     refusable: Option<Box<Refusable>>,
     refusals: u32,
 }
 
-/// A request as it was before it was given the form of a connection, and its body while all of that is still there.
-struct Refusable {
-    head: Parts,
-    body: Option<Replay>,
-}
-
-/// What is needed to send a request without a body again: the client's own fields.
-pub(super) struct Spare(pub HeaderMap);
-
 impl<'a> Attempt<'a> {
     pub fn new(
         exchange: &'a mut Exchange,
         target: &'a ServiceTarget,
-        request: Request<RequestBody>,
+        head: Parts,
+        body: RequestPayload,
         spare: Option<Spare>,
     ) -> Self {
         let settings = &*target.settings;
-        let (head, body) = request.into_parts();
         let picker = Picker::new(exchange, &head, settings);
-        let body = outgoing(exchange, body);
-        if exchange.progress.upload.is_some() {
-            exchange.live.becomes(ExchangeKind::Upload);
-        }
-        let request = Some(Request::from_parts(head, body));
-        Self { exchange, target, settings, picker, request, spare, refusable: None, refusals: 0 }
+        let whole = body.whole();
+        let request = Some(Request::from_parts(head, body.into_outgoing()));
+        Self { exchange, target, settings, picker, request, spare, whole, refusable: None, refusals: 0 }
     }
 
     pub async fn run(&mut self, hop: &Hop) -> Result<(Response<Incoming>, Lease), Failure> {
@@ -102,8 +89,13 @@ impl<'a> Attempt<'a> {
 
     /// Gives the request the form of this connection; answers since when the backend is asked.
     fn begin(&mut self, lease: &Lease, backend: &Backend, hop: &Hop) -> Instant {
-        if lease.is_h2() && self.spare.is_none() && self.refusable.is_none() {
-            self.request = self.request.take().map(|request| self.keep_for_refusal(request));
+        if lease.is_h2()
+            && self.spare.is_none()
+            && self.refusable.is_none()
+            && let Some(request) = self.request.take()
+        {
+            let (request, refusable) = Refusable::keep(request, self.whole.as_ref());
+            (self.request, self.refusable) = (Some(request), Some(refusable));
         }
         if let Some(request) = &mut self.request {
             address(request, lease.is_h2(), backend, &self.settings.host, hop);
@@ -127,7 +119,9 @@ impl<'a> Attempt<'a> {
 
     /// Whether all of a request that was refused can be sent again.
     fn is_whole(&self) -> bool {
-        self.spare.is_some() || self.refusable.as_ref().is_some_and(|refusable| refusable.is_whole())
+        self.spare.is_some()
+            || self.whole.is_some()
+            || self.refusable.as_ref().is_some_and(|refusable| refusable.is_whole())
     }
 
     fn apply(&mut self, consequence: Consequence, backend: &Backend) {
@@ -151,7 +145,7 @@ impl<'a> Attempt<'a> {
         if self.request.is_none()
             && let Some(spare) = &self.spare
         {
-            self.request = Some(spare.request(self.exchange)?);
+            self.request = Some(spare.request(self.exchange, self.whole.as_deref())?);
         }
         if self.request.is_none()
             && let Some(refusable) = &self.refusable
@@ -159,21 +153,6 @@ impl<'a> Attempt<'a> {
             self.request = refusable.request();
         }
         Ok(())
-    }
-
-    /// An HTTP/2 backend may refuse a stream and leave it to us to send it again (RFC 9113, 8.7), so what is sent is kept for that.
-    fn keep_for_refusal(&mut self, request: Request<Outgoing>) -> Request<Outgoing> {
-        let (head, body) = request.into_parts();
-        let kept = head.clone();
-        let (body, replay) = match body {
-            Outgoing::Stream(body) => {
-                let replay = Replay::new(body);
-                (replay.next_try().map_or(Outgoing::Empty, |body| Outgoing::Stream(Box::pin(body))), Some(replay))
-            }
-            Outgoing::Empty => (Outgoing::Empty, None),
-        };
-        self.refusable = Some(Box::new(Refusable { head: kept, body: replay }));
-        Request::from_parts(head, body)
     }
 
     /// The backend for the next try: the one that is assigned already, unless it was given up.
@@ -333,44 +312,4 @@ fn reset_reason(error: &hyper::Error) -> Failure {
     } else {
         Failure::UpstreamReset
     }
-}
-
-impl Refusable {
-    fn is_whole(&self) -> bool {
-        self.body.as_ref().is_none_or(Replay::is_whole)
-    }
-
-    /// The whole request once more; `None`: too much of its body has gone.
-    fn request(&self) -> Option<Request<Outgoing>> {
-        let body = match &self.body {
-            Some(replay) => Outgoing::Stream(Box::pin(replay.next_try()?)),
-            None => Outgoing::Empty,
-        };
-        Some(Request::from_parts(self.head.clone(), body))
-    }
-}
-
-impl Spare {
-    fn request(&self, exchange: &mut Exchange) -> Result<Request<Outgoing>, Failure> {
-        let mut request = Request::new(Outgoing::Empty);
-        *request.method_mut() = exchange.request.method().clone();
-        *request.uri_mut() = exchange.request.uri.clone();
-        *request.version_mut() = exchange.request.version();
-        *request.headers_mut() = self.0.clone();
-        let (mut head, body) = request.into_parts();
-        prepare(exchange, &mut head)?;
-        Ok(Request::from_parts(head, body))
-    }
-}
-
-fn outgoing(exchange: &mut Exchange, body: RequestBody) -> Outgoing {
-    if http_body::Body::is_end_stream(&body) {
-        return Outgoing::Empty;
-    }
-    let bytes: Rc<Cell<u64>> = Rc::default();
-    exchange.progress.bytes_in = Some(bytes.clone());
-    let (live, conn) = (exchange.live.handle(), exchange.conn().clone());
-    let (upload, progress) = Upload::new(body, exchange.number, exchange.route(), bytes, live, conn);
-    exchange.progress.upload = Some(progress);
-    Outgoing::Stream(Box::pin(upload))
 }
