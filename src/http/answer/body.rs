@@ -1,4 +1,4 @@
-//! The bodies of answers: our own bytes, or a backend's passed on frame by frame.
+//! The bodies of answers: our own bytes, or a backend's, passed on frame by frame or read ahead of the client.
 
 use std::pin::Pin;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! A request's body on its way from the client: bounded in size and in the time between two reads, never held whole.
+//! A request's body on its way from the client: bounded in size and in the time between two reads. What keeps it whole: `forward::gather`.
 
 use std::cell::Cell;
 use std::pin::Pin;
