@@ -54,7 +54,9 @@ impl InFlight {
 
     /// Leaves its backend, if it has one, and wakes a request that waits for room there.
     pub fn unassign(&mut self) {
-        if let Some(backend) = self.backend.take() {
+        if let Some(backend) = self.backend.take()
+            && !self.has_left
+        {
             self.count_out_of(&backend);
         }
     }
