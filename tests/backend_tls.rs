@@ -235,5 +235,6 @@ fn a_tls_ca_that_can_not_be_used_is_said_by_check_log_status_and_metric() {
     edge.said("backends.pem holds a private key and no certificate");
     fs::write(&ca, &root.pem).unwrap();
     wait_until("the good file", || unusable() == 0.0);
+    edge.said("backends.pem is good again");
     assert!(!edge.admin(&["status"]).ok().stdout.contains("UNREACHABLE"));
 }

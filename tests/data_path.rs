@@ -196,7 +196,9 @@ fn trailers_of_a_chunked_answer_reach_the_client() {
     let edge = Setup::to(&origin).start();
     let answer = edge.plain().ask("GET", "/trailers", "TE: trailers\r\nConnection: TE\r\n", "");
     assert_eq!(answer.text(), "hello");
-    assert_eq!(answer.trailers.to_ascii_lowercase(), "x-sum: 7\n");
+    assert_eq!((answer.trailers.to_ascii_lowercase().as_str(), answer.get("trailer")), ("x-sum: 7\n", Some("X-Sum")));
+    let answer = edge.get("/trailers");
+    assert_eq!((answer.trailers.as_str(), answer.get("trailer")), ("", None), "for who did not ask for them");
     let answer = edge.h2("app.test").get("/trailers");
     assert_eq!(answer.trailers.expect("trailers")["x-sum"], "7");
 }

@@ -224,6 +224,8 @@ fn the_connections_of_all_clients_are_bounded() {
     let mut open: Vec<Client> = (0..5).map(|_| edge.plain()).collect();
     assert!(open.iter_mut().all(|client| client.get("/").status == 200));
     assert!(edge.plain().closes_within(seconds(5)), "the sixth");
+    edge.said("a connection was closed: all 5 of [limits] connections are open");
+    assert_eq!(edge.metric("edge_connections_refused_total{limit=\"connections\"}"), 1.0);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::frames::{closing, frame};
 use crate::support::load::open_websocket;
-use crate::support::{Client, Edge, Origin, Setup, Then, seconds, wait_for, wait_until};
+use crate::support::steps::Steps;
+use crate::support::{Client, Edge, Origin, Setup, Then, colors, seconds, wait_for, wait_until};
 
 /// What may be left of `shutdown_timeout`: all that these tests leave open has ended long before.
 const SOON: Duration = seconds(4);
@@ -137,4 +138,77 @@ fn an_h2_client_that_is_gone_without_a_word_holds_nothing_up() {
     client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").send(settings).send(headers).send(block);
     assert_eq!(edge.logged_path("/")["status"], 200);
     ends_soon(&mut edge);
+}
+
+/// An edge that is told to end while one request runs, on the colour that serves.
+fn leaving() -> (Origin, Origin, Edge, Client) {
+    let (blue, green) = colors();
+    blue.on("/slow", |_, wire| {
+        std::thread::sleep(seconds(3));
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
+        Then::Keep
+    });
+    let setup = Setup::colors(&blue, &green).health("interval = \"100ms\"\nrise = 1\ntimeout = \"500ms\"");
+    let edge = setup.server("shutdown_timeout = \"30s\"").start();
+    let mut running = edge.plain();
+    running.begin("GET", "/slow", "");
+    wait_until("it to run", || blue.count("/slow") == 1);
+    (blue, green, edge, running)
+}
+
+#[test]
+fn nothing_is_switched_once_the_daemon_is_told_to_end() {
+    let (_blue, _green, mut edge, mut running) = leaving();
+    let before = std::fs::read(edge.path("state/state.json")).ok();
+    edge.terminate();
+    edge.said("shutting down");
+    for command in [
+        &["switch", "green"][..],
+        &["switch", "green", "--force"],
+        &["canary", "green", "5"],
+        &["maintenance"],
+        &["pause"],
+    ] {
+        let ran = edge.admin(command);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains("the daemon is shutting down: nothing was changed"), "{ran:?}");
+    }
+    assert_eq!(std::fs::read(edge.path("state/state.json")).ok(), before);
+    assert_eq!(running.answer().text(), "done");
+    assert!(edge.wait().success());
+}
+
+#[test]
+fn a_gate_ends_with_the_daemon_and_its_caller_is_told() {
+    let (blue, green, mut edge, mut running) = leaving();
+    green.set_health(503);
+    let mut steps = Steps::of(&edge, "switch", &serde_json::json!({ "color": "green", "timeout": "25s" }));
+    steps.until("probed");
+    edge.terminate();
+    let end = steps.until("error");
+    assert_eq!(end["problem"]["code"], "shutting_down", "{end}");
+    assert_eq!(running.answer().text(), "done");
+    assert!(edge.wait().success());
+    drop(blue);
+}
+
+#[test]
+fn a_switch_that_was_made_is_told_as_such_when_the_daemon_ends() {
+    let (_blue, _green, mut edge, mut running) = leaving();
+    let ask = serde_json::json!({ "color": "green", "drain": "20s", "watch": "20s" });
+    let mut steps = Steps::of(&edge, "switch", &ask);
+    steps.until("draining");
+    edge.terminate();
+    let end = steps.until("result");
+    assert_eq!((&end["result"]["result"], &end["result"]["generation"]), (&"inconclusive".into(), &2.into()), "{end}");
+    assert_eq!(end["result"]["verdict"]["verdict"], "inconclusive", "{end}");
+    assert_eq!(
+        (&end["result"]["drain"]["cut"], &end["result"]["drain"]["cancelled"]),
+        (&0.into(), &false.into()),
+        "{end}"
+    );
+    assert_eq!(running.answer().text(), "done");
+    assert!(edge.wait().success());
+    let records = std::fs::read_to_string(edge.path("state/history.jsonl")).unwrap();
+    assert!(records.contains("the daemon was shut down during the watch"), "{records}");
 }

@@ -21,6 +21,7 @@ use super::*;
 use crate::config;
 use crate::control::{Actor, History, OperationResult, Operator, StateFile, StateWriter};
 use crate::listen::Admissions;
+use crate::management::Closing;
 use crate::metrics::Metrics;
 use crate::resolve::Resolver;
 use crate::resources::Descriptors;
@@ -92,7 +93,7 @@ async fn start(green_answers: bool) -> TestDaemon {
     let socket = folder.path().join("admin.sock");
     let listener = bind(&socket).unwrap();
     // Ends with the test's runtime.
-    tokio::spawn(serve(listener, state));
+    tokio::spawn(serve(listener, state, Closing::default()));
     TestDaemon { client: AdminClient::new(socket.clone()), socket, reloads, _folder: folder }
 }
 

@@ -41,7 +41,10 @@ impl CommandContext {
         }
         match self.client.status().await?.services.as_slice() {
             [only] => Ok(only.name.clone()),
-            services => Err(CommandFailure::usage(format!("say which service: {}", names(services)))),
+            services => Err(CommandFailure::usage(format!(
+                "there are several services; name one of them at the end: {}",
+                names(services)
+            ))),
         }
     }
 
@@ -76,7 +79,10 @@ pub(super) fn pick(services: Vec<ServiceStatus>, named: Option<&str>) -> Result<
         }
         (Some(last), _) => {
             colored.push(last);
-            Err(CommandFailure::usage(format!("several services have colours; say which: {}", names(&colored))))
+            Err(CommandFailure::usage(format!(
+                "several services have colours; name one of them at the end: {}",
+                names(&colored)
+            )))
         }
     }
 }

@@ -17,7 +17,7 @@ impl Args {
             return Ok(());
         }
         for warning in &report.warnings {
-            output.note(printable_lines(warning));
+            output.note(format!("warning: {}", printable_lines(warning)));
         }
         match report.changes.as_slice() {
             [] => output.say("nothing changed"),

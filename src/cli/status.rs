@@ -103,18 +103,18 @@ fn summary(status: &Status, now: Timestamp, color: bool) -> String {
 
 /// `None`: the file says what runs.
 fn config_notice(config: &ConfigOnDisk, now: Timestamp) -> Option<String> {
-    let state = config_state(config)?;
+    let (state, meaning) = config_state(config)?;
     let since = config.since.map(|time| format!(" for {}", since(time, now))).unwrap_or_default();
     let details: String = config.details.iter().map(|detail| format!("\n  {}", printable(detail))).collect();
-    Some(format!("{state}{since}{details}"))
+    Some(format!("{state}{since}{meaning}{details}"))
 }
 
-/// The same in a few words.
-pub(super) fn config_state(config: &ConfigOnDisk) -> Option<&'static str> {
+/// The same in a few words, and what it means.
+pub(super) fn config_state(config: &ConfigOnDisk) -> Option<(&'static str, &'static str)> {
     match &config.state {
         ConfigState::Same | ConfigState::Other(_) => None,
-        ConfigState::Differs => Some("THE CONFIG ON DISK DIFFERS from what runs"),
-        ConfigState::Broken => Some("THE CONFIG ON DISK IS BROKEN, what runs goes on; a restart would fail"),
+        ConfigState::Differs => Some(("THE CONFIG ON DISK DIFFERS from what runs", "")),
+        ConfigState::Broken => Some(("THE CONFIG ON DISK IS BROKEN", ": what runs goes on, a restart would fail")),
     }
 }
 
@@ -139,9 +139,24 @@ fn notices(service: &ServiceStatus, now: Timestamp, color: bool) -> Vec<String> 
         }
         Some(DetourStatus::Fallback) => notices
             .push("FALLBACK: the canary has no healthy backend, its clients are served by the active colour".into()),
-        Some(DetourStatus::Other(_)) | None => {}
+        Some(DetourStatus::Other(_)) | None => notices.extend(outage(service)),
     }
     notices.into_iter().map(|notice| Style::Yellow.paint(&format!("{}: {notice}", service.name), color)).collect()
+}
+
+/// Nothing that gets the traffic is healthy; and what would be.
+fn outage(service: &ServiceStatus) -> Option<String> {
+    let is_healthy = |pool: &&PoolStatus| pool.backends.iter().any(|backend| backend.up && backend.ejected.is_none());
+    let serving = service.pools.iter().find(|pool| pool.color == service.active)?;
+    if is_healthy(&serving) {
+        return None;
+    }
+    let other = service.pools.iter().filter(|pool| pool.color != service.active).find(is_healthy);
+    let way_out = other.and_then(|pool| pool.color).map(|color| {
+        let name = &service.name;
+        format!("; {color} is healthy: `edgectl switch {color} {name}`")
+    });
+    Some(format!("NO HEALTHY BACKEND: clients get 503{}", way_out.unwrap_or_default()))
 }
 
 fn service_rows(service: &ServiceStatus, now: Timestamp) -> Vec<Vec<Cell>> {

@@ -3,8 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::task::TaskTracker;
 
 use super::disk::History;
 use super::failover::FollowedServices;
@@ -42,6 +44,7 @@ impl OperatorHandle {
 pub struct Operator {
     plane: Rc<ControlPlane>,
     followed: RefCell<FollowedServices>,
+    running: TaskTracker,
 }
 
 impl Operator {
@@ -54,7 +57,7 @@ impl Operator {
         workers: Orders,
     ) -> Rc<Self> {
         let plane = Rc::new(ControlPlane::new(shared, writer, history, upstreams, resolver, workers));
-        Rc::new(Self { plane, followed: RefCell::default() })
+        Rc::new(Self { plane, followed: RefCell::default(), running: TaskTracker::new() })
     }
 
     pub fn set_resolver(&self, resolver: Resolver) {
@@ -66,10 +69,22 @@ impl Operator {
         let (orders, incoming) = mpsc::unbounded_channel::<OperatorOrder>();
         let (plane, incoming) = (self.plane.clone(), Rc::new(Mutex::new(incoming)));
         let metrics = plane.shared.metrics.clone();
-        let take = move || take_orders(plane.clone(), incoming.clone());
+        let running = self.running.clone();
+        let take = move || take_orders(plane.clone(), running.clone(), incoming.clone());
         // Ends with the control runtime: the daemon has a handle as long as it runs.
         tokio::task::spawn_local(keep_running("operator", metrics, take));
         OperatorHandle { orders }
+    }
+
+    /// From now on nothing is switched: what asks is refused, a gate and a watch end at once, and a drain goes on.
+    pub fn stop(&self) {
+        self.plane.leaving.cancel();
+    }
+
+    /// Waits until what was asked for has its answer.
+    pub async fn ended_within(&self, limit: Duration) {
+        self.running.close();
+        let _ = tokio::time::timeout(limit, self.running.wait()).await;
     }
 
     /// Records failovers of exactly these services from now on.
@@ -83,12 +98,16 @@ impl Operator {
     }
 }
 
-async fn take_orders(plane: Rc<ControlPlane>, incoming: Rc<Mutex<mpsc::UnboundedReceiver<OperatorOrder>>>) -> String {
+async fn take_orders(
+    plane: Rc<ControlPlane>,
+    running: TaskTracker,
+    incoming: Rc<Mutex<mpsc::UnboundedReceiver<OperatorOrder>>>,
+) -> String {
     let mut incoming = incoming.lock().await;
     while let Some(OperatorOrder { request, events, answer }) = incoming.recv().await {
         let plane = plane.clone();
         // Ends with its operation, which is bounded by the times of the gate, the steps, the watch and the drain.
-        tokio::task::spawn_local(async move {
+        running.spawn_local(async move {
             let _ = answer.send(run(plane, request, events).await);
         });
     }

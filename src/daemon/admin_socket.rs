@@ -3,11 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{fs, io};
 
 use tokio::task::JoinSet;
 
 use crate::admin::{self, AdminState};
+use crate::management::Closing;
 use crate::supervise;
 
 /// The admin socket as it was configured at the start; a reload does not move it.
@@ -19,6 +21,7 @@ pub(super) struct AdminSocket {
     state: RefCell<Option<AdminState>>,
     /// What answers; dropped, it ends.
     answering: RefCell<JoinSet<()>>,
+    closing: Closing,
 }
 
 impl AdminSocket {
@@ -28,6 +31,7 @@ impl AdminSocket {
             bound: Cell::new(Some(bound)),
             state: RefCell::default(),
             answering: RefCell::default(),
+            closing: Closing::default(),
         }
     }
 
@@ -52,18 +56,20 @@ impl AdminSocket {
         }
     }
 
-    pub fn remove(&self) {
+    /// Removes the socket, and gives the answers that are under way the time to be sent.
+    pub async fn close(&self, limit: Duration) {
         let _ = fs::remove_file(&self.path);
+        self.closing.close(limit).await;
     }
 
     /// Ends with the control runtime: an operation that runs then goes on without a caller. Answers that are under way on a
     /// socket that was removed go on, too.
     fn answer(&self, listener: UnixListener, state: AdminState) {
-        let metrics = state.shared.metrics.clone();
+        let (metrics, closing) = (state.shared.metrics.clone(), self.closing.clone());
         let serve = move || {
-            let (listener, state) = (listener.try_clone(), state.clone());
+            let (listener, state, closing) = (listener.try_clone(), state.clone(), closing.clone());
             async move {
-                let served = async { admin::serve(listener?, state).await };
+                let served = async { admin::serve(listener?, state, closing).await };
                 served.await.map_or_else(|error| error.to_string(), |never| match never {})
             }
         };

@@ -44,6 +44,16 @@ pub(super) enum NotReloaded {
     Failed(String),
 }
 
+impl NotReloaded {
+    /// On one line, for the log; the command shows where in the file.
+    fn in_short(&self) -> String {
+        match self {
+            Self::Config(diagnostics) => diagnostics.in_short().join("; "),
+            Self::Failed(why) => why.clone(),
+        }
+    }
+}
+
 impl Daemon {
     /// Rereads the config; `why` goes into the log.
     pub async fn reload(self: &Rc<Self>, why: &str) -> Result<Reloaded, NotReloaded> {
@@ -60,7 +70,7 @@ impl Daemon {
             }
             Err(error) => {
                 self.shared.metrics.reload_failed();
-                tracing::error!(why, "config NOT reloaded, what runs goes on running\n{error}");
+                tracing::error!(why, "config NOT reloaded, what runs goes on: {}", error.in_short());
                 self.forget_secrets();
                 // The reload may have been asked for because of new certificates.
                 self.take_up(Vec::new()).await;
@@ -135,7 +145,7 @@ impl Daemon {
             self.certificates.status().into_iter().filter(|known| matches!(known.source, CertSource::File(_)));
         let mut warnings = unsaid.clone();
         warnings.extend(certificates.filter_map(|known| known.error));
-        warnings.extend(roots.troubles().cloned());
+        warnings.extend(roots.troubles().map(ToOwned::to_owned));
         Ok(Reloaded { changes, files, warnings, unsaid })
     }
 

@@ -225,6 +225,7 @@ impl Daemon {
     /// Reports not ready, closes the listeners, lets what runs finish, and writes the log to disk.
     pub async fn shut_down(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+        self.operator.stop();
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         let config = self.shared.snapshot.load().config.clone();
         let limit = config.server.shutdown_timeout;
@@ -233,8 +234,10 @@ impl Daemon {
         if !self.workers.stop(limit).await {
             tracing::warn!(?limit, "shutdown_timeout has passed: what still ran was cut");
         }
+        // A drain ends with the last exchange of its colour, a moment after it.
+        self.operator.ended_within(Duration::from_secs(1)).await;
         self.access.close(Duration::from_secs(2));
-        self.admin.remove();
+        self.admin.close(Duration::from_secs(1)).await;
         tracing::info!("stopped");
     }
 }

@@ -1,12 +1,13 @@
 //! Fields that belong to one connection end here (RFC 9110 section 7.6.1).
 //!
 //! Both ways: Connection with every field it names, Keep-Alive, Proxy-Connection, Transfer-Encoding, Upgrade, TE and
-//! the proxy authentication fields. Trailer stays: it announces what the body really carries. Says what was asked for
-//! (an upgrade, trailers), so that the caller can ask the next hop anew. Never adds a field.
+//! the proxy authentication fields. Trailer stays where trailers do: it announces what the body really carries. Says what was asked for
+//! (an upgrade, trailers, no buffering), so that the caller can ask the next hop anew. Never adds a field.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::answer_length::{self, AnswerLength};
+use super::names;
 
 /// What the removed fields asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,20 +53,37 @@ pub fn strip_request(headers: &mut HeaderMap) -> Result<Hop, BadConnection> {
     Ok(hop)
 }
 
+/// What an answer's removed fields have said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerHop {
+    pub length: AnswerLength,
+    /// `X-Accel-Buffering: no`, which nginx has from its backends, too.
+    pub unbuffered: bool,
+}
+
 /// Cuts the backend's connection fields off a response, and settles how long its body is. What it names wrongly is kept: the
-/// backend is ours, and a cut Content-Length or Set-Cookie would harm its client.
-pub fn strip_response(headers: &mut HeaderMap) -> AnswerLength {
-    let names = match names_fields(headers) {
+/// backend is ours, and a cut Content-Length or Set-Cookie would harm its client. `takes_trailers`: the client gets them; else they are
+/// not announced either.
+pub fn strip_response(headers: &mut HeaderMap, takes_trailers: bool) -> AnswerHop {
+    let nominated = match names_fields(headers) {
         false => Vec::new(),
         true => nominated_by_backend(headers),
     };
     let present = Present::among(headers);
     let length = answer_length::settle(headers, present.has(Present::TRANSFER_ENCODING));
+    let mut unbuffered = false;
+    if present.has(Present::X_ACCEL_BUFFERING) {
+        let said = headers.remove(names::X_ACCEL_BUFFERING);
+        unbuffered = said.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"no"));
+    }
+    if present.has(Present::TRAILER) && !takes_trailers {
+        headers.remove(header::TRAILER);
+    }
     present.remove_from(headers);
-    for name in names {
+    for name in nominated {
         headers.remove(name);
     }
-    length
+    AnswerHop { length, unbuffered }
 }
 
 /// The fields Connection names, apart from those cut anyway.
@@ -153,7 +171,7 @@ static HOP_BY_HOP: [HeaderName; 10] = [
     HeaderName::from_static("http2-settings"),
 ];
 
-/// Which of [`HOP_BY_HOP`] a message has, a bit each.
+/// Which of [`HOP_BY_HOP`] a message has, a bit each; and what only answers have.
 #[derive(Debug, Clone, Copy)]
 struct Present(u16);
 
@@ -161,6 +179,8 @@ impl Present {
     const TE: u16 = 1 << 1;
     const TRANSFER_ENCODING: u16 = 1 << 2;
     const UPGRADE: u16 = 1 << 3;
+    const TRAILER: u16 = 1 << 10;
+    const X_ACCEL_BUFFERING: u16 = 1 << 11;
 
     /// One walk over the names is cheaper than ten look-ups that mostly find nothing.
     fn among(headers: &HeaderMap) -> Self {
@@ -175,6 +195,8 @@ impl Present {
             "proxy-connection" => 1 << 7,
             "proxy-authentication-info" => 1 << 8,
             "http2-settings" => 1 << 9,
+            "trailer" => Self::TRAILER,
+            "x-accel-buffering" => Self::X_ACCEL_BUFFERING,
             _ => 0,
         };
         Self(headers.keys().fold(0, |bits, name| bits | bit(name)))

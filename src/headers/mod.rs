@@ -19,7 +19,7 @@ pub use answer_length::AnswerLength;
 pub use client_cert::ClientCert;
 pub use cookies::{cookie, join_cookies, take_cookies};
 pub use forwarded::{Forward, ForwardedSender, claims_https, client_ip};
-pub use hop::{BadConnection, Hop, strip_request, strip_response};
+pub use hop::{AnswerHop, BadConnection, Hop, strip_request, strip_response};
 pub use names::{X_FORWARDED_PROTO, X_REQUEST_ID};
 pub use security::SecurityHeaders;
 pub use trace::TraceParent;

@@ -171,5 +171,20 @@ fn report(service: &Service, pool: &Pool, backend: &Backend, outcome: &ProbeOutc
         tracing::info!(service = %name, color, backend = %backend.name(), "backend is up");
     } else {
         tracing::warn!(service = %name, color, backend = %backend.name(), %outcome, "backend is down");
+        report_outage(service, pool);
+    }
+}
+
+/// That nobody is served any more is another thing than one backend that is down.
+fn report_outage(service: &Service, pool: &Pool) {
+    let active = service.active().color;
+    if pool.has_healthy() || pool.color().is_some_and(|color| color != active) || service.detour().is_some() {
+        return;
+    }
+    let (name, other) = (service.name(), active.other());
+    if pool.color().is_some() && service.pool(other).has_healthy() {
+        tracing::error!(service = %name, "no backend is healthy, clients get 503; {other} is healthy: `edgectl switch {other} {name}`");
+    } else {
+        tracing::error!(service = %name, "no backend is healthy, clients get 503");
     }
 }

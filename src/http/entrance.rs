@@ -59,8 +59,8 @@ impl Coming {
             match timeout(limits.header_timeout, read_proxy_header(&mut stream)).await {
                 Ok(Ok(Some(source))) => {
                     ip = source.ip().to_canonical();
-                    if !self.admitted.count_for(ip, &limits) {
-                        return tracing::debug!(%ip, "connection limit reached");
+                    if let Err(limit) = self.admitted.count_for(ip, &limits) {
+                        return limit.say(ip);
                     }
                 }
                 // A check of the balancer's own.

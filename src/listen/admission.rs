@@ -1,9 +1,9 @@
-//! Whether one more connection may be opened.
+//! Whether one more connection may be opened. One that may not is closed, counted and said.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -16,6 +16,14 @@ pub struct Admissions {
     open: AtomicUsize,
     by_listener: Mutex<BTreeMap<String, Arc<AtomicUsize>>>,
     by_ip: Mutex<HashMap<IpAddr, usize>>,
+    refused: [AtomicU64; 2],
+}
+
+/// Which limit a connection has met; its number is the config's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitReached {
+    Connections(usize),
+    ConnectionsPerIp(usize),
 }
 
 /// One admitted connection; gives its place back when dropped.
@@ -41,18 +49,33 @@ impl Admissions {
         by_listener.iter().map(|(name, open)| (name.clone(), open.load(Ordering::Relaxed))).collect()
     }
 
-    /// Keeps the connection's `descriptor` as long as it is open. `None`: `connections` is reached.
+    /// Keeps the connection's `descriptor` as long as it is open.
     pub fn admit(
         self: &Arc<Self>,
         listener: &Arc<AtomicUsize>,
         limits: &Limits,
         descriptor: Option<Descriptor>,
-    ) -> Option<Admitted> {
+    ) -> Result<Admitted, LimitReached> {
         let open = self.open.fetch_add(1, Ordering::Relaxed);
         listener.fetch_add(1, Ordering::Relaxed);
         let admitted =
             Admitted { admissions: self.clone(), listener: listener.clone(), client: None, _descriptor: descriptor };
-        (limits.connections == 0 || open < limits.connections).then_some(admitted)
+        if limits.connections == 0 || open < limits.connections {
+            return Ok(admitted);
+        }
+        Err(self.refuse(LimitReached::Connections(limits.connections)))
+    }
+
+    /// Connections that were closed because of each limit, by its key.
+    pub fn refused(&self) -> [(&'static str, u64); 2] {
+        let [all, per_ip] = &self.refused;
+        [("connections", all.load(Ordering::Relaxed)), ("connections_per_ip", per_ip.load(Ordering::Relaxed))]
+    }
+
+    fn refuse(&self, limit: LimitReached) -> LimitReached {
+        let index = usize::from(matches!(limit, LimitReached::ConnectionsPerIp(_)));
+        self.refused[index].fetch_add(1, Ordering::Relaxed);
+        limit
     }
 
     pub fn open(&self) -> usize {
@@ -61,20 +84,34 @@ impl Admissions {
 }
 
 impl Admitted {
-    /// It is a connection of this client's. False: `connections_per_ip` is reached.
-    pub fn count_for(&mut self, ip: IpAddr, limits: &Limits) -> bool {
+    /// It is a connection of this client's.
+    pub fn count_for(&mut self, ip: IpAddr, limits: &Limits) -> Result<(), LimitReached> {
         if limits.connections_per_ip == 0 {
-            return true;
+            return Ok(());
         }
         let client = block_of(ip);
         let mut by_ip = self.admissions.by_ip.lock();
         let count = by_ip.entry(client).or_default();
         if *count >= limits.connections_per_ip {
-            return false;
+            return Err(self.admissions.refuse(LimitReached::ConnectionsPerIp(limits.connections_per_ip)));
         }
         *count += 1;
         self.client = Some(client);
-        true
+        Ok(())
+    }
+}
+
+impl LimitReached {
+    /// A line in the log; only the first ones of many are written.
+    pub fn say(self, ip: IpAddr) {
+        match self {
+            Self::Connections(most) => {
+                tracing::warn!(%ip, "a connection was closed: all {most} of [limits] connections are open");
+            }
+            Self::ConnectionsPerIp(most) => {
+                tracing::warn!(%ip, "a connection was closed: its client has all {most} of [limits] connections_per_ip open");
+            }
+        }
     }
 }
 

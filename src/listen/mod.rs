@@ -9,6 +9,6 @@ mod proxy_protocol;
 mod socket;
 
 pub use accept::{Accepted, Accepting};
-pub use admission::{Admissions, Admitted};
+pub use admission::{Admissions, Admitted, LimitReached};
 pub use proxy_protocol::read_proxy_header;
 pub use socket::{BindError, Listener, bind, bind_unix};

@@ -5,8 +5,10 @@
 //! [`crate::http`]'s business.
 
 mod body;
+mod closing;
 mod places;
 mod serve;
 mod stall;
 
+pub use closing::Closing;
 pub use serve::serve;

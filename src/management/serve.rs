@@ -1,6 +1,7 @@
 //! Accepting, and one connection.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,10 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::body::{MarkedBody, TimedBody};
+use super::closing::Closing;
 use super::places::{Activity, Places};
 use super::stall::StallGuard;
 
@@ -25,30 +28,36 @@ const HEAD: Duration = Duration::from_secs(10);
 /// The most of one connection that is kept in memory: a head, and what follows it.
 const BUFFER: usize = 64 * 1024;
 
-/// Answers on `listener` for ever. `describe` notes for the router what is known of a connection.
+/// Answers on `listener` until `closing`, and never returns. `describe` notes for the router what is known of a connection.
 ///
 /// Dropped, it closes every connection at once: none holds anything up. An operation that a request has begun goes on.
 pub async fn serve<L: Listener>(
     mut listener: L,
     router: Router,
     describe: impl Fn(&L::Io, &mut Extensions) + Send + 'static,
+    closing: Closing,
 ) -> Infallible {
     let mut connections = JoinSet::new();
     let mut places = Places::new();
     loop {
-        let (io, _) = listener.accept().await;
+        let Some((io, _)) = closing.asked.run_until_cancelled(listener.accept()).await else {
+            drop(listener);
+            // With its connections: they are this future's.
+            return std::future::pending().await;
+        };
         while connections.try_join_next().is_some() {}
         // Where every connection works on a request, a further one is closed.
         let Some(activity) = places.make_room() else { continue };
         let mut known = Extensions::new();
         describe(&io, &mut known);
         // Ends with its connection, when another takes its place, or with the server.
-        let task = connections.spawn(answer(io, router.clone(), known, activity.clone()));
+        let answering = answer(io, router.clone(), known, activity.clone(), closing.asked.clone());
+        let task = connections.spawn(closing.open.track_future(answering));
         places.take(activity, task);
     }
 }
 
-async fn answer<T>(io: T, router: Router, known: Extensions, activity: Arc<Activity>)
+async fn answer<T>(io: T, router: Router, known: Extensions, activity: Arc<Activity>, closing: CancellationToken)
 where
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
@@ -65,6 +74,10 @@ where
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(100).max_buf_size(BUFFER);
-    // The client has gone, or has broken a bound.
-    let _ = server.serve_connection(TokioIo::new(StallGuard::new(io)), service).await;
+    let mut connection = pin!(server.serve_connection(TokioIo::new(StallGuard::new(io)), service));
+    // An error: the client has gone, or has broken a bound.
+    if closing.run_until_cancelled(connection.as_mut()).await.is_none() {
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
 }

@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use pingora_core::connectors::TransportConnector;
 
 use super::connector::connector;
-use super::roots::Roots;
+use super::roots::{RootTrouble, Roots, mended};
 use crate::config::{self, Config};
 use crate::types::{HostName, Scheme};
 
@@ -47,7 +47,7 @@ enum RootSource {
 pub struct BackendTlsSet {
     services: BTreeMap<Arc<str>, Arc<BackendTls>>,
     trusted: HashMap<RootSource, Arc<Trusted>>,
-    troubles: Vec<String>,
+    troubles: Vec<RootTrouble>,
 }
 
 /// Where the backends of one service find what holds now. Clones share it.
@@ -131,7 +131,7 @@ impl BackendTlsSet {
     }
 
     /// What is wrong with `tls_ca` files, and what that means.
-    pub fn troubles(&self) -> &[String] {
+    pub fn troubles(&self) -> &[RootTrouble] {
         &self.troubles
     }
 
@@ -145,14 +145,20 @@ impl BackendTlsSet {
             && self.services.iter().all(is_kept)
     }
 
-    /// A line for each file that was read before and holds other roots now.
+    /// A line for each file that was read before and holds other roots now, or could not be used and can be now.
     pub fn changes(&self, before: &Self) -> BTreeMap<PathBuf, String> {
         let found = self.trusted.iter().filter_map(|(source, now)| {
             let RootSource::File(path) = source else { return None };
             let then = before.trusted.get(source).filter(|then| !Arc::ptr_eq(then, now))?;
             Some((path.clone(), now.roots.change(Some(&then.roots), &format!("tls_ca {}", path.display()))))
         });
-        found.collect()
+        let mut lines: BTreeMap<PathBuf, String> = found.collect();
+        for path in mended(&before.troubles, &self.troubles) {
+            if self.trusted.contains_key(&RootSource::File(path.clone())) {
+                lines.entry(path.clone()).or_insert_with(|| format!("tls_ca {} is good again", path.display()));
+            }
+        }
+        lines
     }
 
     fn trusted(&mut self, service: &config::ServiceConfig, before: Option<&Self>) -> Result<Arc<Trusted>, String> {
@@ -182,10 +188,11 @@ impl BackendTlsSet {
         let own = before.and_then(|before| before.services.get(&service.name)).filter(|own| own.verify);
         let kept = kept.or(own.and_then(|own| own.trusted.as_ref().ok())).cloned();
         let name = &service.name;
-        self.troubles.push(match kept {
+        let text = match kept {
             Some(_) => format!("service {name:?}: {error}; the roots read before go on"),
             None => format!("service {name:?}: {error}; its https backends are UNREACHABLE until the file is good"),
-        });
+        };
+        self.troubles.push(RootTrouble { path: service.tls.ca.clone(), text });
         kept.ok_or(error)
     }
 }

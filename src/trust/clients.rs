@@ -17,7 +17,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 
-use super::roots::{Roots, RootsError};
+use super::roots::{RootTrouble, Roots, RootsError, mended};
 use crate::config::{ClientAuth, ClientAuthMode, Config, SiteTls};
 
 /// The roots of one `client_ca`, under what is asked of the client.
@@ -42,7 +42,7 @@ pub enum ClientCaError {
 pub struct ClientRootSet {
     /// `None`: the sites that ask it are shut.
     roots: HashMap<Arc<ClientAuth>, Option<Arc<ClientRoots>>>,
-    troubles: Vec<String>,
+    troubles: Vec<RootTrouble>,
 }
 
 /// What a client has shown in its handshake, and by which roots it was let in. Belongs to one connection.
@@ -128,10 +128,11 @@ impl ClientRootSet {
             let found = match ClientRoots::read(asked) {
                 Ok(read) => Some(kept.filter(|kept| kept.digest == read.digest).unwrap_or_else(|| Arc::new(read))),
                 Err(error) => {
-                    made.troubles.push(match kept {
+                    let text = match kept {
                         Some(_) => format!("{error}; the roots read before go on"),
                         None => format!("{error}; its sites are SHUT until then"),
-                    });
+                    };
+                    made.troubles.push(RootTrouble { path: Some(asked.ca.clone()), text });
                     kept
                 }
             };
@@ -147,7 +148,7 @@ impl ClientRootSet {
     }
 
     /// What is wrong with `client_ca` files, and what that means.
-    pub fn troubles(&self) -> &[String] {
+    pub fn troubles(&self) -> &[RootTrouble] {
         &self.troubles
     }
 
@@ -160,7 +161,7 @@ impl ClientRootSet {
         self.troubles == other.troubles && self.roots.len() == other.roots.len() && self.roots.iter().all(is_kept)
     }
 
-    /// A line for each file that was read before and holds other roots now.
+    /// A line for each file that was read before and holds other roots now, or could not be used and can be now.
     pub fn changes(&self, before: &Self) -> BTreeMap<PathBuf, String> {
         let found = self.roots.iter().filter_map(|(asked, now)| {
             let (now, then) = (now.as_ref()?, before.roots.get(asked)?.as_ref());
@@ -170,7 +171,13 @@ impl ClientRootSet {
             let then = then.map(|then| &then.roots);
             Some((asked.ca.clone(), now.roots.change(then, &format!("client_ca {}", asked.ca.display()))))
         });
-        found.collect()
+        let mut lines: BTreeMap<PathBuf, String> = found.collect();
+        for path in
+            mended(&before.troubles, &self.troubles).filter(|path| self.roots.keys().any(|asked| asked.ca == **path))
+        {
+            lines.entry(path.clone()).or_insert_with(|| format!("client_ca {} is good again", path.display()));
+        }
+        lines
     }
 }
 

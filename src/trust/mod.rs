@@ -14,4 +14,4 @@ pub use backends::{BackendTls, BackendTlsCell, BackendTlsSet};
 pub use clients::{ClientCaError, ClientProof, ClientRootSet, ClientRoots, asked_of_clients};
 pub use connector::{ConnectorError, plain_connector};
 pub use root_sets::{RootSets, backend_files, files};
-pub use roots::{Roots, RootsError};
+pub use roots::{RootTrouble, Roots, RootsError};

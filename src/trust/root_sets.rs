@@ -31,7 +31,7 @@ impl RootSets {
         self.backends.is_same(&other.backends) && self.clients.is_same(&other.clients)
     }
 
-    /// A line for each file that was read before and holds other roots now.
+    /// A line for each file that was read before and holds other roots now, or could not be used and can be now.
     pub fn changes(&self, before: &Self) -> BTreeMap<PathBuf, String> {
         let mut lines = self.backends.changes(&before.backends);
         for (path, line) in self.clients.changes(&before.clients) {
@@ -41,8 +41,8 @@ impl RootSets {
     }
 
     /// What is wrong with the files, and what that means.
-    pub fn troubles(&self) -> impl Iterator<Item = &String> {
-        self.clients.troubles().iter().chain(self.backends.troubles())
+    pub fn troubles(&self) -> impl Iterator<Item = &str> {
+        self.clients.troubles().iter().chain(self.backends.troubles()).map(|trouble| trouble.text.as_str())
     }
 
     /// Logs each trouble as an error: it may have shut a site, or cut off a service.

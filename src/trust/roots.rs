@@ -32,6 +32,21 @@ pub enum RootsError {
     System,
 }
 
+/// A file of roots that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootTrouble {
+    /// `None`: the system's roots.
+    pub path: Option<PathBuf>,
+    /// What is wrong, and what that means.
+    pub text: String,
+}
+
+/// The files that could not be used before and have no trouble now.
+pub(super) fn mended<'b>(before: &'b [RootTrouble], now: &[RootTrouble]) -> impl Iterator<Item = &'b PathBuf> {
+    let was_broken = before.iter().filter_map(|trouble| trouble.path.as_ref());
+    was_broken.filter(|path| now.iter().all(|trouble| trouble.path.as_ref() != Some(path)))
+}
+
 impl Roots {
     /// Every certificate in the file. Touches the disk.
     pub fn read(path: &Path) -> Result<Self, RootsError> {

@@ -112,15 +112,19 @@ fn accept(doorway: &Rc<Doorway>, listener: &Arc<Listener>) -> std::io::Result<Ac
         let admitted = doorway.admissions.admit(&open, &config.limits, descriptors.for_client());
         // A load balancer's connections are those of the clients that it names.
         let is_balancer = config.server.proxy_protocol.iter().any(|net| net.contains(&peer.ip()));
-        let counted =
-            |mut admitted: Admitted| (is_balancer || admitted.count_for(peer.ip(), &config.limits)).then_some(admitted);
+        let counted = |mut admitted: Admitted| {
+            if !is_balancer {
+                admitted.count_for(peer.ip(), &config.limits)?;
+            }
+            Ok(admitted)
+        };
         match admitted.and_then(counted) {
-            Some(admitted) => {
+            Ok(admitted) => {
                 let arrival = Arrival { socket, peer, listener: from.clone(), admitted };
                 // A panic is logged where it happens. It costs this connection, and not the task that accepts.
                 let _ = catch_unwind(AssertUnwindSafe(|| doorway.entrance.serve(&doorway.worker, arrival)));
             }
-            None => tracing::debug!(ip = %peer.ip(), "connection limit reached"),
+            Err(limit) => limit.say(peer.ip()),
         }
     })
 }

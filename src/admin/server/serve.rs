@@ -11,7 +11,7 @@ use super::caller::Caller;
 use super::routes;
 use crate::admin::state::AdminState;
 use crate::listen::{BindError, bind_unix};
-use crate::management;
+use crate::management::{self, Closing};
 use crate::types::ListenAddr;
 
 /// The owner and its group may connect, and no one else.
@@ -24,13 +24,13 @@ pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
     bind_unix(path, Some(MODE)).map_err(fail)
 }
 
-/// Answers for ever. A switch may run as long as its gate and drain take. To end, drop this future: the operations go on in
-/// control.
-pub async fn serve(listener: UnixListener, state: AdminState) -> io::Result<Infallible> {
+/// Answers until `closing`, and never returns. A switch may run as long as its gate and drain take. Dropped, it ends every answer: the
+/// operations go on in control.
+pub async fn serve(listener: UnixListener, state: AdminState, closing: Closing) -> io::Result<Infallible> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::UnixListener::from_std(listener)?;
     let describe = |stream: &tokio::net::UnixStream, known: &mut axum::http::Extensions| {
         known.insert(ConnectInfo(Caller::of(stream)));
     };
-    Ok(management::serve(listener, routes::router(state), describe).await)
+    Ok(management::serve(listener, routes::router(state), describe, closing).await)
 }

@@ -14,6 +14,7 @@ use crate::admin::wire::{
 use crate::metrics::{Metrics, Totals};
 use crate::service::{Active, Backend, Detour, Ejected, Pool, Probe, Service};
 use crate::tls::{CertSource, CertStatus};
+use crate::trust::RootTrouble;
 use crate::worker::{Census, CensusQuery, ExchangeKind, KindCount};
 
 /// Rates and quantiles are over this time.
@@ -35,10 +36,14 @@ pub async fn status(state: &AdminState) -> Status {
         connections: state.admissions.open(),
         services: services.collect(),
         certificates: certificates(state),
-        client_ca_errors: snapshot.roots.clients.troubles().to_vec(),
-        tls_ca_errors: snapshot.roots.backends.troubles().to_vec(),
+        client_ca_errors: texts(snapshot.roots.clients.troubles()),
+        tls_ca_errors: texts(snapshot.roots.backends.troubles()),
         listeners: state.listeners.load().to_vec(),
     }
+}
+
+fn texts(troubles: &[RootTrouble]) -> Vec<String> {
+    troubles.iter().map(|trouble| trouble.text.clone()).collect()
 }
 
 pub fn certificates(state: &AdminState) -> Vec<CertificateStatus> {

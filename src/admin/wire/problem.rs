@@ -114,7 +114,7 @@ impl ProblemCode {
             OperationRefused::Generation { .. } => Self::GenerationConflict,
             OperationRefused::Gate(_) => Self::GateNotPassed,
             OperationRefused::NotDurable { .. } | OperationRefused::StuckAtStep { .. } => Self::NotDurable,
-            OperationRefused::ShuttingDown => Self::ShuttingDown,
+            OperationRefused::ShuttingDown | OperationRefused::ShuttingDownAtStep { .. } => Self::ShuttingDown,
         }
     }
 }
@@ -218,6 +218,7 @@ mod tests {
                 at: std::time::SystemTime::UNIX_EPOCH.into(),
             },
             OperationRefused::ShuttingDown,
+            OperationRefused::ShuttingDownAtStep { service: service(), color: Color::Green, percent: 5 },
         ]
     }
 
@@ -238,6 +239,7 @@ mod tests {
             "overtaken",
             "overtaken",
             "rolled_back_from",
+            "shutting_down",
             "shutting_down",
         ];
         assert_eq!(serde_json::to_value(codes).unwrap(), serde_json::json!(words));

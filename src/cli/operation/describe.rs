@@ -31,7 +31,7 @@ pub fn failure(done: &OperationDone, verb: ServiceVerb) -> Option<CommandFailure
     }
     let left = done.in_flight.filter(|left| *left > 0)?;
     Some(CommandFailure::failed(format!(
-        "{service}: paused, but {left} still in flight; `edgectl status` says which, `edgectl resume` lets go"
+        "{service}: paused, but {left} still in flight; `edgectl status` says which, `edgectl resume {service}` lets go"
     )))
 }
 
@@ -49,7 +49,7 @@ pub fn describe(done: &OperationDone, verb: ServiceVerb, waited: bool) -> String
             };
             let canary = done.percent.map(|percent| {
                 let other = name(done.to.map(Color::other));
-                format!(", and {percent} % of the clients go to {other}: `edgectl canary off` ends that")
+                format!(", and {percent} % of the clients go to {other}: `edgectl canary off {service}` ends that")
             });
             let canary = canary.unwrap_or_default();
             format!("{service}: {is_so} (generation {generation}); nothing was changed{canary}")
@@ -63,7 +63,9 @@ pub fn describe(done: &OperationDone, verb: ServiceVerb, waited: bool) -> String
             format!("{service}: all clients go to {to} (generation {generation}){drain}")
         }
         OperationResult::Paused => {
-            format!("{service}: paused, nothing is in flight (generation {generation}); `edgectl resume` lets go")
+            format!(
+                "{service}: paused, nothing is in flight (generation {generation}); `edgectl resume {service}` lets go"
+            )
         }
         OperationResult::Resumed => format!("{service}: requests go on (generation {generation})"),
         OperationResult::MaintenanceOn => format!("{service}: in maintenance (generation {generation})"),
@@ -119,7 +121,7 @@ fn watched(verdict: &WatchVerdict) -> String {
 /// A drain, with what its time was spent on: the cuts after the deadline are spread over two seconds, and a WebSocket has
 /// some time to say farewell.
 pub fn drained(report: &DrainReport) -> String {
-    let DrainReport { color, took_ms: ms, began_with, cut, cancelled, .. } = report;
+    let DrainReport { color, took_ms: ms, began_with, cut, cancelled, deadline_ms, cut_after_ms } = report;
     let spent = took_ms(*ms);
     match (cancelled, began_with, cut) {
         (true, _, 0) => format!("drain of {color} cancelled after {spent} by a switch back, nothing cut"),
@@ -127,6 +129,12 @@ pub fn drained(report: &DrainReport) -> String {
             format!("drain of {color} cancelled after {spent} by a switch back, {cut} of {began_with} cut before")
         }
         (false, 0, 0) => format!("drain {spent}: nothing was in flight"),
+        (false, _, 0) if let Some(deadline) = deadline_ms.filter(|_| cut_after_ms.is_some()) => {
+            let deadline = show_duration(Duration::from_millis(deadline));
+            format!(
+                "drain {spent}: {deadline} deadline, then the last of {began_with} in flight finished; none was cut"
+            )
+        }
         (false, _, 0) => format!("drain {spent}: all {began_with} in flight finished"),
         (false, ..) => format!("drain {spent}: {}", cuts(report)),
     }
@@ -193,6 +201,11 @@ mod tests {
         assert!(
             describe(&switched(OperationResult::Switched, drain(12, 0)), ServiceVerb::Switch, true)
                 .ends_with("all 12 in flight finished")
+        );
+        let late = drain(12, 0).map(|report| DrainReport { cut_after_ms: Some(30_002), ..report });
+        assert!(
+            describe(&switched(OperationResult::Switched, late), ServiceVerb::Switch, true)
+                .ends_with("drain 32s: 30s deadline, then the last of 12 in flight finished; none was cut")
         );
     }
 

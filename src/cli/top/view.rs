@@ -68,7 +68,8 @@ fn headline(model: &TopModel, theme: Theme) -> Line<'_> {
         (None, true) => Span::styled("ready", theme.of(table::Style::Green)),
         (None, false) => Span::styled("not ready", theme.of(table::Style::Red)),
     };
-    let notice = config_state(config_on_disk).map(|notice| format!(" · {notice}")).unwrap_or_default();
+    let notice =
+        config_state(config_on_disk).map(|(state, meaning)| format!(" · {state}{meaning}")).unwrap_or_default();
     let notice = Span::styled(notice, theme.of(table::Style::Red));
     let connections = format!(" · {connections} connections").into();
     Line::from_iter([format!(" edgectl {version} · ").into(), state, notice, connections])

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::actor::Actor;
 use crate::types::{Color, show_duration};
 
-/// Why it was not done. Nothing has changed, except with [`Self::StuckAtStep`] and by what others did meanwhile.
+/// Why it was not done. Nothing has changed, except with [`Self::StuckAtStep`] and [`Self::ShuttingDownAtStep`], and by what others
+/// did meanwhile.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OperationRefused {
     #[error("no service is called {name:?}; there is {known}")]
@@ -29,11 +30,11 @@ pub enum OperationRefused {
     Overtaken { service: String, present: u64 },
     #[error(
         "service {service:?}: the watch has taken the traffic back already (generation {present}), {color} serves; a rollback \
-         would undo that, `edgectl switch {}` does it all the same", color.other()
+         would undo that, `edgectl switch {} {service}` does it all the same", color.other()
     )]
     TakenBack { service: String, color: Color, present: u64 },
     #[error(
-        "service {service:?}: {color} was rolled back from, at {at}; `edgectl history` says why. Deploy to it and switch, or pass --anyway"
+        "service {service:?}: {color} was rolled back from, at {at}; `edgectl history {service}` has what happened. Deploy to it and switch, or pass --anyway"
     )]
     RolledBackFrom { service: String, color: Color, at: httpdate::HttpDate },
     #[error(transparent)]
@@ -45,11 +46,17 @@ pub enum OperationRefused {
     /// A rollout that could not leave its step.
     #[error(
         "service {service:?}: {percent} % of the clients stay on {color}, because the new state could not be written: \
-         {error}; is the disk of state_dir full? `edgectl switch {color}` goes on, `edgectl canary off` goes back"
+         {error}; is the disk of state_dir full? `edgectl switch {color} {service}` goes on, `edgectl canary off {service}` goes back"
     )]
     StuckAtStep { service: String, color: Color, percent: u8, error: String },
-    #[error("the daemon is shutting down")]
+    /// Nothing has changed.
+    #[error("the daemon is shutting down: nothing was changed")]
     ShuttingDown,
+    #[error(
+        "service {service:?}: the daemon is shutting down: {percent} % of the clients stay on {color}; `edgectl \
+         switch {color} {service}` goes on after its next start, `edgectl canary off {service}` goes back"
+    )]
+    ShuttingDownAtStep { service: String, color: Color, percent: u8 },
 }
 
 /// The gate was not passed in time; nothing has changed.

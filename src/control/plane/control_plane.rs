@@ -6,6 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
+
 use super::counted::{SwitchPhase, SwitchResult};
 use super::writer::StateWriter;
 use crate::control::disk::{History, HistoryRecord};
@@ -25,6 +27,8 @@ pub struct ControlPlane {
     pub history: Arc<History>,
     pub upstreams: Rc<Upstreams>,
     pub workers: Orders,
+    /// Cancelled when the daemon shuts down: from then on nothing changes what serves.
+    pub leaving: CancellationToken,
     writer: StateWriter,
     resolver: RefCell<Resolver>,
     ledgers: RefCell<HashMap<Arc<str>, TrafficLedger>>,
@@ -40,7 +44,8 @@ impl ControlPlane {
         workers: Orders,
     ) -> Self {
         let resolver = RefCell::new(resolver);
-        Self { shared, history, upstreams, workers, writer, resolver, ledgers: RefCell::default() }
+        let (leaving, ledgers) = (CancellationToken::new(), RefCell::default());
+        Self { shared, history, upstreams, workers, leaving, writer, resolver, ledgers }
     }
 
     pub fn set_resolver(&self, resolver: Resolver) {
@@ -72,14 +77,17 @@ impl ControlPlane {
         act(self.ledgers.borrow_mut().entry(service.name().clone()).or_default())
     }
 
-    /// Makes a change durable and publishes it. Refused if a reload has replaced `service` by another object: the state on disk
-    /// under its name belongs to that one. Returns the states before and after.
+    /// Makes a change durable and publishes it. Refused when the daemon shuts down, and if a reload has replaced `service` by
+    /// another object: the state on disk under its name belongs to that one. Returns the states before and after.
     pub async fn change(
         &self,
         service: &Arc<Service>,
         next: impl FnOnce(&Active) -> Result<Active, OperationRefused>,
     ) -> Result<(Arc<Active>, Active), OperationRefused> {
         let checked = |now: &Active| {
+            if self.leaving.is_cancelled() {
+                return Err(OperationRefused::ShuttingDown);
+            }
             // Checked under the writer's lock, which a reload takes too.
             let snapshot = self.shared.snapshot.load();
             let is_present = snapshot.services.get(service.name()).is_some_and(|known| Arc::ptr_eq(known, service));

@@ -58,7 +58,8 @@ impl SwitchResult {
             | OperationRefused::NotColored { .. }
             | OperationRefused::NotDurable { .. }
             | OperationRefused::StuckAtStep { .. }
-            | OperationRefused::ShuttingDown => Self::Failed,
+            | OperationRefused::ShuttingDown
+            | OperationRefused::ShuttingDownAtStep { .. } => Self::Failed,
         }
     }
 

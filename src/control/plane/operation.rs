@@ -32,11 +32,15 @@ pub struct GateHold {
 }
 
 impl Operation {
+    /// Refused when the daemon shuts down.
     pub fn new(
         plane: Rc<ControlPlane>,
         request: OperationRequest,
         events: EventSender,
     ) -> Result<Self, OperationRefused> {
+        if plane.leaving.is_cancelled() {
+            return Err(OperationRefused::ShuttingDown);
+        }
         let service = plane.find(&request)?;
         Ok(Self { plane, service, request: Rc::new(request), events })
     }
@@ -64,8 +68,14 @@ impl Operation {
         Ok(GateHold { operation: self.clone(), entry })
     }
 
-    /// Fresh probes, then the warm-up, of every backend of `color`. Returns the milliseconds that the probes took.
+    /// Fresh probes, then the warm-up, of every backend of `color`. Returns the milliseconds that the probes took. Ends at once
+    /// when the daemon shuts down.
     pub async fn pass_gate(&self, color: Color) -> Result<u64, OperationRefused> {
+        let passed = self.plane.leaving.run_until_cancelled(self.gate(color)).await;
+        passed.unwrap_or(Err(OperationRefused::ShuttingDown))
+    }
+
+    async fn gate(&self, color: Color) -> Result<u64, OperationRefused> {
         let (plane, service) = (&self.plane, &self.service);
         let timeout = self.request.options.timeout.unwrap_or(service.config().switch.timeout);
         let forceable = matches!(self.request.goal, Goal::To(_) | Goal::Previous);

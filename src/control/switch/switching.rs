@@ -147,12 +147,15 @@ impl Operation {
         done
     }
 
-    /// If the disk is full in the middle of a rollout, the share of its last step stays.
+    /// If the disk is full in the middle of a rollout, or the daemon leaves, the share of its last step stays.
     fn left_at_step(&self, before: &Active, refused: OperationRefused) -> OperationRefused {
         let canary = self.service.active().canary.filter(|canary| before.canary != Some(*canary));
         match (refused, canary) {
             (OperationRefused::NotDurable { error }, Some(Canary { color, percent, .. })) => {
                 OperationRefused::StuckAtStep { service: self.name().to_owned(), color, percent, error }
+            }
+            (OperationRefused::ShuttingDown, Some(Canary { color, percent, .. })) => {
+                OperationRefused::ShuttingDownAtStep { service: self.name().to_owned(), color, percent }
             }
             (refused, _) => refused,
         }

@@ -53,10 +53,15 @@ impl Operation {
                     let why = "someone moved the traffic before there was a verdict".to_owned();
                     return (observed, (VerdictKind::Ended, why));
                 }
+                if self.plane.leaving.is_cancelled() {
+                    let why = "the daemon was shut down during the watch".to_owned();
+                    return (observed, (VerdictKind::Inconclusive, why));
+                }
                 if let Some(verdict) = judge(&observed, bounds, is_over) {
                     return (observed, verdict);
                 }
-                tokio::time::sleep(JUDGE_EVERY.min(watch.length.saturating_sub(started.elapsed()))).await;
+                let next = JUDGE_EVERY.min(watch.length.saturating_sub(started.elapsed()));
+                self.plane.leaving.run_until_cancelled(tokio::time::sleep(next)).await;
             }
         };
         let asking =

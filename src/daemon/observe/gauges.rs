@@ -46,6 +46,10 @@ impl Gauges {
         for (listener, open) in self.admissions.by_listener() {
             text.sample(&[("listener", &listener)], open as u64);
         }
+        text.family("edge_connections_refused_total", "Connections closed because of a limit.", MetricKind::Counter);
+        for (limit, count) in self.admissions.refused() {
+            text.sample(&[("limit", limit)], count);
+        }
         text.family("edge_buffer_memory_bytes", "Of [limits] buffer_memory, what is taken.", MetricKind::Gauge);
         text.sample(&[], self.shared.buffers.used());
         text.family("edge_spool_bytes", "In temporary files, which have no names, now.", MetricKind::Gauge);

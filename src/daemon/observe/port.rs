@@ -16,7 +16,7 @@ use axum::routing::get;
 use crate::config::Server;
 use crate::decide::host_of;
 use crate::listen;
-use crate::management;
+use crate::management::{self, Closing};
 use crate::types::{HostName, ListenAddr};
 
 /// What the port shows.
@@ -46,7 +46,7 @@ pub async fn serve(socket: std::io::Result<TcpListener>, observed: Observed) -> 
     if ip.to_canonical().is_loopback() {
         router = router.layer(middleware::from_fn_with_state(observed.is_ours, refuse_foreign_hosts));
     }
-    match management::serve(listener, router, |_, _| {}).await {}
+    match management::serve(listener, router, |_, _| {}, Closing::default()).await {}
 }
 
 fn routes(observed: &Observed) -> Router {

@@ -85,7 +85,7 @@ fn a_thousand_names_are_refused() {
 #[test]
 fn a_response_loses_its_hop_and_keeps_its_length() {
     let mut headers = map(&[("connection", "close, x-hop, content-length"), ("x-hop", "1"), ("content-length", "3")]);
-    assert_eq!(strip_response(&mut headers), AnswerLength::Settled);
+    assert_eq!(strip_response(&mut headers, true).length, AnswerLength::Settled);
     assert_eq!(names(&headers), ["content-length"]);
 }
 
@@ -99,7 +99,7 @@ fn a_response_with_chunks_loses_its_length() {
         ("keep-alive", "timeout=5"),
         ("upgrade", "h2"),
     ]);
-    assert_eq!(strip_response(&mut headers), AnswerLength::Contradictory);
+    assert_eq!(strip_response(&mut headers, true).length, AnswerLength::Contradictory);
     assert_eq!(names(&headers), [""; 0]);
 }
 
@@ -120,7 +120,7 @@ fn each_field_of_one_connection_is_cut_by_itself_both_ways() {
         let (hop, left) = strip(&[(name, "close"), ("accept", "*/*")]);
         assert_eq!((hop, names(&left)), (Ok(Hop::default()), vec!["accept"]), "{name}");
         let mut answer = map(&[(name, "close"), ("server", "app")]);
-        strip_response(&mut answer);
+        strip_response(&mut answer, true);
         assert_eq!(names(&answer), ["server"], "{name}");
     }
 }
@@ -144,7 +144,7 @@ fn thirty_two_names_are_cut_and_one_more_is_refused() {
     assert_eq!((hop, names(&left)), (Ok(Hop::default()), vec!["x-32"]));
     assert_eq!(strip(&[("connection", &fields.join(","))]).0, Err(BadConnection::TooMany));
     let mut answer = map(&[("connection", &fields.join(",")), ("x-31", "1"), ("x-32", "1")]);
-    strip_response(&mut answer);
+    strip_response(&mut answer, true);
     assert_eq!(names(&answer), ["x-32"]);
 }
 
@@ -160,4 +160,22 @@ fn without_trailers_none_are_told() {
         assert!(!strip(&[("te", te)]).0.unwrap().te_trailers, "{te:?}");
     }
     assert!(strip(&[("te", "trailers;q=1")]).0.unwrap().te_trailers);
+}
+
+#[test]
+fn trailers_are_announced_to_those_alone_who_get_them() {
+    for (takes_trailers, left) in [(true, vec!["trailer"]), (false, vec![])] {
+        let mut answer = map(&[("trailer", "X-Sum")]);
+        strip_response(&mut answer, takes_trailers);
+        assert_eq!(names(&answer), left);
+    }
+}
+
+#[test]
+fn what_a_backend_says_of_buffering_is_for_us() {
+    for (said, unbuffered) in [("no", true), ("No", true), ("yes", false)] {
+        let mut answer = map(&[("x-accel-buffering", said)]);
+        assert_eq!(strip_response(&mut answer, true).unbuffered, unbuffered, "{said}");
+        assert!(answer.is_empty());
+    }
 }

@@ -1,22 +1,20 @@
 //! The backend's answer as the client gets it.
 
 use http::response::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 
 use super::media_type::{is_event_stream, is_grpc};
 use crate::config;
 use crate::error::Failure;
-use crate::headers::{self, AnswerLength, Hop};
+use crate::headers::{self, AnswerHop, AnswerLength, Hop};
 use crate::http::answer::{AnswerBody, finish_headers, refuse};
 use crate::http::exchange::Exchange;
 use crate::http::tunnel::Tunnel;
 use crate::site::ServiceTarget;
 use crate::upstream::Lease;
 use crate::worker::ExchangeKind;
-
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Passes the answer on, frame by frame; after a 101, both directions.
 pub(super) fn respond(
@@ -32,7 +30,9 @@ pub(super) fn respond(
             None => refuse_answer(exchange, target, Failure::UpstreamInvalid),
         };
     }
-    match headers::strip_response(response.headers_mut()) {
+    let takes_trailers = hop.te_trailers || exchange.request.is_h2();
+    let AnswerHop { length, unbuffered } = headers::strip_response(response.headers_mut(), takes_trailers);
+    match length {
         AnswerLength::Settled => {}
         AnswerLength::Contradictory => lease.spend(),
         AnswerLength::Encoded => return refuse_answer(exchange, target, Failure::UpstreamInvalid),
@@ -43,10 +43,11 @@ pub(super) fn respond(
         return refuse_answer(exchange, target, Failure::UpstreamHeadTooLarge);
     }
     let (mut head, body) = response.into_parts();
+    let is_whole = http_body::Body::is_end_stream(&body);
     let has_length = http_body::Body::size_hint(&body).exact().is_some();
     let kind = kind_of(has_length, || head.headers.get(header::CONTENT_TYPE));
     exchange.live.becomes(kind);
-    let kept = kept_ahead(&exchange, kind, &mut head.headers);
+    let kept = if unbuffered || is_whole { 0 } else { kept_ahead(&exchange, kind, &head.headers) };
     if !has_length {
         exchange.live.flows();
     }
@@ -78,13 +79,11 @@ fn keep_reason(head: &mut Parts) {
 }
 
 /// How much of the answer is kept in memory while its client does not take it. An event stream's client wants what is new, and a gRPC
-/// stream is paced by who reads it; a backend may say so of any other (nginx has that field from its backends, too).
-fn kept_ahead(exchange: &Exchange, kind: ExchangeKind, headers: &mut HeaderMap) -> usize {
-    let says_no = headers.remove(X_ACCEL_BUFFERING).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"no"));
-    if says_no || kind == ExchangeKind::EventStream || is_grpc(headers.get(header::CONTENT_TYPE)) {
-        return 0;
-    }
-    exchange.route().buffers.responses
+/// stream is paced by who reads it.
+fn kept_ahead(exchange: &Exchange, kind: ExchangeKind, headers: &HeaderMap) -> usize {
+    let most = exchange.route().buffers.responses;
+    let is_stream = || kind == ExchangeKind::EventStream || is_grpc(headers.get(header::CONTENT_TYPE));
+    if most == 0 || is_stream() { 0 } else { most }
 }
 
 /// An event stream has no end, so it has no length either. The type is looked up for those without a length alone.
@@ -111,7 +110,7 @@ fn switch_protocols(
 ) -> Response<AnswerBody> {
     let is_websocket = protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
     let upstream = hyper::upgrade::on(&mut response);
-    headers::strip_response(response.headers_mut());
+    headers::strip_response(response.headers_mut(), false);
     finish_headers(&exchange, response.headers_mut());
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     response.headers_mut().insert(header::UPGRADE, protocol);
