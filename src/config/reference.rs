@@ -94,6 +94,13 @@ fn the_summary_tells_what_was_understood() {
     ] {
         assert!(summary.contains(line), "{line:?} is not in\n{summary}");
     }
+    let guarded = "[[site]]\nhosts = [\"app.test\"]\nservice = \"app\"\nclient_ca = \"/ca.pem\"\n\
+                   [[site.route]]\npath = \"/admin/\"\nallow = [\"10.0.0.0/8\"]\nheaders = \"strict\"\n\
+                   [service.app]\nbackends = [\"app:1\"]\n";
+    let summary = config(guarded).summary();
+    for line in ["clients must show a certificate that /ca.pem vouches for", "headers strict", "allow 10.0.0.0/8"] {
+        assert!(summary.contains(line), "{line:?} is not in\n{summary}");
+    }
     let json = config(REFERENCE).to_json();
     assert_eq!(json["sites"][0]["routes"][3]["service"], "app");
     assert_eq!(json["services"][0]["pools"]["green"][0], "app-green:8000");

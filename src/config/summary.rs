@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use super::model::{
-    ActionConfig, Balance, Config, Pools, RouteConfig, ServiceConfig, SiteConfig, SiteTls, Zone, ZoneKey,
+    ActionConfig, Balance, ClientAuthMode, Config, Pools, Preset, RouteConfig, ServiceConfig, SiteConfig, SiteTls,
+    Zone, ZoneKey,
 };
 use super::route_path::RoutePath;
 use crate::types::{BackendAddr, ListenAddr, show_duration, show_size};
@@ -21,6 +22,13 @@ impl Config {
             let _ = write!(text, "\nsite {} (tls {})\n", joined(&site.hosts), tls_name(site.tls));
             if let Some(host) = &site.canonical_host {
                 let _ = writeln!(text, "  every other host is redirected to {host}");
+            }
+            if let Some(asked) = &site.client_auth {
+                let word = match asked.mode {
+                    ClientAuthMode::Require => "must",
+                    ClientAuthMode::Request => "may",
+                };
+                let _ = writeln!(text, "  clients {word} show a certificate that {} vouches for", asked.ca.display());
             }
             text += &table(site.routes.iter().map(route_row));
         }
@@ -62,7 +70,21 @@ fn route_row(route: &RouteConfig) -> Vec<String> {
         zones => format!("limit {}", joined(zones)),
     };
     let body = format!("body {}", show_size(route.body_size));
-    vec![path_text(&route.path), format!("→ {}", action_text(&route.action)), body, limits]
+    let who = [("allow", &route.allow), ("deny", &route.deny)];
+    let who =
+        who.into_iter().filter(|(_, nets)| !nets.is_empty()).map(|(word, nets)| format!("{word} {}", joined(nets)));
+    let who = who.collect::<Vec<_>>().join(" ");
+    let changed = if route.headers.changes.is_empty() { "" } else { ", changed" };
+    let headers = format!("headers {}{changed}", preset_name(route.headers.preset));
+    vec![path_text(&route.path), format!("→ {}", action_text(&route.action)), body, headers, limits, who]
+}
+
+fn preset_name(preset: Preset) -> &'static str {
+    match preset {
+        Preset::Secure => "secure",
+        Preset::Strict => "strict",
+        Preset::Off => "off",
+    }
 }
 
 fn service_rows(service: &ServiceConfig) -> Vec<Vec<String>> {
