@@ -27,6 +27,7 @@ use crate::resolve::Resolver;
 use crate::resources::Descriptors;
 use crate::service::{Active, Service};
 use crate::snapshot::Snapshot;
+use crate::spool::SpoolDisk;
 use crate::tls::{CertStore, InternalCa};
 use crate::token::Signer;
 use crate::types::Color;
@@ -113,7 +114,7 @@ fn shared(text: &str, folder: &Path) -> Arc<SharedState> {
         challenges: Arc::default(),
         descriptors,
         buffers: Arc::default(),
-        spool: Arc::default(),
+        spool: Arc::new(SpoolDisk::new(Descriptors::within(1024, 0))),
     })
 }
 

@@ -29,6 +29,7 @@ use crate::listen::Admissions;
 use crate::metrics::Metrics;
 use crate::resolve::{NameWatch, Resolver};
 use crate::snapshot::Snapshot;
+use crate::spool::SpoolDisk;
 use crate::state::DirLock;
 use crate::tls::{CertStore, InternalCa, TicketKeys, Tls};
 use crate::token::Signer;
@@ -101,7 +102,8 @@ impl Daemon {
         if let Some(warning) = budget::spool_warning(&config) {
             tracing::warn!("{warning}");
         }
-        let (challenges_seen, buffers, spool) = (challenges.clone(), Arc::default(), Arc::default());
+        let (challenges_seen, buffers) = (challenges.clone(), Arc::default());
+        let spool = Arc::new(SpoolDisk::new(descriptors.clone()));
         let shared =
             SharedState { snapshot, metrics, signer, challenges: challenges_seen, descriptors, buffers, spool };
         let shared = Arc::new(shared);

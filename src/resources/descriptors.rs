@@ -98,6 +98,11 @@ impl Descriptors {
         self.free.clone().try_acquire_owned().ok().map(Descriptor)
     }
 
+    /// For a temporary file. `None`: what is free is kept for connections to backends.
+    pub fn for_file(&self) -> Option<Descriptor> {
+        (!self.are_scarce()).then(|| self.for_client()).flatten()
+    }
+
     /// For a connection to a backend, waited for if none is free.
     ///
     /// `served`: for how many exchanges the client's connection has what it needs. A client that has nothing yet is served as long as any

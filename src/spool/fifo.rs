@@ -219,6 +219,7 @@ mod tests {
     use std::future::poll_fn;
 
     use super::*;
+    use crate::resources::Descriptors;
 
     struct Kept {
         fifo: Fifo,
@@ -231,7 +232,8 @@ mod tests {
 
     fn kept(memory_limit: usize, spool_size: u64) -> Kept {
         let folder = tempfile::tempdir().unwrap();
-        let (memory, disk) = (Arc::default(), Arc::default());
+        let disk = Arc::new(SpoolDisk::new(Descriptors::within(usize::MAX, 0)));
+        let memory = Arc::default();
         let config = Arc::new(SpoolConfig { dir: folder.path().into(), size: spool_size });
         let fifo = Fifo::new(IN_MEMORY, &memory, memory_limit, &disk, &config);
         Kept { fifo, memory, disk, folder }

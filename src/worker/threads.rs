@@ -21,6 +21,9 @@ use crate::supervise::reason;
 /// How many tasks run before sockets are polled again; under load tasks come in bursts of about this many.
 const EVENT_INTERVAL: u32 = 128;
 
+/// Threads of one worker that write and read spool files: a disk that is slow gets no faster by more of them.
+const FILE_THREADS: usize = 4;
+
 /// How long aborted connections have to end.
 const ABORT_TIME: Duration = Duration::from_secs(2);
 
@@ -110,8 +113,9 @@ fn run_thread(
     log: WorkerLog,
     orders: mpsc::UnboundedReceiver<WorkerOrder>,
 ) -> Result<(), String> {
-    let runtime =
-        Builder::new_current_thread().event_interval(EVENT_INTERVAL).enable_all().build_local(LocalOptions::default());
+    let mut builder = Builder::new_current_thread();
+    builder.event_interval(EVENT_INTERVAL).max_blocking_threads(FILE_THREADS).enable_all();
+    let runtime = builder.build_local(LocalOptions::default());
     let runtime = runtime.map_err(|error| format!("it could not start: {error}"))?;
     let worker = Worker::new(id, shared, log);
     runtime.block_on(run(Rc::new(Doorway { worker, entrance, admissions }), orders));

@@ -19,6 +19,7 @@ use crate::http::forward::address::address;
 use crate::http::forward::hints;
 use crate::service::Backend;
 use crate::site::ServiceTarget;
+use crate::types::Color;
 use crate::upstream::{ConnectError, Lease, Outgoing, Speaks};
 
 /// The tries at one request.
@@ -231,7 +232,8 @@ impl<'a> Attempt<'a> {
             }
             Ok(Err(error)) => {
                 backend.doubt();
-                tracing::warn!(service = %self.settings.name, backend = %backend.name(), %error, "connect failed");
+                let color = self.exchange.progress.color().map_or("", Color::as_str);
+                tracing::warn!(service = %self.settings.name, color, backend = %backend.name(), %error, "connect failed");
                 Err(TryEnd::NotConnected(match error {
                     ConnectError::Timeout(_) => Failure::ConnectTimeout,
                     ConnectError::Refused(_) | ConnectError::Failed(_) | ConnectError::OutOfDescriptors(_) => {
