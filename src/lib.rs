@@ -20,7 +20,7 @@ pub mod error;
 pub mod headers;
 pub mod limit;
 pub mod metrics;
-pub mod pages;
+pub mod policy;
 pub mod service;
 pub mod site;
 pub mod snapshot;

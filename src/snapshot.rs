@@ -13,6 +13,7 @@ use crate::config::{self, BufferSizes, Config, HeaderPolicy, Preset};
 use crate::headers::SecurityHeaders;
 use crate::limit::Limiter;
 use crate::metrics::Metrics;
+use crate::policy::pages::ErrorPages;
 use crate::service::Service;
 use crate::site::{Limit, Route, RouteAction, ServiceTarget, Site, SiteClients, Sites};
 use crate::trust::RootSets;
@@ -151,6 +152,7 @@ impl Builder<'_> {
             body_timeout: route.body_timeout,
             buffers: route.buffers,
             security: SecurityHeaders::compile(&route.headers, route.hsts),
+            errors: ErrorPages::new(route.errors.clone(), route.errors_intercept.clone()),
             early_hints: route.early_hints,
             stripped: route.strip_prefix.then(|| route.path.as_prefix()).flatten(),
             tells_client_cert: site.client_auth.is_some(),
@@ -183,6 +185,7 @@ impl Builder<'_> {
             body_timeout: self.config.limits.body_timeout,
             buffers: BufferSizes { requests: 0, responses: 0 },
             security: SecurityHeaders::compile(&HeaderPolicy { preset: Preset::Secure, changes: Vec::new() }, None),
+            errors: ErrorPages::default(),
             early_hints: false,
             stripped: None,
             tells_client_cert: false,

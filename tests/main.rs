@@ -42,6 +42,7 @@ mod memory;
 mod mtls;
 mod numbers;
 mod outputs;
+mod pages;
 mod paths;
 mod pause;
 mod preview;

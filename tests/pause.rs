@@ -186,7 +186,7 @@ fn pause_and_maintenance_survive_a_restart_and_show_in_readyz() {
     edge.kill();
     edge.start_again_unready();
     assert_eq!(edge.ready(), Some(503));
-    let page = edge.get("/");
+    let page = edge.plain().ask("GET", "/", "Accept: text/html\r\n", "");
     assert_eq!((page.status, page.get("retry-after").is_some()), (503, true));
     assert!(page.text().contains("Back at &lt;ten&gt;"), "{}", page.text());
     edge.admin(&["maintenance", "off"]).ok();

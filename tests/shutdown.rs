@@ -166,7 +166,7 @@ fn nothing_is_switched_once_the_daemon_is_told_to_end() {
         &["switch", "green"][..],
         &["switch", "green", "--force"],
         &["canary", "green", "5"],
-        &["maintenance"],
+        &["maintenance", "on"],
         &["pause"],
     ] {
         let ran = edge.admin(command);

@@ -30,19 +30,14 @@ pub fn find(explicit: Option<&Path>) -> PathBuf {
 pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
     let name = path.display().to_string();
     let text = named_file::read_text(path).map_err(|error| unreadable(&name, &error))?;
-    let secret_files: RefCell<Vec<PathBuf>> = RefCell::default();
-    let secret = |path: &Path| {
-        secret_files.borrow_mut().push(path.to_owned());
-        secret(path)
+    let files: RefCell<Vec<PathBuf>> = RefCell::default();
+    let file = |path: &Path| {
+        files.borrow_mut().push(path.to_owned());
+        named_file::read_text(path)
     };
-    let outside = Outside { env: &|name| std::env::var(name).ok(), secret: &secret, memory: memory_limit() };
+    let outside = Outside { env: &|name| std::env::var(name).ok(), file: &file, memory: memory_limit() };
     let loaded = resolve::resolve(&name, &text, outside)?;
-    Ok(Loaded { secret_files: secret_files.into_inner(), ..loaded })
-}
-
-/// The text of a secret's file, without the newline at its end.
-fn secret(path: &Path) -> io::Result<String> {
-    named_file::read_text(path).map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+    Ok(Loaded { files: files.into_inner(), ..loaded })
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Diagnostics {

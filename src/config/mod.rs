@@ -7,6 +7,7 @@
 
 mod changes;
 mod diagnostic;
+mod error_folder;
 mod limits;
 mod load;
 pub mod model;
@@ -23,6 +24,7 @@ mod reference;
 
 pub use changes::{changes, waits_for_restart};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use error_folder::{ErrorFolder, PageName};
 pub use load::{DEFAULT_PATH, PATH_VARIABLE, find, load};
 pub use model::*;
 pub use resolve::{DEFAULT_SOCKET, DEFAULT_STATE_DIR, parse};
@@ -34,6 +36,6 @@ pub struct Loaded {
     pub config: Config,
     /// Never holds an error.
     pub warnings: Diagnostics,
-    /// The files that secrets were read from (`x_file`).
-    pub secret_files: Vec<std::path::PathBuf>,
+    /// The files that it was read from, too: secrets (`x_file`), and pages, those that were not there included.
+    pub files: Vec<std::path::PathBuf>,
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, StatusCode};
 use ipnet::IpNet;
 
+use super::error_folder::ErrorFolder;
 pub use super::limits::{BufferSizes, Limits, SpoolConfig};
 use super::route_path::RoutePath;
 use crate::types::{BackendAddr, Color, HostName, HostPattern, ListenAddr, Rate, TlsVersion};
@@ -353,6 +354,10 @@ pub struct RouteConfig {
     pub hsts: Option<Hsts>,
     /// HTTP/1.1 clients get 103 Early Hints too.
     pub early_hints: bool,
+    /// `None`: the built-in page.
+    pub errors: Option<Arc<ErrorFolder>>,
+    /// Statuses of the backend that get our page.
+    pub errors_intercept: Vec<StatusCode>,
     /// The prefix is cut before the request goes to the service.
     pub strip_prefix: bool,
 }

@@ -26,12 +26,10 @@ const ROWS: &[UnbuiltRow] = &[
     row("site", "cache_control", Unless("")),
     row("site", "basic_auth_file", Unless("")),
     row("site", "forward_auth", Unless("")),
-    row("site", "errors", Unless("")),
     row("site.route", "root", All),
     row("site.route", "cache_control", Unless("")),
     row("site.route", "basic_auth_file", Unless("")),
     row("site.route", "forward_auth", Unless("")),
-    row("site.route", "errors", Unless("")),
 ];
 
 /// Whether the key is one of a row that nothing else reads.

@@ -21,10 +21,10 @@ impl Daemon {
         // First the watch, then the content: a folder that was made anew may be filled between the two.
         self.follow_files();
         let config = self.shared.snapshot.load().config.clone();
-        let named = fingerprints(named_files(&config, &self.secret_files.borrow()));
+        let named = fingerprints(named_files(&config, &self.config_files.borrow()));
         let changed = self.fingerprints.borrow().changed(&named);
-        let has_new_secret = self.secret_files.borrow().iter().any(|secret| changed.contains(secret));
-        if has_new_secret || fingerprint(&self.config_path) != self.fingerprints.borrow().config {
+        let has_new_file = self.config_files.borrow().iter().any(|file| changed.contains(file));
+        if has_new_file || fingerprint(&self.config_path) != self.fingerprints.borrow().config {
             if let Ok(done) = self.reload("the file changed").await {
                 self.taken_up.borrow_mut().note(&done.files);
             }
@@ -38,7 +38,7 @@ impl Daemon {
         self.take_up(roots.map(|roots| format!("acme.ca_file {} changed", roots.display())).collect()).await;
     }
 
-    /// Reads all files besides the config and its secrets anew. What can't be used is said where it is read. `known`: what has
+    /// Reads all files anew besides the config and what belongs to it. What can't be used is said where it is read. `known`: what has
     /// changed that nothing has to be done about.
     pub async fn take_up(&self, known: Vec<String>) {
         let mut changes = known;
@@ -100,8 +100,8 @@ impl Daemon {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        let (config, secrets) = (self.shared.snapshot.load().config.clone(), self.secret_files.borrow());
-        let named = named_files(&config, &secrets).map(ToOwned::to_owned);
+        let (config, read) = (self.shared.snapshot.load().config.clone(), self.config_files.borrow());
+        let named = named_files(&config, &read).map(ToOwned::to_owned);
         std::iter::once(self.config_path.clone()).chain(named).collect()
     }
 }

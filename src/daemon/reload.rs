@@ -71,7 +71,7 @@ impl Daemon {
             Err(error) => {
                 self.shared.metrics.reload_failed();
                 tracing::error!(why, "config NOT reloaded, what runs goes on: {}", error.in_short());
-                self.forget_secrets();
+                self.forget_config_files();
                 // The reload may have been asked for because of new certificates.
                 self.take_up(Vec::new()).await;
             }
@@ -83,7 +83,7 @@ impl Daemon {
     async fn reload_config(self: &Rc<Self>) -> Result<Reloaded, NotReloaded> {
         let loaded = config::load(&self.config_path).map_err(NotReloaded::Config)?;
         let next = Arc::new(loaded.config);
-        let named = fingerprints(named_files(&next, &loaded.secret_files));
+        let named = fingerprints(named_files(&next, &loaded.files));
         let changed_files = self.fingerprints.borrow().changed(&named);
         self.fingerprints.borrow_mut().named = named;
         let before = self.shared.snapshot.load().config.clone();
@@ -116,7 +116,7 @@ impl Daemon {
         let _ = self.certificates.load(&next);
         self.acme.follow(&next.acme);
         self.writer.publish(build).await?;
-        *self.secret_files.borrow_mut() = loaded.secret_files;
+        *self.config_files.borrow_mut() = loaded.files;
         roots.say();
         // Right after the snapshot: after a handshake under rules that the sites don't know yet, requests would be misdirected.
         self.tls.install(rules);
@@ -149,11 +149,11 @@ impl Daemon {
         Ok(Reloaded { changes, files, warnings, unsaid })
     }
 
-    /// After a reload that has failed: a secret that can't be used is tried again when it changes again, not at the next look.
-    fn forget_secrets(&self) {
+    /// After a reload that has failed: a secret or a page that can't be used is tried again when it changes again, not at the next look.
+    fn forget_config_files(&self) {
         let mut known = self.fingerprints.borrow_mut();
-        for secret in self.secret_files.borrow().iter() {
-            known.named.insert(secret.clone(), fingerprint(secret));
+        for file in self.config_files.borrow().iter() {
+            known.named.insert(file.clone(), fingerprint(file));
         }
     }
 

@@ -60,8 +60,8 @@ pub(super) struct Daemon {
     pub watch: RefCell<Option<FileWatch>>,
     /// Of the files as they were when they were last read.
     pub fingerprints: RefCell<Fingerprints>,
-    /// Where the present config has its secrets from.
-    pub secret_files: RefCell<Vec<PathBuf>>,
+    /// What the present config was read from, beside its own file.
+    pub config_files: RefCell<Vec<PathBuf>>,
     /// What the watch of files has taken up since a reload was last asked for.
     pub taken_up: RefCell<TakenUp>,
     /// With which config the process has started: some keys are read then alone.
@@ -80,8 +80,8 @@ impl Daemon {
     /// `seen`: the fingerprint of the config file, taken before it was read.
     pub async fn start(config_path: &Path, seen: u64, loaded: Loaded) -> Result<Rc<Self>, String> {
         let config = Arc::new(loaded.config);
-        let secret_files = loaded.secret_files;
-        let named = fingerprints(named_files(&config, &secret_files));
+        let config_files = loaded.files;
+        let named = fingerprints(named_files(&config, &config_files));
         let fingerprints = RefCell::new(Fingerprints { config: seen, named });
         let lock = take_state_dir(&config)?;
         let state = open_state(&config)?;
@@ -163,7 +163,7 @@ impl Daemon {
             resolver,
             watch: RefCell::new(None),
             fingerprints,
-            secret_files: RefCell::new(secret_files),
+            config_files: RefCell::new(config_files),
             taken_up: RefCell::default(),
             started_with: config.clone(),
             config_on_disk: Arc::default(),

@@ -20,8 +20,13 @@ pub const HELD_ALWAYS: usize = 64 * 1024;
 /// its window says it.
 const HELD_AT_MOST: usize = 8 << 20;
 
-/// The budget is taken and given back in steps of this, so that few parts of an answer touch what the workers share.
-const STEP: usize = 64 * 1024;
+/// So much is read at once of a backend's answer: 64 KiB of its body, and a head in front of it. Larger reads save nothing that can be
+/// measured.
+pub const LARGEST_PART: usize = 72 * 1024;
+
+/// The budget is taken and given back in steps of this, so that few parts of an answer touch what the workers share, and none takes
+/// more than was free.
+const STEP: usize = LARGEST_PART;
 
 /// What is held of all bodies together, but for what every connection may always hold.
 #[derive(Debug, Default)]
@@ -73,7 +78,8 @@ impl MemoryShare {
 
     /// Whether it leaves this many times as much free as it has.
     pub fn leaves(&self, times: usize) -> bool {
-        self.taken.get() * times < self.limit.saturating_sub(self.memory.used())
+        let free = self.limit.saturating_sub(self.memory.used());
+        free >= STEP && self.taken.get() * times < free
     }
 
     /// So much is held now. Takes what is missing; gives back what is too much by more than a step, so that one part more or less is

@@ -7,6 +7,6 @@ mod buffers;
 mod descriptors;
 mod memory;
 
-pub use buffers::{BufferMemory, HELD_ALWAYS, HeldAccount, HeldBytes, MemoryShare};
+pub use buffers::{BufferMemory, HELD_ALWAYS, HeldAccount, HeldBytes, LARGEST_PART, MemoryShare};
 pub use descriptors::{Descriptor, Descriptors, DescriptorsExhausted, raise_descriptor_limit};
 pub use memory::memory_limit;

@@ -13,6 +13,7 @@ use crate::config::{self, Balance, BufferSizes, RoutePath, ZoneKey};
 use crate::headers::SecurityHeaders;
 use crate::limit::Limiter;
 use crate::metrics::{Series, ServiceSeries, ZoneSeries};
+use crate::policy::pages::ErrorPages;
 use crate::service::Service;
 
 /// A route with its zones, headers and counters at hand.
@@ -31,6 +32,7 @@ pub struct Route {
     pub body_timeout: Duration,
     pub buffers: BufferSizes,
     pub security: SecurityHeaders,
+    pub errors: ErrorPages,
     /// HTTP/1.1 clients get them too.
     pub early_hints: bool,
     /// What is cut off the path before it goes to the service, and told as X-Forwarded-Prefix; `None`: nothing.

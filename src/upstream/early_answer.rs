@@ -13,8 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 
-/// 64 KiB of a body, and a head in front of it. Larger reads save nothing that can be measured.
-const READ_AT_ONCE: u64 = 72 * 1024;
+use crate::resources::LARGEST_PART;
 
 /// The stream under the HTTP/1.1 codec towards a backend.
 pub(super) struct EarlyAnswer<T> {
@@ -33,7 +32,7 @@ enum FarSide {
 
 impl<T: AsyncRead + Unpin> EarlyAnswer<T> {
     pub fn new(io: T) -> Self {
-        Self { io: io.take(READ_AT_ONCE), far_side: FarSide::Listens }
+        Self { io: io.take(LARGEST_PART as u64), far_side: FarSide::Listens }
     }
 }
 
@@ -68,7 +67,7 @@ fn is_gone(error: &io::Error) -> bool {
 impl<T: AsyncRead + Unpin> AsyncRead for EarlyAnswer<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        self.io.set_limit(READ_AT_ONCE);
+        self.io.set_limit(LARGEST_PART as u64);
         let result = ready!(Pin::new(&mut self.io).poll_read(cx, buf));
         if self.far_side == FarSide::IsDeaf && (result.is_err() || buf.filled().len() == before) {
             self.far_side = FarSide::IsGone;

@@ -17,8 +17,8 @@ use sources::{code, files_under, is_tests, root, show, sources, test_modules, te
 const SIBLINGS: &[(&str, &[&str])] = &[
     ("service", &["trust"]),
     ("limit", &["headers"]),
-    ("site", &["headers", "limit", "metrics", "service", "trust"]),
-    ("snapshot", &["headers", "limit", "metrics", "service", "site", "trust"]),
+    ("site", &["headers", "limit", "metrics", "policy", "service", "trust"]),
+    ("snapshot", &["headers", "limit", "metrics", "policy", "service", "site", "trust"]),
     ("decide", &["error", "headers", "site", "snapshot", "trust"]),
     ("supervise", &["metrics"]),
     ("token", &["service"]),

@@ -27,8 +27,8 @@ use super::unbuilt;
 pub(super) struct Outside<'a> {
     /// An environment variable.
     pub env: &'a dyn Fn(&str) -> Option<String>,
-    /// The text of a secret's file.
-    pub secret: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// The text of a file: of a secret, of a page.
+    pub file: &'a dyn Fn(&Path) -> io::Result<String>,
     /// The process's limit of memory in bytes, if it has one; some defaults follow it.
     pub memory: Option<u64>,
 }

@@ -110,13 +110,13 @@ fn external_account(t: &mut Table<'_>) -> Option<ExternalAccount> {
 
 /// A secret is given under its own key, or in the file that the key with `_file` names.
 fn secret(t: &mut Table<'_>, key: &'static str, twin: &'static str) -> Option<Vec<u8>> {
-    let read_file = t.document().outside().secret;
+    let read_file = t.document().outside().file;
     let own = t.read(key, None, |v| v.unless_empty(|v| decoded(&v.text()?)));
     let file = t.optional(twin, |value| {
         let path = value.path()?;
         let text = read_file(Path::new(&path))
             .map_err(|error| Mistake::new(format!("cannot read {}: {error}", path.display())))?;
-        decoded(&text)
+        decoded(text.trim_end_matches(['\r', '\n']))
     });
     if own.is_some()
         && let Some(span) = t.key_span(twin)

@@ -29,13 +29,13 @@ use super::{Config, Loaded};
 
 pub use server::{DEFAULT_SOCKET, DEFAULT_STATE_DIR};
 
-/// Resolves a text. Reads no file: a `_file` twin of a secret is an error here, only [`super::load()`] follows it.
+/// Resolves a text. Reads no file: a `_file` twin of a secret and a folder of pages are errors here, only [`super::load()`] follows them.
 ///
 /// # Errors
 /// Every mistake in it; `name` is used as the file's name.
 pub fn parse(name: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
-    let secret = |_: &Path| Err(io::Error::from(io::ErrorKind::Unsupported));
-    resolve(name, text, Outside { env, secret: &secret, memory: None })
+    let file = |_: &Path| Err(io::Error::from(io::ErrorKind::Unsupported));
+    resolve(name, text, Outside { env, file: &file, memory: None })
 }
 
 pub(super) fn resolve(name: &str, text: &str, outside: Outside<'_>) -> Result<Loaded, Diagnostics> {
@@ -47,15 +47,15 @@ pub(super) fn resolve(name: &str, text: &str, outside: Outside<'_>) -> Result<Lo
     let config = config(Table::root(&document, root.get_ref()));
     let (found, _) = document.finish();
     let found = Diagnostics::new(name, text, found);
-    if found.has_errors() { Err(found) } else { Ok(Loaded { config, warnings: found, secret_files: Vec::new() }) }
+    if found.has_errors() { Err(found) } else { Ok(Loaded { config, warnings: found, files: Vec::new() }) }
 }
 
 /// Every key that is read, by section: for the test that pins the reference.
 #[cfg(test)]
 pub(super) fn known_keys(text: &str) -> super::read::KnownKeys {
     let (root, _) = DeTable::parse_recoverable(text);
-    let secret = |_: &Path| Ok(String::new());
-    let document = Document::new(text, Outside { env: &|_| None, secret: &secret, memory: None });
+    let file = |_: &Path| Ok(String::new());
+    let document = Document::new(text, Outside { env: &|_| None, file: &file, memory: None });
     config(Table::root(&document, root.get_ref()));
     document.finish().1
 }

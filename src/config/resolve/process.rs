@@ -168,8 +168,8 @@ mod tests {
 
     fn within(memory: Option<u64>, limits: &str) -> Loaded {
         let site = "[[site]]\nhosts = [\"a.test\"]\nrespond = { body = \"\" }\n";
-        let secret = |_: &std::path::Path| Err(io::Error::from(io::ErrorKind::Unsupported));
-        let outside = Outside { env: &|_| None, secret: &secret, memory };
+        let file = |_: &std::path::Path| Err(io::Error::from(io::ErrorKind::Unsupported));
+        let outside = Outside { env: &|_| None, file: &file, memory };
         resolve("edge.toml", &format!("[limits]\n{limits}\n{site}"), outside).unwrap()
     }
 

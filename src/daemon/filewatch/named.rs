@@ -37,10 +37,10 @@ pub fn fingerprints<'a>(files: impl Iterator<Item = &'a Path>) -> BTreeMap<PathB
     named.into_iter().map(|path| (path.to_owned(), fingerprint(path))).collect()
 }
 
-/// The files that `config` names: certificates, their keys, and the roots of clients, backends and authorities; and `secrets`, which
-/// it was read from.
-pub fn named_files<'a>(config: &'a Config, secrets: &'a [PathBuf]) -> impl Iterator<Item = &'a Path> {
+/// The files that `config` names: certificates, their keys, and the roots of clients, backends and authorities; and `read`, which it was read from:
+/// secrets and pages.
+pub fn named_files<'a>(config: &'a Config, read: &'a [PathBuf]) -> impl Iterator<Item = &'a Path> {
     let roots = trust::files(config).chain(config.acme.ca_file.as_deref());
     let pairs = config.tls.certificates.iter().flat_map(|files| [files.cert.as_path(), files.key.as_path()]);
-    pairs.chain(roots).chain(secrets.iter().map(PathBuf::as_path))
+    pairs.chain(roots).chain(read.iter().map(PathBuf::as_path))
 }

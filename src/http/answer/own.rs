@@ -1,14 +1,14 @@
 //! Our own answers: refusals, redirects, and what a route answers by itself.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use super::body::AnswerBody;
 use super::fields::finish_headers;
 use crate::error::Failure;
 use crate::http::exchange::Exchange;
 use crate::http::visit::SeeOther;
-use crate::pages;
+use crate::policy::pages::{Page, Said, grpc_status, page};
 use crate::service::Maintenance;
 use crate::site::RouteAction;
 
@@ -70,7 +70,6 @@ pub fn refuse_for_maintenance(exchange: Box<Exchange>, maintenance: &Maintenance
     let text = maintenance.message.as_deref().unwrap_or(failure.text());
     let mut fields = HeaderMap::new();
     fields.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     problem(exchange, failure, failure.status(), text, fields)
 }
 
@@ -97,7 +96,26 @@ pub fn see_other(exchange: Box<Exchange>, to: SeeOther) -> Response<AnswerBody> 
     own(exchange, StatusCode::SEE_OTHER, Bytes::new(), None, fields)
 }
 
-/// A failure's page, in the form that suits the client.
+/// Our page in the place of a backend's answer, with those of its fields that are not about the body that goes.
+pub fn intercept(exchange: Box<Exchange>, status: StatusCode, from: &HeaderMap) -> Response<AnswerBody> {
+    let mut fields = HeaderMap::new();
+    for (name, value) in from {
+        if is_kept(name) {
+            fields.append(name.clone(), value.clone());
+        }
+    }
+    let text = if status.is_server_error() { "the server could not answer" } else { "the server has refused this" };
+    with_page(exchange, status, "intercepted", text, fields)
+}
+
+/// What a client acts upon (RFC 9110, 11.6.1, 10.2.1, 10.2.3), its cookies, and who may read the answer.
+fn is_kept(name: &HeaderName) -> bool {
+    const KEPT: [HeaderName; 5] =
+        [header::WWW_AUTHENTICATE, header::RETRY_AFTER, header::ALLOW, header::SET_COOKIE, header::VARY];
+    KEPT.contains(name) || name.as_str().starts_with("access-control-")
+}
+
+/// A failure's page.
 fn problem(
     mut exchange: Box<Exchange>,
     failure: Failure,
@@ -106,7 +124,55 @@ fn problem(
     fields: HeaderMap,
 ) -> Response<AnswerBody> {
     exchange.outcome.failed(failure);
+    with_page(exchange, status, failure.reason(), text, fields)
+}
+
+/// A page in the form that suits the client. No cache may keep it: what it is about is soon over.
+fn with_page(
+    exchange: Box<Exchange>,
+    status: StatusCode,
+    reason: &str,
+    text: &str,
+    mut fields: HeaderMap,
+) -> Response<AnswerBody> {
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let request = &exchange.request;
-    let page = pages::problem(status, failure.reason(), text, request.id.as_str(), request.wants_json());
-    own(exchange, status, page.body, Some(page.content_type), fields)
+    if let Some(content_type) = request.grpc() {
+        let content_type = content_type.clone();
+        return refuse_call(exchange, status, text, content_type, fields);
+    }
+    fields.append(header::VARY, HeaderValue::from_static("Accept"));
+    let pages = &exchange.route().errors;
+    let is_maintenance = reason == Failure::Maintenance.reason();
+    let html = if is_maintenance { pages.of_maintenance(status) } else { pages.of_status(status) };
+    let said = Said { status, reason, text, request_id: request.id.as_str() };
+    let Page { content_type, body } = page(&said, request.page_form(), html);
+    own(exchange, status, body, Some(content_type), fields)
+}
+
+/// An answer that is one head (gRPC over HTTP/2, "Trailers-Only"). The log and the metrics have the HTTP status.
+fn refuse_call(
+    exchange: Box<Exchange>,
+    status: StatusCode,
+    text: &str,
+    content_type: HeaderValue,
+    mut fields: HeaderMap,
+) -> Response<AnswerBody> {
+    fields.insert(HeaderName::from_static("grpc-status"), HeaderValue::from(u16::from(grpc_status(status))));
+    // Our own sentences have nothing in them that had to be encoded; an operator's may.
+    if let Ok(message) = HeaderValue::from_str(&percent_encoded(text)) {
+        fields.insert(HeaderName::from_static("grpc-message"), message);
+    }
+    let mut response = own(exchange, status, Bytes::new(), Some(content_type), fields);
+    *response.status_mut() = StatusCode::OK;
+    response
+}
+
+/// gRPC over HTTP/2, "Percent-Encoded".
+fn percent_encoded(text: &str) -> String {
+    let encoded = |byte: u8| match byte {
+        b' '..=b'~' if byte != b'%' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encoded).collect()
 }

@@ -6,10 +6,12 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Uri, Version, header};
 
+use super::media_type::is_grpc;
 use crate::decide::Client;
 use crate::error::Failure;
 use crate::headers::TraceParent;
 use crate::http::connection::Escapes;
+use crate::policy::pages::PageForm;
 use crate::types::RequestId;
 
 /// A client's request, without the fields that only a backend is interested in.
@@ -34,6 +36,8 @@ pub struct ClientRequest {
     user_agent: Option<HeaderValue>,
     referer: Option<HeaderValue>,
     accept: Option<HeaderValue>,
+    /// The Content-Type of a gRPC call.
+    grpc: Option<HeaderValue>,
 }
 
 impl ClientRequest {
@@ -56,6 +60,11 @@ impl ClientRequest {
             user_agent: logged(header::USER_AGENT),
             referer: logged(header::REFERER),
             accept: logged(header::ACCEPT),
+            // A gRPC call is a POST: no other request is asked.
+            grpc: (head.method == Method::POST)
+                .then(|| logged(header::CONTENT_TYPE))
+                .flatten()
+                .filter(|kind| is_grpc(Some(kind))),
         }
     }
 
@@ -105,10 +114,14 @@ impl ClientRequest {
         self.began
     }
 
-    /// Whether an error page is better read by a program.
-    pub fn wants_json(&self) -> bool {
-        let accept = self.accept.as_ref().and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-        accept.contains("json") && !accept.contains("text/html")
+    /// Which form of a page its client reads.
+    pub fn page_form(&self) -> PageForm {
+        PageForm::of(self.accept.as_ref())
+    }
+
+    /// The Content-Type, if it is a gRPC call.
+    pub fn grpc(&self) -> Option<&HeaderValue> {
+        self.grpc.as_ref()
     }
 
     /// As the client wrote it: Host, or `:authority`.
@@ -149,32 +162,15 @@ impl ClientRequest {
 mod tests {
     use super::*;
 
-    fn request(accept: Option<&str>, uri: &str) -> ClientRequest {
-        let mut builder = http::Request::get(uri);
-        if let Some(accept) = accept {
-            builder = builder.header(header::ACCEPT, accept);
-        }
-        let head = builder.body(()).unwrap().into_parts().0;
+    fn request(uri: &str) -> ClientRequest {
+        let head = http::Request::get(uri).body(()).unwrap().into_parts().0;
         let client = Client { ip: [127, 0, 0, 1].into(), is_trusted: false, is_https: false };
         ClientRequest::new(&head, RequestId::new(), client, SystemTime::now())
     }
 
     #[test]
-    fn json_is_for_clients_that_accept_it_and_no_html() {
-        for (accept, wants) in [
-            (None, false),
-            (Some("*/*"), false),
-            (Some("application/json"), true),
-            (Some("application/problem+json"), true),
-            (Some("text/html,application/json;q=0.9"), false),
-        ] {
-            assert_eq!(request(accept, "/").wants_json(), wants, "{accept:?}");
-        }
-    }
-
-    #[test]
     fn the_host_is_that_of_the_target_where_there_is_no_field() {
-        assert_eq!(request(None, "https://app.test:8443/x").host(), "app.test:8443");
-        assert_eq!(request(None, "/x").host(), "");
+        assert_eq!(request("https://app.test:8443/x").host(), "app.test:8443");
+        assert_eq!(request("/x").host(), "");
     }
 }

@@ -15,11 +15,10 @@ use http::{HeaderMap, header};
 use http_body::{Body, Frame};
 
 use super::attempt::RequestPayload;
-use super::media_type::is_grpc;
 use crate::error::Failure;
 use crate::headers::Hop;
 use crate::http::connection::RequestBody;
-use crate::http::exchange::{Exchange, Upload, WholeBody};
+use crate::http::exchange::{Exchange, Upload, WholeBody, is_grpc};
 use crate::spool::{Fifo, WholeBytes};
 use crate::upstream::BoxError;
 use crate::worker::ExchangeKind;

@@ -11,7 +11,6 @@ mod entry;
 mod gather;
 mod head;
 mod hints;
-mod media_type;
 mod pipeline;
 mod respond;
 

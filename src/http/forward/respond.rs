@@ -5,12 +5,11 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 
-use super::media_type::{is_event_stream, is_grpc};
 use crate::config;
 use crate::error::Failure;
 use crate::headers::{self, AnswerHop, AnswerLength, Hop};
-use crate::http::answer::{AnswerBody, finish_headers, refuse};
-use crate::http::exchange::Exchange;
+use crate::http::answer::{AnswerBody, finish_headers, intercept, refuse};
+use crate::http::exchange::{Exchange, is_event_stream, is_grpc};
 use crate::http::tunnel::Tunnel;
 use crate::site::ServiceTarget;
 use crate::upstream::Lease;
@@ -36,6 +35,10 @@ pub(super) fn respond(
         AnswerLength::Settled => {}
         AnswerLength::Contradictory => lease.spend(),
         AnswerLength::Encoded => return refuse_answer(exchange, target, Failure::UpstreamInvalid),
+    }
+    if exchange.route().errors.intercepts(response.status()) {
+        // The body goes unread, and the connection with it.
+        return intercept(exchange, response.status(), response.headers());
     }
     exchange.outcome.status = response.status().as_u16();
     finish_headers(&exchange, response.headers_mut());

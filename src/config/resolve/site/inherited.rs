@@ -6,13 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use ipnet::IpNet;
 
 use super::action;
 use super::context::SiteContext;
+use crate::config::error_folder::{self, ErrorFolder};
 use crate::config::model::{ActionConfig, BufferSizes, HeaderPolicy, Hsts, Preset, RouteConfig};
 use crate::config::read::{Mistake, Table, Value};
-use crate::config::resolve::parse::{network, request_path};
+use crate::config::resolve::parse::{network, request_path, status};
 use crate::config::resolve::service::{BUFFERS, Services};
 use crate::config::resolve::{headers, process};
 use crate::config::route_path::RoutePath;
@@ -37,6 +39,8 @@ pub struct InheritedKeys {
     headers: HeaderPolicy,
     hsts: Option<Hsts>,
     early_hints: bool,
+    errors: Option<Arc<ErrorFolder>>,
+    errors_intercept: Vec<StatusCode>,
 }
 
 impl InheritedKeys {
@@ -54,12 +58,15 @@ impl InheritedKeys {
             headers: HeaderPolicy { preset: Preset::Secure, changes: Vec::new() },
             hsts: Some(Hsts { max_age: YEAR, include_subdomains: false, preload: false }),
             early_hints: false,
+            errors: None,
+            errors_intercept: Vec::new(),
         }
     }
 
     /// What is given in the table, over `self`.
     pub fn overlaid(self, t: &mut Table<'_>, context: &SiteContext<'_>) -> Self {
         warn_of_compress(t);
+        let read_file = t.document().outside().file;
         Self {
             action: action::read(t, context.services).or(self.action),
             limit: t.list("limit", |v| zone(v, context)).unwrap_or(self.limit),
@@ -72,6 +79,9 @@ impl InheritedKeys {
             headers: t.read("headers", self.headers, |v| headers::choose(v, context.policies)),
             hsts: t.read("hsts", self.hsts, hsts),
             early_hints: t.read("early_hints", self.early_hints, Value::boolean),
+            errors: t
+                .read("errors", self.errors, |v| v.unless_empty(|v| error_folder::read(v, read_file).map(Arc::new))),
+            errors_intercept: t.list("errors_intercept", |v| status(v, 400, 599)).unwrap_or(self.errors_intercept),
         }
     }
 
@@ -98,6 +108,8 @@ impl InheritedKeys {
             headers: self.headers,
             hsts: self.hsts,
             early_hints: self.early_hints,
+            errors: self.errors,
+            errors_intercept: self.errors_intercept,
             strip_prefix,
         })
     }

@@ -10,7 +10,7 @@ use crate::access::Entry;
 use crate::error::Failure;
 use crate::headers::X_REQUEST_ID;
 use crate::http::connection::conn::Conn;
-use crate::pages;
+use crate::policy::pages::{PageForm, Said, page};
 use crate::types::{RequestId, TlsVersion};
 
 /// The status of an answer that hyper made by itself: a 4xx head with an empty body and nothing of ours.
@@ -27,10 +27,12 @@ pub(super) fn status_of_bare(written: &[u8]) -> Option<StatusCode> {
 pub(super) fn answer_unparsed(conn: &Rc<Conn>, failure: Failure) -> Vec<u8> {
     let id = RequestId::new();
     let status = failure.status();
-    let page = pages::html(status, failure.text(), id.as_str());
+    let said = Said { status, reason: failure.reason(), text: failure.text(), request_id: id.as_str() };
+    let page = page(&said, PageForm::Text, None);
     let snapshot = conn.worker().snapshot();
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, page.content_type);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(page.body.len()));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     headers.insert(header::DATE, conn.worker().dates.now());

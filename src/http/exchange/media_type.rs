@@ -3,12 +3,12 @@
 use http::HeaderValue;
 
 /// `text/event-stream`, with any parameter.
-pub(super) fn is_event_stream(content_type: Option<&HeaderValue>) -> bool {
+pub fn is_event_stream(content_type: Option<&HeaderValue>) -> bool {
     content_type.is_some_and(|value| begins(value, b"text/event-stream"))
 }
 
 /// `application/grpc`, with any suffix or parameter.
-pub(super) fn is_grpc(content_type: Option<&HeaderValue>) -> bool {
+pub fn is_grpc(content_type: Option<&HeaderValue>) -> bool {
     content_type.is_some_and(|value| begins(value, b"application/grpc"))
 }
 
