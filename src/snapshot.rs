@@ -13,6 +13,7 @@ use crate::config::{self, BufferSizes, Config, HeaderPolicy, Preset};
 use crate::headers::SecurityHeaders;
 use crate::limit::Limiter;
 use crate::metrics::Metrics;
+use crate::policy::methods::AllowedMethods;
 use crate::policy::pages::ErrorPages;
 use crate::service::Service;
 use crate::site::{Limit, Route, RouteAction, ServiceTarget, Site, SiteClients, Sites};
@@ -152,6 +153,7 @@ impl Builder<'_> {
             body_timeout: route.body_timeout,
             buffers: route.buffers,
             security: SecurityHeaders::compile(&route.headers, route.hsts),
+            methods: AllowedMethods::of(&route.methods),
             errors: ErrorPages::new(route.errors.clone(), route.errors_intercept.clone()),
             early_hints: route.early_hints,
             stripped: route.strip_prefix.then(|| route.path.as_prefix()).flatten(),
@@ -185,6 +187,7 @@ impl Builder<'_> {
             body_timeout: self.config.limits.body_timeout,
             buffers: BufferSizes { requests: 0, responses: 0 },
             security: SecurityHeaders::compile(&HeaderPolicy { preset: Preset::Secure, changes: Vec::new() }, None),
+            methods: None,
             errors: ErrorPages::default(),
             early_hints: false,
             stripped: None,

@@ -90,3 +90,34 @@ fn a_table_of_headers_changes_the_preset() {
     let off = edge.tls("off.test").get("/");
     assert_eq!((off.get("x-frame-options"), off.get("x-request-id").is_some()), (None, true));
 }
+
+#[test]
+fn methods_that_a_route_does_not_take_get_405_with_those_it_does() {
+    let origin = Origin::start("blue");
+    let routes =
+        "[[site.route]]\npath = \"/admin/\"\nmethods = [\"POST\"]\n[[site.route]]\npath = \"/all/\"\nmethods = []";
+    let edge = Setup::to(&origin).site("methods = [\"GET\"]").and(routes).start();
+    let ask = |method: &str, path: &str| edge.tls("app.test").ask(method, path, "Content-Length: 0\r\n", "");
+    for (method, path, status, allow) in [
+        ("GET", "/", 200, None),
+        ("HEAD", "/", 200, None),
+        ("POST", "/", 405, Some("GET, HEAD")),
+        ("OPTIONS", "/", 405, Some("GET, HEAD")),
+        ("PROPFIND", "/", 405, Some("GET, HEAD")),
+        ("get", "/", 405, Some("GET, HEAD")),
+        ("POST", "/admin/x", 200, None),
+        ("GET", "/admin/x", 405, Some("POST")),
+        ("GET", "/%61dmin/x", 405, Some("POST")),
+        ("GET", "/x/../admin/x", 405, Some("POST")),
+        ("PUT", "/all/x", 200, None),
+        ("TRACE", "/all/x", 405, Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
+    ] {
+        let answer = ask(method, path);
+        assert_eq!((answer.status, answer.get("allow")), (status, allow), "{method} {path}");
+    }
+    assert_eq!(edge.tls("app.test").ask("GET", "/admin%2fx", "", "").status, 400, "servers read it in two ways");
+    let mut client = edge.h2("app.test");
+    let answer = client.ask(client.request("DELETE", "/"), &[], None).unwrap();
+    assert_eq!((answer.status, answer.get("allow")), (405, Some("GET, HEAD")));
+    assert_eq!(edge.logged(answer.get("x-request-id").unwrap())["error"], "method_not_allowed");
+}

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
 use super::error_folder::ErrorFolder;
@@ -354,6 +354,8 @@ pub struct RouteConfig {
     pub hsts: Option<Hsts>,
     /// HTTP/1.1 clients get 103 Early Hints too.
     pub early_hints: bool,
+    /// Empty: all.
+    pub methods: Vec<Method>,
     /// `None`: the built-in page.
     pub errors: Option<Arc<ErrorFolder>>,
     /// Statuses of the backend that get our page.

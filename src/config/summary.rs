@@ -129,8 +129,9 @@ fn route_json(route: &RouteConfig) -> Value {
         "body_size": route.body_size,
         "buffer_requests": route.buffers.requests,
         "buffer_responses": route.buffers.responses,
+        "methods": texts(&route.methods),
         "errors": route.errors.as_ref().map(|folder| folder.path.display().to_string()),
-        "errors_intercept": route.errors_intercept.iter().map(|status| status.as_u16()).collect::<Vec<_>>(),
+        "errors_intercept": route.errors_intercept.iter().map(http::StatusCode::as_u16).collect::<Vec<_>>(),
         "strip_prefix": route.strip_prefix,
     })
 }

@@ -100,7 +100,7 @@ fn judge<'s>(
         return Err(Failure::BadPath);
     }
     decision.path = readings.resolved;
-    if matches!(head.method, Method::TRACE | Method::CONNECT) {
+    if matches!(head.method, Method::TRACE | Method::CONNECT) || !route.takes(&head.method) {
         return Err(Failure::MethodNotAllowed);
     }
     if !route.admits(decision.client.ip) {

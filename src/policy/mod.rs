@@ -3,4 +3,5 @@
 //!
 //! Pure: no room here reads a socket or a file. [`crate::site`] holds what a route has, [`crate::http`] asks it.
 
+pub mod methods;
 pub mod pages;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
 use super::path::behind_segments;
@@ -13,6 +13,7 @@ use crate::config::{self, Balance, BufferSizes, RoutePath, ZoneKey};
 use crate::headers::SecurityHeaders;
 use crate::limit::Limiter;
 use crate::metrics::{Series, ServiceSeries, ZoneSeries};
+use crate::policy::methods::AllowedMethods;
 use crate::policy::pages::ErrorPages;
 use crate::service::Service;
 
@@ -32,6 +33,8 @@ pub struct Route {
     pub body_timeout: Duration,
     pub buffers: BufferSizes,
     pub security: SecurityHeaders,
+    /// `None`: all.
+    pub methods: Option<AllowedMethods>,
     pub errors: ErrorPages,
     /// HTTP/1.1 clients get them too.
     pub early_hints: bool,
@@ -109,7 +112,18 @@ impl Route {
                 && other.limits.iter().all(is_limited)
                 && other.deny.iter().all(|net| self.deny.contains(net))
                 && (other.allow.is_empty() || self.allow == other.allow)
+                && self.methods_cover(other)
                 && self.body_size <= other.body_size
+    }
+
+    /// Whether a method may come.
+    pub fn takes(&self, method: &Method) -> bool {
+        self.methods.as_ref().is_none_or(|methods| methods.has(method))
+    }
+
+    fn methods_cover(&self, other: &Self) -> bool {
+        let within = |others: &AllowedMethods| self.methods.as_ref().is_some_and(|own| own.is_within(others));
+        other.methods.as_ref().is_none_or(within)
     }
 
     /// `deny` first, then `allow` if there is any.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::uri::Authority;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
 use crate::config::read::{Mistake, Value};
@@ -59,6 +59,20 @@ pub(super) fn cookie_name(text: &str) -> Result<String, Mistake> {
         return Err(Mistake::new(format!("{text:?} is not a cookie name")).help("letters, digits, \"-\" and \"_\""));
     }
     Ok(text.to_owned())
+}
+
+/// A method in capitals, as it is sent: methods are case-sensitive (RFC 9110, 9.1).
+pub(super) fn method(value: &Value<'_>) -> Result<Method, Mistake> {
+    let text = value.text()?;
+    let upper = text.to_ascii_uppercase();
+    if text != upper {
+        return Err(Mistake::new(format!("{text:?} is no method")).help(format!("write {upper:?}")));
+    }
+    let method = Method::from_bytes(text.as_bytes()).map_err(|_| Mistake::new(format!("{text:?} is no method")))?;
+    if matches!(method, Method::TRACE | Method::CONNECT) {
+        return Err(Mistake::new(format!("{text} is never served")).help("leave it out"));
+    }
+    Ok(method)
 }
 
 pub(super) fn status(value: &Value<'_>, first: u16, last: u16) -> Result<StatusCode, Mistake> {

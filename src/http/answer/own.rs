@@ -8,6 +8,7 @@ use super::fields::finish_headers;
 use crate::error::Failure;
 use crate::http::exchange::Exchange;
 use crate::http::visit::SeeOther;
+use crate::policy::methods::{ALLOW_ALL, AllowedMethods};
 use crate::policy::pages::{Page, Said, grpc_status, page};
 use crate::service::Maintenance;
 use crate::site::RouteAction;
@@ -50,7 +51,8 @@ pub fn refuse(exchange: Box<Exchange>, failure: Failure) -> Response<AnswerBody>
         fields.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        fields.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        let methods = exchange.route().methods.as_ref();
+        fields.insert(header::ALLOW, methods.map_or(ALLOW_ALL, AllowedMethods::allow));
     }
     if failure.closes() && !exchange.request.is_h2() || failure.outdates_connection() {
         exchange.conn().finish();

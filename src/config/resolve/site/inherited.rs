@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use ipnet::IpNet;
 
 use super::action;
@@ -14,7 +14,7 @@ use super::context::SiteContext;
 use crate::config::error_folder::{self, ErrorFolder};
 use crate::config::model::{ActionConfig, BufferSizes, HeaderPolicy, Hsts, Preset, RouteConfig};
 use crate::config::read::{Mistake, Table, Value};
-use crate::config::resolve::parse::{network, request_path, status};
+use crate::config::resolve::parse::{method, network, request_path, status};
 use crate::config::resolve::service::{BUFFERS, Services};
 use crate::config::resolve::{headers, process};
 use crate::config::route_path::RoutePath;
@@ -39,6 +39,7 @@ pub struct InheritedKeys {
     headers: HeaderPolicy,
     hsts: Option<Hsts>,
     early_hints: bool,
+    methods: Vec<Method>,
     errors: Option<Arc<ErrorFolder>>,
     errors_intercept: Vec<StatusCode>,
 }
@@ -58,6 +59,7 @@ impl InheritedKeys {
             headers: HeaderPolicy { preset: Preset::Secure, changes: Vec::new() },
             hsts: Some(Hsts { max_age: YEAR, include_subdomains: false, preload: false }),
             early_hints: false,
+            methods: Vec::new(),
             errors: None,
             errors_intercept: Vec::new(),
         }
@@ -79,6 +81,7 @@ impl InheritedKeys {
             headers: t.read("headers", self.headers, |v| headers::choose(v, context.policies)),
             hsts: t.read("hsts", self.hsts, hsts),
             early_hints: t.read("early_hints", self.early_hints, Value::boolean),
+            methods: t.list("methods", method).unwrap_or(self.methods),
             errors: t
                 .read("errors", self.errors, |v| v.unless_empty(|v| error_folder::read(v, read_file).map(Arc::new))),
             errors_intercept: t.list("errors_intercept", |v| status(v, 400, 599)).unwrap_or(self.errors_intercept),
@@ -108,6 +111,7 @@ impl InheritedKeys {
             headers: self.headers,
             hsts: self.hsts,
             early_hints: self.early_hints,
+            methods: self.methods,
             errors: self.errors,
             errors_intercept: self.errors_intercept,
             strip_prefix,
