@@ -13,6 +13,7 @@ use crate::config::{self, BufferSizes, Config, HeaderPolicy, Preset};
 use crate::headers::SecurityHeaders;
 use crate::limit::Limiter;
 use crate::metrics::Metrics;
+use crate::policy::cors::Cors;
 use crate::policy::methods::AllowedMethods;
 use crate::policy::pages::ErrorPages;
 use crate::service::Service;
@@ -141,6 +142,7 @@ impl Builder<'_> {
             config::RoutePath::Prefix(path) => path.clone(),
             config::RoutePath::Exact(path) => format!("={path}"),
         };
+        let methods = AllowedMethods::of(&route.methods);
         Route {
             site: site.name.clone(),
             path: route.path.clone(),
@@ -153,7 +155,8 @@ impl Builder<'_> {
             body_timeout: route.body_timeout,
             buffers: route.buffers,
             security: SecurityHeaders::compile(&route.headers, route.hsts),
-            methods: AllowedMethods::of(&route.methods),
+            cors: Cors::compile(&route.cors, methods.as_ref().map(AllowedMethods::allow)),
+            methods,
             errors: ErrorPages::new(route.errors.clone(), route.errors_intercept.clone()),
             early_hints: route.early_hints,
             stripped: route.strip_prefix.then(|| route.path.as_prefix()).flatten(),
@@ -188,6 +191,7 @@ impl Builder<'_> {
             buffers: BufferSizes { requests: 0, responses: 0 },
             security: SecurityHeaders::compile(&HeaderPolicy { preset: Preset::Secure, changes: Vec::new() }, None),
             methods: None,
+            cors: None,
             errors: ErrorPages::default(),
             early_hints: false,
             stripped: None,

@@ -19,6 +19,7 @@ mod client_rules;
 mod clock;
 mod command_output;
 mod container;
+mod cors;
 mod crash;
 mod data_path;
 mod descriptors;

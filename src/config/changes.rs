@@ -166,7 +166,7 @@ fn route(before: &RouteConfig, next: &RouteConfig) -> String {
     let keys = differing!(before, next, RouteConfig {
         path => "path", action => "what answers", limit => "limit", allow => "allow", deny => "deny",
         body_size => "body_size", body_timeout => "body_timeout", buffers => "buffer_requests or buffer_responses", headers => "headers", hsts => "hsts",
-        early_hints => "early_hints", methods => "methods", errors => "errors or a page in its folder", errors_intercept => "errors_intercept", strip_prefix => "strip_prefix",
+        early_hints => "early_hints", methods => "methods", cors => "cors", errors => "errors or a page in its folder", errors_intercept => "errors_intercept", strip_prefix => "strip_prefix",
     });
     match &next.path {
         RoutePath::Prefix(path) if path == "/" => keys.join(", "),

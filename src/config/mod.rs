@@ -7,10 +7,10 @@
 
 mod changes;
 mod diagnostic;
-mod error_folder;
 mod limits;
 mod load;
 pub mod model;
+mod policy;
 mod read;
 mod resolve;
 mod route_path;
@@ -24,9 +24,10 @@ mod reference;
 
 pub use changes::{changes, waits_for_restart};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use error_folder::{ErrorFolder, PageName};
 pub use load::{DEFAULT_PATH, PATH_VARIABLE, find, load};
 pub use model::*;
+pub use policy::cors::{CorsConfig, OriginPattern};
+pub use policy::error_folder::{ErrorFolder, PageName};
 pub use resolve::{DEFAULT_SOCKET, DEFAULT_STATE_DIR, parse};
 pub use route_path::RoutePath;
 

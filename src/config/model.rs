@@ -12,8 +12,9 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
-use super::error_folder::ErrorFolder;
 pub use super::limits::{BufferSizes, Limits, SpoolConfig};
+use super::policy::cors::CorsConfig;
+use super::policy::error_folder::ErrorFolder;
 use super::route_path::RoutePath;
 use crate::types::{BackendAddr, Color, HostName, HostPattern, ListenAddr, Rate, TlsVersion};
 
@@ -356,6 +357,7 @@ pub struct RouteConfig {
     pub early_hints: bool,
     /// Empty: all.
     pub methods: Vec<Method>,
+    pub cors: CorsConfig,
     /// `None`: the built-in page.
     pub errors: Option<Arc<ErrorFolder>>,
     /// Statuses of the backend that get our page.

@@ -130,6 +130,7 @@ fn route_json(route: &RouteConfig) -> Value {
         "buffer_requests": route.buffers.requests,
         "buffer_responses": route.buffers.responses,
         "methods": texts(&route.methods),
+        "cors": texts(&route.cors.origins),
         "errors": route.errors.as_ref().map(|folder| folder.path.display().to_string()),
         "errors_intercept": route.errors_intercept.iter().map(http::StatusCode::as_u16).collect::<Vec<_>>(),
         "strip_prefix": route.strip_prefix,

@@ -11,6 +11,7 @@ use super::location;
 use super::peer::Peer;
 use crate::config::SiteTls;
 use crate::error::Failure;
+use crate::policy::cors::is_preflight;
 use crate::site::{PathReadings, Route, RouteAction, Site};
 use crate::snapshot::Snapshot;
 
@@ -30,11 +31,14 @@ pub enum RequestVerdict {
     /// What the route says.
     Pass,
     Refuse(Failure),
+    /// A page of another origin asks what it may do.
+    Preflight,
     /// To another place, with the method kept unless it is GET or HEAD (RFC 9110, 15.4.9).
     Redirect(String),
 }
 
-/// Decides in this order: target, framing, number of fields, host, site, TLS, client certificate, canonical host, path, method, address, announced body size.
+/// Decides in this order: target, framing, number of fields, host, site, TLS, client certificate, canonical host, path, preflight, method, address, announced
+/// body size.
 pub fn decide<'s>(snapshot: &'s Snapshot, head: &Parts, peer: &Peer) -> Decision<'s> {
     let client = Client::of(peer, &snapshot.config.server.trusted_proxies, &head.headers);
     let mut decision = Decision { client, route: &snapshot.stray, path: None, verdict: RequestVerdict::Pass };
@@ -100,6 +104,9 @@ fn judge<'s>(
         return Err(Failure::BadPath);
     }
     decision.path = readings.resolved;
+    if route.cors.is_some() && is_preflight(head) {
+        return if route.admits(decision.client.ip) { Ok(RequestVerdict::Preflight) } else { Err(Failure::Denied) };
+    }
     if matches!(head.method, Method::TRACE | Method::CONNECT) || !route.takes(&head.method) {
         return Err(Failure::MethodNotAllowed);
     }

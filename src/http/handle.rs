@@ -11,7 +11,7 @@ use futures_util::future::Either;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
-use super::answer::{AnswerBody, Limited, own, redirect, refuse, refuse_limited};
+use super::answer::{AnswerBody, Limited, own, preflight, redirect, refuse, refuse_limited};
 use super::connection::{Conn, Handler, RequestBody};
 use super::exchange::{ClientRequest, Exchange};
 use super::forward::forward;
@@ -56,6 +56,7 @@ fn handle(
             Either::Left(ready(own(exchange, StatusCode::OK, text, Some(kind), HeaderMap::new())))
         }
         RequestVerdict::Refuse(failure) => Either::Left(ready(refuse(exchange, failure))),
+        RequestVerdict::Preflight => Either::Left(ready(preflight(exchange))),
         RequestVerdict::Redirect(to) => Either::Left(ready(redirect(exchange, &to))),
         RequestVerdict::Pass => Either::Right(pass(exchange, body)),
     };
@@ -67,7 +68,7 @@ fn handle(
 fn key_authorization(exchange: &Exchange, verdict: &RequestVerdict) -> Option<Bytes> {
     let conn = exchange.conn();
     let is_understood = match verdict {
-        RequestVerdict::Pass | RequestVerdict::Redirect(_) => true,
+        RequestVerdict::Pass | RequestVerdict::Redirect(_) | RequestVerdict::Preflight => true,
         RequestVerdict::Refuse(failure) => matches!(failure, Failure::NoSite | Failure::Misdirected | Failure::Denied),
     };
     if conn.peer().tls || !is_understood || !matches!(*exchange.request.method(), Method::GET | Method::HEAD) {
@@ -85,6 +86,9 @@ fn receive(conn: &Rc<Conn>, mut head: Parts) -> (Box<Exchange>, RequestVerdict) 
     let id = from_client.and_then(|value| RequestId::from_client(value.as_bytes()));
     let id = id.unwrap_or_else(|| RequestId::at(now));
     let mut request = ClientRequest::new(&head, id, decision.client, now);
+    if decision.route.cors.is_some() {
+        request.note_origin(&head);
+    }
     if !conn.scanned().is_clean()
         && let Some(escapes) = conn.scanned().take_escapes(conn.exchanges())
     {

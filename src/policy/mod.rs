@@ -3,5 +3,6 @@
 //!
 //! Pure: no room here reads a socket or a file. [`crate::site`] holds what a route has, [`crate::http`] asks it.
 
+pub mod cors;
 pub mod methods;
 pub mod pages;

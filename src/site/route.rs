@@ -13,6 +13,7 @@ use crate::config::{self, Balance, BufferSizes, RoutePath, ZoneKey};
 use crate::headers::SecurityHeaders;
 use crate::limit::Limiter;
 use crate::metrics::{Series, ServiceSeries, ZoneSeries};
+use crate::policy::cors::Cors;
 use crate::policy::methods::AllowedMethods;
 use crate::policy::pages::ErrorPages;
 use crate::service::Service;
@@ -35,6 +36,8 @@ pub struct Route {
     pub security: SecurityHeaders,
     /// `None`: all.
     pub methods: Option<AllowedMethods>,
+    /// `None`: the app's own business.
+    pub cors: Option<Cors>,
     pub errors: ErrorPages,
     /// HTTP/1.1 clients get them too.
     pub early_hints: bool,

@@ -19,7 +19,7 @@ const SIBLINGS: &[(&str, &[&str])] = &[
     ("limit", &["headers"]),
     ("site", &["headers", "limit", "metrics", "policy", "service", "trust"]),
     ("snapshot", &["headers", "limit", "metrics", "policy", "service", "site", "trust"]),
-    ("decide", &["error", "headers", "site", "snapshot", "trust"]),
+    ("decide", &["error", "headers", "policy", "site", "snapshot", "trust"]),
     ("supervise", &["metrics"]),
     ("token", &["service"]),
     ("health", &["resolve", "upstream"]),

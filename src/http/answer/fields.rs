@@ -5,11 +5,14 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::headers::X_REQUEST_ID;
 use crate::http::exchange::Exchange;
 
-/// Adds the security fields, the cookies of a known client, the request's id, and `Connection: close` to the connection's last
+/// Adds the security fields, who may read it, the cookies of a known client, the request's id, and `Connection: close` to the connection's last
 /// answer.
 pub fn finish_headers(exchange: &Exchange, headers: &mut HeaderMap) {
     let conn = exchange.conn();
     exchange.route().security.apply(headers, exchange.request.client.is_https);
+    if let Some(cors) = &exchange.route().cors {
+        cors.apply(exchange.request.origin(), headers);
+    }
     if let Some(visitor) = &exchange.progress.visitor {
         let service = exchange.route().service_name().unwrap_or_default();
         let backend = exchange.progress.in_flight.as_ref().and_then(|in_flight| in_flight.backend());

@@ -10,4 +10,6 @@ mod relayed;
 
 pub use body::AnswerBody;
 pub use fields::finish_headers;
-pub use own::{Limited, intercept, own, redirect, refuse, refuse_for_maintenance, refuse_limited, see_other};
+pub use own::{
+    Limited, intercept, own, preflight, redirect, refuse, refuse_for_maintenance, refuse_limited, see_other,
+};

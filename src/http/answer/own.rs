@@ -35,7 +35,10 @@ pub fn own(
     if let Some(content_type) = content_type {
         headers.insert(header::CONTENT_TYPE, content_type);
     }
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    // RFC 9110, 8.6.
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
     finish_headers(&exchange, &mut headers);
     let mut response = Response::new(AnswerBody::own(body, exchange));
     *response.status_mut() = status;
@@ -87,6 +90,13 @@ pub fn redirect(exchange: Box<Exchange>, to: &str) -> Response<AnswerBody> {
     let mut fields = HeaderMap::new();
     fields.insert(header::LOCATION, location);
     own(exchange, status, Bytes::new(), None, fields)
+}
+
+/// What a page of another origin may do; the browser asks before it sends what the page wants.
+pub fn preflight(exchange: Box<Exchange>) -> Response<AnswerBody> {
+    let asked = exchange.head.as_ref().map(|head| &head.headers);
+    let fields = exchange.route().cors.as_ref().zip(asked).map(|(cors, asked)| cors.preflight(asked));
+    own(exchange, StatusCode::NO_CONTENT, Bytes::new(), None, fields.unwrap_or_default())
 }
 
 /// A preview's link was followed.

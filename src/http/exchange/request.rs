@@ -36,6 +36,8 @@ pub struct ClientRequest {
     user_agent: Option<HeaderValue>,
     referer: Option<HeaderValue>,
     accept: Option<HeaderValue>,
+    /// Whose page asks, where that decides something.
+    origin: Option<HeaderValue>,
     /// The Content-Type of a gRPC call.
     grpc: Option<HeaderValue>,
 }
@@ -60,6 +62,7 @@ impl ClientRequest {
             user_agent: logged(header::USER_AGENT),
             referer: logged(header::REFERER),
             accept: logged(header::ACCEPT),
+            origin: None,
             // A gRPC call is a POST: no other request is asked.
             grpc: (head.method == Method::POST)
                 .then(|| logged(header::CONTENT_TYPE))
@@ -72,6 +75,15 @@ impl ClientRequest {
     pub fn note_escapes(&mut self, escapes: &Escapes) {
         let target = self.uri.path_and_query().filter(|_| self.uri.authority().is_none());
         self.written = target.and_then(|target| escapes.undone(target.as_str())).map(Into::into);
+    }
+
+    /// Its route has rules for origins.
+    pub fn note_origin(&mut self, head: &Parts) {
+        self.origin = head.headers.get(header::ORIGIN).cloned();
+    }
+
+    pub fn origin(&self) -> Option<&HeaderValue> {
+        self.origin.as_ref()
     }
 
     /// Its path had dot segments: the backend gets it without them, and the log shows what came.

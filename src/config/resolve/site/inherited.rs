@@ -9,10 +9,11 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use ipnet::IpNet;
 
-use super::action;
 use super::context::SiteContext;
-use crate::config::error_folder::{self, ErrorFolder};
+use super::{action, cors};
 use crate::config::model::{ActionConfig, BufferSizes, HeaderPolicy, Hsts, Preset, RouteConfig};
+use crate::config::policy::cors::CorsConfig;
+use crate::config::policy::error_folder::{self, ErrorFolder};
 use crate::config::read::{Mistake, Table, Value};
 use crate::config::resolve::parse::{method, network, request_path, status};
 use crate::config::resolve::service::{BUFFERS, Services};
@@ -40,6 +41,7 @@ pub struct InheritedKeys {
     hsts: Option<Hsts>,
     early_hints: bool,
     methods: Vec<Method>,
+    cors: CorsConfig,
     errors: Option<Arc<ErrorFolder>>,
     errors_intercept: Vec<StatusCode>,
 }
@@ -60,6 +62,7 @@ impl InheritedKeys {
             hsts: Some(Hsts { max_age: YEAR, include_subdomains: false, preload: false }),
             early_hints: false,
             methods: Vec::new(),
+            cors: CorsConfig::default(),
             errors: None,
             errors_intercept: Vec::new(),
         }
@@ -82,6 +85,7 @@ impl InheritedKeys {
             hsts: t.read("hsts", self.hsts, hsts),
             early_hints: t.read("early_hints", self.early_hints, Value::boolean),
             methods: t.list("methods", method).unwrap_or(self.methods),
+            cors: cors::read(t).unwrap_or(self.cors),
             errors: t
                 .read("errors", self.errors, |v| v.unless_empty(|v| error_folder::read(v, read_file).map(Arc::new))),
             errors_intercept: t.list("errors_intercept", |v| status(v, 400, 599)).unwrap_or(self.errors_intercept),
@@ -112,6 +116,7 @@ impl InheritedKeys {
             hsts: self.hsts,
             early_hints: self.early_hints,
             methods: self.methods,
+            cors: self.cors,
             errors: self.errors,
             errors_intercept: self.errors_intercept,
             strip_prefix,

@@ -2,6 +2,7 @@
 
 mod action;
 mod context;
+mod cors;
 mod hosts;
 mod inherited;
 mod tables;

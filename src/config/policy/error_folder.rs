@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use http::StatusCode;
 
-use super::read::{Mistake, Value};
+use crate::config::read::{Mistake, Value};
 
 /// A page may be this large: it is held in memory, and filled in for each answer.
 const LARGEST: usize = 256 * 1024;
@@ -46,7 +46,10 @@ impl PageName {
 }
 
 /// The value of `errors`.
-pub(super) fn read(value: &Value<'_>, read_page: &dyn Fn(&Path) -> io::Result<String>) -> Result<ErrorFolder, Mistake> {
+pub(in crate::config) fn read(
+    value: &Value<'_>,
+    read_page: &dyn Fn(&Path) -> io::Result<String>,
+) -> Result<ErrorFolder, Mistake> {
     let path = value.path()?;
     let mut pages = BTreeMap::new();
     for name in PageName::all() {
