@@ -318,3 +318,14 @@ fn a_slow_answer_behind_a_contradictory_one_is_not_mixed_with_it() {
     }
     wait_until("the connections to be closed", || origin.accepted() > 5);
 }
+
+#[test]
+fn an_answer_without_content_has_no_length() {
+    let origin = Origin::start("blue");
+    answers(&origin, "/204", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", Then::Close);
+    let edge = Setup::to(&origin).start();
+    let answer = edge.get("/204");
+    assert_eq!((answer.status, answer.get("content-length")), (204, None));
+    let answer = edge.h2("app.test").get("/204");
+    assert_eq!((answer.status, answer.get("content-length"), answer.body.len()), (204, None, 0));
+}

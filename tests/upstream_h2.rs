@@ -85,6 +85,8 @@ fn more_requests_than_a_connection_takes_open_another() {
 enum Refusal {
     ResetStream,
     GoAway,
+    /// Not a frame for any request.
+    Silence,
 }
 
 /// Speaks HTTP/2 frame by frame: answers the probe on its first connection, refuses `refusals` connections, answers the rest.
@@ -198,5 +200,17 @@ fn a_backend_that_refuses_for_ever_is_not_asked_for_ever() {
         assert!(backend.bodies.lock().unwrap().is_empty());
         assert_eq!(edge.logged(answer.id())["attempts"], 1);
         assert_eq!(edge.metric("edge_upstream_retries_total"), f64::from(asked - 1));
+    }
+}
+
+#[test]
+fn a_connection_that_has_fallen_silent_costs_one_request_its_answer() {
+    let origin = Refusing::start(Refusal::Silence, 1);
+    let edge = origin.edge("response_timeout = \"500ms\"\nretries = 0");
+    assert_eq!(edge.get("/").status, 504);
+    for _ in 0..5 {
+        let begun = Instant::now();
+        assert_eq!(edge.get("/").status, 200, "on another connection");
+        assert!(begun.elapsed() < seconds(1), "{:?}", begun.elapsed());
     }
 }

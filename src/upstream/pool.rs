@@ -55,11 +55,16 @@ struct SharedH2 {
     sender: http2::SendRequest<Outgoing>,
     vouched: Vouched,
     /// Each lease has a clone.
-    in_use: Rc<()>,
+    in_use: Rc<Silence>,
     max_streams: MaxStreams,
     since: Instant,
     keepalive: Duration,
 }
+
+/// Whether a request on an HTTP/2 connection was not answered in time: what else is on it may still end, nothing new goes there. The
+/// backend may answer well on another one.
+#[derive(Default)]
+struct Silence(Cell<bool>);
 
 /// What verified the backend of a connection; without TLS, nothing did.
 struct Vouched(Option<Arc<BackendTls>>);
@@ -83,7 +88,7 @@ pub struct Lease {
     is_spent: bool,
     /// How long the connection may be idle after this exchange.
     keepalive: Duration,
-    _in_use: Option<Rc<()>>,
+    in_use: Option<Rc<Silence>>,
 }
 
 /// Why there was no answer.
@@ -175,7 +180,7 @@ impl Upstreams {
         let (mut vouched, mut in_use, keepalive) = (Vouched(tls), None, service.keepalive);
         if let (UpstreamSender::H2(sender), Some(max_streams)) = (&sender, max_streams) {
             let vouched = std::mem::replace(&mut vouched, Vouched(None));
-            let token = in_use.insert(Rc::new(())).clone();
+            let token = in_use.insert(Rc::<Silence>::default()).clone();
             let (sender, since) = (sender.clone(), self.looked.get());
             let latest = SharedH2 { sender, vouched, in_use: token, max_streams, since, keepalive };
             let mut shared = self.shared.borrow_mut();
@@ -223,15 +228,15 @@ impl Upstreams {
         vouched: Vouched,
         reused: bool,
         keepalive: Duration,
-        in_use: Option<Rc<()>>,
+        in_use: Option<Rc<Silence>>,
     ) -> Lease {
-        Lease { upstreams: self.clone(), backend, sender, vouched, reused, is_spent: false, keepalive, _in_use: in_use }
+        Lease { upstreams: self.clone(), backend, sender, vouched, reused, is_spent: false, keepalive, in_use }
     }
 }
 
 impl SharedH2 {
     fn is_usable(&self) -> bool {
-        !self.sender.is_closed() && self.vouched.holds()
+        !self.sender.is_closed() && self.vouched.holds() && !self.in_use.0.get()
     }
 
     /// Whether its backend takes another exchange on it now (RFC 9113, 5.1.2). One more would wait for another to end.
@@ -261,6 +266,14 @@ impl Lease {
     /// Its connection carries no other exchange.
     pub fn spend(&mut self) {
         self.is_spent = true;
+    }
+
+    /// No answer has come in time: no other exchange is sent on its connection.
+    pub fn was_silent(&mut self) {
+        self.spend();
+        if let Some(in_use) = &self.in_use {
+            in_use.0.set(true);
+        }
     }
 
     /// Sends the head and starts the body at once; answers with the response's head.

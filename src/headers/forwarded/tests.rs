@@ -115,9 +115,29 @@ fn the_client_is_the_rightmost_address_that_is_no_trusted_proxy() {
 }
 
 #[test]
+fn forwarded_says_it_where_x_forwarded_for_does_not() {
+    let client = |fields: &[(&str, &str)]| client_ip("10.0.0.1".parse().unwrap(), &trusted(), &map(fields)).to_string();
+    for (value, expected) in [
+        ("for=192.0.2.7;proto=https", "192.0.2.7"),
+        ("proto=https; For=\"192.0.2.7:4711\"", "192.0.2.7"),
+        ("for=\"[2001:db8::7]:4711\"", "2001:db8::7"),
+        ("for=1.2.3.4, for=192.0.2.7, , for=10.0.0.9", "192.0.2.7"),
+        ("for=192.0.2.7, for=unknown", "10.0.0.1"),
+        ("for=192.0.2.7, for=_hidden, for=10.0.0.9", "10.0.0.9"),
+        ("for=192.0.2.7, proto=https", "10.0.0.1"),
+        ("for=\"a,192.0.2.7\"", "10.0.0.1"),
+        ("for", "10.0.0.1"),
+    ] {
+        assert_eq!(client(&[("forwarded", value)]), expected, "{value}");
+    }
+    let both = [("forwarded", "for=192.0.2.7"), ("x-forwarded-for", "192.0.2.8")];
+    assert_eq!(client(&both), "192.0.2.8");
+    assert_eq!(client(&[("x-forwarded-for", ", ,192.0.2.8,")]), "192.0.2.8", "empty entries are none");
+}
+
+#[test]
 fn an_entry_that_is_no_address_ends_the_search() {
     assert_eq!(client("10.0.0.1", &["192.0.2.1, unknown, 10.0.0.2"]), "10.0.0.2");
-    assert_eq!(client("10.0.0.1", &["192.0.2.1,"]), "10.0.0.1");
 }
 
 fn any_field() -> impl Strategy<Value = (HeaderName, HeaderValue)> {

@@ -36,6 +36,10 @@ pub(super) fn respond(
         AnswerLength::Contradictory => lease.spend(),
         AnswerLength::Encoded => return refuse_answer(exchange, target, Failure::UpstreamInvalid),
     }
+    if response.status() == StatusCode::NO_CONTENT {
+        // RFC 9110, 8.6. HTTP/2 clients take it for a lie about the body.
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
     if exchange.route().errors.intercepts(response.status()) {
         // The body goes unread, and the connection with it.
         return intercept(exchange, response.status(), response.headers());

@@ -273,7 +273,10 @@ impl<'a> Attempt<'a> {
                     TryEnd::Lost { why, was_idle, has_left: self.request.is_none() }
                 }
             }
-            Err(Broken::UpstreamTooSlow) => TryEnd::Stopped(Failure::ResponseTimeout),
+            Err(Broken::UpstreamTooSlow) => {
+                lease.was_silent();
+                TryEnd::Stopped(Failure::ResponseTimeout)
+            }
             Err(_) => TryEnd::Stopped(Failure::DrainCut),
         };
         // If the client's own body broke off, that is the cause.
