@@ -438,6 +438,34 @@ fn slow_download(edge: &Edge, stop: &Arc<AtomicBool>) -> thread::JoinHandle<()> 
 }
 
 #[test]
+fn readers_that_have_taken_the_memory_leave_the_spool_to_the_others() {
+    const READERS: usize = 24;
+    const EACH: usize = 6 << 20;
+    let origin = Origin::start("blue");
+    let done = Arc::new(AtomicUsize::new(0));
+    let noted = done.clone();
+    origin.on("/each", move |_, wire| {
+        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {EACH}\r\n\r\n"));
+        if wire.try_send(bytes(EACH)).is_ok() {
+            noted.fetch_add(1, Ordering::SeqCst);
+        }
+        Then::Keep
+    });
+    let edge = Setup::to(&origin).limits("buffer_memory = \"2MiB\"").start();
+    let mut readers: Vec<Client> = (0..READERS).map(|_| edge.plain()).collect();
+    for reader in &mut readers {
+        reader.begin("GET", "/each", "");
+    }
+    wait_until("every backend to be free", || done.load(Ordering::SeqCst) == READERS);
+    assert!(edge.metric("edge_buffer_memory_bytes") <= f64::from(2 << 20));
+    for reader in &mut readers {
+        assert!(reader.answer().body == bytes(EACH));
+    }
+    drop(readers);
+    assert_given_back(&edge);
+}
+
+#[test]
 fn slow_clients_hold_none_of_two_workers() {
     const SLOW: usize = 25;
     let edge = Setup::pool(&[&two_sync_workers().to_string()]).health("interval = \"2s\"\ntimeout = \"2s\"").start();

@@ -86,3 +86,19 @@ fn streams_that_hang_leave_descriptors_for_everybody_else() {
     assert_eq!(edge.status()["pools"][0]["failed"], 0, "the colour has not failed");
     drop(hanging);
 }
+
+#[test]
+fn clients_that_are_idle_for_long_give_way_to_new_ones() {
+    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
+    let edge = limited(&blue, &green);
+    let mut idle: Vec<Client> = Vec::new();
+    while !edge.stderr().contains("accepting pauses") {
+        let mut client = edge.plain();
+        client.begin("GET", "/", "");
+        idle.push(client);
+    }
+    let asked = Instant::now();
+    assert_eq!(edge.get("/").status, 200, "a new client");
+    assert!(asked.elapsed() < seconds(15), "{:?}, where keepalive is 75 s", asked.elapsed());
+    drop(idle);
+}

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use crate::support::tls::TlsStream;
-use crate::support::{Edge, Origin, Setup, seconds};
+use crate::support::{Edge, Origin, Setup, seconds, wait_until};
 
 #[test]
 fn one_judgement_for_both_protocols() {
@@ -190,4 +190,17 @@ fn a_download_may_be_acknowledged_frame_by_frame() {
         // The test's client gives the window back for each frame it gets.
         assert_eq!(h2.get("/large").body.len(), 8 << 20);
     }
+}
+
+#[test]
+fn a_target_in_utf_8_is_encoded_for_the_backend() {
+    let origin = Origin::start("blue");
+    let edge = Setup::to(&origin).start();
+    // By hand: the library would encode it.
+    let path = "/\u{e4}?\u{f6}".as_bytes();
+    let block = [&[0x82, 0x87, 0x04, path.len() as u8][..], path, &[0x41, 8], b"app.test"].concat();
+    let mut client = edge.hello("app.test").connect_as(b"h2").unwrap();
+    let headers = [0, 0, u8::try_from(block.len()).unwrap(), 1, 5, 0, 0, 0, 1];
+    client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").send([0, 0, 0, 4, 0, 0, 0, 0, 0]).send(headers).send(block);
+    wait_until("the request", || origin.seen().iter().any(|seen| seen.head.word(1) == "/%C3%A4?%C3%B6"));
 }

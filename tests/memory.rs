@@ -77,7 +77,8 @@ fn clients_that_read_nothing_cost_no_more_than_the_budget_says() {
         assert!(asked.elapsed() < seconds(5), "{:?}", asked.elapsed());
     }
     drop(greedy);
-    assert!(most < 96, "grown by {most} MiB");
+    // Each of 640 backends is read at its own speed, into the spool, with a buffer of its connection's own.
+    assert!(most < 160, "grown by {most} MiB");
 }
 
 #[test]

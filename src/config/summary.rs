@@ -74,6 +74,7 @@ fn route_row(route: &RouteConfig) -> Vec<String> {
     let who =
         who.into_iter().filter(|(_, nets)| !nets.is_empty()).map(|(word, nets)| format!("{word} {}", joined(nets)));
     let who = who.collect::<Vec<_>>().join(" ");
+    let who = if route.strip_prefix { format!("{who} strip_prefix").trim_start().to_owned() } else { who };
     let changed = if route.headers.changes.is_empty() { "" } else { ", changed" };
     let headers = format!("headers {}{changed}", preset_name(route.headers.preset));
     vec![path_text(&route.path), format!("→ {}", action_text(&route.action)), body, headers, limits, who]

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::Either;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 
 use super::answer::{AnswerBody, Limited, own, preflight, redirect, refuse, refuse_limited};
 use super::connection::{Conn, Handler, RequestBody};
@@ -80,6 +81,9 @@ fn key_authorization(exchange: &Exchange, verdict: &RequestVerdict) -> Option<By
 /// The exchange, and what is decided about it.
 fn receive(conn: &Rc<Conn>, mut head: Parts) -> (Box<Exchange>, RequestVerdict) {
     let snapshot = conn.worker().snapshot();
+    if let Some(uri) = encoded(&head) {
+        head.uri = uri;
+    }
     let mut decision = decide(&snapshot, &head, conn.peer());
     let from_client = head.headers.get(X_REQUEST_ID).filter(|_| decision.client.is_trusted);
     let now = SystemTime::now();
@@ -103,6 +107,19 @@ fn receive(conn: &Rc<Conn>, mut head: Parts) -> (Box<Exchange>, RequestVerdict) 
     let exchange = Exchange::begin(conn, decision.route, request, head);
     let refusal = scanned_refusal(conn, decision.route);
     (exchange, refusal.map_or(decision.verdict, RequestVerdict::Refuse))
+}
+
+/// The target in ASCII, where an HTTP/2 client has sent other bytes in it; over HTTP/1.1 that is done beneath the codec.
+fn encoded(head: &Parts) -> Option<Uri> {
+    let target = head.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    if target.is_ascii() {
+        return None;
+    }
+    let encode = |byte: u8| if byte.is_ascii() { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    let target: String = target.bytes().map(encode).collect();
+    let mut parts = head.uri.clone().into_parts();
+    parts.path_and_query = Some(target.parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// Why a request is refused for what the bytes beneath the codec have shown already.

@@ -8,10 +8,11 @@ use std::cell::{Cell, RefCell};
 use std::io::IoSlice;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Waker};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
+use parking_lot::Mutex;
 
 /// What every connection may hold, of answers and of uploads, whatever the others hold: enough to keep its socket busy.
 pub const HELD_ALWAYS: usize = 64 * 1024;
@@ -28,9 +29,18 @@ pub const LARGEST_PART: usize = 72 * 1024;
 /// more than was free.
 const STEP: usize = LARGEST_PART;
 
+/// The part of the budget that is for what is on its way into a file, as a divisor. It is soon free again, whatever clients do: so bodies
+/// go into files when the rest is taken by clients that read nothing.
+const FOR_FILES: usize = 4;
+
 /// What is held of all bodies together, but for what every connection may always hold.
 #[derive(Debug, Default)]
-pub struct BufferMemory(AtomicUsize);
+pub struct BufferMemory {
+    used: AtomicUsize,
+    /// Tasks that wait for [`FOR_FILES`].
+    waiting: Mutex<Vec<Waker>>,
+    is_awaited: AtomicBool,
+}
 
 /// One connection's part of it, or one body's.
 pub struct MemoryShare {
@@ -61,7 +71,20 @@ pub struct HeldBytes {
 impl BufferMemory {
     /// Bytes, in steps.
     pub fn used(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        if self.is_awaited.load(Ordering::Acquire) && self.is_awaited.swap(false, Ordering::AcqRel) {
+            let waiting = std::mem::take(&mut *self.waiting.lock());
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn wake_when_less(&self, cx: &Context<'_>) {
+        self.waiting.lock().push(cx.waker().clone());
+        self.is_awaited.store(true, Ordering::Release);
     }
 }
 
@@ -78,8 +101,19 @@ impl MemoryShare {
 
     /// Whether it leaves this many times as much free as it has.
     pub fn leaves(&self, times: usize) -> bool {
-        let free = self.limit.saturating_sub(self.memory.used());
+        let free = (self.limit - self.limit / FOR_FILES).saturating_sub(self.memory.used());
         free >= STEP && self.taken.get() * times < free
+    }
+
+    /// Ready once another part may be taken that is soon in a file.
+    pub fn poll_for_file(&self, cx: &Context<'_>) -> Poll<()> {
+        let is_free = || self.limit.saturating_sub(self.memory.used()) >= STEP;
+        if is_free() {
+            return Poll::Ready(());
+        }
+        self.memory.wake_when_less(cx);
+        // It may have been given back before the waker was there.
+        if is_free() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// So much is held now. Takes what is missing; gives back what is too much by more than a step, so that one part more or less is
@@ -88,13 +122,21 @@ impl MemoryShare {
         let taken = self.taken.get();
         if needed > taken {
             let more = (needed - taken).next_multiple_of(STEP);
-            self.memory.0.fetch_add(more, Ordering::Relaxed);
+            self.memory.used.fetch_add(more, Ordering::Relaxed);
             self.taken.set(taken + more);
         } else if needed + 2 * STEP <= taken || (needed == 0 && taken > 0) {
             let left = needed.next_multiple_of(STEP);
-            self.memory.0.fetch_sub(taken - left, Ordering::Relaxed);
             self.taken.set(left);
+            self.memory.give_back(taken - left);
         }
+    }
+
+    /// What is beyond `kept` as a share of its own, which may be dropped elsewhere.
+    #[must_use]
+    pub fn split(&self, kept: usize) -> Self {
+        let kept = kept.next_multiple_of(STEP).min(self.taken.get());
+        let beyond = self.taken.replace(kept) - kept;
+        Self { memory: self.memory.clone(), limit: self.limit, taken: Cell::new(beyond) }
     }
 
     /// The share with all that is in it; `self` has nothing then.
@@ -106,7 +148,10 @@ impl MemoryShare {
 
 impl Drop for MemoryShare {
     fn drop(&mut self) {
-        self.memory.0.fetch_sub(self.taken.get(), Ordering::Relaxed);
+        let taken = self.taken.get();
+        if taken > 0 {
+            self.memory.give_back(taken);
+        }
     }
 }
 
@@ -260,7 +305,7 @@ mod tests {
         let held: Vec<_> = accounts.iter().map(fill).collect();
         assert!(memory.used() <= LIMIT, "{}", memory.used());
         let of = |parts: &Vec<HeldBytes>| parts.iter().map(Buf::remaining).sum::<usize>();
-        assert!(of(&held[0]) >= LIMIT / 2 && of(&held[0]) < LIMIT, "the first leaves something: {}", of(&held[0]));
+        assert!(of(&held[0]) >= LIMIT * 3 / 8 && of(&held[0]) < LIMIT, "the first leaves something: {}", of(&held[0]));
         assert!(held.iter().all(|parts| of(parts) >= HELD_ALWAYS));
         drop((held, accounts));
         assert_eq!(memory.used(), 0);
@@ -295,7 +340,7 @@ mod tests {
         while account.may_read() {
             account.came(16 * 1024);
         }
-        assert!((LIMIT / 2..=LIMIT).contains(&memory.used()), "{}", memory.used());
+        assert!((LIMIT * 3 / 8..=LIMIT).contains(&memory.used()), "{}", memory.used());
         assert!(account.has_room(), "answers have what they may always have");
         account.went(3 * STEP);
         assert!(account.may_read());

@@ -71,16 +71,22 @@ impl DiskShare {
         !self.has_failed && self.config.size > 0
     }
 
+    /// Whether so much more may be taken now.
+    pub fn has_room(&self, more: usize) -> bool {
+        let (more, size) = (more as u64, self.config.size);
+        let has_room = self.taken + more <= size / FILES && self.disk.used() + more <= size;
+        if self.is_usable() && !has_room {
+            self.warn(&"it is full: [limits] spool_size");
+        }
+        self.is_usable() && has_room
+    }
+
     /// A single body never fills the spool, and no file takes a descriptor that connections need.
     pub fn take(&mut self, more: usize) -> bool {
-        let more = more as u64;
-        let size = self.config.size;
-        if !self.is_usable() || self.taken + more > size / FILES || self.disk.used() + more > size {
-            if self.is_usable() {
-                self.warn(&"it is full: [limits] spool_size");
-            }
+        if !self.has_room(more) {
             return false;
         }
+        let more = more as u64;
         if self.descriptor.is_none() {
             self.descriptor = self.disk.descriptors.for_file();
             if self.descriptor.is_none() {

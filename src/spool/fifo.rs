@@ -14,7 +14,7 @@ use super::file::{PIECE, SpoolFile, Unreadable};
 use super::parts::Parts;
 use super::whole::WholeBytes;
 use crate::config::SpoolConfig;
-use crate::resources::{BufferMemory, MemoryShare};
+use crate::resources::{BufferMemory, LARGEST_PART, MemoryShare};
 
 /// Bytes in the order in which they came. One task fills it and empties it: that is woken when the file is done.
 pub struct Fifo {
@@ -28,13 +28,21 @@ pub struct Fifo {
     read: u64,
     written: u64,
     work: Option<Work>,
+    /// Others take the memory that the next part needs on its way into the file; they soon give it back.
+    waits_for_memory: bool,
     is_lost: bool,
 }
 
 /// What is done with the file, on a thread that may wait.
 enum Work {
-    Write { parts: Vec<Bytes>, length: usize, done: JoinHandle<io::Result<SpoolFile>> },
+    Write { length: usize, done: JoinHandle<Result<SpoolFile, Unwritten>> },
     Read(JoinHandle<io::Result<Bytes>>),
+}
+
+/// What could not be written, and is still to be read from memory.
+struct Unwritten {
+    parts: Vec<Bytes>,
+    error: io::Error,
 }
 
 impl Fifo {
@@ -56,6 +64,7 @@ impl Fifo {
             read: 0,
             written: 0,
             work: None,
+            waits_for_memory: false,
             is_lost: false,
         }
     }
@@ -68,25 +77,34 @@ impl Fifo {
     /// Ready once another part may be pushed. Pending: the file is being written, or what is here has to be read first, by this reader
     /// or by others.
     pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.waits_for_memory = false;
         loop {
             let is_idle = self.poll_work(cx).is_ready();
-            let has_memory = self.memory.may_take();
-            if has_memory && !self.spills() {
+            let has_disk = self.disk.has_room(LARGEST_PART);
+            let fits = || !self.spills() || (has_disk && self.tail.length() < PIECE);
+            if self.memory.may_take() && fits() {
                 return Poll::Ready(());
             }
-            if has_memory && self.tail.length() < PIECE && self.disk.is_usable() {
-                return Poll::Ready(());
-            }
-            if !is_idle || self.tail.is_empty() || !self.disk.take(self.tail.length()) {
+            if !is_idle {
                 return Poll::Pending;
             }
-            self.write();
+            if self.tail.is_empty() && has_disk && !self.has_file_part() {
+                // Memory is short: what waits for the reader goes into the file, too.
+                std::mem::swap(&mut self.front, &mut self.tail);
+            }
+            if self.tail.is_empty() {
+                self.waits_for_memory = has_disk && self.memory.poll_for_file(cx).is_pending();
+                return if has_disk && !self.waits_for_memory { Poll::Ready(()) } else { Poll::Pending };
+            }
+            if !self.write() {
+                return Poll::Pending;
+            }
         }
     }
 
-    /// Whether the file is being written or read: then there may be room soon.
+    /// Whether there is room soon, whatever the reader does: the file is being written or read, or others do that.
     pub fn is_at_work(&self) -> bool {
-        self.work.is_some()
+        self.work.is_some() || self.waits_for_memory
     }
 
     /// To be asked for room before.
@@ -97,6 +115,10 @@ impl Fifo {
             self.front.push(part);
         }
         self.settle();
+        if self.work.is_none() && !self.memory.may_take() {
+            // It does not wait here for more of the same: its memory is needed.
+            self.write();
+        }
     }
 
     /// The next part; `None`: nothing is here. Pending: it is being read from the file.
@@ -148,15 +170,18 @@ impl Fifo {
     fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.work {
             None => return Poll::Ready(()),
-            Some(Work::Write { parts, length, done }) => match ready!(outcome(done, cx)) {
-                Ok(file) => {
+            Some(Work::Write { length, done }) => match ready!(Pin::new(done).poll(cx)) {
+                Ok(Ok(file)) => {
                     self.file = Some(file);
                     self.written += *length as u64;
                 }
-                Err(error) => {
-                    let parts = std::mem::take(parts);
+                Ok(Err(Unwritten { parts, error })) => {
                     self.disk.fail(*length, &error);
                     self.tail.put_back(parts);
+                }
+                Err(lost) => {
+                    tracing::error!(%lost, "a spool file was not written: its body is cut");
+                    self.is_lost = true;
                 }
             },
             Some(Work::Read(done)) => match ready!(outcome(done, cx)) {
@@ -175,17 +200,25 @@ impl Fifo {
         Poll::Ready(())
     }
 
-    fn write(&mut self) {
+    /// False: there is nothing, or the disk takes no more.
+    fn write(&mut self) -> bool {
         let length = self.tail.length();
+        if length == 0 || !self.disk.take(length) {
+            return false;
+        }
         let parts = self.tail.take_all();
-        let (file, folder, at, batch) = (self.file.clone(), self.disk.folder(), self.written, parts.clone());
+        // Given back when it is written, whoever looks then.
+        let memory = self.memory.split(self.front.length());
+        let (file, folder, at) = (self.file.clone(), self.disk.folder(), self.written);
         // Waited for by this queue; dropped with it, it ends by itself.
         let done = spawn_blocking(move || {
-            let file = file.map_or_else(|| SpoolFile::create(&folder), Ok)?;
-            file.write(&batch, at)?;
-            Ok(file)
+            let _memory = memory;
+            let opened = file.map_or_else(|| SpoolFile::create(&folder), Ok);
+            let written = opened.and_then(|file| file.write(&parts, at).map(|()| file));
+            written.map_err(|error| Unwritten { parts, error })
         });
-        self.work = Some(Work::Write { parts, length, done });
+        self.work = Some(Work::Write { length, done });
+        true
     }
 
     fn read(&mut self) {
@@ -205,8 +238,7 @@ impl Fifo {
     }
 
     fn settle(&self) {
-        let writing = if let Some(Work::Write { length, .. }) = &self.work { *length } else { 0 };
-        self.memory.settle(self.front.length() + self.tail.length() + writing);
+        self.memory.settle(self.front.length() + self.tail.length());
     }
 }
 
@@ -334,10 +366,45 @@ mod tests {
     async fn a_small_budget_of_memory_is_kept_and_one_that_others_use_up_takes_nothing() {
         let mut kept = kept(512 * 1024, 1 << 30);
         assert_eq!(fill(&mut kept.fifo, 0, 4 << 20).await, 4 << 20);
-        assert!(kept.memory.used() <= 576 * 1024, "{}", kept.memory.used());
+        assert!(kept.memory.used() <= 512 * 1024, "{}", kept.memory.used());
         assert_eq!(empty(&mut kept.fifo, 0).await, 4 << 20);
         let mut none = Kept { fifo: Fifo::new(IN_MEMORY, &kept.memory, 0, &kept.disk, &none_config()), ..kept };
         assert_eq!(fill(&mut none.fifo, 0, 4 << 20).await, 0);
+    }
+
+    #[tokio::test]
+    async fn bodies_that_nobody_reads_go_into_files_however_many_have_taken_the_memory() {
+        let first = kept(1 << 20, 1 << 30);
+        let config = Arc::new(SpoolConfig { dir: first.folder.path().into(), size: 1 << 30 });
+        let another = || Fifo::new(1 << 20, &first.memory, 1 << 20, &first.disk, &config);
+        let mut kept: Vec<Fifo> = (0..20).map(|_| another()).collect();
+        // By turns, so that each takes some memory, and never gives it back to a reader.
+        for round in 0..3 {
+            for fifo in &mut kept {
+                assert_eq!(fill(fifo, round << 19, 1 << 19).await, 1 << 19, "round {round}");
+                assert!(first.memory.used() <= 1 << 20, "{}", first.memory.used());
+            }
+        }
+        for fifo in &mut kept {
+            assert_eq!(empty(fifo, 0).await, 3 << 19);
+        }
+        drop(kept);
+        assert_eq!((first.memory.used(), first.disk.used()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_the_memory_of_another_s_piece_is_woken() {
+        let first = kept(2 * LARGEST_PART, 1 << 30);
+        let config = Arc::new(SpoolConfig { dir: first.folder.path().into(), size: 1 << 30 });
+        let other = MemoryShare::new(first.memory.clone(), 2 * LARGEST_PART);
+        other.settle(2 * LARGEST_PART);
+        let mut fifo = Fifo::new(IN_MEMORY, &first.memory, 2 * LARGEST_PART, &first.disk, &config);
+        let waits = poll_fn(|cx| fifo.poll_room(cx));
+        let (room, ()) = tokio::join!(tokio::time::timeout(std::time::Duration::from_secs(5), waits), async {
+            tokio::task::yield_now().await;
+            drop(other);
+        });
+        assert!(room.is_ok());
     }
 
     fn none_config() -> Arc<SpoolConfig> {

@@ -22,6 +22,12 @@ use crate::upstream::Upstreams;
 /// How often deadlines are looked at: what bounds their precision.
 pub(super) const SWEEP: Duration = Duration::from_millis(100);
 
+/// A connection that is idle for this long gives way while descriptors are scarce: new clients wait at the door.
+const LONG_IDLE: Duration = Duration::from_secs(5);
+
+/// So many of them at each sweep, as a divisor, and one more: the door opens before all are gone.
+const AT_ONCE: usize = 16;
+
 /// One worker's state.
 pub struct Worker {
     /// Numbered from 0: the shard of the metrics that this worker alone writes.
@@ -127,12 +133,30 @@ impl Worker {
     /// Looks at every deadline, flushes the log, closes upstream connections that have been idle for too long.
     pub(super) fn sweep(&self, now: Instant) {
         self.for_each_connection(|connection| connection.check_deadline(now));
+        if self.shared.descriptors.are_scarce() {
+            self.let_idle_go(now);
+        }
         self.review.borrow_mut().go_on(&self.snapshot(), &self.exchanges.borrow(), now);
         for (_, exchange) in self.exchanges.borrow().iter() {
             exchange.check(now, self.is_stopping());
         }
         self.upstreams.prune(now);
         self.log.borrow_mut().flush();
+    }
+
+    /// Those that are idle for longest. nginx does that, too: "reusing connections".
+    fn let_idle_go(&self, now: Instant) {
+        let connections = self.connections.borrow();
+        let mut idle: Vec<(Duration, usize)> = Vec::new();
+        for (key, connection) in connections.iter() {
+            let idle_for = connection.upgrade().and_then(|connection| connection.state().idle_for(now));
+            idle.extend(idle_for.filter(|idle_for| *idle_for >= LONG_IDLE).map(|idle_for| (idle_for, key)));
+        }
+        idle.sort_unstable_by(|a, b| b.cmp(a));
+        let count = idle.len() / AT_ONCE + 1;
+        for connection in idle.iter().take(count).filter_map(|(_, key)| connections.get(*key)?.upgrade()) {
+            connection.state().finish();
+        }
     }
 
     fn for_each_connection(&self, act: impl Fn(&ConnectionState)) {

@@ -176,6 +176,13 @@ impl ConnectionState {
         self.phase.get() == Phase::Idle
     }
 
+    /// For how long it has been between requests, if it goes on waiting for one.
+    pub fn idle_for(&self, now: Instant) -> Option<Duration> {
+        let left = self.deadline.get().saturating_duration_since(now);
+        let waits = self.is_idle() && !self.is_finishing() && !self.is_blocked.get();
+        waits.then(|| self.limits.keepalive.saturating_sub(left))
+    }
+
     /// Whether a head is arriving on it.
     pub fn receives_head(&self) -> bool {
         self.phase.get() == Phase::Head
