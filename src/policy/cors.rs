@@ -118,7 +118,7 @@ mod tests {
 
     fn cors(origins: &[&str], credentials: bool) -> Cors {
         let origins = origins.iter().map(|text| text.parse().unwrap()).collect();
-        let config = CorsConfig { origins, credentials, max_age: Duration::from_secs(60), ..CorsConfig::default() };
+        let config = CorsConfig { origins, credentials, max_age: Duration::from_mins(1), ..CorsConfig::default() };
         Cors::compile(&config, None).unwrap()
     }
 
