@@ -462,6 +462,13 @@ fn readers_that_have_taken_the_memory_leave_the_spool_to_the_others() {
         assert!(reader.answer().body == bytes(EACH));
     }
     drop(readers);
+    // Many on one connection: some of them have not even had their first part taken.
+    done.store(0, Ordering::SeqCst);
+    let mut client = H2::with_window(&edge.hello("app.test"), 1 << 30);
+    let asked: Vec<_> = (0..READERS).map(|_| client.begin(client.request("GET", "/each"), true).unwrap().0).collect();
+    wait_until("every backend to be free", || done.load(Ordering::SeqCst) == READERS);
+    assert!(edge.metric("edge_buffer_memory_bytes") <= f64::from(2 << 20));
+    drop((asked, client));
     assert_given_back(&edge);
 }
 

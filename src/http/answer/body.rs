@@ -111,8 +111,10 @@ impl Body for AnswerBody {
 }
 
 impl AnswerFrames for AnswerBody {
-    fn read_ahead(&self, cx: &mut Context<'_>) {
-        if let Self::Ahead(ahead) = self {
+    fn read_ahead(mut self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        // Of many answers on one connection, some may wait before their first frame.
+        self.keep_ahead();
+        if let Self::Ahead(ahead) = &*self {
             ahead.read_ahead(cx);
         }
     }

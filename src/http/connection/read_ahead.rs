@@ -1,6 +1,7 @@
 //! What reads an answer ahead of a client that does not take it yet.
 
 use std::cell::RefCell;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::Context;
 
@@ -9,7 +10,7 @@ use http_body::Body;
 /// The body of an answer, as a codec takes it.
 pub trait AnswerFrames: Body {
     /// The client takes nothing now: reads what there is. Wakes the task when there is more, or more room.
-    fn read_ahead(&self, cx: &mut Context<'_>);
+    fn read_ahead(self: Pin<&mut Self>, cx: &mut Context<'_>);
 }
 
 /// The same for a body that its codec has out of sight.

@@ -48,6 +48,8 @@ pin_project! {
         // What waits for the client's windows; whether it is the last.
         part: Option<(HeldBytes, bool)>,
         room: RoomWait,
+        // By its client, not by its backend.
+        is_held_up: bool,
     }
 }
 
@@ -112,7 +114,9 @@ fn begin<B: AnswerFrames>(
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     match respond.send_response(Response::from_parts(head, ()), is_last) {
-        Ok(stream) => (!is_last).then(|| Sending { stream, body, part: None, room: RoomWait::default() }),
+        Ok(stream) => {
+            (!is_last).then(|| Sending { stream, body, part: None, room: RoomWait::default(), is_held_up: false })
+        }
         Err(error) => {
             tracing::debug!(%error, "answer not sent");
             respond.send_reset(Reason::INTERNAL_ERROR);
@@ -128,8 +132,9 @@ where
     /// Ready when the body has ended, or the client has.
     fn poll(mut self: Pin<&mut Self>, conn: &Conn, cx: &mut Context<'_>) -> Poll<()> {
         let ended = self.as_mut().poll_sent(conn, cx);
-        if ended.is_pending() {
-            self.body.read_ahead(cx);
+        let this = self.project();
+        if ended.is_pending() && *this.is_held_up {
+            this.body.read_ahead(cx);
         }
         ended
     }
@@ -141,6 +146,7 @@ where
             if this.stream.poll_reset(cx).is_ready() {
                 return Poll::Ready(());
             }
+            *this.is_held_up = true;
             // An empty part needs no room in the client's windows.
             if this.part.as_ref().is_some_and(|(part, _)| part.has_remaining())
                 && !ready!(has_capacity(this.stream, cx))
@@ -153,6 +159,7 @@ where
                 return Poll::Ready(());
             }
             ready!(this.room.poll(conn.held(), HeldAccount::has_room, cx));
+            *this.is_held_up = false;
             let Some(frame) = ready!(this.body.as_mut().poll_frame(cx)) else {
                 let _ = this.stream.send_data(HeldBytes::none(conn.held()), true);
                 return Poll::Ready(());
