@@ -71,20 +71,24 @@ pub struct HeldBytes {
 impl BufferMemory {
     /// Bytes, in steps.
     pub fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
+        self.used.load(Ordering::SeqCst)
     }
 
+    /// In one order with [`Self::wake_when_less`], so that one of the two sees the other.
     fn give_back(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-        if self.is_awaited.load(Ordering::Acquire) && self.is_awaited.swap(false, Ordering::AcqRel) {
+        self.used.fetch_sub(bytes, Ordering::SeqCst);
+        if self.is_awaited.load(Ordering::SeqCst) && self.is_awaited.swap(false, Ordering::SeqCst) {
             let waiting = std::mem::take(&mut *self.waiting.lock());
             waiting.into_iter().for_each(Waker::wake);
         }
     }
 
     fn wake_when_less(&self, cx: &Context<'_>) {
-        self.waiting.lock().push(cx.waker().clone());
-        self.is_awaited.store(true, Ordering::Release);
+        let mut waiting = self.waiting.lock();
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        self.is_awaited.store(true, Ordering::SeqCst);
     }
 }
 
